@@ -1,0 +1,100 @@
+"""Every error a user sees: what happened, labelled facts, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class NbbuildError(Exception):
+    """An error with three parts; `str()` gives the whole message.
+
+    `what` is one sentence without a full stop. `facts` are (label, value) pairs, each shown on a
+    line of its own. `hint` says what to do next. `exit_status` is what the command ends with.
+    """
+
+    exit_status = 3
+
+    def __init__(self, what: str, *, facts: Iterable[tuple[str, str]] = (), hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.facts = tuple(facts)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        lines += [f"  {label}: {value}" for label, value in self.facts]
+        if self.hint:
+            lines += ["", f"hint: {self.hint}"]
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions pickle their positional arguments only; these also have keyword-only parts.
+        return (_rebuild, (type(self), self.what, self.facts, self.hint))
+
+
+def _rebuild(
+    kind: type[NbbuildError], what: str, facts: tuple[tuple[str, str], ...], hint: str
+) -> NbbuildError:
+    error = kind.__new__(kind)
+    NbbuildError.__init__(error, what, facts=facts, hint=hint)
+    return error
+
+
+class UsageError(NbbuildError):
+    """The command line asks for something that does not exist or does not fit together."""
+
+    exit_status = 2
+
+
+class ConfigError(NbbuildError):
+    """`jcache.toml`, or what it says together with the files there, cannot be right."""
+
+    exit_status = 2
+
+
+class NotebookError(NbbuildError):
+    """One notebook cannot be read; it stops only the targets that need it."""
+
+    exit_status = 2
+
+
+class KernelError(NbbuildError):
+    """A kernel is unknown, cannot be asked, or does not start."""
+
+    exit_status = 2
+
+
+class StoreError(NbbuildError):
+    """The cache or nbbuild's own state cannot be read or written."""
+
+    exit_status = 3
+
+
+class Problems(NbbuildError):
+    """Several errors at once, each whole; the exit status is the highest of theirs."""
+
+    def __init__(self, errors: Sequence[NbbuildError]) -> None:
+        super().__init__(f"{len(errors)} problems")
+        self.errors = tuple(errors)
+        self.exit_status = max(error.exit_status for error in errors)
+
+    def __str__(self) -> str:
+        return "\n\nerror: ".join(str(error) for error in self.errors)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Problems, (self.errors,))
+
+
+def raise_all(errors: Sequence[NbbuildError]) -> None:
+    """Raise nothing, the only error, or all of them as `Problems`."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise Problems(errors)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'x'?" for the nearest of `known`, or "" when nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else ""

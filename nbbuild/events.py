@@ -1,0 +1,60 @@
+"""What a build tells while it runs; a report listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from nbbuild.model import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Judging is done: `run` tasks will execute, `total` are wanted, `jobs` go at once."""
+
+    total: int
+    run: int
+    jobs: int
+    durations: Mapping[str, float] = field(default_factory=dict)  # seconds, of earlier runs
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A notebook begins to execute; `cells` of its cells will run."""
+
+    task: str
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellStarted:
+    """The `number`-th (from 1) of `total` cells of a notebook begins."""
+
+    task: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Something became of a task."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that a user should know about a task (or "" for the build), and no failure."""
+
+    task: str
+    text: str
+
+
+Event: TypeAlias = Planned | Started | CellStarted | Ended | Noted
+Observer: TypeAlias = Callable[[Event], None]
+"""Called from any thread, one call at a time for one task; must not raise."""
+
+
+def silent(event: Event) -> None:
+    """Listen to nothing."""

@@ -1,0 +1,292 @@
+"""The nouns (DESIGN §1): what nbbuild talks about; nothing here reads or writes."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+import msgspec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Digest: TypeAlias = str
+"""BLAKE3 of bytes, 64 hexadecimal characters; also a blob's name."""
+
+Parameters: TypeAlias = Mapping[str, Any]
+"""Parameter name → TOML value (str, int, float, bool, date, time, list, table)."""
+
+
+# -- what is to be done ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a notebook is executed; None means "not said here", so the next level decides."""
+
+    kernel: str | None = None
+    timeout: float | None = None  # seconds a cell; 0 = no limit
+    notebook_timeout: float | None = None  # seconds a notebook; 0 = no limit
+    allow_errors: bool | None = None
+    retries: int | None = None
+    sandbox: bool | None = None
+    cwd: Literal["notebook", "project"] | None = None
+    trace: bool | Literal["syscalls"] | None = None
+    warm: bool | str | tuple[str, ...] | None = None  # False | "kernel" | "auto" | modules
+
+    def over(self, other: Settings) -> Settings:
+        """Return these settings, with what they leave open taken from `other`."""
+        said = {
+            f.name: mine if (mine := getattr(self, f.name)) is not None else getattr(other, f.name)
+            for f in fields(self)
+        }
+        return Settings(**said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One notebook with one set of parameters. Paths are relative to the root, POSIX-style."""
+
+    name: str  # the source path, or the declared or matrix name
+    source: str
+    built: str  # where the built notebook goes
+    paired: tuple[str, ...] = ()  # the other files of its Jupytext pair
+    assets: tuple[str, ...] = ()  # patterns; may begin with ../
+    modules: tuple[str, ...] = ()  # dotted names, or paths of .py files
+    packages: tuple[str, ...] = ()  # distributions, beyond those imported
+    env: tuple[str, ...] = ()  # names of variables whose values count
+    files: tuple[str, ...] = ()  # [environment] files
+    commands: tuple[str, ...] = ()  # [environment] commands
+    artefacts: tuple[str, ...] = ()  # patterns, {parameter} and {stem} expanded
+    depends_on: tuple[str, ...] = ()  # names of the tasks that go first
+    parameters: Parameters = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    max_age: float | None = None  # seconds
+    cache: bool = True
+    python_path: tuple[str, ...] = ()
+    settings: Settings = Settings()  # what [[notebook]] says; other levels fill the rest
+    declared_in: str = "[project] notebooks"  # for error messages
+
+
+class CodeCell(msgspec.Struct, frozen=True):
+    """A code cell as far as it counts as code (DESIGN §2)."""
+
+    index: int  # among all cells of the notebook, from 0
+    source: str  # verbatim
+    tags: tuple[str, ...] = ()  # of those that count, sorted
+    load: str = ""  # the file that MyST's `:load:` names, relative to the root
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """What the bytes of one source notebook say; can be remembered by their digest."""
+
+    kernel: str = ""  # the kernelspec's name
+    language: str = ""
+    cells: tuple[CodeCell, ...] = ()  # code cells that are not blank, in order
+    timeout: float | None = None  # metadata.execution.timeout
+    allow_errors: bool | None = None  # metadata.execution.allow_errors
+    formats: str = ""  # metadata.jupytext.formats, "" when unpaired
+
+
+# -- what decides ------------------------------------------------------------------------------
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """One class of input of an action key, item by item: ("data/a.csv", digest), …"""
+
+    kind: str  # "code", "assets", …: the classes of fingerprint.py
+    items: tuple[tuple[str, str], ...]
+
+
+class ActionKey(msgspec.Struct, frozen=True):
+    """All that is known before a run; `digest` is over the fingerprints."""
+
+    digest: Digest
+    fingerprints: tuple[Fingerprint, ...]
+
+
+class TraceItem(msgspec.Struct, frozen=True):
+    """One thing that a run turned out to use, and its value then.
+
+    Kinds: "file" → digest; "listing" → digest of the names; "glob" → digest of the matches;
+    "absent" and "folder" → ""; "import" → origin; "missing-import" → ""; "distribution" → version.
+    """
+
+    kind: str
+    name: str
+    value: str = ""
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """What a run turned out to use; `level` says how closely it was watched."""
+
+    level: str = "none"  # none | python | syscalls
+    items: tuple[TraceItem, ...] = ()
+
+
+class ArtefactFile(msgspec.Struct, frozen=True):
+    """One file that a run wrote under its artefact patterns."""
+
+    path: str  # relative to the root
+    digest: Digest
+    size: int  # bytes
+    executable: bool = False
+
+
+class Record(msgspec.Struct, frozen=True):
+    """The result of one run: action key + trace → executed cells, artefacts, timings."""
+
+    id: str  # names the record; holds the run's own id, so no two runs share one
+    key: ActionKey
+    trace: Trace
+    task: str
+    source: str
+    cells: Digest  # blob of the executed cells
+    artefacts: tuple[ArtefactFile, ...] = ()
+    created: float = 0.0  # seconds since the epoch
+    seconds: float = 0.0  # of the whole notebook, kernel start included
+    cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
+    undeclared: tuple[ArtefactFile, ...] = ()  # written without being declared
+    accepted: bool = False  # by -t: never pushed to a remote
+
+
+class Verdict(enum.Enum):
+    """What planning says about one task."""
+
+    FRESH = "fresh"  # nothing to do
+    REFRESH = "refresh"  # write the built notebook again, restore artefacts; no kernel
+    RUN = "run"
+    WAIT = "wait"  # an upstream task decides
+    BLOCKED = "blocked"  # an upstream task failed, or the notebook cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a verdict is what it is: the class, the item, its old and its new value."""
+
+    kind: (
+        str  # a class of the key, or "first", "forced", "failed", "uncached", "output", "upstream"
+    )
+    item: str = ""
+    old: str = ""
+    new: str = ""
+    text: str = ""  # the sentence a user reads
+
+    def __str__(self) -> str:
+        return self.text or f"{self.kind} {self.item}: {self.old} → {self.new}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One task's verdict and its reasons; `record` is the hit, if there is one."""
+
+    task: str
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+    key: ActionKey | None = None
+    record: Record | None = None
+
+
+# -- what became of it -------------------------------------------------------------------------
+
+
+class OutcomeKind(enum.Enum):
+    """What became of one task in one build."""
+
+    FRESH = "fresh"
+    REFRESHED = "refreshed"  # the built notebook was written again, from the store
+    RESTORED = "restored"  # artefacts were put back, from the store
+    EXECUTED = "executed"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a task failed.
+
+    Kinds: error (a cell raised), timeout, died (the kernel), start (it did not), lost (messages
+    were), artefact (not written), input (not there), unreadable (the notebook), internal.
+    """
+
+    kind: str
+    message: str  # one line, names what failed
+    cell: int | None = None  # index among all cells, from 0
+    traceback: str = ""  # plain text, without terminal colours
+    hint: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one task in one build; kept for `show`."""
+
+    task: str
+    source: str
+    kind: OutcomeKind
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0  # of this build
+    saved: float = 0.0  # seconds that the reused run had taken
+    cell_seconds: tuple[float, ...] = ()
+    failure: Failure | None = None
+    built: str = ""  # the built notebook, or the partial one of a failure
+    record: str = ""  # its id
+    key: ActionKey | None = None
+    cached: bool = True  # False: executed, but the result was not published; `notes` says why
+    notes: tuple[str, ...] = ()
+    when: float = 0.0  # seconds since the epoch
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        kind: OutcomeKind,
+        *,
+        judgement: Judgement | None = None,
+        record: Record | None = None,
+        failure: Failure | None = None,
+        reasons: tuple[str, ...] | None = None,
+        built: str = "",
+        **more: Unpack[_More],
+    ) -> Outcome:
+        """Return the outcome of `task`, with the reasons and the key of its `judgement`."""
+        said = tuple(str(reason) for reason in judgement.reasons) if judgement else ()
+        return cls(
+            task=task.name,
+            source=task.source,
+            kind=kind,
+            reasons=said if reasons is None else reasons,
+            key=judgement.key if judgement else None,
+            record=record.id if record else "",
+            failure=failure,
+            built=built or task.built,
+            **more,
+        )
+
+
+class _More(TypedDict, total=False):
+    """The fields of an outcome that `of` hands on as they are."""
+
+    cell_seconds: tuple[float, ...]
+    cached: bool
+    notes: tuple[str, ...]
+    saved: float
+    when: float
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcomes of one build."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def exit_status(self) -> int:
+        """0 all well, 1 a notebook failed, 2 one could not be read, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        failures = [o.failure for o in self.outcomes if o.failure is not None]
+        if any(f.kind == "unreadable" for f in failures):
+            return 2
+        return int(bool(failures))
