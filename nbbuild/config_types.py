@@ -1,0 +1,111 @@
+"""What jcache.toml says, as frozen types; the fields are its tables and keys (DESIGN §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from nbbuild.model import Parameters, Settings
+
+DEFAULTS: Final = Settings(
+    kernel="",
+    timeout=600.0,
+    notebook_timeout=0.0,
+    allow_errors=False,
+    retries=0,
+    sandbox=False,
+    cwd="notebook",
+    trace=True,
+    warm="kernel",
+)
+"""The settings where nobody says anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectTable:
+    """`[project]`: which notebooks, and where their results go. Patterns are in normal form."""
+
+    notebooks: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    output: str = "_build/executed"
+    python_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionTable:
+    """`[execution]`: how notebooks are run; `settings` holds what is said, no defaults."""
+
+    executor: str = "local"
+    jobs: int | Literal["auto"] = "auto"
+    kernel_aliases: Mapping[str, str] = field(default_factory=dict)
+    keep_going: bool = True
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentTable:
+    """`[environment]`: what counts for every notebook."""
+
+    packages: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheTable:
+    """`[cache]`: where results are kept."""
+
+    path: str = ".nbbuild/store"  # absolute, or relative to the root
+    max_size: int = 5_000_000_000  # bytes
+    remote: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTable:
+    """`[report]`: files written after a build; "" is none."""
+
+    junit: str = ""
+    html: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookEntry:
+    """One `[[notebook]]`: settings for the notebooks that match `path`."""
+
+    where: str  # "[[notebook]] 3", for error messages
+    path: str
+    name: str = ""
+    assets: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    artefacts: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    parameters: Parameters = field(default_factory=dict)
+    matrix: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    max_age: float | None = None  # seconds
+    cache: bool | None = None  # None = not said here
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole jcache.toml; `root` is the folder it lies in, with links resolved."""
+
+    root: Path
+    path: Path
+    project: ProjectTable = ProjectTable()
+    execution: ExecutionTable = ExecutionTable()
+    environment: EnvironmentTable = EnvironmentTable()
+    cache: CacheTable = CacheTable()
+    report: ReportTable = ReportTable()
+    notebooks: tuple[NotebookEntry, ...] = ()
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store, absolute."""
+        return self.root / self.cache.path
