@@ -1,0 +1,177 @@
+"""Bring a notebook from any reader into one shape: nbformat 4.5, valid, ids that stay the same."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import blake3
+import nbformat
+from nbformat import NotebookNode
+
+from nbbuild.errors import NotebookError
+
+_VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEYS = {
+    "code": {"id", "cell_type", "metadata", "source", "outputs", "execution_count"},
+    "markdown": {"id", "cell_type", "metadata", "source", "attachments"},
+    "raw": {"id", "cell_type", "metadata", "source", "attachments"},
+}
+
+
+def tidy(notebook: NotebookNode, source: str, *, keep_ids: bool) -> NotebookNode:
+    """Return `notebook`, changed in place, as a valid nbformat 4.5 notebook.
+
+    What a cell must have is filled in, what it cannot have is dropped, and so is metadata that the
+    format forbids. `keep_ids` keeps the ids that are valid and stand there once; the others come
+    from the cells' contents. Raises `NotebookError` when that is not enough.
+    """
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for key in set(notebook) - {"nbformat", "nbformat_minor", "metadata", "cells"}:
+        del notebook[key]
+    notebook.metadata = nbformat.from_dict(plain(notebook.metadata))
+    _complete_kernelspec(notebook.metadata)
+    for number, cell in enumerate(notebook.cells, start=1):
+        _tidy_cell(cell, f"cell {number} of '{source}'")
+    identify(notebook.cells, keep=keep_ids)
+    while (error := _first_error(notebook)) is not None:
+        if not _drop(notebook, list(error.relative_path)):
+            raise NotebookError(
+                f"'{source}' is not a valid notebook",
+                facts=[("where", _where(error.relative_path)), ("reason", error.message[:300])],
+                hint="open it in Jupyter and save it again",
+            )
+    return notebook
+
+
+def _tidy_cell(cell: NotebookNode, where: str) -> None:
+    keys = _KEYS.get(cell.get("cell_type", ""))
+    if keys is None:
+        raise NotebookError(
+            f"{where} is neither code, markdown nor raw",
+            facts=[("cell_type", repr(cell.get("cell_type")))],
+            hint="open it in Jupyter and save it again",
+        )
+    for key in set(cell) - keys:
+        del cell[key]
+    cell.setdefault("source", "")
+    cell.metadata = nbformat.from_dict(plain(cell.get("metadata") or {}))
+    if "tags" in cell.metadata:
+        cell.metadata["tags"] = tags(cell.metadata["tags"])
+    if cell.cell_type == "code":
+        cell.setdefault("outputs", [])
+        cell.setdefault("execution_count", None)
+
+
+def tags(value: object) -> list[str]:
+    """Return a cell's tags as a list without repetition; MyST lets one write `:tags: a, b`."""
+    if isinstance(value, str):
+        value = re.split(r"[\s,]+", value)
+    words = [str(word) for word in value] if isinstance(value, list) else []
+    return list(dict.fromkeys(word for word in words if word))
+
+
+def plain(value: object) -> Any:
+    """Return `value` as JSON has it; YAML also knows dates, bytes, sets and keys of any type."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set):
+        return sorted(str(item) for item in value)
+    if isinstance(value, datetime.date | datetime.time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value
+
+
+def _complete_kernelspec(metadata: NotebookNode) -> None:
+    spec = metadata.get("kernelspec")
+    if isinstance(spec, dict) and isinstance(spec.get("name"), str):
+        spec.setdefault("display_name", spec["name"])
+    else:
+        metadata.pop("kernelspec", None)
+    info = metadata.get("language_info")
+    if not (isinstance(info, dict) and isinstance(info.get("name"), str)):
+        metadata.pop("language_info", None)
+
+
+# -- ids ---------------------------------------------------------------------------------------
+
+
+def identify(cells: Iterable[NotebookNode], *, keep: bool = True) -> None:
+    """Give each of `cells` an id of its own, in place.
+
+    Made ids come from the cell's type and source and from how many like it went before, so that
+    an edit elsewhere leaves them alone.
+    """
+    cells = list(cells)
+    taken: set[str] = set()
+    unnamed: list[NotebookNode] = []
+    for cell in cells:
+        name = cell.get("id")
+        if keep and isinstance(name, str) and _VALID_ID.fullmatch(name) and name not in taken:
+            taken.add(name)
+        else:
+            unnamed.append(cell)
+    for cell in unnamed:
+        cell["id"] = free_id(cell, taken)
+        taken.add(cell["id"])
+
+
+def free_id(cell: NotebookNode, taken: set[str]) -> str:
+    """Return an id for `cell` that is not among `taken`; the same for the same two."""
+    seed = f"{cell['cell_type']}\0{cell['source']}".encode("utf-8", "surrogatepass")
+    number = 0
+    while True:
+        name = blake3.blake3(seed + f"\0{number}".encode()).hexdigest(length=6)
+        if name not in taken:
+            return name
+        number += 1
+
+
+# -- validity ----------------------------------------------------------------------------------
+
+
+def _first_error(notebook: NotebookNode) -> Any:
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        return error
+    return None
+
+
+def _drop(notebook: NotebookNode, path: list[Any]) -> bool:
+    """Drop what is invalid at `path`, if a build can do without it."""
+    match path:
+        case ["metadata", key, *_]:
+            del notebook.metadata[key]
+        case ["cells", int(index), "metadata", key, *_]:
+            del notebook.cells[index].metadata[key]
+        case ["cells", int(index), "outputs", *_] if not is_skipped(notebook.cells[index]):
+            # The run makes them anew.
+            notebook.cells[index].outputs = []
+        case ["cells", int(index), "execution_count", *_]:
+            notebook.cells[index].execution_count = None
+        case _:
+            return False
+    return True
+
+
+def is_skipped(cell: NotebookNode) -> bool:
+    """Tell whether a run leaves `cell` alone, so that the source's outputs stay."""
+    return "skip-execution" in cell.metadata.get("tags", [])
+
+
+def _where(path: Iterable[Any]) -> str:
+    """Return `path` for a reader: cells count from 1."""
+    words = [
+        f"cell {key + 1}" if isinstance(key, int) and before == "cells" else str(key)
+        for before, key in zip(["", *path], path, strict=False)
+        if key != "cells"
+    ]
+    return ", ".join(words) or "the notebook itself"

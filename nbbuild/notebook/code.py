@@ -1,0 +1,156 @@
+"""What of a notebook is code (DESIGN §2); loads neither nbformat nor jupytext."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import blake3
+import msgspec
+
+from nbbuild.errors import NotebookError
+from nbbuild.model import CodeCell, Parsed
+from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
+from nbbuild.notebook.suffixes import SCRIPTS, suffix
+
+COUNTED_TAGS = frozenset({"raises-exception", "skip-execution", "parameters"})
+"""The tags that change what a run does."""
+
+_AUTO = re.compile(r"(^|[,/.])auto(?=[:,]|$)")
+
+
+def parse(notebook: Any, source: str) -> Parsed:
+    """Return what counts of `notebook`, which was read from `source`; raise `NotebookError`.
+
+    The result can be remembered by the file's digest. Cells that load a file are there even while
+    that file is blank, since it may change: see `with_loads`.
+    """
+    metadata = notebook["metadata"]
+    loads = can_load(notebook, source)
+    cells = [
+        CodeCell(
+            index=index,
+            source=cell["source"],
+            tags=tuple(sorted(COUNTED_TAGS.intersection(cell["metadata"].get("tags", [])))),
+            load=loaded_path(source, cell["metadata"]["load"])
+            if loads and "load" in cell["metadata"]
+            else "",
+        )
+        for index, cell in enumerate(notebook["cells"])
+        if cell["cell_type"] == "code"
+    ]
+    return Parsed(
+        kernel=metadata.get("kernelspec", {}).get("name", ""),
+        language=_language(metadata, source),
+        cells=tuple(cell for cell in cells if cell.load or not is_blank(cell.source)),
+        timeout=_timeout(metadata, source),
+        allow_errors=_allow_errors(metadata, source),
+        formats=paired_formats(notebook),
+    )
+
+
+def with_loads(root: Path, parsed: Parsed) -> Parsed:
+    """Return `parsed` with what its cells load now; itself, when none loads anything.
+
+    Cells whose file is blank are left out. Raises `NotebookError` if a file cannot be read.
+    """
+    if not any(cell.load for cell in parsed.cells):
+        return parsed
+    cells = [
+        msgspec.structs.replace(cell, source=loaded_text(root, cell.load)) if cell.load else cell
+        for cell in parsed.cells
+    ]
+    return msgspec.structs.replace(
+        parsed, cells=tuple(cell for cell in cells if not is_blank(cell.source))
+    )
+
+
+def cell_digests(parsed: Parsed) -> tuple[tuple[str, str], ...]:
+    """Return ("cell 1", digest), … of the code cells that are not blank, in order."""
+    cells = [cell for cell in parsed.cells if not is_blank(cell.source)]
+    return tuple((f"cell {n}", _digest(cell)) for n, cell in enumerate(cells, start=1))
+
+
+def is_blank(source: str) -> bool:
+    """Tell whether a code cell has nothing to execute."""
+    return not source.strip()
+
+
+def paired_formats(notebook: Any) -> str:
+    """Return `metadata.jupytext.formats` ("ipynb,md:myst"), "" when unpaired.
+
+    `auto` becomes the suffix of the notebook's language where that is known.
+    """
+    metadata = notebook["metadata"]
+    formats = _dict(metadata, "jupytext").get("formats") or ""
+    if isinstance(formats, list):
+        formats = ",".join(str(one) for one in formats)
+    if not isinstance(formats, str):
+        return ""
+    ending = _script_suffix(metadata)
+    return _AUTO.sub(rf"\g<1>{ending[1:]}", formats) if ending else formats
+
+
+def _digest(cell: CodeCell) -> str:
+    # Lengths first: no source can pass for another source with tags.
+    parts = [cell.source, *cell.tags]
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    # JSON can spell half a surrogate pair, which plain UTF-8 refuses.
+    return blake3.blake3(framed.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _dict(holder: Any, key: str) -> Any:
+    value = holder.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _language(metadata: Any, source: str) -> str:
+    jupytext = _dict(metadata, "jupytext")
+    said = (
+        _dict(metadata, "kernelspec").get("language")
+        or _dict(metadata, "language_info").get("name")
+        or jupytext.get("main_language")
+        or jupytext.get("default_lexer")  # of MyST's ```{code-cell} ipython3
+    )
+    if not isinstance(said, str):
+        said = SCRIPTS[suffix(source)].language if suffix(source) in SCRIPTS else ""
+    return re.sub(r"^(?:ipython\d?|python\d)$", "python", said)
+
+
+def _script_suffix(metadata: Any) -> str:
+    said = _dict(metadata, "language_info").get("file_extension")
+    if isinstance(said, str) and said in SCRIPTS:
+        return ".R" if said == ".r" else said
+    language = _language(metadata, "").lower()
+    known = (ending for ending, script in SCRIPTS.items() if script.language.lower() == language)
+    return next(known, "")
+
+
+def _timeout(metadata: Any, source: str) -> float | None:
+    """Return seconds, or 0 for no limit, which nbclient also lets one write as null and -1."""
+    execution = _dict(metadata, "execution")
+    if "timeout" not in execution:
+        return None
+    value = execution["timeout"]
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _wrong_execution(source, "timeout", value, "a number of seconds")
+    return max(float(value), 0.0)
+
+
+def _allow_errors(metadata: Any, source: str) -> bool | None:
+    value = _dict(metadata, "execution").get("allow_errors")
+    if value is None or isinstance(value, bool):
+        return value
+    raise _wrong_execution(source, "allow_errors", value, "true or false")
+
+
+def _wrong_execution(source: str, key: str, value: object, wanted: str) -> NotebookError:
+    return NotebookError(
+        f"'{source}' has a metadata.execution.{key} that is not {wanted}",
+        facts=[(key, repr(value))],
+        hint="correct it in the notebook's metadata",
+    )

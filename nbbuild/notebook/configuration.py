@@ -1,0 +1,97 @@
+"""Find the Jupytext configuration that applies to a notebook, without loading Jupytext."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from nbbuild.errors import NotebookError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_CONFIG_NAMES = (
+    *("jupytext", "jupytext.toml", "jupytext.yml", "jupytext.yaml", "jupytext.json"),
+    *(".jupytext", ".jupytext.toml", ".jupytext.yml", ".jupytext.yaml", ".jupytext.json"),
+    ".jupytext.py",
+)
+
+
+def configuration_file(folder: Path) -> Path | None:
+    """Return the Jupytext configuration that applies in `folder`, searched as Jupytext does.
+
+    Upwards from `folder`, the first in each folder; `pyproject.toml` only with a `[tool.jupytext]`;
+    not above a folder in JUPYTEXT_CEILING_DIRECTORIES; last, those of the user and the system.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100  Path.absolute() keeps ".."
+    ceilings = [c for c in os.environ.get("JUPYTEXT_CEILING_DIRECTORIES", "").split(":") if c]
+    for here in (folder, *folder.parents):
+        if (found := _configuration_in(here)) is not None:
+            return found
+        if any(Path(ceiling) == here for ceiling in ceilings):
+            return None
+    for folder_name in _global_folders():
+        for here in (Path(folder_name, "jupytext"), Path(folder_name)):
+            if (found := _configuration_in(here)) is not None:
+                return found
+    return None
+
+
+def _configuration_in(folder: Path) -> Path | None:
+    base = str(folder)
+    for name in _CONFIG_NAMES:
+        if os.path.isfile(f"{base}/{name}"):  # noqa: PTH113  called a hundred times a notebook
+            return folder / name
+    project = folder / "pyproject.toml"
+    return project if project.is_file() and _tool_jupytext(_bytes(project)) is not None else None
+
+
+def _global_folders() -> list[str]:
+    environ = os.environ
+    folders: list[str] = []
+    if "XDG_CONFIG_HOME" in environ:
+        folders += environ["XDG_CONFIG_HOME"].split(":")
+    elif "USERPROFILE" in environ:
+        folders.append(environ["USERPROFILE"])
+    elif "HOME" in environ:
+        folders += [os.path.join(environ["HOME"], ".config"), environ["HOME"]]  # noqa: PTH118
+    if "XDG_CONFIG_DIRS" in environ:
+        folders += environ["XDG_CONFIG_DIRS"].split(":")
+    elif "ALLUSERSPROFILE" in environ:
+        folders.append(environ["ALLUSERSPROFILE"])
+    else:
+        folders += ["/usr/local/share/", "/usr/share/"]
+    return [folder for folder in folders if folder]
+
+
+def configuration_bytes(path: Path) -> bytes:
+    """Return what of the configuration `path` counts; raise `NotebookError` if it is unreadable."""
+    data = _bytes(path)
+    if path.name != "pyproject.toml":
+        return data
+    # Only its own table: a new dependency in pyproject.toml reads no notebook differently.
+    return repr(_tool_jupytext(data)).encode()
+
+
+def _tool_jupytext(data: bytes) -> object:
+    if b"jupytext" not in data:  # most files, and parsing is slow
+        return None
+    try:
+        tools = tomllib.loads(data.decode()).get("tool", {})
+    except ValueError:
+        return None
+    return tools.get("jupytext") if isinstance(tools, dict) else None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotebookError(
+            "a Jupytext configuration cannot be opened",
+            facts=[("file", str(path)), ("reason", error.strerror or str(error))],
+            hint="make it readable, or move it away",
+        ) from error

@@ -1,0 +1,104 @@
+"""Which files are notebooks, and which reader takes one; loads neither nbformat nor jupytext."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import re
+import shutil
+from pathlib import Path
+
+import blake3
+import yaml
+
+from nbbuild.notebook.configuration import configuration_bytes, configuration_file
+from nbbuild.notebook.fences import has_code_cell
+from nbbuild.notebook.headers import HEADER_LIMIT, header, mapping
+from nbbuild.notebook.suffixes import MYST_SUFFIXES, NOTEBOOK_SUFFIXES, is_text, suffix
+
+__all__ = ["NOTEBOOK_SUFFIXES", "PARSE_VERSION", "is_notebook", "is_text", "reader_identity"]
+
+PARSE_VERSION = 1
+"""Raised whenever this package reads the same bytes differently than before."""
+
+_NOTEBOOK_KEYS = ("kernelspec", "jupytext")
+_KEY_LINE = re.compile(
+    r"^(?:jupyter\s*:\s*\n(?:[ \t].*\n|\n)*?[ \t]+)?(?:kernelspec|jupytext)\s*:", re.M
+)
+_TEXT_READERS = ("jupytext", "nbformat", "markdown-it-py", "mdit-py-plugins", "PyYAML")
+_CONVERTERS = {".qmd": "quarto", ".md": "pandoc", ".markdown": "pandoc", ".py": "marimo"}
+
+
+def is_notebook(path: str, data: bytes) -> bool:
+    """Tell whether a file met by a glob is a notebook.
+
+    A text file must say so: in its header (`kernelspec` or `jupytext`, or Quarto's `jupyter`), or,
+    in MyST Markdown, by a `{code-cell}`. A README's shell block must never be executed.
+    """
+    ending = suffix(path)
+    if ending == ".ipynb":
+        return True
+    if ending not in NOTEBOOK_SUFFIXES:
+        return False
+    found = header(path, data[:HEADER_LIMIT].decode("utf-8-sig", "replace"))
+    if found is not None and _names_a_kernel(found.yaml, quarto=ending == ".qmd"):
+        return True
+    if ending not in MYST_SUFFIXES or b"{code-cell}" not in data:
+        return False
+    return has_code_cell(data.decode("utf-8-sig", "replace"))
+
+
+def reader_identity(root: Path, source: str) -> str:
+    """Return the reader of `source`, its version and its configuration, as a short string.
+
+    It changes when the same bytes could be read differently, or paired differently. Raises
+    `NotebookError` for a configuration that cannot be opened.
+    """
+    if is_text(source):
+        parts = [f"{name} {_version(name)}" for name in _TEXT_READERS]
+        if converter := _CONVERTERS.get(suffix(source)):
+            parts += _program(converter, os.environ.get("PATH", ""))
+    else:
+        parts = [f"nbformat {_version('nbformat')}"]
+    parts.append(f"nbbuild {PARSE_VERSION}")
+    found = configuration_file((root / source).parent)
+    if found is not None:
+        # Where it lies counts as well: prefixes of a pair are seen from its folder.
+        where = Path(os.path.relpath(found, root)).as_posix()
+        parts.append(f"{where} {blake3.blake3(configuration_bytes(found)).hexdigest(length=8)}")
+    return ", ".join(parts)
+
+
+def _names_a_kernel(text: str, *, quarto: bool) -> bool:
+    if not any(word in text for word in (*_NOTEBOOK_KEYS, "jupyter")):
+        return False
+    try:
+        # Composed, not constructed: an impossible date elsewhere in the header is none of our
+        # business here, and raises in a constructor.
+        top = mapping(yaml.compose(text, Loader=yaml.SafeLoader))
+    except (yaml.YAMLError, RecursionError):
+        # The reader is to say what is wrong with it; passing over the file would say nothing.
+        return _KEY_LINE.search(text) is not None
+    inner = mapping(top.get("jupyter"))
+    return any(key in top or key in inner for key in _NOTEBOOK_KEYS) or (
+        quarto and "jupyter" in top
+    )
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+@functools.cache
+def _program(name: str, search_path: str) -> tuple[str, ...]:
+    """Return what tells one installation of a converter from another, without starting it."""
+    found = shutil.which(name, path=search_path)
+    if found is None:
+        return ()
+    status = Path(found).stat()
+    return (f"{name} {status.st_size}.{status.st_mtime_ns}",)

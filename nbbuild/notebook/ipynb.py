@@ -1,0 +1,100 @@
+"""Read `.ipynb` files."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from nbbuild.errors import NotebookError
+from nbbuild.notebook.cells import tidy
+
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.M)
+_SAVE_AGAIN = "open it in Jupyter and save it again"
+
+
+def read_ipynb(source: str, text: str) -> NotebookNode:
+    """Return the notebook that `text`, the contents of the file `source`, holds.
+
+    Raises `NotebookError`.
+    """
+    if not text.strip():
+        raise NotebookError(
+            f"'{source}' is empty",
+            hint="a notebook without cells still holds JSON: create it in Jupyter, or remove it",
+        )
+    data = _json(source, text)
+    major = _version(source, data)
+    try:
+        # Older minors are not converted by nbformat: its ids for their cells are random.
+        notebook = nbformat.v4.to_notebook(data) if major == 4 else _converted(data, major)
+        notebook = nbformat.v4.rwbase.strip_transient(notebook)
+    except _MALFORMED as error:
+        reason = str(error) or type(error).__name__
+        raise NotebookError(
+            f"'{source}' is not a valid notebook",
+            facts=[("reason", reason.splitlines()[0][:300])],
+            hint=_SAVE_AGAIN,
+        ) from error
+    return tidy(notebook, source, keep_ids=major == 4)
+
+
+# What nbformat's readers and converters raise when a key is missing or a value has a wrong type.
+_MALFORMED = (
+    *(nbformat.ValidationError, nbformat.NBFormatError),
+    *(AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError),
+)
+
+
+def _json(source: str, text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        merging = _CONFLICT.search(text) is not None
+        raise NotebookError(
+            f"'{source}' is not valid JSON",
+            facts=[("line", f"{error.lineno}, column {error.colno}"), ("reason", error.msg)],
+            hint="it holds the marks of a merge conflict: settle that first"
+            if merging
+            else "restore it from version control, or mend that line",
+        ) from error
+    except RecursionError as error:
+        raise NotebookError(f"'{source}' is nested too deeply", hint=_SAVE_AGAIN) from error
+    if not isinstance(data, dict):
+        raise _no_notebook(source, f"its JSON is a {type(data).__name__}, not an object")
+    return data
+
+
+def _version(source: str, data: dict[str, Any]) -> int:
+    major = data.get("nbformat")
+    if not isinstance(major, int) or isinstance(major, bool) or major < 1:
+        raise _no_notebook(source, "it has no 'nbformat' number")
+    if major > 4:
+        raise NotebookError(
+            f"'{source}' is in a notebook format that is not known here",
+            facts=[("nbformat", f"{major}.{data.get('nbformat_minor', 0)}"), ("known", "up to 4")],
+            hint="upgrade nbformat and nbbuild, or save the notebook as nbformat 4",
+        )
+    if major == 4:
+        cells, metadata = data.get("cells"), data.setdefault("metadata", {})
+        if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+            raise _no_notebook(source, "it has no list of 'cells'")
+        if not isinstance(metadata, dict):
+            raise _no_notebook(source, "its 'metadata' is not an object")
+    return major
+
+
+def _no_notebook(source: str, reason: str) -> NotebookError:
+    return NotebookError(
+        f"'{source}' is not a notebook",
+        facts=[("reason", reason)],
+        hint="leave it out with [project] exclude, or rename it",
+    )
+
+
+def _converted(data: dict[str, Any], major: int) -> NotebookNode:
+    old = nbformat.versions[major].to_notebook_json(data, minor=data.get("nbformat_minor", 0))
+    return nbformat.convert(old, 4)

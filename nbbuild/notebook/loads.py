@@ -1,0 +1,56 @@
+"""MyST's `:load:`: a code cell whose source is a file's text (as MyST-NB reads it)."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nbbuild.errors import NotebookError
+from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
+
+
+def can_load(notebook: Any, source: str) -> bool:
+    """Tell whether `load` means something in the cells of `notebook`, read from `source`.
+
+    Its paired `.ipynb` carries the same metadata, where `load` means nothing.
+    """
+    if suffix(source) not in MYST_SUFFIXES:
+        return False
+    said = notebook["metadata"].get("jupytext", {}).get("text_representation", {})
+    return bool(said.get("format_name") == "myst")
+
+
+def loaded_path(source: str, named: object) -> str:
+    """Return the file that a cell of `source` loads, relative to the root; raise `NotebookError`.
+
+    A relative path is seen from the notebook's folder.
+    """
+    if not isinstance(named, str) or not named.strip():
+        raise NotebookError(
+            f"'{source}' has a `:load:` that names no file",
+            facts=[("load", repr(named))],
+            hint="write `:load: path/to/file`, relative to the notebook",
+        )
+    return posixpath.normpath(posixpath.join(posixpath.dirname(source), named.strip()))
+
+
+def loaded_text(root: Path, path: str) -> str:
+    """Return the text of the loaded file `path`; raise `NotebookError` if it cannot be read."""
+    try:
+        data = (root / path).read_bytes()
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise NotebookError(
+            f"'{path}', which a cell loads, " + ("does not exist" if missing else "cannot be read"),
+            facts=[] if missing else [("reason", getattr(error, "strerror", None) or str(error))],
+            hint="`:load:` paths are relative to the notebook's folder",
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def relative(root: Path, path: Path) -> str:
+    """Return `path` relative to `root`, POSIX-style; it may begin with `../`."""
+    return str(PurePosixPath(Path(os.path.relpath(path, root))))

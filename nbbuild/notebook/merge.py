@@ -1,0 +1,166 @@
+"""Join a source notebook and the results of a run into the built notebook."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import nbformat
+from nbformat import NotebookNode
+
+from nbbuild.notebook.cells import is_skipped
+from nbbuild.notebook.code import is_blank
+
+_OF_A_RUN = ("kernelspec", "language_info", "widgets")
+_STATE = "application/vnd.jupyter.widget-state+json"
+
+
+class ExecutedCell(msgspec.Struct, frozen=True):
+    """What a run made of one code cell."""
+
+    source: str
+    execution_count: int | None = None
+    outputs: list[dict[str, Any]] = []
+
+
+class ExecutedCells(msgspec.Struct, frozen=True):
+    """What a run made of a notebook: its code cells that are not blank, in order."""
+
+    cells: tuple[ExecutedCell, ...]
+    metadata: dict[str, Any] = {}  # kernelspec, language_info, widgets
+
+
+def executed_cells(notebook: NotebookNode) -> ExecutedCells:
+    """Return the results in `notebook`, which was executed."""
+    metadata = {key: notebook.metadata[key] for key in _OF_A_RUN if key in notebook.metadata}
+    return ExecutedCells(
+        cells=tuple(
+            ExecutedCell(
+                source=cell.source,
+                execution_count=cell.get("execution_count"),
+                outputs=_copied(cell.get("outputs", [])),
+            )
+            for cell in _code(notebook.cells)
+        ),
+        metadata=_copied(metadata),
+    )
+
+
+def encode(cells: ExecutedCells) -> bytes:
+    """Return `cells` as JSON; the same bytes for the same cells."""
+    # The standard library's JSON: msgspec's refuses halves of surrogate pairs and integers beyond
+    # 64 bits, and makes NaN null, all of which an output can hold.
+    plain = {
+        "cells": [msgspec.structs.asdict(cell) for cell in cells.cells],
+        "metadata": cells.metadata,
+    }
+    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> ExecutedCells:
+    """Return the cells that `encode` wrote; raise `ValueError` for anything else."""
+    try:
+        return msgspec.convert(json.loads(data), ExecutedCells)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise ValueError(f"these are no executed cells: {error}") from error
+
+
+def align(source: NotebookNode, executed: ExecutedCells) -> ExecutedCells:
+    """Return `executed` with one cell for each code cell of `source`, whose code has changed since.
+
+    Runs of equal cells keep their results, replaced ones go by their position in the run, and new
+    ones have no outputs.
+    """
+    new = [cell.source for cell in _code(source.cells)]
+    old = [cell.source for cell in executed.cells]
+    cells = [ExecutedCell(source=text) for text in new]
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for kind, low, high, start, end in matcher.get_opcodes():
+        if kind in ("equal", "replace"):
+            for before, after in zip(range(low, high), range(start, end), strict=False):
+                cells[after] = msgspec.structs.replace(executed.cells[before], source=new[after])
+    return ExecutedCells(cells=tuple(cells), metadata=executed.metadata)
+
+
+def merge(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
+    """Return the built notebook: `source` with the outputs and counts of a run.
+
+    Parameters must have been injected into `source`. Skipped cells keep what the source has.
+    Raises `ValueError` if the run had another number of code cells.
+    """
+    built = nbformat.from_dict(_copied(source))
+    code = _code(built.cells)
+    if len(code) != len(executed.cells):
+        raise ValueError(
+            f"the source has {len(code)} code cells, the run had {len(executed.cells)}"
+        )
+    for cell in built.cells:
+        if cell.cell_type == "code" and is_blank(cell.source):
+            cell.outputs, cell.execution_count = [], None
+    for cell, result in zip(code, executed.cells, strict=True):
+        if not is_skipped(cell):
+            cell.outputs = [nbformat.from_dict(output) for output in result.outputs]
+            cell.execution_count = result.execution_count
+    built.metadata = nbformat.from_dict(_metadata(built.metadata, executed.metadata, code))
+    return built
+
+
+def to_bytes(notebook: NotebookNode) -> bytes:
+    """Return `notebook` as an `.ipynb` file without timestamps; the same bytes for the same."""
+    written = NotebookNode({**notebook, "nbformat": 4, "nbformat_minor": 5})
+    written["cells"] = [_without_timings(cell) for cell in notebook.cells]
+    text = nbformat.v4.writes_json(written)
+    # An output can hold half a surrogate pair, which no file in UTF-8 can.
+    return f"{text}\n".encode("utf-8", "replace")
+
+
+def _code(cells: Iterable[NotebookNode]) -> list[NotebookNode]:
+    return [cell for cell in cells if cell.cell_type == "code" and not is_blank(cell.source)]
+
+
+def _copied(value: Any) -> Any:
+    """Return `value` in plain dicts and lists of its own."""
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(item) for item in value]
+    return value
+
+
+def _metadata(
+    source: Mapping[str, Any], run: Mapping[str, Any], code: Sequence[NotebookNode]
+) -> dict[str, Any]:
+    """Return the source's metadata with what the run knows better."""
+    metadata = dict(source)
+    if "language_info" in run:
+        metadata["language_info"] = run["language_info"]
+    if "kernelspec" not in metadata and "kernelspec" in run:
+        metadata["kernelspec"] = run["kernelspec"]
+    old = metadata.pop("widgets", None)
+    new = run.get("widgets")
+    if old is not None and any(is_skipped(cell) and cell.outputs for cell in code):
+        new = _joined(old, new or {})  # outputs that stay need the widgets that they show
+    if new:
+        metadata["widgets"] = new
+    return metadata
+
+
+def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the widget states of both, those of `new` first."""
+    joined = {**old, **new}
+    if _STATE in old and _STATE in new:
+        state = {**old[_STATE].get("state", {}), **new[_STATE].get("state", {})}
+        joined[_STATE] = {**old[_STATE], **new[_STATE], "state": state}
+    return joined
+
+
+def _without_timings(cell: NotebookNode) -> NotebookNode:
+    timed = cell.metadata.get("execution")
+    if not isinstance(timed, Mapping):
+        return cell
+    kept = {key: timed[key] for key in timed if not key.startswith(("iopub.", "shell."))}
+    metadata = {key: value for key, value in cell.metadata.items() if key != "execution"}
+    return NotebookNode({**cell, "metadata": {**metadata, **({"execution": kept} if kept else {})}})

@@ -1,0 +1,120 @@
+"""Read one source notebook, whatever its format; say which files are paired with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jupytext.combine import map_outputs_to_inputs
+from jupytext.formats import long_form_multiple_formats
+from jupytext.paired_paths import InconsistentPath, find_base_path_and_format, paired_paths
+from nbformat import NotebookNode
+
+from nbbuild.errors import NotebookError
+from nbbuild.notebook.cells import identify, is_skipped
+from nbbuild.notebook.code import paired_formats
+from nbbuild.notebook.ipynb import read_ipynb
+from nbbuild.notebook.loads import can_load, loaded_path, loaded_text, relative
+from nbbuild.notebook.suffixes import NOTEBOOK_SUFFIXES, is_text, suffix
+from nbbuild.notebook.text import configuration, read_text
+
+
+def read(root: Path, source: str, data: bytes | None = None) -> NotebookNode:
+    """Return the notebook `source`, a path relative to `root`, as valid nbformat 4.5.
+
+    `data` is its contents where the caller has them. Ids are kept where the file has valid ones,
+    and otherwise follow from the cells. MyST's `:load:` cells hold what they load; the skipped
+    cells of a text notebook hold the outputs that its paired `.ipynb` has for them.
+    Raises `NotebookError`.
+    """
+    if data is None:
+        data = _contents(root, source)
+    if not is_text(source):
+        if suffix(source) not in NOTEBOOK_SUFFIXES:
+            raise NotebookError(
+                f"no reader takes '{source}'",
+                hint="notebooks are .ipynb files, or text that Jupytext reads: .md, .py, .Rmd, …",
+            )
+        return read_ipynb(source, _decode(source, data))
+    notebook = read_text(root, source, _decode(source, data))
+    if can_load(notebook, source):
+        _load(root, source, notebook)
+    _take_skipped_outputs(root, source, notebook)
+    return notebook
+
+
+def from_bytes(data: bytes) -> NotebookNode:
+    """Return the notebook that `.ipynb` bytes hold; raise `NotebookError`."""
+    return read_ipynb("the notebook", _decode("the notebook", data))
+
+
+def pair(root: Path, source: str, formats: str) -> tuple[str, ...]:
+    """Return the other existing files of the Jupytext pair of `source`, relative to `root`, sorted.
+
+    `formats` is what the notebook's metadata says ("ipynb,md:myst"); where it says nothing, the
+    Jupytext configuration decides. Raises `NotebookError` for formats that Jupytext does not know.
+    """
+    main = str((root / source).absolute())
+    try:
+        if not formats:
+            config = configuration(root, source)
+            formats = (config.default_formats(main) if config is not None else None) or ""
+        known = long_form_multiple_formats(formats, {}, auto_ext_requires_language_info=False)
+        if not known:
+            return ()
+        _, own = find_base_path_and_format(main, known)
+        paths = [Path(path) for path, _ in paired_paths(main, own, known)]
+    except InconsistentPath:
+        # The notebook was copied or renamed: Jupytext, too, then takes it as unpaired.
+        return ()
+    except ValueError as error:
+        raise NotebookError(
+            f"'{source}' is paired with formats that Jupytext does not know",
+            facts=[("formats", formats), ("reason", str(error)[:300])],
+            hint="correct `formats` in its jupytext metadata, or in the Jupytext configuration",
+        ) from error
+    return tuple(sorted(relative(root, p) for p in paths if p.is_file() and str(p) != main))
+
+
+def _contents(root: Path, source: str) -> bytes:
+    try:
+        return (root / source).read_bytes()
+    except FileNotFoundError as error:
+        raise NotebookError(f"'{source}' does not exist") from error
+    except OSError as error:
+        raise NotebookError(
+            f"'{source}' cannot be opened", facts=[("reason", error.strerror or str(error))]
+        ) from error
+
+
+def _decode(source: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise NotebookError(
+            f"'{source}' is not UTF-8 text",
+            facts=[("line", str(line)), ("byte", f"0x{data[error.start]:02x} at {error.start}")],
+            hint="save it in UTF-8",
+        ) from error
+
+
+def _load(root: Path, source: str, notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "load" in cell.metadata:
+            cell.source = loaded_text(root, loaded_path(source, cell.metadata["load"]))
+    identify(notebook.cells, keep=False)
+
+
+def _take_skipped_outputs(root: Path, source: str, notebook: NotebookNode) -> None:
+    skipped = [n for n, c in enumerate(notebook.cells) if c.cell_type == "code" and is_skipped(c)]
+    if not skipped:
+        return
+    others = [path for path in pair(root, source, paired_formats(notebook)) if not is_text(path)]
+    for other in others[:1]:
+        cells = read_ipynb(other, _decode(other, _contents(root, other))).cells
+        match = map_outputs_to_inputs(notebook.cells, cells)
+        for number in skipped:
+            if match[number] is not None:
+                cell = notebook.cells[number]
+                cell.outputs = cells[match[number]].outputs
+                cell.execution_count = cells[match[number]].execution_count

@@ -1,0 +1,17 @@
+"""The source notebook as it is executed and built: read, with its parameters in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from nbbuild.model import Task
+from nbbuild.notebook.parameters import inject
+from nbbuild.notebook.read import read
+
+
+def prepared(root: Path, task: Task, *, language: str) -> NotebookNode:
+    """Return the notebook of `task` with its parameters; raise `NotebookError`."""
+    notebook = read(root, task.source)
+    return inject(notebook, task.parameters, language=language) if task.parameters else notebook

@@ -1,0 +1,166 @@
+"""Read text notebooks, through Jupytext and with the configuration that applies to them."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import jupytext.config
+import yaml
+from jupytext.myst import MystMetadataParsingError
+from nbformat import NotebookNode, ValidationError
+
+from nbbuild.errors import NotebookError
+from nbbuild.notebook.cells import tidy
+from nbbuild.notebook.configuration import configuration_file
+from nbbuild.notebook.headers import Header, header, mapping, uncomment
+from nbbuild.notebook.loads import relative
+from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
+
+# What Jupytext is seen to raise for text that it cannot take; OSError from Quarto and Pandoc.
+_UNREADABLE = (
+    *(yaml.YAMLError, MystMetadataParsingError, ValidationError, OSError, ImportError),
+    *(ValueError, TypeError, AttributeError, LookupError, AssertionError, RecursionError),
+)
+
+_LINE = re.compile(r"\b(at line )(\d+)")
+
+
+def read_text(root: Path, source: str, text: str) -> NotebookNode:
+    """Return the notebook that `text`, the contents of the file `source`, says.
+
+    Raises `NotebookError`.
+    """
+    config = configuration(root, source)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    given = _with_display_name(source, text)
+    try:
+        with warnings.catch_warnings():
+            # Of what could not be written back as text, and the like; we only read.
+            warnings.simplefilter("ignore")
+            notebook = jupytext.reads(given, _format(source, text, config), config=config)
+        _sort_filters(notebook)
+        return tidy(notebook, source, keep_ids=False)  # Jupytext's are random
+    except _UNREADABLE as error:
+        raise _unreadable(source, text, error, given.count("\n") - text.count("\n")) from error
+
+
+def configuration(root: Path, source: str) -> Any:
+    """Return the `JupytextConfiguration` that applies to `source`, or None.
+
+    Raises `NotebookError`, which names the file, if it is wrong.
+    """
+    path = configuration_file((root / source).parent)
+    if path is None:
+        return None
+    try:
+        return jupytext.config.load_jupytext_configuration_file(str(path))
+    except Exception as error:  # .jupytext.py is a program: it can raise anything
+        raise NotebookError(
+            f"'{source}' cannot be read: its Jupytext configuration is wrong",
+            facts=[("file", relative(root, path)), ("reason", _first_line(error))],
+            hint="correct it, or move it away",
+        ) from error
+
+
+def _format(source: str, text: str, config: Any) -> dict[str, str]:
+    chosen = {"extension": suffix(source)}
+    if config is not None:
+        preferred = config.preferred_jupytext_formats_read
+        chosen = jupytext.config.preferred_format(chosen, preferred)
+    if "format_name" not in chosen and suffix(source) in MYST_SUFFIXES:
+        # Jupytext's own Markdown keeps its metadata under `jupyter:`. Where they stand at the top,
+        # the page is MyST, whose ```bash blocks are prose, even if it has no {code-cell} (yet).
+        found = header(source, text)
+        keys = _top(found).keys() if found is not None else set()
+        if {"kernelspec", "jupytext"} & keys or ("jupyter" not in keys and "{code-cell}" in text):
+            chosen["format_name"] = "myst"
+    return chosen
+
+
+def _top(found: Header) -> dict[str, yaml.Node]:
+    try:
+        return mapping(yaml.compose(found.yaml, Loader=yaml.SafeLoader))
+    except (yaml.YAMLError, RecursionError):
+        # Jupytext reads the `jupyter:` part alone, so the rest need not be YAML.
+        return {}
+
+
+def _with_display_name(source: str, text: str) -> str:
+    """Return `text` with the `display_name` that nbformat demands of a kernelspec.
+
+    Nobody else does, mystmd's pages often lack it, and Jupytext validates before we could mend it.
+    """
+    found = header(source, text)
+    if found is None:
+        return text
+    top = _top(found)
+    lines = text.splitlines(keepends=True)
+    for outer in (top, mapping(top.get("jupyter"))):
+        spec = outer.get("kernelspec")
+        keys = mapping(spec)
+        if spec is None or "name" not in keys or "display_name" in keys:
+            continue
+        mark = next(key.start_mark for key, _ in spec.value if key.value == "name")
+        place = found.line - 1 + mark.line
+        bare = uncomment(lines[place].rstrip("\n"), found.comment, found.comment_end)
+        before, entry = bare[: mark.column], f"display_name: {json.dumps(keys['name'].value)}"
+        block = not before.strip()
+        entry = f"{before}{entry}" if block else f"{before}{entry}, {bare[mark.column :]}"
+        lines[place : place + 1] = [
+            lines[place].replace(bare, entry, 1),
+            *([lines[place]] if block else []),
+        ]
+        break
+    return "".join(lines)
+
+
+def _sort_filters(notebook: NotebookNode) -> None:
+    # Jupytext builds these from sets: unsorted, each process would write another notebook.
+    said = notebook.metadata.get("jupytext", {})
+    for key in ("cell_metadata_filter", "notebook_metadata_filter"):
+        if isinstance(said.get(key), str):
+            said[key] = ",".join(sorted(said[key].split(",")))
+
+
+def _unreadable(source: str, text: str, error: BaseException, added: int) -> NotebookError:
+    found = header(source, text)
+    if found is not None and (wrong := _header_problem(found)) is not None:
+        line, reason = wrong
+        return NotebookError(
+            f"the header of '{source}' cannot be read",
+            facts=[("line", str(line)), ("reason", reason)],
+            hint="it is YAML: mind the indentation, and quote values that hold a colon",
+        )
+    return NotebookError(
+        f"'{source}' cannot be read by Jupytext",
+        # Lines are those of the file, not those after the `added` ones.
+        facts=[("reason", _LINE.sub(lambda m: f"{m[1]}{int(m[2]) - added}", _first_line(error)))],
+        hint="install the program that it names"
+        if isinstance(error, OSError)
+        else "mend what it names, then try `jupytext --to ipynb` on the file",
+    )
+
+
+def _header_problem(found: Header) -> tuple[int, str] | None:
+    """Return a line of the file, and what is wrong there, or None if that is not to be seen."""
+    try:
+        top = mapping(yaml.compose(found.yaml, Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line if error.problem_mark is not None else 0
+        return found.line + line, error.problem or "it is not valid YAML"
+    except (yaml.YAMLError, RecursionError):
+        return None
+    for key, node in (*top.items(), *mapping(top.get("jupyter")).items()):
+        if key in ("jupyter", "jupytext", "kernelspec") and not isinstance(node, yaml.MappingNode):
+            return found.line + node.start_mark.line, f"'{key}' has no keys of its own"
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
