@@ -1,0 +1,139 @@
+"""Write files so that a crash leaves the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+from nbbuild.errors import StoreError
+
+DOT = ".nbbuild"
+"""The folder in a project's root that holds what nbbuild itself needs."""
+
+CACHEDIR_TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# Made by nbbuild; can be deleted. See https://bford.info/cachedir/\n"
+)
+
+
+class Draft:
+    """A new file that takes its place by `commit`, or vanishes when its block ends without one.
+
+    `folder` must exist and lie on the file system of the place that it will take. Methods raise
+    OSError.
+    """
+
+    def __init__(self, folder: Path, *, mode: int = 0o666) -> None:
+        self.path = folder / f".nbbuild-{os.urandom(8).hex()}.tmp"
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        # The mode goes through the umask, as it would for a file that the user makes.
+        self._file = os.fdopen(os.open(self.path, flags, mode), "wb", buffering=0)
+        self._committed = False
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if not self._committed:
+            with suppress(OSError):
+                self.path.unlink()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append all of `data`."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def commit(self, target: Path, *, sync: bool = True) -> None:
+        """Rename to `target`, replacing what is there; with `sync`, only once it is on the disk.
+
+        Can be called again if it raised. Nothing can be written after the first call.
+        """
+        if not self._file.closed:
+            if sync:
+                os.fsync(self._file.fileno())
+            self._file.close()
+        self.path.replace(target)
+        self._committed = True
+
+
+def write(
+    target: Path,
+    data: bytes,
+    *,
+    folder: Path | None = None,
+    mode: int = 0o666,
+    sync: bool = True,
+) -> None:
+    """Put `data` at `target` in one step; `folder` holds the draft, beside the target unless told.
+
+    A symbolic link at `target` is replaced, not followed. Raises OSError.
+    """
+    with Draft(folder or target.parent, mode=mode) as draft:
+        draft.write(data)
+        draft.commit(target, sync=sync)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` last through a power failure, where its file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def tag_as_cache(folder: Path) -> None:
+    """Tell backups (CACHEDIR.TAG) and git (.gitignore) to leave `folder` out. Raises OSError."""
+    write(folder / "CACHEDIR.TAG", CACHEDIR_TAG.encode(), sync=False)
+    write(folder / ".gitignore", b"*\n", sync=False)
+
+
+def private_folder(folder: Path) -> Path:
+    """Return `folder` (some project's `.nbbuild`), made and tagged if it was not there.
+
+    Raises OSError.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return folder
+    tag_as_cache(folder)
+    return folder
+
+
+@contextmanager
+def writing(what: str, path: Path) -> Iterator[None]:
+    """Tell an OSError in the block as a StoreError: `what` could not be done, at `path`, why."""
+    try:
+        yield
+    except OSError as error:
+        place = str(path) if error.filename is None else os.fsdecode(error.filename)
+        reason = error.strerror or str(error)
+        facts = [("path", place), ("reason", reason)]
+        raise StoreError(what, facts=facts, hint=_hint(error.errno)) from error
+
+
+def _hint(number: int | None) -> str:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, or give [cache] a smaller max_size and run `nbbuild cache gc`"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "make it writable, or choose another folder by [cache] path or NBBUILD_CACHE"
+    if number == errno.EFBIG:
+        return "raise the limit on the size of files (`ulimit -f`)"
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "raise the limit on open files (`ulimit -n`), or run fewer jobs (`-j`)"
+    return ""

@@ -1,0 +1,12 @@
+"""The store: blobs by their digest, records by their action key (DESIGN §6).
+
+Blobs are written before the record that names them, each by write-temp, fsync, rename. Everything
+is checked when it is read; what is damaged is a miss. Nothing outside this package touches the
+files; `layout` draws them.
+"""
+
+from nbbuild.store.disk import DiskStore
+from nbbuild.store.memory import MemoryStore
+from nbbuild.store.protocol import Store
+
+__all__ = ["DiskStore", "MemoryStore", "Store"]

@@ -1,0 +1,166 @@
+"""Blobs on disk: bytes that are named by their digest, checked whenever they are read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from nbbuild.digests import digest_bytes
+from nbbuild.durable import Draft, writing
+from nbbuild.model import Digest
+from nbbuild.store.layout import EMPTY, Layout, is_digest
+
+_CHUNK = 1 << 20  # bytes
+_READ_ONLY = 0o444
+_USED_EVERY = 3600.0  # seconds between two notes of a blob's use
+_UNWRITTEN = "the cache cannot be written"
+
+
+class Blobs:
+    """The blobs of one store. Writers raise StoreError; readers take what is bad for missing."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def put(self, data: bytes) -> Digest:
+        """Keep `data`; return its digest. A damaged blob of that name is replaced."""
+        digest = digest_bytes(data)
+        place = self._layout.blob(digest)
+        if self._layout.is_ours() and _holds(place, data):
+            _used(place)
+            return digest
+        with writing(_UNWRITTEN, place), self._layout.draft(mode=_READ_ONLY) as draft:
+            draft.write(data)
+            _commit(draft, place)
+        return digest
+
+    def put_file(self, path: Path) -> tuple[Digest, int]:
+        """Keep the content of the file at `path`; return its digest and its size in bytes.
+
+        Both are those of the bytes that were kept, whatever happened to the file meanwhile.
+        """
+        hasher, size = blake3(), 0
+        what = f"'{path.name}' cannot be kept in the cache"
+        # Always a new blob, even where the digest turns out to be known: the copy is made by then,
+        # and it heals whatever may lie there.
+        with (
+            writing(what, self._layout.folder),
+            path.open("rb", 0) as file,
+            self._layout.draft(mode=_READ_ONLY) as draft,
+        ):
+            for chunk in _chunks(file):
+                hasher.update(chunk)
+                draft.write(chunk)
+                size += len(chunk)
+            digest = hasher.hexdigest()
+            _commit(draft, self._layout.blob(digest))
+        return digest, size
+
+    def get(self, digest: Digest) -> bytes | None:
+        """Return the blob's bytes; None if it is missing or damaged (and then it goes)."""
+        file = self._open(digest)
+        if file is None:
+            return None
+        with file:
+            try:
+                data = file.read()
+            except OSError:
+                return None
+        if digest_bytes(data) != digest:
+            self._drop(digest)
+            return None
+        _used(self._layout.blob(digest))
+        return data
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there; its bytes are not looked at."""
+        if not is_digest(digest) or not self._layout.is_ours():
+            return False
+        try:
+            found = self._layout.blob(digest).lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and (found.st_size > 0 or digest == EMPTY)
+
+    def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
+        """Write the blob to `target`; False, and nothing written, if it is missing or damaged.
+
+        What is at `target` is replaced in one step, a symbolic link as such. Folders are made.
+        """
+        file = self._open(digest)
+        if file is None:
+            return False
+        hasher = blake3()
+        mode = 0o777 if executable else 0o666
+        with file, writing("a file cannot be restored from the cache", target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with Draft(target.parent, mode=mode) as draft:
+                for chunk in _chunks(file):
+                    hasher.update(chunk)
+                    draft.write(chunk)
+                if hasher.hexdigest() != digest:
+                    self._drop(digest)
+                    return False
+                # No fsync: a file of the tree can be restored again, and nobody trusts it unread.
+                draft.commit(target, sync=False)
+        _used(self._layout.blob(digest))
+        return True
+
+    def sizes(self) -> Iterator[int]:
+        """Yield the size of each blob, in bytes."""
+        for path in self._layout.blobs.glob("??/*"):
+            with suppress(OSError):
+                yield path.lstat().st_size
+
+    def _open(self, digest: Digest) -> BinaryIO | None:
+        if not self.has(digest):
+            return None
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._layout.blob(digest), flags)
+        except OSError:  # removed since, not permitted, too many open files: a miss
+            return None
+        return os.fdopen(descriptor, "rb", buffering=0)
+
+    def _drop(self, digest: Digest) -> None:
+        """Remove a damaged blob, where the store can be written."""
+        with suppress(OSError):
+            self._layout.blob(digest).unlink()
+
+
+def _chunks(file: BinaryIO) -> Iterator[memoryview]:
+    buffer = bytearray(_CHUNK)
+    view = memoryview(buffer)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        yield view[:count]
+
+
+def _commit(draft: Draft, place: Path) -> None:
+    # The folder is not synced: a record that names a blob which a power failure took is a miss.
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft.commit(place)
+
+
+def _holds(place: Path, data: bytes) -> bool:
+    """Whether the file at `place` is a blob of exactly these bytes."""
+    try:
+        found = place.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size != len(data):
+            return False
+        return place.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _used(place: Path) -> None:
+    """Note that the blob was used, for pruning: by its mtime, and not at each use."""
+    with suppress(OSError):
+        if place.stat().st_mtime < time.time() - _USED_EVERY:
+            os.utime(place)

@@ -1,0 +1,95 @@
+"""The store on disk, shared by any number of processes and projects."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from nbbuild.locks import lock
+from nbbuild.model import Digest, Record
+from nbbuild.store.blobs import Blobs
+from nbbuild.store.layout import Layout, is_digest
+from nbbuild.store.records import Records
+
+
+class DiskStore:
+    """The store in the folder `path`, which is made by the first write. See protocol.Store."""
+
+    def __init__(self, path: Path) -> None:
+        self.layout = Layout(path.absolute())
+        self._blobs = Blobs(self.layout)
+        self._records = Records(self.layout)
+
+    @property
+    def writable(self) -> bool:
+        """Whether this process may write here, or make the folder."""
+        place = self.layout.folder
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        effective = os.access in os.supports_effective_ids
+        return place.is_dir() and os.access(place, os.W_OK | os.X_OK, effective_ids=effective)
+
+    def put(self, data: bytes) -> Digest:
+        """Keep `data`; return its digest."""
+        return self._blobs.put(data)
+
+    def put_file(self, path: Path) -> tuple[Digest, int]:
+        """Keep a file's content; return the digest and the size of what was kept."""
+        return self._blobs.put_file(path)
+
+    def get(self, digest: Digest) -> bytes | None:
+        """Return a blob, checked; None if it is missing or damaged."""
+        return self._blobs.get(digest)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a blob is there, unchecked."""
+        return self._blobs.has(digest)
+
+    def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
+        """Write a blob, checked, to `target` in one step; False if it is missing or damaged."""
+        return self._blobs.restore(digest, target, executable=executable)
+
+    def records(self, key: Digest) -> list[Record]:
+        """Return the sound records of a key, newest first."""
+        return self._records.of(key)
+
+    def publish(self, record: Record) -> None:
+        """Keep a record; all its blobs must have been put before."""
+        self._records.publish(record)
+
+    def used(self, record: Record) -> None:
+        """Note that a record was a hit."""
+        self._records.used(record)
+
+    def remove(self, record: Record) -> None:
+        """Remove a record, if it is there."""
+        self._records.remove(record)
+
+    def all_records(self) -> Iterator[Record]:
+        """Yield every sound record, in no order."""
+        return self._records.all()
+
+    def size(self) -> tuple[int, int, int]:
+        """Return how many blobs and records there are, and the bytes of both together."""
+        blobs, records = list(self._blobs.sizes()), list(self._records.sizes())
+        return len(blobs), len(records), sum(blobs) + sum(records)
+
+    def lock(
+        self,
+        key: Digest,
+        *,
+        on_wait: Callable[[str], None] | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> AbstractContextManager[None]:
+        """Hold a key across processes; nothing in a store that only can be read.
+
+        Where no result can be published, waiting for one would be in vain.
+        """
+        if not is_digest(key):
+            raise ValueError(f"{key!r} is no key")
+        if not self.writable:
+            return nullcontext()
+        return lock(self.layout.lock(key), on_wait=on_wait, cancelled=cancelled)

@@ -1,0 +1,119 @@
+"""Where things lie in a store on disk.
+
+    <path>/                         [cache] path, or NBBUILD_CACHE; may be shared by projects
+      v1/                           one folder per format: versions live side by side and just miss
+        VERSION                     "nbbuild store 1"; anything else in it: the folder is not ours
+        CACHEDIR.TAG  .gitignore    backups and git leave the folder out
+        blobs/ab/<digest>           bytes, named by their BLAKE3; 0444, never linked into a tree
+        records/ab/<key>/<id>.json  a sealed Record: its digest in the first line, then JSON
+        locks/<key>.lock            held by whoever executes the key (locks.py)
+        tmp/                        drafts; what a crash leaves here is garbage
+
+Change anything here, or the meaning of a field of model.Record, and raise FORMAT.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbbuild.durable import Draft, tag_as_cache, write
+from nbbuild.model import Digest
+
+FORMAT = 1
+
+EMPTY: Digest = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+"""The digest of no bytes: the only blob that may be empty."""
+
+_VERSION = f"nbbuild store {FORMAT}\n".encode()
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_RECORD_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` can name a blob or be a key; nothing else ever becomes part of a path."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def is_record_id(text: str) -> bool:
+    """Whether `text` can name a record: letters, digits, `.`, `_`, `-`; at most 200."""
+    return _RECORD_ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of the store at `path`. Digests, keys and ids must have been checked."""
+
+    path: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this format."""
+        return self.path / f"v{FORMAT}"
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of all blobs."""
+        return self.folder / "blobs"
+
+    @property
+    def records(self) -> Path:
+        """The folder of all records."""
+        return self.folder / "records"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of all lock files."""
+        return self.folder / "locks"
+
+    def blob(self, digest: Digest) -> Path:
+        """Where a blob lies."""
+        return self.blobs / digest[:2] / digest
+
+    def key(self, key: Digest) -> Path:
+        """The folder of a key's records."""
+        return self.records / key[:2] / key
+
+    def record(self, key: Digest, record_id: str) -> Path:
+        """Where a record lies."""
+        return self.key(key) / f"{record_id}.json"
+
+    def lock(self, key: Digest) -> Path:
+        """The file of a key's lock."""
+        return self.locks / f"{key}.lock"
+
+    def is_ours(self) -> bool:
+        """Whether there is a store of this format here."""
+        try:
+            return (self.folder / "VERSION").read_bytes() == _VERSION
+        except OSError:
+            return False
+
+    def make(self) -> None:
+        """Make the store if it is not there. Raises OSError.
+
+        A folder of this name whose VERSION says something else is set aside.
+        """
+        if self.is_ours():
+            (self.folder / "tmp").mkdir(exist_ok=True)
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        if (self.folder / "VERSION").exists():
+            with suppress(FileNotFoundError):  # another process did it
+                self.folder.rename(self.path / f"v{FORMAT}.foreign-{os.urandom(4).hex()}")
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
+        tag_as_cache(self.folder)
+        write(self.folder / "VERSION", _VERSION)
+
+    def draft(self, *, mode: int = 0o666) -> Draft:
+        """Begin a new file, to be committed to one of the paths above. Raises OSError."""
+        if not self.is_ours():
+            self.make()
+        try:
+            return Draft(self.folder / "tmp", mode=mode)
+        except FileNotFoundError:
+            self.make()  # somebody removed the store, or its `tmp`, under us
+            return Draft(self.folder / "tmp", mode=mode)

@@ -1,0 +1,120 @@
+"""Records on disk: one sealed JSON file each, in a folder per action key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from nbbuild.durable import sync_folder, writing
+from nbbuild.errors import StoreError
+from nbbuild.model import Digest, Record
+from nbbuild.sealed import seal, unseal
+from nbbuild.store.layout import Layout, is_digest, is_record_id
+
+_TRIES = 5
+
+
+def encode(record: Record) -> bytes:
+    """Return the record's file. Raises StoreError when it could not be read back as it is."""
+    if not is_record_id(record.id) or not is_digest(record.key.digest):
+        raise _unfit(record, "its id or its key cannot be a file's name")
+    try:
+        data = seal(msgspec.json.encode(record))
+    except (UnicodeEncodeError, TypeError, ValueError) as error:
+        raise _unfit(record, f"it is no JSON: {error}") from error
+    if decode(data, key=record.key.digest, record_id=record.id) != record:
+        raise _unfit(record, "it reads back differently")
+    return data
+
+
+def decode(data: bytes, *, key: Digest, record_id: str) -> Record | None:
+    """Return the record of a file found under `key` as `record_id`; None if it is not that."""
+    body = unseal(data)
+    if body is None:
+        return None
+    try:
+        record = msgspec.json.decode(body, type=Record)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return record if (record.key.digest, record.id) == (key, record_id) else None
+
+
+def newest_first(records: Iterator[Record]) -> list[Record]:
+    """Sort records by their time of creation, and then by id."""
+    return sorted(records, key=lambda record: (-record.created, record.id))
+
+
+class Records:
+    """The records of one store. Writers raise StoreError; readers skip what is not sound."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def of(self, key: Digest) -> list[Record]:
+        """Return the key's records, newest first."""
+        if not is_digest(key) or not self._layout.is_ours():
+            return []
+        return newest_first(self._in(self._layout.key(key)))
+
+    def all(self) -> Iterator[Record]:
+        """Yield every record, in no order."""
+        if self._layout.is_ours():
+            for folder in self._layout.records.glob("??/*"):
+                if is_digest(folder.name):
+                    yield from self._in(folder)
+
+    def publish(self, record: Record) -> None:
+        """Keep a record, whose blobs must have been put before."""
+        data = encode(record)
+        place = self._layout.record(record.key.digest, record.id)
+        with writing("the cache cannot be written", place), self._layout.draft() as draft:
+            draft.write(data)
+            for left in reversed(range(_TRIES)):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    draft.commit(place)
+                    break
+                except FileNotFoundError:  # somebody removed the folder, which was empty
+                    if not left:
+                        raise
+            sync_folder(place.parent)
+
+    def used(self, record: Record) -> None:
+        """Note that the record was a hit, for pruning: by its mtime."""
+        with suppress(OSError):
+            os.utime(self._layout.record(record.key.digest, record.id))
+
+    def remove(self, record: Record) -> None:
+        """Remove a record; its blobs stay."""
+        place = self._layout.record(record.key.digest, record.id)
+        with writing("a record cannot be removed from the cache", place):
+            place.unlink(missing_ok=True)
+        with suppress(OSError):
+            place.parent.rmdir()
+
+    def sizes(self) -> Iterator[int]:
+        """Yield the size of each record's file, in bytes."""
+        for path in self._layout.records.glob("??/*/*.json"):
+            with suppress(OSError):
+                yield path.lstat().st_size
+
+    def _in(self, folder: Path) -> Iterator[Record]:
+        for path in folder.glob("*.json"):
+            try:
+                data = path.read_bytes()
+            except OSError:
+                continue
+            record = decode(data, key=folder.name, record_id=path.stem)
+            if record is not None and is_record_id(record.id):
+                yield record
+
+
+def _unfit(record: Record, reason: str) -> StoreError:
+    return StoreError(
+        f"the result of '{record.task}' cannot be kept in the cache",
+        facts=[("record", record.id), ("reason", reason)],
+    )

@@ -1,0 +1,45 @@
+"""What nbbuild writes into the project's tree, and how it knows what is its own.
+
+The tree belongs to the user. nbbuild adds built notebooks and artefacts to it, and takes away
+again only what it can prove to have made. The proof is a ledger per task, in
+`.nbbuild/tree/<task>.json`, and the rule that bytes are deleted only if the store has them.
+Whatever else stands in the way moves to `.nbbuild/replaced/` and is named to the user.
+
+**A run** goes through these states of its ledger, each on the disk before the next step begins:
+
+    finished    `made` lists the files that the last run or restore left
+      begin     removes them; then notes the artefact patterns, and every file that matches now
+    unfinished  whatever matches the noted patterns, and looks different, is that run's
+      collect   takes what the run wrote into the store
+    finished    `made` lists it
+
+So a crash, wherever it comes, leaves a ledger from which the next `begin` or `restore` can tell
+what is a leftover:
+
+- killed while `begin` removes: the old ledger still lists the rest;
+- killed in the run, or before `collect` has finished the ledger: the notes tell what it wrote;
+- a run that failed: the same, since `abandon` leaves the ledger unfinished.
+
+**A restore** stages all that it needs before it touches anything, so that a blob which turns out
+to be damaged costs nothing. Before it moves the first file, its ledger lists the files that will
+be there beside those that are: killed halfway, both are leftovers and go next time.
+
+**Looks different** means: another ctime, inode or size. ctime is what no program can set back, and
+a run that writes the same bytes again changes it. `begin` waits for the next tick of that clock
+when a file changed in the present one, so that "the same" is never an accident.
+
+**Two tasks, one path.** Patterns move from task to task as jcache.toml is edited. The ledger with
+the later `when_ns` owns a path; an older one no longer removes it.
+
+**Where to.** Paths come from records that somebody else may have written. Every path is checked
+before anything is written or removed (`confined`): inside the root, through no link that leaves
+it, no source, nothing in `.git` or `.nbbuild`, and matched by the task's own patterns.
+
+Callers hold `outputs_lock` around all that changes the tree for a task.
+"""
+
+from nbbuild.tree.confined import Refused
+from nbbuild.tree.ledger import Ledger, Made
+from nbbuild.tree.tree import ArtefactError, Restored, Tree
+
+__all__ = ["ArtefactError", "Ledger", "Made", "Refused", "Restored", "Tree"]

@@ -1,0 +1,322 @@
+"""The artefacts of tasks in the tree: made new by each run, put back by each restore."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from nbbuild.digests import now_ns
+from nbbuild.durable import writing
+from nbbuild.errors import NbbuildError, StoreError
+from nbbuild.model import ArtefactFile, Record, Task
+from nbbuild.patterns import Pattern, matches
+from nbbuild.store.layout import is_digest
+from nbbuild.tree.confined import fault_of_name
+from nbbuild.tree.ground import Ground
+from nbbuild.tree.ledger import Ledger, Made, Stamp
+from nbbuild.tree.leftovers import folders_made, leftovers, standing_folders, take_away
+
+_LONGEST_TICK = 0.05  # seconds; file systems with slower clocks are not waited for
+_READINGS = 3  # of a file that changes while it is read
+
+
+class ArtefactError(NbbuildError):
+    """A run did not write what it was to write, or wrote what cannot be kept."""
+
+    exit_status = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What `restore` did: whether files changed, what a user should know, which blobs lack."""
+
+    changed: bool = False
+    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Artefacts:
+    """See the essay in nbbuild.tree for the order of things in `begin`, `collect`, `restore`."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._begun: dict[str, Ledger] = {}
+
+    # -- a run ---------------------------------------------------------------------------------
+
+    def begin(self, task: Task) -> tuple[str, ...]:
+        """Take away what earlier runs left, and note what is there; return notes for users."""
+        ground = self._ground
+        ground.ledgers.clear_staging(task.name)
+        old = ground.ledgers.read(task.name)
+        notes = take_away(ground, old, leftovers(ground, old))
+        found = ground.match(task.artefacts) if task.artefacts else []
+        stamps = tuple(stamp for path in found if (stamp := ground.stamp(path)) is not None)
+        _wait_for_the_next_tick(stamps)
+        new = msgspec.structs.replace(
+            old,
+            finished=False,
+            when_ns=time.time_ns(),
+            patterns=task.artefacts,
+            before=stamps,
+            standing=standing_folders(ground.root, task.artefacts),
+            made=(),
+            folders=tuple(folder for folder in old.folders if ground.exists(folder)),
+        )
+        ground.ledgers.write(new)
+        self._begun[task.name] = new
+        return notes
+
+    def collect(self, task: Task, *, stored: bool) -> tuple[ArtefactFile, ...]:
+        """Take what the run wrote into the store, and finish the ledger."""
+        ground = self._ground
+        noted = ground.ledgers.read(task.name)
+        if noted.finished:  # the notebook itself may have removed `.nbbuild`
+            noted = self._begun.get(task.name, noted)
+        if noted.finished:
+            raise StoreError(
+                f"no run of '{task.name}' has begun, so what it wrote cannot be told",
+                hint="build again; was '.nbbuild' removed while a build was running?",
+            )
+        written = self._written(task, noted)
+        artefacts = tuple(self._kept(task, path, stored=stored) for path in written)
+        folders = {*noted.folders, *folders_made(written, task.artefacts, noted.standing)}
+        made = tuple(Made(artefact.path, artefact.digest) for artefact in artefacts)
+        ground.ledgers.write(_finished(noted, made, folders))
+        self._begun.pop(task.name, None)
+        return artefacts
+
+    def adopt(self, task: Task) -> tuple[ArtefactFile, ...]:
+        """Take what lies under the task's patterns for its artefacts, whoever wrote it."""
+        old = self._ground.ledgers.read(task.name)
+        accepted = msgspec.structs.replace(old, patterns=task.artefacts, before=())
+        written = self._written(task, accepted)
+        artefacts = tuple(self._kept(task, path, stored=True) for path in written)
+        made = tuple(Made(artefact.path, artefact.digest) for artefact in artefacts)
+        self._ground.ledgers.write(_finished(accepted, made, set(old.folders)))
+        return artefacts
+
+    def abandon(self, task: Task) -> None:
+        """Give up a run: its ledger stays unfinished, so that what it wrote goes next time."""
+        self._begun.pop(task.name, None)
+
+    def _written(self, task: Task, noted: Ledger) -> list[str]:
+        """Return the matches that the run wrote; ArtefactError if a pattern has none."""
+        before = {stamp.path: stamp for stamp in noted.before}
+        written: set[str] = set()
+        bare: list[str] = []
+        old: set[str] = set()
+        for pattern in task.artefacts:
+            found = self._ground.match([pattern])
+            new = {path for path in found if self._ground.stamp(path) != before.get(path)}
+            written |= new
+            if not new:
+                bare.append(pattern)
+                old.update(found)
+        if bare:
+            raise _nothing_written(task, bare, sorted(old))
+        return sorted(written)
+
+    def _kept(self, task: Task, path: str, *, stored: bool) -> ArtefactFile:
+        fault = self._unfit(path)
+        if fault:
+            raise _cannot_be_kept(task, path, fault)
+        place = self._ground.root / path
+        with writing(f"'{path}' cannot be read", place):
+            for _ in range(_READINGS):
+                made_ns, before = time.time_ns(), place.stat()
+                if stored:
+                    digest, size = self._ground.store.put_file(place)
+                else:
+                    digest, size = self._ground.digests.fresh(place) or "", before.st_size
+                after = place.stat()
+                if _looks(before) == _looks(after) and is_digest(digest):
+                    if stored:
+                        self._ground.digests.learn(place, digest, after, made_ns)
+                    executable = bool(after.st_mode & stat.S_IXUSR)
+                    return ArtefactFile(path, digest, size, executable)
+        raise _cannot_be_kept(task, path, "is still being written, though the run has ended")
+
+    def _unfit(self, path: str) -> str:
+        """Say why a file that a run wrote cannot be an artefact, "" if it can."""
+        fault = self._ground.confined.fault(path)
+        if fault:
+            return f"cannot be kept: {fault}"
+        place = self._ground.root / path
+        if place.is_symlink() and not Path(os.path.realpath(place)).is_relative_to(
+            self._ground.root
+        ):
+            return "is a symbolic link that leads out of the project"
+        if not place.is_file():
+            return "is no regular file"
+        return "" if os.access(place, os.R_OK) else "cannot be read"
+
+    # -- a result from the store ---------------------------------------------------------------
+
+    def in_order(self, task: Task, record: Record) -> bool:
+        """Whether the tree has what the record says, and nothing else of this task's."""
+        ledger = self._ground.ledgers.read(task.name)
+        if not ledger.finished or self._unacceptable(task, record):
+            return False
+        if not all(self._lies(artefact) for artefact in record.artefacts):
+            return False
+        ours = {artefact.path for artefact in record.artefacts}
+        return not any(
+            self._ground.exists(made.path) for made in ledger.made if made.path not in ours
+        )
+
+    def restore(self, task: Task, record: Record) -> Restored:
+        """Make the tree what the record says, if the store has all that this takes."""
+        ground = self._ground
+        bad = self._unacceptable(task, record)
+        if bad:
+            return Restored(missing=bad)
+        places = {
+            artefact.path: ground.confined.place(artefact.path) for artefact in record.artefacts
+        }
+        ledger = ground.ledgers.read(task.name)
+        ground.ledgers.clear_staging(task.name)
+        wrong = [artefact for artefact in record.artefacts if not self._lies(artefact)]
+        staged, missing = self._staged(task, wrong)
+        if missing:
+            ground.ledgers.clear_staging(task.name)
+            return Restored(missing=missing)
+        gone = leftovers(ground, ledger) - places.keys()
+        made = tuple(Made(artefact.path, artefact.digest) for artefact in record.artefacts)
+        new_folders = ground.missing_folders(artefact.path for artefact in wrong)
+        if wrong or gone:
+            listed = {one.path: one for one in (*ledger.made, *made)}
+            interim = msgspec.structs.replace(
+                ledger,
+                finished=False,
+                made=tuple(listed.values()),
+                folders=tuple(sorted({*ledger.folders, *new_folders})),
+            )
+            ground.ledgers.write(interim)
+        notes = list(take_away(ground, ledger, gone)) if gone else []
+        for artefact, draft in zip(wrong, staged, strict=True):
+            notes += self._put(task, artefact, draft, places[artefact.path])
+        folders = {folder for folder in (*ledger.folders, *new_folders) if ground.exists(folder)}
+        finished = msgspec.structs.replace(
+            _finished(ledger, made, folders), patterns=task.artefacts
+        )
+        if wrong or gone or not ledger.finished or set(ledger.made) != set(made):
+            ground.ledgers.write(finished)
+        ground.ledgers.clear_staging(task.name)
+        return Restored(changed=bool(wrong or gone), notes=tuple(notes))
+
+    def _unacceptable(self, task: Task, record: Record) -> tuple[str, ...]:
+        """Return the digests of artefacts that no run of `task` can have made.
+
+        Records may come from elsewhere; one that names such a path is no hit.
+        """
+        patterns = [Pattern.parse(text) for text in task.artefacts]
+        names = Counter(artefact.path for artefact in record.artefacts)
+        return tuple(
+            artefact.digest
+            for artefact in record.artefacts
+            if names[artefact.path] > 1
+            or fault_of_name(artefact.path)
+            or not is_digest(artefact.digest)
+            or not any(matches(pattern, artefact.path) for pattern in patterns)
+        )
+
+    def _lies(self, artefact: ArtefactFile) -> bool:
+        look = self._ground.digests.look(self._ground.root / artefact.path)
+        if look is None:
+            return False
+        return (look.digest, look.executable) == (artefact.digest, artefact.executable)
+
+    def _staged(self, task: Task, wanted: list[ArtefactFile]) -> tuple[list[Path], tuple[str, ...]]:
+        """Get `wanted` from the store into drafts; return those, and the digests that lack."""
+        drafts: list[Path] = []
+        missing: list[str] = []
+        for number, artefact in enumerate(wanted):
+            with writing("artefacts cannot be restored", self._ground.root):
+                draft = self._ground.ledgers.staging(task.name) / str(number)
+            drafts.append(draft)
+            executable = artefact.executable
+            if not self._ground.store.restore(artefact.digest, draft, executable=executable):
+                missing.append(artefact.digest)
+        return drafts, tuple(missing)
+
+    def _put(self, task: Task, artefact: ArtefactFile, draft: Path, place: Path) -> tuple[str, ...]:
+        """Move one draft to its place, and what the store lacks out of the way."""
+        with writing(f"'{artefact.path}' cannot be restored", place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if place.is_dir() and not place.is_symlink():
+                _remove_empty(task, artefact.path, place)
+            notes = self._ground.set_aside(artefact.path)
+            try:
+                draft.replace(place)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                # Another file system below the root: a second copy, beside the place.
+                self._ground.store.restore(artefact.digest, place, executable=artefact.executable)
+            self._ground.digests.forget(place)
+        return notes
+
+
+def _finished(ledger: Ledger, made: tuple[Made, ...], folders: set[str]) -> Ledger:
+    return msgspec.structs.replace(
+        ledger,
+        finished=True,
+        when_ns=time.time_ns(),
+        before=(),
+        standing=(),
+        made=made,
+        folders=tuple(sorted(folders)),
+    )
+
+
+def _looks(was: os.stat_result) -> tuple[int, ...]:
+    return (was.st_size, was.st_mtime_ns, was.st_ctime_ns, was.st_ino)
+
+
+def _wait_for_the_next_tick(stamps: tuple[Stamp, ...]) -> None:
+    """Return when a file that is written from now on looks different from all `stamps`."""
+    newest = max((stamp.ctime_ns for stamp in stamps), default=0)
+    patience = time.monotonic() + _LONGEST_TICK
+    while now_ns() <= newest and time.monotonic() < patience:
+        time.sleep(0.001)
+
+
+def _remove_empty(task: Task, path: str, place: Path) -> None:
+    try:
+        place.rmdir()
+    except OSError as error:
+        raise StoreError(
+            f"'{path}', an artefact of '{task.name}', cannot be restored",
+            facts=[("reason", "a folder of that name lies there")],
+            hint="move the folder away",
+        ) from error
+
+
+def _nothing_written(task: Task, patterns: list[str], old: list[str]) -> ArtefactError:
+    quoted = ", ".join(f"'{pattern}'" for pattern in patterns)
+    noun = "artefact" if len(patterns) == 1 else "artefacts"
+    what = f"'{task.name}' wrote no file for its {noun} {quoted}"
+    if old:
+        there = ", ".join(f"'{path}'" for path in old[:3]) + (", …" if len(old) > 3 else "")
+        what += f" ({there} lay there before and was not written)"
+    return ArtefactError(
+        what,
+        facts=[("declared in", task.declared_in)],
+        hint="let the notebook write each artefact anew, or correct `artefacts`",
+    )
+
+
+def _cannot_be_kept(task: Task, path: str, fault: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path!r}, an artefact of '{task.name}', {fault}",
+        facts=[("declared in", task.declared_in)],
+        hint="write a plain file inside the project",
+    )

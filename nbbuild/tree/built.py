@@ -1,0 +1,129 @@
+"""The built notebooks in the tree, and the partial ones of failures."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from nbbuild.digests import digest_bytes
+from nbbuild.durable import DOT, private_folder, write, writing
+from nbbuild.model import Digest, Task
+from nbbuild.tree.confined import Confined
+from nbbuild.tree.ground import Ground, folders_above
+from nbbuild.tree.ledger import Ledger, Made
+
+
+class BuiltNotebooks:
+    """Writes and removes built notebooks, and knows which of them are as it wrote them."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._failed = ground.root / DOT / "failed"
+
+    def write(self, task: Task, data: bytes, made_from: str) -> tuple[bool, tuple[str, ...]]:
+        """Write the built notebook unless it has these bytes; return whether, and notes."""
+        ground = self._ground
+        place = ground.confined.place(task.built)
+        ledger = ground.ledgers.read(task.name)
+        new = Made(task.built, digest_bytes(data))
+        there = self._there(task)
+        ours = _digests(ledger, task.built)
+        elsewhere = tuple(m for m in ledger.built if m.path != task.built and ground.exists(m.path))
+        # The ledger goes first and names both the old file and the new: whichever a crash leaves
+        # there is known to be ours.
+        before = (Made(task.built, there),) if there and there in ours - {new.digest} else ()
+        noted = msgspec.structs.replace(
+            ledger,
+            built=(new, *before, *elsewhere),
+            made_from=made_from,
+            folders=tuple(sorted({*ledger.folders, *ground.missing_folders([task.built])})),
+        )
+        if there == new.digest:
+            if ledger.made_from != made_from or ledger.built[:1] != (new,):
+                ground.ledgers.write(noted)
+            return False, ()
+        ground.ledgers.write(noted)
+        notes: tuple[str, ...] = ()
+        with writing(f"'{task.built}' cannot be written", place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if there not in ours and ground.exists(task.built) and not place.is_dir():
+                notes = (ground.replaced.keep(place, task.built),)
+            try:
+                write(place, data, folder=ground.ledgers.staging(task.name))
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                write(place, data)  # the output folder is another file system
+        ground.digests.forget(place)
+        return True, notes
+
+    def in_order(self, task: Task, made_from: str) -> bool:
+        """Whether the built notebook is there as it was written, from `made_from`."""
+        ledger = self._ground.ledgers.read(task.name)
+        if not made_from or ledger.made_from != made_from or not ledger.built:
+            return False
+        present = ledger.built[0]
+        place = self._ground.root / task.built
+        return present.path == task.built and present.digest == self._ground.digests.digest(place)
+
+    def remove(self, task: Task) -> tuple[str, ...]:
+        """Remove the built notebook; one that was altered is kept in `replaced`, see the notes."""
+        ground = self._ground
+        ledger = ground.ledgers.read(task.name)
+        notes: tuple[str, ...] = ()
+        there = self._there(task)
+        place = ground.confined.place(task.built)
+        with writing(f"'{task.built}' cannot be removed", place):
+            if there in _digests(ledger, task.built):
+                place.unlink()
+            elif ground.exists(task.built) and not place.is_dir():
+                notes = (ground.replaced.keep(place, task.built),)
+        ground.digests.forget(place)
+        rest = tuple(made for made in ledger.built if made.path != task.built)
+        if rest != ledger.built or ledger.made_from:
+            ground.ledgers.write(msgspec.structs.replace(ledger, built=rest, made_from=""))
+        return notes
+
+    def keep_failed(self, task: Task, data: bytes) -> str:
+        """Write the partial notebook of a failure; return its root-relative path."""
+        path = _failed_path(task)
+        place = Confined(self._failed, ()).place(path)
+        with writing("the partial notebook of a failure cannot be kept", place):
+            private_folder(self._ground.root / DOT)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write(place, data, folder=self._ground.ledgers.staging(task.name), sync=False)
+        return f"{DOT}/failed/{path}"
+
+    def drop_failed(self, task: Task) -> None:
+        """Remove the partial notebook of an earlier failure, if there is one."""
+        path = _failed_path(task)
+        place = Confined(self._failed, ()).place(path)
+        with writing("the partial notebook of a failure cannot be removed", place):
+            try:
+                place.unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        for folder in folders_above(path):
+            with suppress(OSError):
+                (self._failed / folder).rmdir()
+
+    def _there(self, task: Task) -> Digest | None:
+        """Return the digest of the file where the built notebook goes; None for links too."""
+        place: Path = self._ground.root / task.built
+        return None if place.is_symlink() else self._ground.digests.fresh(place)
+
+
+def _digests(ledger: Ledger, path: str) -> set[Digest | None]:
+    """Return the digests that a file of ours at `path` can have."""
+    return {made.digest for made in ledger.built if made.path == path}
+
+
+def _failed_path(task: Task) -> str:
+    """Return where the task's partial notebook goes, below `failed`."""
+    source = PurePosixPath(task.source)
+    if task.name == task.source:
+        return source.with_suffix(".ipynb").as_posix()
+    return source.with_name(f"{task.name.replace('/', '-')}.ipynb").as_posix()

@@ -1,0 +1,80 @@
+"""Turn root-relative paths that others wrote into places where nbbuild may write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbbuild.durable import DOT
+from nbbuild.errors import StoreError
+
+_FORBIDDEN = {".git", DOT}
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes
+
+
+class Refused(StoreError):
+    """A path leads where nbbuild must not write."""
+
+
+class Confined:
+    """The places in the tree at `root` that may be written: no source, nothing outside."""
+
+    def __init__(self, root: Path, sources: Iterable[str]) -> None:
+        self._root = Path(os.path.realpath(root))
+        self._sources = frozenset(sources)
+        self._real_sources: frozenset[str] | None = None
+
+    def place(self, path: str) -> Path:
+        """Return where `path` lies; its last name is not followed. Raises Refused."""
+        reason = self.fault(path)
+        if reason:
+            raise Refused(
+                f"{path!r} cannot be written or removed",
+                facts=[("reason", reason)],
+                hint="artefacts and built notebooks lie inside the folder of jcache.toml",
+            )
+        return self._root / path
+
+    def allows(self, path: str) -> bool:
+        """Whether `place` would return."""
+        return not self.fault(path)
+
+    def fault(self, path: str) -> str:
+        """Say why `place` would raise, "" if it would not."""
+        return fault_of_name(path) or self._fault_of_place(path)
+
+    def _fault_of_place(self, path: str) -> str:
+        if path in self._sources:
+            return "it is a source notebook"
+        place = self._root / path
+        folder = Path(os.path.realpath(place.parent))
+        if not folder.is_relative_to(self._root):
+            return "a folder above it is a symbolic link that leaves the project"
+        if any(name.casefold() in _FORBIDDEN for name in folder.relative_to(self._root).parts):
+            return "a folder above it is a symbolic link into .git or .nbbuild"
+        if self._real_sources is None:
+            # A source may be reached by another name, through links.
+            real = (os.path.realpath(self._root / source) for source in self._sources)
+            self._real_sources = frozenset(real)
+        if str(folder / place.name) in self._real_sources:
+            return "it is a source notebook"
+        return ""
+
+
+def fault_of_name(path: str) -> str:
+    """Say why `path` is no path of a file in a project, "" if it can be one."""
+    names = path.split("/")
+    try:
+        coded = path.encode()
+    except UnicodeEncodeError:
+        return "its name is no UTF-8"
+    if "\0" in path:
+        return "its name holds a NUL"
+    if any(name in ("", ".", "..") for name in names):
+        return "it is no plain path relative to the root"
+    if any(name.casefold() in _FORBIDDEN for name in names):
+        return "it lies in .git or .nbbuild"
+    if len(coded) > _LONGEST_PATH or any(len(name.encode()) > _LONGEST_NAME for name in names):
+        return "its name is too long"
+    return ""

@@ -1,0 +1,105 @@
+"""What all that works on the tree stands on: the root, the ledgers, and how files look."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from nbbuild.digests import Digests
+from nbbuild.store import Store
+from nbbuild.tree.confined import Confined
+from nbbuild.tree.ledger import Ledgers, Stamp
+from nbbuild.tree.replaced import Replaced
+
+Match: TypeAlias = Callable[[Sequence[str]], list[str]]
+"""Patterns → the root-relative paths of the files that match now, links to files included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """One project's tree, and the collaborators of those who change it."""
+
+    root: Path  # without links
+    store: Store
+    digests: Digests
+    match: Match
+    confined: Confined
+    ledgers: Ledgers
+    replaced: Replaced
+
+    def exists(self, path: str) -> bool:
+        """Whether anything lies at `path`, be it a link that leads nowhere."""
+        return os.path.lexists(self.root / path)
+
+    def stamp(self, path: str) -> Stamp | None:
+        """Return how the file at `path` looks, None if nothing is there."""
+        place = self.root / path
+        try:
+            link = place.lstat()
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISLNK(link.st_mode):
+            return Stamp(path, link.st_size, link.st_ctime_ns, link.st_ino)
+        try:
+            file = place.stat()
+        except OSError:
+            file = link
+        return Stamp(path, file.st_size, file.st_ctime_ns, file.st_ino, link.st_ctime_ns)
+
+    def expendable(self, place: Path) -> bool:
+        """Whether the store has the bytes of the file at `place`, so that it can be deleted."""
+        digest = self.digests.fresh(place)
+        return digest is not None and self.store.has(digest)
+
+    def set_aside(self, path: str) -> tuple[str, ...]:
+        """Move the file at `path` to `replaced` if the store lacks its bytes; return notes on it.
+
+        Folders and devices stay. Raises Refused, StoreError.
+        """
+        place = self.confined.place(path)
+        if not _is_file_or_link(place) or self.expendable(place):
+            return ()
+        note = self.replaced.keep(place, path)
+        self.digests.forget(place)
+        return (note,)
+
+    def put_away(self, path: str) -> tuple[str, ...]:
+        """Like `set_aside`, and delete the file if it was not moved. Raises OSError, too."""
+        place = self.confined.place(path)
+        notes = self.set_aside(path)
+        if _is_file_or_link(place):
+            place.unlink()
+            self.digests.forget(place)
+        return notes
+
+    def missing_folders(self, paths: Iterable[str]) -> set[str]:
+        """Return the folders that would have to be made for files at `paths`."""
+        above = {folder for path in paths for folder in folders_above(path)}
+        return {folder for folder in above if not self.exists(folder)}
+
+    def drop_folders(self, folders: Iterable[str]) -> None:
+        """Remove those of `folders` that are empty."""
+        for folder in sorted(folders, key=len, reverse=True):
+            if self.confined.allows(folder):
+                try:
+                    (self.root / folder).rmdir()
+                except OSError:
+                    continue  # not empty, not there, or no folder any more
+
+
+def folders_above(path: str) -> list[str]:
+    """Return the folders that `path` lies in, the nearest first, without the root."""
+    names = path.split("/")
+    return ["/".join(names[:count]) for count in range(len(names) - 1, 0, -1)]
+
+
+def _is_file_or_link(place: Path) -> bool:
+    try:
+        mode = place.lstat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)

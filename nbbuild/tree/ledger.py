@@ -1,0 +1,134 @@
+"""What nbbuild wrote into the tree, task by task: the ledgers in `.nbbuild/tree/`.
+
+A ledger is sealed JSON. One that is damaged counts as none: nothing is known to be ours then, so
+nothing is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from nbbuild.digests import digest_bytes
+from nbbuild.durable import private_folder, sync_folder, write, writing
+from nbbuild.model import Digest
+from nbbuild.sealed import seal, unseal
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Stamp(msgspec.Struct, frozen=True, array_like=True):
+    """How a file looked; for a link, both it and what it leads to count."""
+
+    path: str
+    size: int
+    ctime_ns: int
+    inode: int
+    link_ctime_ns: int = 0
+
+
+class Made(msgspec.Struct, frozen=True, array_like=True):
+    """A file that nbbuild put into the tree, or that a run under its eyes made."""
+
+    path: str
+    digest: Digest
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known to be a task's own in the tree; see the essay in nbbuild.tree."""
+
+    task: str
+    finished: bool = True
+    when_ns: int = 0  # of the last begin, collect or restore, since the epoch
+    patterns: tuple[str, ...] = ()  # of the run that is not finished, or of the last one
+    before: tuple[Stamp, ...] = ()  # the files that matched before it
+    standing: tuple[str, ...] = ()  # the folders that its artefacts could go to, before it
+    made: tuple[Made, ...] = ()
+    folders: tuple[str, ...] = ()  # made for the task's files; go when they are empty
+    built: tuple[Made, ...] = ()  # built notebooks, the present one first
+    made_from: str = ""  # of the present built notebook
+
+
+class Ledgers:
+    """The ledgers below `folder`, a project's `.nbbuild`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, task: str) -> Ledger:
+        """Return the task's ledger, an empty one if there is none that is sound.
+
+        Raises StoreError when reading fails: no ledger would mean that nothing is ours.
+        """
+        ledger = _read(self._path(task))
+        return ledger if ledger is not None and ledger.task == task else Ledger(task=task)
+
+    def write(self, ledger: Ledger) -> None:
+        """Keep a ledger; it is on the disk when this returns. Raises StoreError."""
+        path = self._path(ledger.task)
+        # Not by msgspec: it refuses the names of files that are no UTF-8.
+        data = seal(json.dumps(msgspec.to_builtins(ledger)).encode())
+        with writing("what nbbuild writes into the project cannot be noted", path):
+            write(path, data, folder=self.staging(ledger.task))
+            sync_folder(path.parent)
+
+    def remove(self, task: str) -> None:
+        """Remove the task's ledger. Raises StoreError."""
+        path = self._path(task)
+        with writing("a note of what nbbuild wrote cannot be removed", path):
+            path.unlink(missing_ok=True)
+
+    def all(self) -> Iterator[Ledger]:
+        """Yield every sound ledger."""
+        for path in sorted((self._folder / "tree").glob("*.json")):
+            ledger = _read(path)
+            if ledger is not None and self._path(ledger.task) == path:
+                yield ledger
+
+    def staging(self, task: str) -> Path:
+        """Return a folder, made, for the task's drafts. Raises OSError."""
+        folder = self._folder / "staged" / safe_id(task)
+        private_folder(self._folder)
+        (self._folder / "tree").mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def clear_staging(self, task: str) -> None:
+        """Remove what lies in the task's staging folder, and the folder. Raises StoreError."""
+        folder = self._folder / "staged" / safe_id(task)
+        with (
+            writing("drafts of an earlier build cannot be removed", folder),
+            suppress(FileNotFoundError),
+        ):
+            for name in os.listdir(folder):  # noqa: PTH208
+                (folder / name).unlink()
+            folder.rmdir()
+
+    def _path(self, task: str) -> Path:
+        return self._folder / "tree" / f"{safe_id(task)}.json"
+
+
+def safe_id(task: str) -> str:
+    """Return a file name for a task: readable, and never the same for two tasks."""
+    digest = digest_bytes(task.encode("utf-8", "surrogatepass"))
+    return f"{_UNSAFE.sub('-', task).strip('-.')[:60]}-{digest[:16]}"
+
+
+def _read(path: Path) -> Ledger | None:
+    with writing("what nbbuild wrote into the project cannot be told", path):
+        try:
+            body = unseal(path.read_bytes())
+        except FileNotFoundError:
+            return None
+    if body is None:
+        return None
+    try:
+        return msgspec.convert(json.loads(body), Ledger)
+    except (ValueError, msgspec.ValidationError):
+        return None

@@ -1,0 +1,109 @@
+"""Tell what earlier runs of a task left in the tree, and take it away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from nbbuild.durable import writing
+from nbbuild.patterns import Loop, Pattern, literal_prefix, matches
+from nbbuild.tree.ground import Ground, folders_above
+from nbbuild.tree.ledger import Ledger
+
+
+def leftovers(ground: Ground, ledger: Ledger) -> set[str]:
+    """Return the files that runs and restores of the ledger's task left, finished or not."""
+    paths = {made.path for made in ledger.made}
+    if not ledger.finished:
+        before = {stamp.path: stamp for stamp in ledger.before}
+        found = ground.match(ledger.patterns) if ledger.patterns else []
+        paths |= {path for path in found if ground.stamp(path) != before.get(path)}
+    there = {path for path in paths if ground.exists(path) and ground.confined.allows(path)}
+    return there - claimed(ground, ledger, there)
+
+
+def claimed(
+    ground: Ground, ledger: Ledger, paths: Collection[str], *, but: Collection[str] = ()
+) -> set[str]:
+    """Return those of `paths` that another task has written since, or is writing now.
+
+    `but` names the tasks whose claims do not count.
+    """
+    taken: set[str] = set()
+    if not paths:
+        return taken
+    for other in ground.ledgers.all():
+        if other.task == ledger.task or other.task in but or other.when_ns <= ledger.when_ns:
+            continue
+        taken.update(made.path for made in other.made)
+        if not other.finished and other.patterns:
+            taken.update(ground.match(other.patterns))
+    return taken & set(paths)
+
+
+def take_away(ground: Ground, ledger: Ledger, paths: Iterable[str]) -> tuple[str, ...]:
+    """Remove leftovers, and the folders made for them that are empty then; return notes.
+
+    Each path goes on its own, so this can be cut short anywhere and done again. Raises StoreError.
+    """
+    notes: list[str] = []
+    paths = sorted(paths)
+    for path in paths:
+        with writing("a file of an earlier run cannot be removed", ground.root / path):
+            notes += ground.put_away(path)
+    folders = {*ledger.folders, *folders_made(paths, ledger.patterns, ledger.standing)}
+    below = set(_below_prefixes(folders, _parsed(ledger.patterns)))
+    ground.drop_folders(below)
+    return tuple(notes)
+
+
+# -- folders -----------------------------------------------------------------------------------
+#
+# Many programs refuse to make a folder that exists. So folders that a run made below the fixed
+# part of its patterns go with the files in them, those that it found stay. Where the fixed part is
+# the root, finding out which were there would mean to walk the whole project, and all stay.
+
+
+def standing_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders that are there now and that files of `patterns` could go to."""
+    found: set[str] = set()
+    for pattern in _deep(_parsed(patterns)):
+        base = pattern.path if pattern.literal else literal_prefix(pattern)
+        for folder, _, _ in os.walk(root / base):
+            found.add(Path(folder).relative_to(root).as_posix())
+    return tuple(sorted(found))
+
+
+def folders_made(
+    paths: Iterable[str], patterns: Sequence[str], standing: Collection[str]
+) -> set[str]:
+    """Return the folders above `paths` that a run must have made, below the patterns' prefixes."""
+    deep = list(_deep(_parsed(patterns)))
+    stood = frozenset(standing)
+    made: set[str] = set()
+    for path in paths:
+        mine = [pattern for pattern in deep if matches(pattern, path)]
+        made.update(set(_below_prefixes(folders_above(path), mine)) - stood)
+    return made
+
+
+def _parsed(patterns: Iterable[str]) -> list[Pattern]:
+    return [Pattern.parse(text) for text in patterns]
+
+
+def _deep(patterns: Iterable[Pattern]) -> Iterator[Pattern]:
+    """Yield the patterns whose files can lie in folders below a prefix that is not the root."""
+    for pattern in patterns:
+        prefix = literal_prefix(pattern)
+        rest = pattern.parts[len(prefix.split("/")) :] if prefix else pattern.parts
+        reaches = pattern.literal or len(rest) > 1 or any(isinstance(part, Loop) for part in rest)
+        if reaches and (prefix or pattern.literal):
+            yield pattern
+
+
+def _below_prefixes(folders: Iterable[str], patterns: Iterable[Pattern]) -> Iterator[str]:
+    prefixes = [literal_prefix(pattern) for pattern in patterns]
+    for folder in folders:
+        if any(not prefix or folder.startswith(prefix + "/") for prefix in prefixes):
+            yield folder

@@ -1,0 +1,87 @@
+"""Keep what nbbuild did not make and must put out of the way: `.nbbuild/replaced/<run>/<path>`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import threading
+import time
+from pathlib import Path
+
+from nbbuild.durable import DOT, Draft, private_folder, writing
+
+
+class Replaced:
+    """The files put aside by one build, in a folder of its own that is named after the time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stamp = ""
+        self._turn = threading.Lock()
+
+    def keep(self, place: Path, path: str) -> str:
+        """Move the file or link at `place`, root-relative `path`, aside; return a note on it.
+
+        Raises StoreError, and then it still is where it was.
+        """
+        with writing(f"'{path}' cannot be kept in {DOT}/replaced", place), self._turn:
+            kept = self._free(path)
+            target = self._folder / "replaced" / kept
+            _move(place, target)
+        return f"kept your copy of '{path}' in {DOT}/replaced/{kept}"
+
+    def _free(self, path: str) -> str:
+        """Return where `path` can go below `replaced`: a name that nothing has, in a folder."""
+        while True:
+            if not self._stamp:
+                self._stamp = self._new_stamp()
+            kept, number = f"{self._stamp}/{path}", 1
+            try:
+                (self._folder / "replaced" / kept).parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                self._stamp = ""  # a file was kept where `path` needs a folder
+                continue
+            while os.path.lexists(self._folder / "replaced" / kept):
+                number += 1
+                kept = f"{self._stamp}/{path}.{number}"
+            return kept
+
+    def _new_stamp(self) -> str:
+        """Make a folder that no other build has."""
+        private_folder(self._folder)
+        (self._folder / "replaced").mkdir(exist_ok=True)
+        now = time.strftime("%Y-%m-%d-%H%M%S")
+        number = 1
+        while True:
+            stamp = now if number == 1 else f"{now}-{number}"
+            try:
+                (self._folder / "replaced" / stamp).mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return stamp
+
+
+def _move(place: Path, target: Path) -> None:
+    try:
+        place.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(place, target)
+        place.unlink()
+
+
+def _copy(place: Path, target: Path) -> None:
+    """Copy to another file system, whole and on the disk before this returns."""
+    was = place.lstat()
+    if stat.S_ISLNK(was.st_mode):
+        target.symlink_to(place.readlink())
+        return
+    with place.open("rb") as file, Draft(target.parent, mode=stat.S_IMODE(was.st_mode)) as draft:
+        while chunk := file.read(1 << 20):
+            draft.write(chunk)
+        draft.commit(target)
+    shutil.copystat(place, target)
