@@ -1,0 +1,1 @@
+"""Starting, executing in and ending kernels."""

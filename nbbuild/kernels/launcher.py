@@ -1,0 +1,423 @@
+"""Parent the kernels of one build, so that none of them, and nothing they start, outlives it.
+
+A kernel that holds the GIL cannot notice that its build is gone, and what a notebook starts with
+`setsid` or a double fork escapes every process group. So kernels are no children of nbbuild: one
+small helper process, this file run as a script, starts them all and buries them all.
+
+The promises, and what each rests on:
+
+* nbbuild ends, by SIGKILL too → its end of the *lifeline*, a socket, closes; the helper kills
+  every family and exits.
+* the helper itself is killed → each kernel has PR_SET_PDEATHSIG. That signal comes when the
+  *thread* that forked ends, hence a helper with one thread and never a thread of nbbuild.
+* Ctrl-C ends nothing here: the helper has a session of its own and ignores SIGINT.
+* a family is all of a kernel's process group and session, all its descendants, all that carry its
+  marker in their environment, and all that the helper, as *subreaper*, was given as an orphan.
+  An orphan without marker and session may belong to any kernel that ran when it was first seen:
+  it dies when all of those have ended.
+* a kernel stays a zombie until its family is dead, so that its process id cannot come to mean
+  somebody else.
+
+The protocol. The lifeline carries one byte per kernel, and with it a socket of that kernel's own.
+On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder), and along
+with its first bytes the descriptors for stdin, stdout and stderr. Afterwards "i" interrupts; end
+of file asks to kill the family. The helper answers in lines of JSON:
+
+    {"pid": 123}      once the program runs, or {"error": "…"} when it cannot
+    {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
+    {"gone": [], "peak": 7}   the family is dead, else the process ids that did not die; and the
+                      most memory that the kernel and its own children had, in bytes
+
+Linux gives all of this. On macOS there are no death signal, no subreaper and no /proc: the
+process group is killed, and orphans that left it are not found.
+
+The file runs under `python -I -S`: it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MARKER = "NBBUILD_KERNEL"
+"""The variable that names the kernels a process belongs to: "id", or "outer:inner" when nested."""
+
+LENGTH = struct.Struct("!I")
+
+PATIENCE = 5.0
+"""Seconds after which a family that does not die is reported instead of waited for."""
+
+_PROC = Path("/proc")
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_CLOEXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_AGAIN = 0.005  # seconds between two blows at a family
+_ALL_GIVEN_UP = 1  # exit status: something did not die
+
+
+# -- the process table -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Process:
+    """One line of the process table, as far as kinship goes."""
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+    born: int  # clock ticks since boot: with the pid, it names a process for good
+    kernels: frozenset[str]  # the ids in its marker
+
+
+def process_table() -> dict[int, Process]:
+    """Return the processes of this user that are alive, by process id; {} without /proc."""
+    table: dict[int, Process] = {}
+    user = os.getuid()
+    try:
+        names = os.listdir(_PROC)  # noqa: PTH208, one call for thousands of names
+    except FileNotFoundError:
+        return table
+    for name in names:
+        if not name.isdigit():
+            continue
+        folder = _PROC / name
+        with contextlib.suppress(OSError):  # it ended while we looked
+            if folder.stat().st_uid != user:
+                continue
+            # The program's name, in brackets, may hold spaces and brackets.
+            words = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+            if words[0] not in (b"Z", b"X"):
+                parent, group, session, born = (int(words[index]) for index in (1, 2, 3, 19))
+                kernels = _kernels_of(folder)
+                table[int(name)] = Process(int(name), parent, group, session, born, kernels)
+    return table
+
+
+def _kernels_of(process: Path) -> frozenset[str]:
+    """Return the ids in a process's marker, as far as it may be asked."""
+    try:
+        environ = b"\0" + (process / "environ").read_bytes()
+    except OSError:
+        return frozenset()
+    value = environ.partition(f"\0{MARKER}=".encode())[2].partition(b"\0")[0]
+    return frozenset(value.decode(errors="replace").split(":")) if value else frozenset()
+
+
+def family(
+    table: Mapping[int, Process], *, pid: int, kernel: str, strays: Iterable[int] = ()
+) -> list[int]:
+    """Return the processes of `table` that belong to the kernel with this process id and id.
+
+    `strays` are process ids that are known to belong to it.
+    """
+    members = {pid, *strays}
+    for process in table.values():
+        if pid in (process.group, process.session) or kernel in process.kernels:
+            members.add(process.pid)
+    grown = True
+    while grown:
+        children = {p.pid for p in table.values() if p.parent in members} - members
+        members |= children
+        grown = bool(children)
+    return [member for member in members if member in table]
+
+
+def strike(pid: int, members: Iterable[int]) -> None:
+    """Kill the process group `pid` and each of `members`."""
+    # macOS refuses to signal a group of zombies.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    for member in members:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(member, signal.SIGKILL)
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a kernel's private folder, which is flat, as far as it is there."""
+    with contextlib.suppress(OSError):
+        for entry in Path(folder).iterdir():
+            entry.unlink(missing_ok=True)
+        Path(folder).rmdir()
+
+
+# -- the helper --------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Kernel:
+    """What the helper knows of one kernel; `pid` is 0 until it was forked."""
+
+    connection: socket.socket
+    request: bytearray = field(default_factory=bytearray)
+    stdio: list[int] = field(default_factory=list)
+    id: str = ""
+    folder: str = ""
+    pid: int = 0
+    report: int = -1  # the end of a pipe on which a failed exec is told
+    status: int | None = None
+    told: bool = False  # the status
+    ending_since: float | None = None
+
+
+class Helper:
+    """The single-threaded loop: sockets, pipes and SIGCHLD in, signals and news out."""
+
+    def __init__(self, lifeline: socket.socket) -> None:
+        self._lifeline = lifeline
+        self._kernels: list[_Kernel] = []
+        self._strays: dict[tuple[int, int], set[str]] = {}  # (pid, born) → kernels that ran then
+        self._closing = False
+        self._given_up = False
+        self._selector = selectors.DefaultSelector()
+        self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        if self._libc is not None:
+            self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._wake, wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGTERM, lambda number, frame: self._close())
+        signal.signal(signal.SIGHUP, lambda number, frame: self._close())
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+
+    def serve(self) -> int:
+        """Serve until the lifeline ends and every family is dead; return the exit status."""
+        self._selector.register(self._lifeline, selectors.EVENT_READ, None)
+        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        while not (self._closing and not self._kernels):
+            ending = any(kernel.ending_since is not None for kernel in self._kernels)
+            for key, _ in self._selector.select(_AGAIN if ending else None):
+                if key.fileobj is self._lifeline:
+                    self._admit()
+                elif key.fileobj == self._wake:
+                    os.read(self._wake, 4096)
+                elif isinstance(key.fileobj, socket.socket):
+                    self._hear(key.data)
+                else:
+                    self._started(key.data)
+            self._notice_deaths()
+            self._end_families()
+        return _ALL_GIVEN_UP if self._given_up else 0
+
+    def _close(self) -> None:
+        """End every family: nbbuild is gone, or wants us to go."""
+        self._closing = True
+        for kernel in self._kernels:
+            self._end(kernel)
+
+    # The lifeline and the kernels' connections.
+
+    def _admit(self) -> None:
+        byte, descriptors, _, _ = socket.recv_fds(self._lifeline, 1, 1, _CLOEXEC)
+        if not byte:
+            self._selector.unregister(self._lifeline)
+            self._close()
+            return
+        connection = socket.socket(fileno=descriptors[0])
+        connection.set_inheritable(False)
+        connection.setblocking(False)
+        kernel = _Kernel(connection)
+        self._kernels.append(kernel)
+        self._selector.register(connection, selectors.EVENT_READ, kernel)
+
+    def _hear(self, kernel: _Kernel) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(kernel.connection, 65536, 3, _CLOEXEC)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data, descriptors = b"", []
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        kernel.stdio += descriptors
+        if not data:
+            self._selector.unregister(kernel.connection)
+            self._end(kernel)
+        elif not kernel.pid:
+            kernel.request += data
+            self._start_when_complete(kernel)
+        elif kernel.status is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(kernel.pid, signal.SIGINT)
+
+    def _tell(self, kernel: _Kernel, **news: object) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            kernel.connection.send(json.dumps(news).encode() + b"\n")
+
+    # Birth.
+
+    def _start_when_complete(self, kernel: _Kernel) -> None:
+        if len(kernel.request) < LENGTH.size:
+            return
+        (length,) = LENGTH.unpack_from(kernel.request)
+        if len(kernel.request) < LENGTH.size + length:
+            return
+        request = json.loads(kernel.request[LENGTH.size :])
+        kernel.request.clear()
+        kernel.id, kernel.folder = request["id"], request["folder"]
+        kernel.report, report = os.pipe()
+        helper = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become(request, kernel.stdio, report, helper=helper)
+        os.close(report)
+        _close_all(kernel.stdio)
+        kernel.pid = pid
+        self._selector.register(kernel.report, selectors.EVENT_READ, kernel)
+
+    def _become(
+        self, request: Mapping[str, object], stdio: list[int], report: int, *, helper: int
+    ) -> None:
+        """Turn the forked child into the kernel; never returns."""
+        argv, cwd = request["argv"], request["cwd"]
+        subject = str(cwd)
+        try:
+            signal.set_wakeup_fd(-1)
+            # Ignored signals stay ignored across exec: without this no cell could be interrupted.
+            for name in ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGCHLD", "SIGPIPE", "SIGXFSZ"):
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+            os.setsid()
+            if self._libc is not None:
+                self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                if os.getppid() != helper:  # it died before the line above
+                    os._exit(1)
+            for target, descriptor in enumerate(stdio):
+                os.dup2(descriptor, target)
+            os.chdir(subject)
+            env = dict(request["env"])  # type: ignore[call-overload]  # JSON
+            outer = env.get(MARKER)
+            env[MARKER] = f"{outer}:{request['id']}" if outer else str(request["id"])
+            env["JPY_PARENT_PID"] = str(helper)  # whom ipykernel watches
+            subject = str(argv[0])  # type: ignore[index]  # JSON
+            os.execvpe(subject, argv, env)  # type: ignore[arg-type]  # JSON
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            os.write(report, f"{reason}: '{subject}'".encode())
+        finally:
+            os._exit(127)
+
+    def _started(self, kernel: _Kernel) -> None:
+        """Exec closed the pipe, or the child wrote why it could not."""
+        reason = os.read(kernel.report, 4096)
+        self._selector.unregister(kernel.report)
+        os.close(kernel.report)
+        kernel.report = -1
+        if reason:
+            self._tell(kernel, error=reason.decode(errors="replace"))
+        else:
+            self._tell(kernel, pid=kernel.pid)
+
+    # Death.
+
+    def _end(self, kernel: _Kernel) -> None:
+        if kernel.ending_since is None:
+            kernel.ending_since = time.monotonic()
+
+    def _notice_deaths(self) -> None:
+        for kernel in self._kernels:
+            if kernel.pid and kernel.status is None:
+                kernel.status = _ended(kernel.pid)
+            if kernel.status is not None and kernel.report < 0 and not kernel.told:
+                kernel.told = True
+                self._tell(kernel, status=kernel.status)
+        kernels = {kernel.pid for kernel in self._kernels}
+        with contextlib.suppress(OSError):  # no such file on macOS
+            children = _PROC / "self" / "task" / str(os.getpid()) / "children"
+            for pid in children.read_bytes().split():
+                if int(pid) not in kernels:
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(int(pid), os.WNOHANG)
+
+    def _end_families(self) -> None:
+        ending = [kernel for kernel in self._kernels if kernel.ending_since is not None]
+        if not ending:
+            return
+        table = process_table()
+        self._look_for_strays(table)
+        still_running = {kernel.id for kernel in self._kernels if kernel.ending_since is None}
+        orphaned = {
+            pid for (pid, _), suspects in self._strays.items() if not suspects & still_running
+        }
+        for kernel in ending:
+            if not kernel.pid:
+                self._bury(kernel, [])
+                continue
+            members = family(table, pid=kernel.pid, kernel=kernel.id, strays=orphaned)
+            strike(kernel.pid, members)
+            given_up = time.monotonic() - (kernel.ending_since or 0) > PATIENCE
+            if given_up or (not members and kernel.status is not None):
+                self._bury(kernel, members)
+
+    def _look_for_strays(self, table: Mapping[int, Process]) -> None:
+        """Note the orphans that fell to us and tell nothing of where they come from."""
+        ours, ids = os.getpid(), {kernel.id for kernel in self._kernels}
+        pids = {kernel.pid for kernel in self._kernels}
+        seen: dict[tuple[int, int], set[str]] = {}
+        for process in table.values():
+            if process.parent != ours or process.pid in pids or process.session in pids:
+                continue
+            name = (process.pid, process.born)
+            if name in self._strays:
+                seen[name] = self._strays[name]
+            elif not process.kernels & ids:
+                seen[name] = set(ids)
+        self._strays = seen
+
+    def _bury(self, kernel: _Kernel, left: list[int]) -> None:
+        self._given_up |= bool(left)
+        if kernel.report >= 0:
+            self._selector.unregister(kernel.report)
+            os.close(kernel.report)
+        peak = 0
+        if kernel.pid:
+            with contextlib.suppress(ChildProcessError):
+                peak = os.wait4(kernel.pid, os.WNOHANG)[2].ru_maxrss
+        _close_all(kernel.stdio)
+        self._tell(kernel, gone=left, peak=peak * (1024 if sys.platform == "linux" else 1))
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(kernel.connection)
+        kernel.connection.close()
+        self._kernels.remove(kernel)
+        if self._closing:  # nobody is left who would
+            remove_folder(kernel.folder)
+
+
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())
+
+
+def _ended(pid: int) -> int | None:
+    """Return how the child `pid` ended, or None; it stays a zombie where the system allows."""
+    try:
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            done, code = os.waitpid(pid, os.WNOHANG)
+            return os.waitstatus_to_exitcode(code) if done else None
+        result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return -signal.SIGKILL
+    if result is None:
+        return None
+    exited = result.si_code == os.CLD_EXITED
+    return result.si_status if exited else -result.si_status
+
+
+if __name__ == "__main__":
+    os.chdir("/")  # pin nobody's folder
+    line = socket.socket(fileno=int(sys.argv[1]))
+    line.set_inheritable(False)
+    sys.exit(Helper(line).serve())

@@ -1,0 +1,180 @@
+"""Which kernels are installed: a name or a language → what to start."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+from traitlets import TraitError
+
+from nbbuild.errors import KernelError, did_you_mean
+
+IPYKERNEL = ("ipykernel_launcher", "ipykernel")
+"""The modules that start an IPython kernel by `python -m`."""
+
+_AFTER_M = {(module,) for module in IPYKERNEL}
+
+LOCAL_PROVISIONER = "local-provisioner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """What one kernel.json says, ready to start on this machine; can be pickled.
+
+    `argv` still holds `{connection_file}`; an unqualified `python` is the running interpreter, as
+    in jupyter_client.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)  # may name variables: "${HOME}/lib"
+    language: str = ""
+    display_name: str = ""
+    interrupt_mode: str = "signal"  # signal | message
+    folder: str = ""  # where kernel.json and its resources lie
+
+    @property
+    def interpreter(self) -> tuple[str, ...] | None:
+        """The part of `argv` that starts Python, or None when no IPython kernel is started.
+
+        `conda run -n x python -m ipykernel_launcher -f …` → `conda run -n x python`.
+        """
+        joined = {f"-m{module}" for module in IPYKERNEL}
+        for index, word in enumerate(self.argv):
+            if word in joined or (word == "-m" and self.argv[index + 1 : index + 2] in _AFTER_M):
+                return self.argv[:index]
+        return None
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """Return `base` with the kernel's own variables on top, as Jupyter combines them."""
+        own = {name: Template(value).safe_substitute(base) for name, value in self.env.items()}
+        combined = {**base, **own}
+        # jupyter_client drops it too: on macOS it overrides the interpreter that argv names.
+        combined.pop("PYTHONEXECUTABLE", None)
+        return combined
+
+
+class Kernels:
+    """Finds kernels, and remembers what it found for as long as it lives; thread-safe.
+
+    `aliases` are `[execution] kernel_aliases`: a name that notebooks use → an installed kernel.
+    """
+
+    def __init__(self, aliases: Mapping[str, str] | None = None) -> None:
+        self._aliases = dict(aliases or {})
+        self._manager = KernelSpecManager()
+        self._found: dict[tuple[str, str], Kernel] = {}
+        self._lock = threading.Lock()
+
+    def find(self, name: str, *, language: str = "") -> Kernel:
+        """Return the kernel called `name`, or for "" one that speaks `language` (Python when "").
+
+        Python's is the one called "python3", which is the running interpreter's ipykernel when
+        none is installed under that name.
+
+        Raises:
+            KernelError: there is none, or its kernel.json makes no sense.
+        """
+        with self._lock:
+            key = (name, "" if name else language.lower())
+            if key not in self._found:
+                self._found[key] = self._find(name, language)
+            return self._found[key]
+
+    def _find(self, name: str, language: str) -> Kernel:
+        if name or language.lower() in ("", "python"):
+            wanted = name or "python3"
+            return self._read(self._aliases.get(wanted, wanted), asked=wanted)
+        installed = sorted(self._manager.find_kernel_specs())
+        for candidate in installed:
+            try:
+                kernel = self._read(candidate, asked=candidate)
+            except KernelError:
+                continue  # somebody else's broken kernel is no reason to stop here
+            if kernel.language.lower() == language.lower():
+                return kernel
+        raise KernelError(
+            f"there is no kernel for the language '{language}'",
+            facts=[("available kernels", ", ".join(installed) or "none")],
+            hint="install one, or name a kernel in jcache.toml: [execution] kernel",
+        )
+
+    def _read(self, name: str, *, asked: str) -> Kernel:
+        try:
+            spec = self._manager.get_kernel_spec(name)
+        except NoSuchKernel as error:
+            # Also raised for a kernel whose provisioner is not installed.
+            if name.lower() in self._manager.find_kernel_specs():
+                raise _foreign(name) from error
+            raise self._unknown(name, asked=asked) from error
+        except (OSError, ValueError, TypeError, AttributeError, TraitError) as error:
+            folder = self._manager.find_kernel_specs().get(name.lower(), "")
+            raise KernelError(
+                f"the kernel '{name}' cannot be read",
+                facts=[("file", str(Path(folder) / "kernel.json")), ("reason", str(error))],
+                hint="mend the file, or install the kernel again",
+            ) from error
+        return _kernel(name, spec)
+
+    def _unknown(self, name: str, *, asked: str) -> KernelError:
+        installed = sorted(self._manager.find_kernel_specs())
+        facts = [("available kernels", ", ".join(installed) or "none")]
+        if asked != name:
+            facts.insert(0, ("alias", f"[execution] kernel_aliases: '{asked}' = '{name}'"))
+        alias = f'[execution] kernel_aliases = {{ "{asked}" = "python3" }}'
+        ways = [
+            did_you_mean(name, installed),
+            f"let another kernel stand in for it in jcache.toml: {alias};",
+            "or install it: run 'python -m ipykernel install --user --name "
+            f"{name}' with the Python that it shall use",
+        ]
+        return KernelError(
+            f"there is no kernel '{name}'", facts=facts, hint=" ".join(way for way in ways if way)
+        )
+
+
+def _kernel(name: str, spec: KernelSpec) -> Kernel:
+    """Return `spec` as a Kernel, its words made ready as jupyter_client does it.
+
+    Raises:
+        KernelError: it has no command, or is not started as a process of this machine.
+    """
+    where = ("file", str(Path(spec.resource_dir) / "kernel.json"))
+    provisioner = spec.metadata.get("kernel_provisioner")
+    if provisioner and provisioner.get("provisioner_name") != LOCAL_PROVISIONER:
+        raise _foreign(name)
+    if not spec.argv:
+        raise KernelError(
+            f"the kernel '{name}' has no command",
+            facts=[where, ("reason", "argv is missing or empty")],
+            hint="mend the file, or install the kernel again",
+        )
+    version, prefix = sys.version_info, sys.prefix
+    python = {"python", f"python{version.major}", f"python{version.major}.{version.minor}"}
+    first = sys.executable if spec.argv[0] in python else spec.argv[0]
+    argv = [
+        str(Path(word).expanduser()) if word.startswith("~/") else word.replace("{prefix}", prefix)
+        for word in (first, *spec.argv[1:])
+    ]
+    return Kernel(
+        name=name,
+        argv=tuple(argv),
+        env={key: str(value) for key, value in spec.env.items()},
+        language=spec.language,
+        display_name=spec.display_name,
+        interrupt_mode=spec.interrupt_mode,
+        folder=spec.resource_dir,
+    )
+
+
+def _foreign(name: str) -> KernelError:
+    return KernelError(
+        f"the kernel '{name}' is not started as a process of this machine",
+        facts=[("reason", "its kernel.json names a kernel_provisioner")],
+        hint="choose another kernel in jcache.toml: [execution] kernel or kernel_aliases",
+    )

@@ -1,0 +1,118 @@
+"""Finding a kernel by name, alias or language."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+
+import pytest
+
+from nbbuild.errors import KernelError
+from nbbuild.kernelspec import Kernel, Kernels
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+
+    def write(name: str, content: object) -> str:
+        folder = tmp_path / "kernels" / name
+        folder.mkdir(parents=True)
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / "kernel.json").write_text(text)
+        return str(folder)
+
+    return write
+
+
+def message(name: str, *, language: str = "", **aliases: str) -> str:
+    with pytest.raises(KernelError) as caught:
+        Kernels(aliases).find(name, language=language)
+    return str(caught.value)
+
+
+def test_a_kernel_is_what_its_kernel_json_says(install):
+    folder = install(
+        "mine",
+        {
+            "argv": ["python", "-Xutf8", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "env": {"LIB": "${HOME}/lib"},
+            "language": "python",
+            "display_name": "Mine",
+            "interrupt_mode": "message",
+        },
+    )
+
+    kernel = Kernels().find("mine")
+
+    assert kernel == Kernel(
+        name="mine",
+        argv=(sys.executable, "-Xutf8", "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+        env={"LIB": "${HOME}/lib"},
+        language="python",
+        display_name="Mine",
+        interrupt_mode="message",
+        folder=folder,
+    )
+    assert kernel.interpreter == (sys.executable, "-Xutf8")
+    assert kernel.environment({"HOME": "/h", "LIB": "old"}) == {"HOME": "/h", "LIB": "/h/lib"}
+    assert pickle.loads(pickle.dumps(kernel)) == kernel
+
+
+def test_aliases_and_languages_lead_to_a_kernel(install):
+    install("ir", {"argv": ["R"], "language": "R", "display_name": "R"})
+    kernels = Kernels({"conda-env-x": "python3"})
+
+    assert kernels.find("conda-env-x").name == "python3"
+    assert kernels.find("").name == "python3"
+    assert kernels.find("", language="Python").name == "python3"
+    assert kernels.find("", language="r").name == "ir"
+    assert kernels.find("ir") is kernels.find("ir")
+    assert kernels.find("ir").interpreter is None
+
+
+def test_an_unknown_kernel_is_told_with_the_way_out(install):
+    assert message("pyton3") == (
+        "there is no kernel 'pyton3'\n"
+        "  available kernels: python3\n"
+        "\n"
+        "hint: did you mean 'python3'? let another kernel stand in for it in jcache.toml: "
+        '[execution] kernel_aliases = { "pyton3" = "python3" }; or install it: run '
+        "'python -m ipykernel install --user --name pyton3' with the Python that it shall use"
+    )
+    assert message("x", x="nowhere").splitlines()[:3] == [
+        "there is no kernel 'nowhere'",
+        "  alias: [execution] kernel_aliases: 'x' = 'nowhere'",
+        "  available kernels: python3",
+    ]
+    assert message("", language="Julia") == (
+        "there is no kernel for the language 'Julia'\n"
+        "  available kernels: python3\n"
+        "\n"
+        "hint: install one, or name a kernel in jcache.toml: [execution] kernel"
+    )
+
+
+def test_a_kernel_json_that_makes_no_sense_is_named(install):
+    broken = install("broken", "{")
+    wrong = install("wrong", {"argv": "python"})
+    empty = install("empty", {"argv": []})
+    install("far", {"argv": ["x"], "metadata": {"kernel_provisioner": {"provisioner_name": "k8s"}}})
+
+    assert message("broken").splitlines()[:2] == [
+        "the kernel 'broken' cannot be read",
+        f"  file: {broken}/kernel.json",
+    ]
+    assert f"  file: {wrong}/kernel.json" in message("wrong").splitlines()
+    assert message("empty") == (
+        "the kernel 'empty' has no command\n"
+        f"  file: {empty}/kernel.json\n"
+        "  reason: argv is missing or empty\n"
+        "\n"
+        "hint: mend the file, or install the kernel again"
+    )
+    assert message("far").splitlines()[0] == (
+        "the kernel 'far' is not started as a process of this machine"
+    )
