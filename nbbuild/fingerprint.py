@@ -1,0 +1,151 @@
+"""Everything in an action key, in order; and what is left out of it, and why."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from nbbuild.environment import Probe
+from nbbuild.kernelspec import Kernel
+from nbbuild.model import ActionKey, Digest, Fingerprint, Parsed, Settings, Task
+from nbbuild.notebook.code import cell_digests
+
+KEY_FORMAT = "1"
+"""Raised whenever the same inputs would give another key; older records then simply miss."""
+
+UNSET = "unset"
+"""The value of an environment variable that is not set; no digest looks like it."""
+
+EXCUSED: Mapping[str, str] = {
+    "Task.name": "a renamed notebook has the same outputs",
+    "Task.source": "only its folder counts, as the working folder",
+    "Task.built": "where the result goes does not change it",
+    "Task.paired": "the other files of a pair hold the same notebook",
+    "Task.depends_on": "order only",
+    "Task.groups": "names for the command line",
+    "Task.max_age": "judged against the record's age",
+    "Task.cache": "judged before any record is looked for",
+    "Task.declared_in": "for messages",
+    "Settings.timeout": "decides whether a run ends, not what it gives",
+    "Settings.notebook_timeout": "decides whether a run ends, not what it gives",
+    "Settings.retries": "decides whether a run ends, not what it gives",
+    "Settings.trace": "the level is held in the record's trace",
+    "Settings.warm": "a warm kernel gives what a cold one gives",
+    "Parsed.kernel": "counts as the kernel in effect, by what it runs",
+    "Parsed.timeout": "decides whether a run ends, not what it gives",
+    "Parsed.allow_errors": "counts as the setting in effect",
+    "Parsed.formats": "names the pair",
+    "Parsed.language": "counts as the kernel's language",
+}
+"""Fields that are in no action key. A test fails for a field neither hashed nor named here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What a task's declarations come to on this machine now: name → digest or version."""
+
+    assets: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+
+def action_key(
+    task: Task,
+    *,
+    parsed: Parsed,
+    settings: Settings,
+    kernel: Kernel,
+    probe: Probe | None,
+    used: Used,
+) -> ActionKey:
+    """Return the key of `task` (DESIGN §2). `settings` are those in effect."""
+    fingerprints = tuple(
+        Fingerprint(kind, tuple(items))
+        for kind, items in (
+            ("format", [("key", KEY_FORMAT)]),
+            ("code", cell_digests(parsed)),
+            ("kernel", _kernel(kernel, probe)),
+            ("platform", [("system", platform.system()), ("machine", platform.machine())]),
+            ("settings", _settings(task, settings)),
+            (
+                "parameters",
+                [(name, typed(task.parameters[name])) for name in sorted(task.parameters)],
+            ),
+            ("artefacts", [(pattern, "") for pattern in sorted(task.artefacts)]),
+            ("assets", sorted(used.assets.items())),
+            ("modules", sorted(used.modules.items())),
+            ("packages", sorted(used.packages.items())),
+            ("env", sorted(used.env.items())),
+            ("files", sorted(used.files.items())),
+            ("commands", sorted(used.commands.items())),
+        )
+    )
+    # msgpack frames every string by its length: no two lists of items have one encoding.
+    return ActionKey(blake3(msgspec.msgpack.encode(fingerprints)).hexdigest(), fingerprints)
+
+
+def _kernel(kernel: Kernel, probe: Probe | None) -> Sequence[tuple[str, str]]:
+    """What the kernel runs: neither its name nor where its interpreter lies counts."""
+    interpreter = kernel.interpreter
+    argv = (
+        [PurePosixPath(kernel.argv[0]).name, *kernel.argv[1:]]
+        if interpreter is None
+        else ["python", *kernel.argv[len(interpreter) :]]
+    )
+    items = [
+        ("language", kernel.language),
+        ("argv", json.dumps(argv)),
+        ("env", secret("kernel.json", json.dumps(dict(sorted(kernel.env.items()))))),
+    ]
+    if probe is not None:
+        items += [
+            ("python", f"{probe.implementation} {probe.python}"),
+            ("ipykernel", probe.ipykernel),
+            ("ipython", probe.ipython),
+        ]
+    return items
+
+
+def _settings(task: Task, settings: Settings) -> Sequence[tuple[str, str]]:
+    return [
+        ("working folder", working_folder(task, settings)),
+        ("allow_errors", json.dumps(bool(settings.allow_errors))),
+        ("sandbox", json.dumps(bool(settings.sandbox))),
+        ("python_path", json.dumps(list(task.python_path))),
+    ]
+
+
+def working_folder(task: Task, settings: Settings) -> str:
+    """Return the folder that the kernel starts in, relative to the root."""
+    return "." if settings.cwd == "project" else str(PurePosixPath(task.source).parent)
+
+
+def typed(value: Any) -> str:
+    """Return a parameter's value as text in which 1, 1.0, true and "1" are four things."""
+    return json.dumps(_tagged(value), sort_keys=True)
+
+
+def _tagged(value: Any) -> Any:
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return {f"${type(value).__name__}": value.isoformat()}
+    if isinstance(value, Mapping):
+        return {key: _tagged(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tagged(item) for item in value]
+    return value
+
+
+def secret(name: str, value: str) -> Digest:
+    """Return a digest that stands for `value` without showing it; `name` salts it."""
+    return blake3(msgspec.msgpack.encode((name, value))).hexdigest()

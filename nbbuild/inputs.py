@@ -1,0 +1,272 @@
+"""Find what a task's action key rests on: its code, kernel, files, packages and variables."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from nbbuild.config import DEFAULTS
+from nbbuild.environment import Environments, Probe, normalised
+from nbbuild.errors import ConfigError, NbbuildError, did_you_mean
+from nbbuild.fingerprint import UNSET, Used, action_key, secret, working_folder
+from nbbuild.graph import makes
+from nbbuild.kernelspec import Kernel, Kernels
+from nbbuild.model import ActionKey, Digest, Parsed, Settings, Task
+from nbbuild.modules import ModuleGraph
+from nbbuild.notebook.code import with_loads
+from nbbuild.patterns import Pattern, can_meet, matches
+from nbbuild.project import Project, Readings
+from nbbuild.walk import Walker
+
+COMMAND_SECONDS = 60.0
+"""How long a command of [environment] commands may take."""
+
+
+class Digests(Protocol):
+    """What is asked of the table of file digests."""
+
+    def digest(self, path: Path) -> Digest | None:
+        """Return the digest of a file as it was when this build first looked."""
+        ...
+
+    def fresh(self, path: Path) -> Digest | None:
+        """Return the digest of a file as it is now."""
+        ...
+
+
+class MissingInput(NbbuildError):
+    """A declared file is not there when its reader's turn comes."""
+
+    exit_status = 1
+
+
+class Overlay:
+    """Files as they will be once upstream results are put back: path → digest, or gone."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, Digest] = {}
+        self._makers: list[Task] = []
+
+    def add(self, maker: Task, files: Mapping[str, Digest]) -> None:
+        """Note that `maker` will have written exactly `files` under its artefact patterns."""
+        self._makers.append(maker)
+        self._digests.update(files)
+
+    def paths(self, found: Sequence[str], patterns: Sequence[Pattern]) -> list[str]:
+        """Return `found`, less what is about to go, and what will be there and matches."""
+        kept = [p for p in found if not any(makes(maker, p) for maker in self._makers)]
+        coming = [p for p in self._digests if any(matches(pattern, p) for pattern in patterns)]
+        return sorted({*kept, *coming})
+
+    def digest(self, path: str) -> Digest | None:
+        """Return the digest that `path` will have, None when nothing here speaks of it."""
+        return self._digests.get(path)
+
+
+class Inputs:
+    """Looks up everything that an action key needs; reads, never writes."""
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        readings: Readings,
+        walker: Walker,
+        digests: Digests,
+        kernels: Kernels,
+        environments: Environments,
+        modules: ModuleGraph,
+        environ: Mapping[str, str],
+        overrides: Settings,
+    ) -> None:
+        self._project = project
+        self._readings = readings
+        self._walker = walker
+        self._digests = digests
+        self._kernels = kernels
+        self._environments = environments
+        self._modules = modules
+        self._environ = environ
+        self._overrides = overrides
+        self._commands: dict[str, Digest] = {}
+        self._lock = threading.Lock()
+
+    def settings(self, task: Task, parsed: Parsed) -> Settings:
+        """Return the settings in effect (DESIGN §3, precedence)."""
+        own = Settings(timeout=parsed.timeout, allow_errors=parsed.allow_errors)
+        said = self._overrides.over(task.settings).over(own)
+        return said.over(self._project.config.execution.settings).over(DEFAULTS)
+
+    def parsed(self, task: Task, *, fresh: bool = False) -> Parsed:
+        """Return what the source says, `:load:`ed files included; may raise `NotebookError`."""
+        if fresh:
+            self._digests.fresh(self._project.root / task.source)
+        return with_loads(self._project.root, self._readings.parsed(task.source))
+
+    def kernel(self, task: Task, parsed: Parsed, settings: Settings) -> tuple[Kernel, Probe | None]:
+        """Return the kernel in effect and what its interpreter holds; may raise `KernelError`."""
+        kernel = self._kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
+        return kernel, self._environments.probe(kernel)
+
+    def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
+        """Return the action key of `task` as things are.
+
+        With `overlay`, as they will be once upstream results are put back; with `fresh`, without
+        trusting what this build has seen before. Raises `MissingInput`, `NotebookError`,
+        `ConfigError`, `KernelError`.
+        """
+        parsed = self.parsed(task, fresh=fresh)
+        settings = self.settings(task, parsed)
+        kernel, probe = self.kernel(task, parsed, settings)
+        look = self._digests.fresh if fresh else self._digests.digest
+        used = Used(
+            assets=self._assets(task, overlay or Overlay(), look),
+            modules=self._module_files(task, parsed, settings, look),
+            packages=self._packages(task, kernel, probe),
+            env={name: self._variable(name) for name in task.env},
+            files=self._files(task, look),
+            commands={command: self._command(command) for command in task.commands},
+        )
+        return action_key(
+            task, parsed=parsed, settings=settings, kernel=kernel, probe=probe, used=used
+        )
+
+    def check(self, task: Task) -> None:
+        """Raise the error that stands in the way of a key, but for the assets; hashes nothing."""
+        parsed = self.parsed(task)
+        settings = self.settings(task, parsed)
+        kernel, probe = self.kernel(task, parsed, settings)
+        self.module_paths(task, parsed, settings)
+        self._packages(task, kernel, probe)
+        self._files(task, lambda path: None)
+        for command in task.commands:
+            self._command(command)
+
+    def asset_paths(self, task: Task, pattern: Pattern) -> list[str]:
+        """Return the files that `pattern` matches now, less those that `task` itself makes."""
+        return [path for path in self._walker.match(pattern) if not makes(task, path)]
+
+    def module_paths(self, task: Task, parsed: Parsed, settings: Settings) -> tuple[str, ...]:
+        """Return the project files that the declared modules bring in."""
+        if not task.modules:
+            return ()
+        search = list(dict.fromkeys((working_folder(task, settings), *task.python_path, ".")))
+        cells = [cell.source for cell in parsed.cells]
+        return self._modules.closure(task.modules, search=search, cells=cells)
+
+    # -- one class each ------------------------------------------------------------------------
+
+    def _assets(
+        self, task: Task, overlay: Overlay, look: Callable[[Path], Digest | None]
+    ) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for text in task.assets:
+            pattern = Pattern.parse(text)
+            paths = overlay.paths(self.asset_paths(task, pattern), [pattern])
+            if not paths and not _own(task, pattern):
+                raise MissingInput(
+                    f"asset '{text}' of '{task.name}' is not there",
+                    facts=[("declared in", task.declared_in)],
+                    hint="the notebook that makes it did not write it",
+                )
+            for path in paths:
+                digest = overlay.digest(path) or look(self._project.root / path)
+                if digest is not None:
+                    found[path] = digest
+        return found
+
+    def _module_files(
+        self,
+        task: Task,
+        parsed: Parsed,
+        settings: Settings,
+        look: Callable[[Path], Digest | None],
+    ) -> dict[str, str]:
+        paths = self.module_paths(task, parsed, settings)
+        digests = ((path, look(self._project.root / path)) for path in paths)
+        return {path: digest for path, digest in digests if digest is not None}
+
+    def _packages(self, task: Task, kernel: Kernel, probe: Probe | None) -> dict[str, str]:
+        if not task.packages:
+            return {}
+        if probe is None:
+            raise ConfigError(
+                f"'{task.name}' declares packages, but its kernel '{kernel.name}' is no Python",
+                facts=[("declared in", task.declared_in)],
+                hint="let a lock file count with [environment] files, "
+                "or a command's output with [environment] commands",
+            )
+        versions: dict[str, str] = {}
+        for name in task.packages:
+            version = probe.distributions.get(normalised(name))
+            if version is None:
+                raise ConfigError(
+                    f"package '{name}' is not installed for the kernel '{kernel.name}'",
+                    facts=[("needed by", task.name), ("declared in", task.declared_in)],
+                    hint=did_you_mean(normalised(name), probe.distributions)
+                    or "install it there, or remove it from `packages`",
+                )
+            versions[normalised(name)] = version
+        return versions
+
+    def _variable(self, name: str) -> str:
+        value = self._environ.get(name)
+        return UNSET if value is None else secret(name, value)
+
+    def _files(self, task: Task, look: Callable[[Path], Digest | None]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for text in task.files:
+            paths = self._walker.match(Pattern.parse(text))
+            if not paths:
+                raise ConfigError(
+                    f"'{text}' does not exist",
+                    facts=[("declared in", "jcache.toml, [environment] files")],
+                    hint="paths are relative to the folder of jcache.toml",
+                )
+            digests = ((path, look(self._project.root / path)) for path in paths)
+            found.update((path, digest) for path, digest in digests if digest is not None)
+        return found
+
+    def _command(self, command: str) -> Digest:
+        """Return the digest of what `command` prints; each is run once a build."""
+        with self._lock:
+            if command not in self._commands:
+                self._commands[command] = secret(command, self._output(command))
+            return self._commands[command]
+
+    def _output(self, command: str) -> str:
+        where = [("declared in", "jcache.toml, [environment] commands")]
+        try:
+            done = subprocess.run(  # noqa: S602
+                command,
+                shell=True,
+                cwd=self._project.root,
+                env=dict(self._environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ConfigError(
+                f"the command '{command}' took more than {COMMAND_SECONDS:.0f} s",
+                facts=where,
+                hint="its output is needed to judge every notebook: use a quicker one",
+            ) from None
+        if done.returncode != 0:
+            raise ConfigError(
+                f"the command '{command}' ended with status {done.returncode}",
+                facts=[*where, ("it said", (done.stderr or done.stdout).strip()[-300:])],
+                hint="its output counts as an input of every notebook, so it has to work",
+            )
+        return done.stdout
+
+
+def _own(task: Task, pattern: Pattern) -> bool:
+    """Whether `task` itself can make what the asset `pattern` matches."""
+    return any(can_meet(pattern, Pattern.parse(text)) for text in task.artefacts)

@@ -1,0 +1,255 @@
+"""Decide which tasks must run, and say why. Reads, never writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from nbbuild.errors import ConfigError, NbbuildError, raise_all
+from nbbuild.graph import Graph, is_made
+from nbbuild.inputs import Inputs, MissingInput, Overlay
+from nbbuild.model import (
+    ActionKey,
+    Digest,
+    Failure,
+    Judgement,
+    Outcome,
+    OutcomeKind,
+    Reason,
+    Record,
+    Task,
+    Trace,
+    TraceItem,
+    Verdict,
+)
+from nbbuild.patterns import Pattern, can_meet, escape
+from nbbuild.project import Project
+from nbbuild.reasons import compare
+
+
+class Records(Protocol):
+    """What judging asks of the store."""
+
+    def records(self, key: Digest) -> list[Record]: ...
+    def has(self, digest: Digest) -> bool: ...
+
+
+class Placed(Protocol):
+    """What judging asks of the project's tree."""
+
+    def in_order(self, task: Task, record: Record) -> bool: ...
+    def built_in_order(self, task: Task, made_from: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The verdicts on all wanted tasks, in the order in which they would be done."""
+
+    judgements: tuple[Judgement, ...]
+
+    def __getitem__(self, name: str) -> Judgement:
+        return next(judgement for judgement in self.judgements if judgement.task == name)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether there is nothing to do."""
+        return all(judgement.verdict is Verdict.FRESH for judgement in self.judgements)
+
+
+class Judge:
+    """Gives the verdict on one task at a time.
+
+    `forced` names the tasks that run whatever the store holds; `retired` tells of a record's id
+    whether a forced run has put it aside; `last` is what became of a task in its last build.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        graph: Graph,
+        inputs: Inputs,
+        *,
+        store: Records,
+        tree: Placed,
+        made_from: Callable[[Task, Record], str],
+        broken: Callable[[Trace], TraceItem | None],
+        retired: Callable[[str], bool],
+        forced: Collection[str] = (),
+        last: Callable[[str], Outcome | None] = lambda name: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._project = project
+        self._graph = graph
+        self._inputs = inputs
+        self._store = store
+        self._tree = tree
+        self._made_from = made_from
+        self._broken = broken
+        self._retired = retired
+        self._forced = forced
+        self._last = last
+        self._now = now
+
+    def plan(self, names: Iterable[str]) -> Plan:
+        """Judge `names`, given in order, upstream tasks first, before anything runs.
+
+        Raises the errors (as `Problems`) that stand in the way of their keys.
+        """
+        before: dict[str, Judgement] = {}
+        errors: dict[str, NbbuildError] = {}
+        for name in names:
+            try:
+                before[name] = self._first(name, before)
+            except MissingInput as error:
+                # What makes it is judged to be in order, yet it is not there: let its turn tell.
+                before[name] = Judgement(name, Verdict.WAIT, (Reason("input", text=error.what),))
+            except NbbuildError as error:
+                errors.setdefault(str(error), error)
+        raise_all(list(errors.values()))
+        return Plan(tuple(before.values()))
+
+    def key(self, name: str) -> ActionKey:
+        """Return the key of `name` as things are now, trusting no digest taken earlier."""
+        return self._inputs.key(self._graph.tasks[name], fresh=True)
+
+    def final(self, name: str) -> Judgement:
+        """Judge `name` now that all its upstream tasks are done.
+
+        Raises the `NbbuildError` that stands in the way of a key.
+        """
+        task = self._graph.tasks[name]
+        return self._by_records(task, self._inputs.key(task))
+
+    # -- before anything runs ------------------------------------------------------------------
+
+    def _first(self, name: str, before: Mapping[str, Judgement]) -> Judgement:
+        """Judge `name` by what is foreseen of its upstream tasks."""
+        task = self._graph.tasks[name]
+        if task.source in self._project.unreadable:
+            text = str(self._project.unreadable[task.source].what)
+            return Judgement(name, Verdict.BLOCKED, (Reason("unreadable", task.source, text=text),))
+        upstream = [before[other] for other in self._graph.upstream(name) if other in before]
+        blocked = [one.task for one in upstream if one.verdict is Verdict.BLOCKED]
+        if blocked:
+            text = f"needs '{blocked[0]}', which is blocked"
+            return Judgement(name, Verdict.BLOCKED, (Reason("upstream", blocked[0], text=text),))
+        waiting = [
+            one.task
+            for one in upstream
+            if one.verdict in (Verdict.RUN, Verdict.WAIT) or self._unknown_built(task, one)
+        ]
+        if waiting:
+            text = f"waits for '{waiting[0]}'" + (
+                f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+            )
+            return Judgement(name, Verdict.WAIT, (Reason("upstream", waiting[0], text=text),))
+        overlay = Overlay()
+        for one in upstream:
+            if one.record is not None and one.verdict is Verdict.REFRESH:
+                files = {artefact.path: artefact.digest for artefact in one.record.artefacts}
+                overlay.add(self._graph.tasks[one.task], files)
+        return self._by_records(task, self._inputs.key(task, overlay=overlay))
+
+    def _unknown_built(self, task: Task, upstream: Judgement) -> bool:
+        """Whether `task` reads the built notebook of `upstream`, which is about to be rewritten."""
+        if upstream.verdict is not Verdict.REFRESH:
+            return False
+        built = Pattern.parse(escape(self._graph.tasks[upstream.task].built))
+        return any(can_meet(Pattern.parse(text), built) for text in task.assets)
+
+    # -- by key and records --------------------------------------------------------------------
+
+    def _by_records(self, task: Task, key: ActionKey) -> Judgement:
+        def run(*reasons: Reason, record: Record | None = None) -> Judgement:
+            return Judgement(task.name, Verdict.RUN, reasons, key, record)
+
+        if not task.cache:
+            return run(Reason("uncached", text="`cache = false`: it always runs"))
+        if task.name in self._forced:
+            return run(Reason("forced", text="asked to run regardless"))
+        records = [one for one in self._store.records(key.digest) if not self._retired(one.id)]
+        failed: TraceItem | None = None
+        for record in records:
+            failed = None if record.accepted else self._broken(record.trace)
+            if failed is None:
+                return self._hit(task, key, record)
+        if failed is not None:
+            return run(
+                Reason(failed.kind, failed.name, failed.value, text=f"'{failed.name}' changed")
+            )
+        return run(*self._why_not(task, key))
+
+    def _hit(self, task: Task, key: ActionKey, record: Record) -> Judgement:
+        if task.max_age is not None and self._now() - record.created > task.max_age:
+            text = f"its last run is older than max_age ({task.max_age:.0f} s)"
+            return Judgement(task.name, Verdict.RUN, (Reason("max_age", text=text),), key, record)
+        in_order = self._tree.in_order(task, record)
+        if in_order and self._tree.built_in_order(task, self._made_from(task, record)):
+            return Judgement(task.name, Verdict.FRESH, (), key, record)
+        blobs = [record.cells, *(artefact.digest for artefact in record.artefacts)]
+        if not all(self._store.has(blob) for blob in blobs):
+            text = "its result is no longer whole in the cache"
+            return Judgement(task.name, Verdict.RUN, (Reason("lost", text=text),), key)
+        text = (
+            "the built notebook is not there or its prose changed"
+            if in_order
+            else "its artefacts are missing or altered"
+        )
+        kind = "output" if in_order else "artefacts"
+        return Judgement(
+            task.name, Verdict.REFRESH, (Reason(kind, task.built, text=text),), key, record
+        )
+
+    def _why_not(self, task: Task, key: ActionKey) -> tuple[Reason, ...]:
+        """Say why no record is a hit, against the task's last outcome where there is one."""
+        last = self._last(task.name)
+        if last is None or last.key is None:
+            return (Reason("first", text="it has not been run yet"),)
+        if last.kind is OutcomeKind.FAILED and last.key.digest == key.digest:
+            return (Reason("failed", text=f"it failed last time: {_message(last.failure)}"),)
+        if last.key.digest != key.digest:
+            return compare(last.key, key)
+        if last.record and self._retired(last.record):
+            return (Reason("retired", text="its last result was put aside by a forced run"),)
+        return (Reason("lost", text="the result of its last run is not in the cache"),)
+
+
+def _message(failure: Failure | None) -> str:
+    return failure.message if failure else "unknown"
+
+
+def check(
+    project: Project, graph: Graph, inputs: Inputs, names: Iterable[str]
+) -> list[NbbuildError]:
+    """Return every error that stands in the way of building `names`, before anything runs.
+
+    Unreadable notebooks are left out: they stop only the targets that need them.
+    """
+    errors: dict[str, NbbuildError] = {}
+    for name in names:
+        task = graph.tasks[name]
+        if task.source in project.unreadable:
+            continue
+        for text in task.assets:
+            pattern = Pattern.parse(text)
+            if not inputs.asset_paths(task, pattern) and not is_made(graph, name, text):
+                error = _missing_asset(task, pattern)
+                errors.setdefault(str(error), error)
+        try:
+            inputs.check(task)
+        except NbbuildError as error:
+            errors.setdefault(str(error), error)
+    return list(errors.values())
+
+
+def _missing_asset(task: Task, pattern: Pattern) -> NbbuildError:
+    return ConfigError(
+        f"'{pattern.text}', needed by '{task.name}', does not exist"
+        if pattern.literal
+        else f"no file matches '{pattern.text}', needed by '{task.name}'",
+        facts=[("declared in", f"{task.declared_in}, assets")],
+        hint="paths are relative to the folder of jcache.toml; if a notebook makes it, "
+        "declare it there as one of its `artefacts`",
+    )

@@ -1,0 +1,424 @@
+"""Turn a configuration and the files it names into tasks."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import msgspec
+
+from nbbuild.config import Config, NotebookEntry, expand
+from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean, raise_all
+from nbbuild.model import Digest, Parsed, Settings, Task
+from nbbuild.notebook.formats import is_notebook, is_text, reader_identity
+from nbbuild.patterns import Pattern, escape, matches
+from nbbuild.walk import Walker
+
+
+class Digests(Protocol):
+    """What is asked of the table of file digests."""
+
+    def digest(self, path: Path) -> Digest | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A loaded `jcache.toml`: its tasks, and what their notebooks say.
+
+    `unreadable` holds the error of each notebook that could not be read; its tasks are among
+    `tasks` all the same, so that only the targets that need them stop.
+    """
+
+    root: Path
+    config: Config
+    tasks: tuple[Task, ...]
+    parsed: Mapping[str, Parsed]  # source → what it says
+    unreadable: Mapping[str, NotebookError]  # source → why not
+    output: str = field(default="_build/executed")
+
+
+class Readings:
+    """Parsed notebooks, remembered by their bytes, their reader, its version and configuration."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        digests: Digests,
+        recall: Callable[[str, str], bytes | None],
+        remember: Callable[[str, str, bytes], None],
+        parse: Callable[[str], Parsed],
+    ) -> None:
+        self._root = root
+        self._digests = digests
+        self._recall = recall
+        self._remember = remember
+        self._parse = parse
+        self._read: dict[str, tuple[str, Parsed]] = {}
+
+    def parsed(self, source: str) -> Parsed:
+        """Return what the notebook `source` says; raise `NotebookError` if it cannot be read."""
+        digest = self._digests.digest(self._root / source)
+        if digest is None:
+            raise NotebookError(f"'{source}' is not a file that can be read")
+        key = "\n".join((digest, source, reader_identity(self._root, source)))
+        held = self._read.get(source)
+        if held is not None and held[0] == key:
+            return held[1]
+        said = self._recalled(key)
+        if said is None:
+            said = self._parse(source)
+            self._remember("parsed", key, msgspec.msgpack.encode(said))
+        self._read[source] = (key, said)
+        return said
+
+    def _recalled(self, key: str) -> Parsed | None:
+        data = self._recall("parsed", key)
+        if data is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(data, type=Parsed)
+        except msgspec.DecodeError:  # written by another version: read the notebook again
+            return None
+
+
+def load(
+    config: Config,
+    *,
+    walker: Walker,
+    readings: Readings,
+    pair: Callable[[str, str], tuple[str, ...]],
+) -> Project:
+    """Expand `config` into tasks.
+
+    `pair(source, formats)` gives the other files of a Jupytext pair. Raises `ConfigError`, or
+    `Problems` with all of them: patterns that match nothing, two tasks of one name or one file.
+    """
+    errors: list[NbbuildError] = []
+    sources = _sources(config, walker, errors)
+    parsed: dict[str, Parsed] = {}
+    unreadable: dict[str, NotebookError] = {}
+    for source in sources:
+        try:
+            parsed[source] = readings.parsed(source)
+        except NotebookError as error:
+            unreadable[source] = error
+    pairs = _pairs(sources, parsed, pair)
+    tasks: list[Task] = []
+    used: set[str] = set()
+    for source in sources:
+        if source in pairs:
+            tasks += _tasks_of(source, pairs[source], config, used, errors)
+    errors += [
+        _matches_no_notebook(entry, sources)
+        for entry in config.notebooks
+        if entry.where not in used
+    ]
+    errors += _clashes(tasks)
+    raise_all(errors)
+    tasks = _resolve_depends_on(tasks)
+    return Project(
+        root=config.root,
+        config=config,
+        tasks=tuple(tasks),
+        parsed=parsed,
+        unreadable=unreadable,
+        output=config.project.output,
+    )
+
+
+# -- which notebooks ---------------------------------------------------------------------------
+
+
+def _sources(config: Config, walker: Walker, errors: list[NbbuildError]) -> tuple[str, ...]:
+    """Return the notebooks of the project, in the order in which the patterns name them."""
+    excluded = [Pattern.parse(text) for text in config.project.exclude]
+
+    def wanted(path: str) -> bool:
+        return not any(matches(pattern, path) for pattern in excluded)
+
+    found: dict[str, None] = {}
+    for text in config.project.notebooks:
+        pattern = Pattern.parse(text)
+        paths = walker.match(pattern)
+        chosen = [p for p in paths if wanted(p) and _is_notebook(config.root, pattern, p)]
+        if not chosen:
+            errors.append(_nothing_matches(text, paths, wanted))
+        found.update(dict.fromkeys(chosen))
+    for entry in config.notebooks:
+        pattern = Pattern.parse(entry.path)
+        if pattern.literal and wanted(pattern.path) and walker.match(pattern) == [pattern.path]:
+            found.setdefault(pattern.path)
+    outside = [path for path in found if path.startswith("../")]
+    errors += [
+        ConfigError(
+            f"the notebook '{path}' lies outside the project",
+            facts=[("declared in", "jcache.toml, [project] notebooks")],
+            hint="move jcache.toml to a folder that holds all notebooks",
+        )
+        for path in outside
+    ]
+    return tuple(path for path in found if not path.startswith("../"))
+
+
+def _is_notebook(root: Path, pattern: Pattern, path: str) -> bool:
+    """Whether `path`, met by `pattern`, is a notebook: one named in full always is."""
+    if pattern.literal and pattern.path == path:
+        return True
+    if PurePosixPath(path).suffix == ".ipynb":
+        return True
+    return is_text(path) and is_notebook(path, (root / path).read_bytes())
+
+
+def _nothing_matches(
+    text: str, paths: Sequence[str], wanted: Callable[[str], bool]
+) -> NbbuildError:
+    where = [("declared in", "jcache.toml, [project] notebooks")]
+    if not paths:
+        missing = Pattern.parse(text).literal
+        return ConfigError(
+            f"the notebook '{text}' does not exist" if missing else f"no file matches '{text}'",
+            facts=where,
+            hint="paths are relative to the folder of jcache.toml",
+        )
+    if not any(wanted(path) for path in paths):
+        return ConfigError(
+            f"[project] exclude leaves nothing of '{text}'",
+            facts=where,
+            hint="remove one of the two patterns",
+        )
+    return ConfigError(
+        f"no file that matches '{text}' is a notebook",
+        facts=[*where, ("matches", ", ".join(paths[:3]))],
+        hint="a text notebook has a header with 'kernelspec' or 'jupytext', or a {code-cell}",
+    )
+
+
+def _pairs(
+    sources: Sequence[str],
+    parsed: Mapping[str, Parsed],
+    pair: Callable[[str, str], tuple[str, ...]],
+) -> dict[str, tuple[str, ...]]:
+    """Map the source of each task to the other files of its Jupytext pair.
+
+    Where several files of one pair are listed, the text is the source, as it is for Jupytext.
+    """
+    tasks: dict[str, tuple[str, ...]] = {}
+    taken: set[str] = set()
+    for source in sources:
+        if source in taken:
+            continue
+        formats = parsed[source].formats if source in parsed else ""
+        others = pair(source, formats) if formats else ()
+        members = [source, *(other for other in others if other in sources)]
+        chosen = min(members, key=lambda path: path.endswith(".ipynb"))
+        tasks[chosen] = tuple(sorted({source, *others} - {chosen}))
+        taken.update(members)
+    return tasks
+
+
+# -- which tasks -------------------------------------------------------------------------------
+
+_LISTS = ("assets", "modules", "packages", "env", "artefacts", "depends_on", "groups")
+
+
+def _tasks_of(
+    source: str,
+    paired: tuple[str, ...],
+    config: Config,
+    used: set[str],
+    errors: list[NbbuildError],
+) -> list[Task]:
+    """Return the tasks of one notebook: the plain one, or those of its `name`s and `matrix`es."""
+    members = (source, *paired)
+    entries = [
+        entry
+        for entry in config.notebooks
+        if any(matches(Pattern.parse(entry.path), member) for member in members)
+    ]
+    used.update(entry.where for entry in entries)
+    own = [entry for entry in entries if entry.name or entry.matrix]
+    general = [entry for entry in entries if not (entry.name or entry.matrix)]
+    stem = PurePosixPath(source).stem
+    tasks: list[Task] = []
+    choices: list[NotebookEntry | None] = [*own] or [None]
+    for entry in choices:
+        merged = _Merged(config)
+        for one in [*general, *([entry] if entry else [])]:
+            merged.add(one)
+        for chosen in _combinations(entry.matrix if entry else {}):
+            name = _name(entry.name if entry else "", stem, chosen) if entry else ""
+            try:
+                tasks.append(merged.task(source, paired, name, chosen))
+            except ConfigError as error:
+                errors.append(error)
+    return tasks
+
+
+def _combinations(matrix: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
+    for values in itertools.product(*matrix.values()):
+        yield dict(zip(matrix, values, strict=True))
+
+
+def _name(declared: str, stem: str, chosen: Mapping[str, Any]) -> str:
+    """Return `<name or stem>-<key>-<value>…`, safe in file names and make rules."""
+    parts = [declared or stem, *(f"{key}-{value}" for key, value in chosen.items())]
+    return re.sub(r"[^\w.+,-]+", "_", "-".join(parts))
+
+
+class _Merged:
+    """What the entries that match one notebook say together: lists add up, later scalars win."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lists: dict[str, tuple[str, ...]] = dict.fromkeys(_LISTS, ())
+        self._lists["packages"] = config.environment.packages
+        self._lists["env"] = config.environment.env
+        self._parameters: dict[str, Any] = {}
+        self._settings = Settings()
+        self._max_age: float | None = None
+        self._cache = True
+        self._where = "jcache.toml, [project] notebooks"
+
+    def add(self, entry: NotebookEntry) -> None:
+        for name in _LISTS:
+            self._lists[name] += tuple(getattr(entry, name))
+        self._parameters.update(entry.parameters)
+        self._settings = entry.settings.over(self._settings)
+        if entry.max_age is not None:
+            self._max_age = entry.max_age
+        if entry.cache is not None:
+            self._cache = entry.cache
+        self._where = f"jcache.toml, {entry.where}"
+
+    def task(
+        self, source: str, paired: tuple[str, ...], name: str, chosen: Mapping[str, Any]
+    ) -> Task:
+        parameters = {**self._parameters, **chosen}
+        path = PurePosixPath(source)
+        values = {"stem": path.stem, **{key: str(value) for key, value in parameters.items()}}
+        values = {key: escape(value) for key, value in values.items()}
+        lists = {key: tuple(dict.fromkeys(values_)) for key, values_ in self._lists.items()}
+        for key in ("assets", "artefacts"):
+            lists[key] = tuple(
+                Pattern.parse(expand(text, values, self._where)).text for text in lists[key]
+            )
+        built = path.with_name(f"{name}.ipynb") if name else path.with_suffix(".ipynb")
+        return Task(
+            name=name or source,
+            source=source,
+            built=str(PurePosixPath(self._config.project.output) / built),
+            paired=paired,
+            files=self._config.environment.files,
+            commands=self._config.environment.commands,
+            parameters=parameters,
+            max_age=self._max_age,
+            cache=self._cache,
+            python_path=self._config.project.python_path,
+            settings=self._settings,
+            declared_in=self._where,
+            **lists,
+        )
+
+
+# -- what cannot be ----------------------------------------------------------------------------
+
+
+def _matches_no_notebook(entry: NotebookEntry, sources: Sequence[str]) -> NbbuildError:
+    near = did_you_mean(entry.path, sources)
+    literal = Pattern.parse(entry.path).literal
+    return ConfigError(
+        f"the notebook '{entry.path}' does not exist"
+        if literal
+        else f"no notebook of the project matches '{entry.path}'",
+        facts=[("declared in", f"jcache.toml, {entry.where}")],
+        hint=near or "paths are relative to the folder of jcache.toml; see also [project] exclude",
+    )
+
+
+def _clashes(tasks: Sequence[Task]) -> list[NbbuildError]:
+    """Return an error for each two tasks that have one name or write one built notebook."""
+    errors: list[NbbuildError] = []
+    for what, of in (("are both named", "name"), ("would both write", "built")):
+        seen: dict[str, Task] = {}
+        for task in tasks:
+            other = seen.setdefault(getattr(task, of), task)
+            if other is task or (of == "built" and other.name == task.name):
+                continue
+            errors.append(
+                ConfigError(
+                    f"'{other.source}' and '{task.source}' {what} '{getattr(task, of)}'"
+                    if other.source != task.source
+                    else f"two tasks of '{task.source}' {what} '{getattr(task, of)}'",
+                    facts=[("declared in", other.declared_in), ("and in", task.declared_in)],
+                    hint="give one of them another `name`, or leave it out with [project] exclude",
+                )
+            )
+    return errors
+
+
+# -- names of tasks ----------------------------------------------------------------------------
+
+
+def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
+    """Return the names of the tasks that `word` means, () when there are none.
+
+    A word is a notebook path, a task name, an artefact or a built notebook, a group, or a glob of
+    notebook paths and task names; a folder stands for all notebooks in it.
+    """
+    text = Pattern.parse(word).text if word else word
+    exact = [
+        task.name
+        for task in tasks
+        if word == task.name or text in (task.source, task.built, *task.paired, *task.artefacts)
+    ]
+    if exact:
+        return tuple(exact)
+    grouped = [task.name for task in tasks if word in task.groups]
+    if grouped:
+        return tuple(grouped)
+    pattern = Pattern.parse(word)
+    return tuple(
+        task.name
+        for task in tasks
+        if any(matches(pattern, path) for path in (task.source, task.name, *task.paired))
+        or any(matches(Pattern.parse(artefact), text) for artefact in task.artefacts)
+    )
+
+
+def known_words(tasks: Sequence[Task]) -> set[str]:
+    """Return every word that a user may have meant, for "did you mean"."""
+    return {
+        word for task in tasks for word in (task.name, task.source, *task.artefacts, *task.groups)
+    }
+
+
+def _resolve_depends_on(tasks: Sequence[Task]) -> list[Task]:
+    errors: list[NbbuildError] = []
+    resolved: list[Task] = []
+    for task in tasks:
+        names: dict[str, None] = {}
+        for word in task.depends_on:
+            found = [name for name in select(tasks, word) if name != task.name]
+            if not found:
+                errors.append(
+                    ConfigError(
+                        f"'{task.name}' depends on '{word}', which no task is called",
+                        facts=[("declared in", f"{task.declared_in} depends_on")],
+                        hint=did_you_mean(word, known_words(tasks))
+                        or "name a notebook of this project, a task, an artefact or a group",
+                    )
+                )
+            names.update(dict.fromkeys(found))
+        resolved.append(replace(task, depends_on=tuple(names)))
+    raise_all(errors)
+    return resolved
+
+
+def field_names() -> tuple[str, ...]:
+    """Return the names of a task's fields; the test of the action key walks them."""
+    return tuple(f.name for f in fields(Task))
