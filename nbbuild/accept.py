@@ -1,0 +1,123 @@
+"""`-t`: accept what is there as up to date, and run nothing."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from nbbuild.errors import NbbuildError
+from nbbuild.events import Ended, Observer, Planned, silent
+from nbbuild.model import (
+    Failure,
+    Judgement,
+    Outcome,
+    OutcomeKind,
+    Record,
+    Report,
+    Task,
+    Trace,
+    Verdict,
+)
+from nbbuild.notebook.merge import (
+    ExecutedCells,
+    align,
+    decode,
+    encode,
+    executed_cells,
+    merge,
+    to_bytes,
+)
+from nbbuild.notebook.read import read
+from nbbuild.notebook.source import prepared
+from nbbuild.session import Session
+
+
+def accept(
+    session: Session, *, targets: Sequence[str] = (), observer: Observer = silent
+) -> Report:
+    """Publish, for each task that `targets` need and that is out of date, what lies there.
+
+    The outputs are those of the task's last run, or of its built notebook; cells that changed keep
+    the outputs that stand in their place. The artefacts are the files as they lie in the tree. A
+    task with neither fails. Raises as `build` does.
+    """
+    began = time.monotonic()
+    names = session.wanted(targets)
+    session.check(names)
+    judge = session.judge()
+    observer(Planned(len(names), 0, 1))
+    outcomes: list[Outcome] = []
+    failed: set[str] = set()
+    for name in names:
+        task = session.graph.tasks[name]
+        blockers = [other for other in session.graph.upstream(name) if other in failed]
+        try:
+            if task.source in session.project.unreadable:
+                raise session.project.unreadable[task.source]
+            if blockers:
+                outcome = Outcome.of(task, OutcomeKind.BLOCKED)
+            else:
+                outcome = _accept(session, task, judge.final(name))
+        except NbbuildError as error:
+            kind = "unreadable" if task.source in session.project.unreadable else "input"
+            failure = Failure(kind, error.what, hint=error.hint)
+            outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
+        if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.BLOCKED):
+            failed.add(name)
+        session.walker.forget()
+        outcome = msgspec.structs.replace(outcome, when=time.time())
+        outcomes.append(outcome)
+        observer(Ended(outcome))
+    session.state.save_outcomes(one for one in outcomes if one.kind is OutcomeKind.REFRESHED)
+    return Report(outcomes=tuple(outcomes), seconds=time.monotonic() - began)
+
+
+def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
+    if judgement.verdict is Verdict.FRESH:
+        return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=judgement.record)
+    assert judgement.key is not None
+    source = prepared(session.root, task, language=session.inputs.parsed(task).language)
+    cells, seconds = _outputs(session, task)
+    accepted = align(source, cells)
+    record = Record(
+        id=f"{judgement.key.digest[:12]}-{secrets.token_hex(8)}",
+        key=judgement.key,
+        trace=Trace(),
+        task=task.name,
+        source=task.source,
+        cells=session.store.put(encode(accepted)),
+        artefacts=session.tree.adopt(task),
+        created=time.time(),
+        seconds=seconds,
+        accepted=True,
+    )
+    session.store.publish(record)
+    built = to_bytes(merge(source, accepted))
+    _, notes = session.tree.write_built(task, built, session.made_from(task, record))
+    session.tree.drop_failed(task)
+    session.retired.unmark(task.name)
+    return Outcome.of(
+        task,
+        OutcomeKind.REFRESHED,
+        judgement=judgement,
+        record=record,
+        notes=("accepted as it is", *notes),
+    )
+
+
+def _outputs(session: Session, task: Task) -> tuple[ExecutedCells, float]:
+    """Return the outputs to accept, and the seconds that they had taken; 0 when nobody knows."""
+    _, record = session.last(task)
+    if record is not None:
+        data = session.store.get(record.cells)
+        if data is not None:
+            return decode(data), record.seconds
+    if (session.root / task.built).is_file():
+        return executed_cells(read(session.root, task.built)), 0.0
+    raise NbbuildError(
+        f"there is nothing to accept for '{task.name}': it has not been built yet",
+        hint=f"run `nbbuild {task.name}`",
+    )

@@ -1,0 +1,55 @@
+"""Put a task's cached result into a file of the user's choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbbuild import durable
+from nbbuild.errors import NbbuildError, UsageError
+from nbbuild.model import Task
+from nbbuild.notebook.merge import decode, merge, to_bytes
+from nbbuild.notebook.source import prepared
+from nbbuild.session import Session
+
+
+class NotCached(NbbuildError):
+    """The cache holds no result for a task as it is now."""
+
+    exit_status = 1
+
+
+def merged(session: Session, task: Task) -> bytes:
+    """Return the built notebook of `task` from its hit in the store.
+
+    Raises `NotCached` when there is none, and what planning raises.
+    """
+    if task.source in session.project.unreadable:
+        raise session.project.unreadable[task.source]
+    session.check([task.name])
+    record = session.judge().final(task.name).record
+    cells = session.store.get(record.cells) if record is not None else None
+    if cells is None:
+        raise NotCached(
+            f"the cache has no result for '{task.name}' as it is now",
+            hint=f"run `nbbuild {task.name}` first; `nbbuild explain {task.name}` says what changed",
+        )
+    language = session.inputs.parsed(task).language
+    return to_bytes(merge(prepared(session.root, task, language=language), decode(cells)))
+
+
+def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:
+    """Write `data` to `out`, never over a source notebook, and over a file only with `force`."""
+    sources = {
+        (session.root / path).resolve()
+        for task in session.project.tasks
+        for path in (task.source, *task.paired)
+    }
+    if out.resolve() in sources:
+        raise UsageError(
+            f"'{out}' is a source notebook, which is never overwritten",
+            hint="write to another file",
+        )
+    if out.exists() and not force:
+        raise UsageError(f"'{out}' exists", hint="choose another file, or say --force")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    durable.write(out, data)

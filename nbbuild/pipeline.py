@@ -1,0 +1,207 @@
+"""The build as one paragraph: check, judge, hand to the scheduler, keep what became of each task."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nbbuild.errors import NbbuildError
+from nbbuild.events import Ended, Observer, Planned, silent
+from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
+from nbbuild.plan import Judge, Plan
+from nbbuild.session import Session
+
+
+def build(
+    session: Session,
+    *,
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    executor: str | None = None,
+    keep_going: bool | None = None,
+    force: bool = False,
+    observer: Observer = silent,
+) -> Report:
+    """Bring `targets` (none: everything) up to date and return what became of each task.
+
+    `jobs` notebooks run at once (None: as configured). Without `keep_going` nothing starts after a
+    failure. With `force` everything that the targets need runs. Raises `UsageError`,
+    `ConfigError`, `KernelError` before anything runs or is written, `StoreError` when the cache
+    fails. An interrupt ends all kernels; the report then says `interrupted`.
+    """
+    began = time.monotonic()
+    execution = session.config.execution
+    going = execution.keep_going if keep_going is None else keep_going
+    names = session.wanted(targets)
+    session.check(names)
+    judge = session.judge(forced=names if force else ())
+    plan = judge.plan(names)
+    ledger = _Ledger(session, observer, durations=session.state.durations())
+    slots = cores() if (wanted := jobs or execution.jobs) == "auto" else int(wanted)
+    observer(Planned(len(names), _executions(plan), slots, ledger.durations))
+    ledger.blocked_from_the_start(plan.judgements)
+    todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
+    if all(one.verdict is Verdict.FRESH for one in todo):
+        for judgement in todo:
+            ledger.fresh(judgement)
+    elif going or not ledger.outcomes:
+        session.keep()  # before anything runs: a build that is killed need not read all again
+        work = [one.task for one in todo]
+        _execute(session, judge, work, ledger, slots, executor or execution.executor, going)
+    return ledger.report(names, seconds=time.monotonic() - began)
+
+
+def _execute(
+    session: Session,
+    judge: Judge,
+    names: Sequence[str],
+    ledger: _Ledger,
+    jobs: int,
+    executor: str,
+    keep_going: bool,
+) -> None:
+    """Hand `names` to the scheduler; return when none of them runs any more."""
+    # What a build with nothing to do never needs is imported here: doit, nbformat, nbclient.
+    from nbbuild import executors, scheduler
+    from nbbuild.builder import Builder
+    from nbbuild.kernels.process import Launcher
+
+    cancelled = threading.Event()
+    workers = executors.find(executor)(jobs)
+    with workers.executor, Launcher() as launcher:
+        builder = Builder(
+            root=session.root,
+            graph=session.graph,
+            inputs=session.inputs,
+            judge=judge,
+            store=session.store,
+            tree=session.tree,
+            retired=session.retired,
+            launcher=launcher,
+            walker=session.walker,
+            environ=session.environ,
+            observer=ledger.observer,
+            cancelled=cancelled,
+            made_from=session.made_from,
+        )
+
+        def up_to_date(name: str) -> bool:
+            try:
+                judgement = judge.final(name)
+            except NbbuildError:  # the builder meets it again and makes an outcome of it
+                return False
+            if judgement.verdict is Verdict.FRESH:
+                ledger.fresh(judgement)
+            return judgement.verdict is Verdict.FRESH
+
+        def act(name: str) -> bool:
+            return ledger.keep(builder.build(name))
+
+        try:
+            scheduler.run(
+                names,
+                session.graph,
+                up_to_date=up_to_date,
+                act=act,
+                blocked=ledger.blocked,
+                executor=workers.executor,
+                slots=workers.slots,
+                # One at a time, the listed order is as quick as any and easier to follow.
+                priority=session.graph.critical(ledger.durations) if workers.slots > 1 else {},
+                keep_going=keep_going,
+                abort=cancelled.set,
+            )
+        except KeyboardInterrupt:
+            ledger.interrupted = True
+
+
+class _Ledger:
+    """What became of each task so far: told to the observer, and kept in the state at once."""
+
+    def __init__(
+        self, session: Session, observer: Observer, *, durations: Mapping[str, float]
+    ) -> None:
+        self.observer = observer
+        self.durations = durations
+        self.outcomes: dict[str, Outcome] = {}
+        self.interrupted = False
+        self._session = session
+        self._tasks = session.graph.tasks
+        self._lock = threading.Lock()
+
+    def keep(self, outcome: Outcome) -> bool:
+        """Keep and tell `outcome`; return whether tasks that need this one may go on."""
+        with self._lock:
+            self.outcomes[outcome.task] = outcome
+        if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
+            # At once, not at the end: a build that is killed loses no duration and no failure.
+            self._session.state.save_outcomes([outcome])
+        self.observer(Ended(outcome))
+        return outcome.kind not in (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
+
+    def fresh(self, judgement: Judgement) -> None:
+        """Keep that there was nothing to do for a task."""
+        assert judgement.record is not None
+        self.keep(
+            Outcome.of(
+                self._tasks[judgement.task],
+                OutcomeKind.FRESH,
+                judgement=judgement,
+                record=judgement.record,
+                saved=judgement.record.seconds,
+                when=time.time(),
+            )
+        )
+
+    def blocked(self, name: str, by: str) -> None:
+        """Keep that an upstream failure stopped a task."""
+        self._block(name, (f"needs {by}, which failed",))
+
+    def blocked_from_the_start(self, judgements: Sequence[Judgement]) -> None:
+        """Keep the tasks whose notebook, or one that they need, cannot be read."""
+        for judgement in judgements:
+            if judgement.verdict is not Verdict.BLOCKED:
+                continue
+            task = self._tasks[judgement.task]
+            error = self._session.project.unreadable.get(task.source)
+            if error is None:
+                self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
+            else:
+                failure = Failure("unreadable", error.what, None, _facts(error), error.hint)
+                kind = OutcomeKind.FAILED
+                self.keep(Outcome.of(task, kind, failure=failure, when=time.time()))
+
+    def report(self, names: Sequence[str], *, seconds: float) -> Report:
+        """Return the report on `names`, in order; what has no outcome yet was cancelled."""
+        outcomes = tuple(
+            self.outcomes.get(name) or Outcome.of(self._tasks[name], OutcomeKind.CANCELLED)
+            for name in names
+        )
+        return Report(outcomes=outcomes, seconds=seconds, interrupted=self.interrupted)
+
+    def _block(self, name: str, reasons: tuple[str, ...]) -> None:
+        kind = OutcomeKind.BLOCKED
+        self.keep(Outcome.of(self._tasks[name], kind, reasons=reasons, when=time.time()))
+
+
+def _facts(error: NbbuildError) -> str:
+    return "\n".join(f"{label}: {value}" for label, value in error.facts)
+
+
+def _executions(plan: Plan) -> int:
+    """Return how many tasks will, or may, execute."""
+    return sum(one.verdict in (Verdict.RUN, Verdict.WAIT) for one in plan.judgements)
+
+
+def cores() -> int:
+    """Return the cores that this process may use: its affinity, and its container's quota."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return max(1, available or 1)
+    limit = available or 1 if quota == "max" else int(quota) // int(period)
+    return max(1, min(available or 1, limit))

@@ -1,0 +1,258 @@
+"""One open project: what was loaded, and the adapters chosen for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from blake3 import blake3
+
+from nbbuild import config as configuration
+from nbbuild import plan, project, traces
+from nbbuild.config import Config
+from nbbuild.digests import Digests
+from nbbuild.durable import DOT
+from nbbuild.environment import Environments
+from nbbuild.errors import UsageError, did_you_mean, raise_all
+from nbbuild.graph import Graph, link
+from nbbuild.inputs import Inputs
+from nbbuild.kernelspec import Kernels
+from nbbuild.model import Outcome, Parsed, Record, Settings, Task
+from nbbuild.modules import ModuleGraph
+from nbbuild.notebook.formats import reader_identity
+from nbbuild.plan import Judge, Plan
+from nbbuild.project import Project, Readings
+from nbbuild.retired import Retired
+from nbbuild.state import State
+from nbbuild.store import DiskStore
+from nbbuild.tree import Tree
+from nbbuild.walk import Walker
+
+MERGE_VERSION = "1"
+"""Raised when built notebooks are put together in another way, so that they are written again."""
+
+
+class Memo:
+    """What was worked out in this session, kept in the state only once the project proves sound."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._new: dict[tuple[str, str], bytes] = {}
+
+    def recall(self, kind: str, key: str) -> bytes | None:
+        """Return what was remembered, in this session or before."""
+        return self._new.get((kind, key)) or self._state.recall(kind, key)
+
+    def remember(self, kind: str, key: str, value: bytes) -> None:
+        """Remember `value` for this session, and for later ones after `keep`."""
+        self._new[kind, key] = value
+
+    def keep(self) -> None:
+        """Write what is new to the state."""
+        self._state.remember_all(self._new)
+        self._new = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A loaded project with its store, state and tree. Open with `open_session`, use with `with`."""
+
+    root: Path
+    config: Config
+    project: Project
+    graph: Graph
+    environ: Mapping[str, str]
+    state: State
+    store: DiskStore
+    digests: Digests
+    walker: Walker
+    tree: Tree
+    retired: Retired
+    inputs: Inputs
+    memo: Memo
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None and (self.root / DOT).exists():
+            self.keep()
+        self.state.close()
+
+    def keep(self) -> None:
+        """Keep what was learned of files and notebooks, for later sessions."""
+        self.digests.save()
+        self.memo.keep()
+
+    def wanted(self, targets: Sequence[str], *, upstream: bool = True) -> tuple[str, ...]:
+        """Return the tasks that `targets` mean, in order, with all that they wait for.
+
+        No targets mean all tasks. Raises `UsageError` for a word that means nothing.
+        """
+        tasks = self.project.tasks
+        names = {task.name for task in tasks} if not targets else set[str]()
+        for word in targets:
+            found = project.select(tasks, word)
+            if not found:
+                raise UsageError(
+                    f"there is no notebook, task, artefact or group '{word}'",
+                    facts=[("project", str(self.config.path))],
+                    hint=did_you_mean(word, project.known_words(tasks))
+                    or "`nbbuild list` shows what there is",
+                )
+            names.update(found)
+        return self.graph.needed(names) if upstream else self.graph.sorted(names)
+
+    def task(self, target: str) -> Task:
+        """Return the one task that `target` means; raise `UsageError` for none or several."""
+        names = self.wanted([target], upstream=False)
+        if len(names) > 1:
+            raise UsageError(
+                f"'{target}' means {len(names)} tasks",
+                facts=[("tasks", ", ".join(names[:8]))],
+                hint="name one of them",
+            )
+        return self.graph.tasks[names[0]]
+
+    def judge(self, *, forced: Collection[str] = ()) -> Judge:
+        """Return a judge of this project's tasks; `forced` ones run whatever the store holds."""
+        return Judge(
+            self.project,
+            self.graph,
+            self.inputs,
+            store=self.store,
+            tree=self.tree,
+            made_from=self.made_from,
+            broken=lambda trace: traces.broken(trace, root=self.root, digest=self.digests.digest),
+            retired=self.retired.is_retired,
+            forced=frozenset(forced) | self.retired.marked(),
+            last=self.state.outcome,
+        )
+
+    def plan(self, targets: Sequence[str] = (), *, forced: bool = False) -> Plan:
+        """Judge what `targets` need, before anything runs. Raises what `check` and keys raise."""
+        names = self.wanted(targets)
+        self.check(names)
+        return self.judge(forced=names if forced else ()).plan(names)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise every error that stands in the way of building `names`."""
+        raise_all(plan.check(self.project, self.graph, self.inputs, names))
+
+    def made_from(self, task: Task, record: Record) -> str:
+        """Return what the built notebook of `task` is put together from, as one digest."""
+        files = [self.digests.digest(self.root / path) for path in (task.source, *task.paired)]
+        reader = reader_identity(self.root, task.source)
+        parts = [MERGE_VERSION, record.id, reader, *(digest or "" for digest in files)]
+        return blake3("\n".join(parts).encode()).hexdigest()
+
+    def last(self, task: Task) -> tuple[Outcome | None, Record | None]:
+        """Return the task's last outcome and the record that it made or used."""
+        outcome = self.state.outcome(task.name)
+        if outcome is None or outcome.key is None:
+            return outcome, None
+        records = self.store.records(outcome.key.digest)
+        return outcome, next((one for one in records if one.id == outcome.record), None)
+
+
+def open_session(
+    directory: Path | str = ".",
+    *,
+    file: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Settings = Settings(),
+) -> Session:
+    """Load the project of `directory` and open its store and state; writes nothing.
+
+    Raises `ConfigError` (or `Problems`) for whatever cannot be right.
+    """
+    environ = dict(os.environ if environ is None else environ)
+    path = Path(file) if file is not None else configuration.find(Path(directory))
+    config = configuration.with_environment(configuration.load(path), environ)
+    root = config.root
+    state = State(root / DOT)
+    memo = Memo(state)
+    digests = Digests(state)
+    walker = Walker(root, closed=_inside([root / config.project.output, config.store], root))
+    readings = Readings(
+        root, digests=digests, recall=memo.recall, remember=memo.remember, parse=_parser(root)
+    )
+    loaded = project.load(config, walker=walker, readings=readings, pair=_pairer(root))
+    store = DiskStore(config.store)
+    sources = {path for task in loaded.tasks for path in (task.source, *task.paired)}
+    return Session(
+        root=root,
+        config=config,
+        project=loaded,
+        graph=link(loaded.tasks, output=config.project.output),
+        environ=environ,
+        state=state,
+        store=store,
+        digests=digests,
+        walker=walker,
+        tree=Tree(root, store, digests, _match_anew(walker), sources=sources),
+        retired=Retired(root / DOT),
+        inputs=Inputs(
+            loaded,
+            readings=readings,
+            walker=walker,
+            digests=digests,
+            kernels=Kernels(config.execution.kernel_aliases),
+            environments=Environments(memo.recall, memo.remember, environ=environ),
+            modules=ModuleGraph(root, _text_reader(root)),
+            environ=environ,
+            overrides=overrides,
+        ),
+        memo=memo,
+    )
+
+
+def _inside(folders: Sequence[Path], root: Path) -> list[str]:
+    """Return those of `folders` that lie in `root`, relative to it."""
+    relative = (os.path.relpath(folder, root) for folder in folders)
+    return [Path(path).as_posix() for path in relative if not path.startswith("..")]
+
+
+def _match_anew(walker: Walker) -> Callable[[Sequence[str]], list[str]]:
+    def match(patterns: Sequence[str]) -> list[str]:
+        walker.forget()
+        return walker.match_all(patterns)
+
+    return match
+
+
+def _parser(root: Path) -> Callable[[str], Parsed]:
+    def parse(source: str) -> Parsed:
+        # nbformat and jupytext are imported only when some notebook has to be read again.
+        from nbbuild.notebook import code, read
+
+        return code.parse(read.read(root, source), source)
+
+    return parse
+
+
+def _pairer(root: Path) -> Callable[[str, str], tuple[str, ...]]:
+    def pair(source: str, formats: str) -> tuple[str, ...]:
+        from nbbuild.notebook import read
+
+        return read.pair(root, source, formats)
+
+    return pair
+
+
+def _text_reader(root: Path) -> Callable[[str], str | None]:
+    def read(path: str) -> str | None:
+        try:
+            return (root / path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+    return read
