@@ -1,0 +1,21 @@
+"""Start the command: `nbbuild …` and `python -m nbbuild …`."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from nbbuild.cli import group
+
+
+def main() -> None:
+    """Run the command of `sys.argv`, and end the process with its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name need not be text. In UTF-8 its bytes can be given as they are.
+        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    group.main(prog_name="nbbuild")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The command: which verbs there are; each is a file here with a click command named `command`."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from nbbuild.cli._group import VerbGroup
+
+VERBS = {
+    "build": "Build the targets: what is meant when no verb is given.",
+    "status": "Say what is out of date, and run nothing.",
+    "explain": "Say why a notebook would run, or why not.",
+    "list": "List the notebooks and their tasks.",
+    "graph": "Show what depends on what.",
+    "show": "Show what became of a notebook: outcome, timings, traceback.",
+    "merge": "Put the cached outputs of a notebook into a file.",
+    "invalidate": "Make notebooks run again in the next build.",
+    "init": "Write a jcache.toml for the notebooks of a folder or a book.",
+    "clean": "Remove what was built.",
+    "cache": "Look into the cache, and manage it.",
+}
+"""Verb → one line of help; in the order of `nbbuild --help`."""
+
+
+def load(verb: str) -> click.Command:
+    """Import a verb's module and return its command."""
+    command = importlib.import_module(f"nbbuild.cli.{verb}").command
+    assert isinstance(command, click.Command)
+    return command
+
+
+group = VerbGroup("nbbuild", verbs=VERBS, load=load)

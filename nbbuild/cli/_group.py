@@ -1,0 +1,136 @@
+"""Choose the verb: `nbbuild [TARGET…]` builds, and a first word that is a verb is done instead.
+
+The first word that is no option decides, and everything else goes to the verb, also what stands
+before it: `nbbuild -C sub status` is `nbbuild status -C sub`. To find that word one has to know
+which options take a value; those in front of it are the build's. After `--` no word is a verb.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from nbbuild import __version__
+from nbbuild.cli._errors import exit_status
+
+BUILD = "build"
+
+_ABOUT = """Make for notebooks: execute what changed, in order, in parallel, and cache the rest.
+
+Without a verb, build the targets, or all there is: a target is a notebook, a task, an artefact,
+a group or a glob."""
+
+
+class VerbGroup(click.Group):
+    """Verbs that are imported when they are asked for; `verbs` has one line of help for each."""
+
+    def __init__(
+        self, name: str, *, verbs: Mapping[str, str], load: Callable[[str], click.Command]
+    ) -> None:
+        super().__init__(name, context_settings={"help_option_names": ["-h", "--help"]})
+        click.version_option(__version__, prog_name=name, message="%(prog)s %(version)s")(self)
+        self._verbs = verbs
+        self._load = load
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs, in the order of the help."""
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a verb's command, None when there is no such verb."""
+        return self._load(cmd_name) if cmd_name in self._verbs else None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the verb in front."""
+        place = self._place_of_word(ctx, args)
+        leading = args[:place]
+        if "--version" in leading:
+            args = ["--version"]
+        elif place < len(args) and args[place] in self._verbs:
+            args = [args[place], *leading, *args[place + 1 :]]
+        elif any(option in _before_dashes(args) for option in ("-h", "--help")):
+            args = ["--help"]
+        elif args or not ctx.resilient_parsing:  # while a shell completes, nothing is meant yet
+            args = [BUILD, *args]
+        return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the first word: a verb, or the file of a target."""
+        found = super().shell_complete(ctx, incomplete)
+        return found if incomplete.startswith("-") else [*found, CompletionItem(incomplete, "file")]
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command and exit with its status; an int that a verb returns is the status."""
+        if not standalone_mode or "_NBBUILD_COMPLETE" in os.environ:
+            return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        words = sys.argv[1:] if args is None else list(args)
+
+        def work() -> object:
+            with self.make_context(prog_name or self.name, words, **extra) as ctx:
+                return self.invoke(ctx)
+
+        sys.exit(exit_status(work))
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help: the build's options, and a line for each verb without importing it."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] [TARGET]...")
+        formatter.write_usage(ctx.command_path, "VERB [OPTIONS] [ARGUMENT]...", prefix="       ")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(_ABOUT)
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(self._verbs.items()))
+        with formatter.section("Options of a build"):
+            formatter.write_dl(self._options(ctx))
+        formatter.write_paragraph()
+        formatter.write_text(f"'{ctx.command_path} VERB --help' tells more about a verb.")
+
+    def _options(self, ctx: click.Context) -> list[tuple[str, str]]:
+        build = self._load(BUILD)
+        of_build = click.Context(build, parent=ctx, info_name=BUILD)
+        options = [p for p in build.get_params(of_build) if isinstance(p, click.Option)]
+        # Its `--help` comes last; before that, what only the group has.
+        records = [param.get_help_record(of_build) for param in options]
+        records[-1:-1] = [param.get_help_record(ctx) for param in self.params]
+        return [record for record in records if record is not None]
+
+    def _place_of_word(self, ctx: click.Context, args: Sequence[str]) -> int:
+        """Return the place of the first word that is no option, or of `--`, or the end."""
+        place = 0
+        while place < len(args):
+            word = args[place]
+            if word in ("-", "--") or not word.startswith("-"):
+                break
+            place += 2 if self._takes_next(ctx, word) else 1
+        return min(place, len(args))
+
+    def _takes_next(self, ctx: click.Context, word: str) -> bool:
+        """Whether the word after an option of the build is its value."""
+        taking = {
+            name
+            for param in self._load(BUILD).params
+            if isinstance(param, click.Option) and not param.is_flag and not param.count
+            for name in param.opts
+        }
+        if word.startswith("--"):
+            return word in taking
+        # In `-kj 4` the last letter takes the value, in `-j4` the rest of the word is it.
+        first = next((n for n, letter in enumerate(word) if f"-{letter}" in taking), None)
+        return first == len(word) - 1
+
+
+def _before_dashes(args: Sequence[str]) -> Sequence[str]:
+    return args[: args.index("--")] if "--" in args else args

@@ -1,0 +1,118 @@
+"""`nbbuild [TARGET…]`: build, like make."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import emit, json_option, say
+from nbbuild.errors import UsageError
+
+
+@click.command("build")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Notebooks at once [as configured].")
+@click.option("-k", "--keep-going", is_flag=True, help="Go on after a failure: the default.")
+@click.option("-x", "--fail-fast", is_flag=True, help="Start nothing more after a failure.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("-q", "--question", is_flag=True, help="Exit with 1 if anything is out of date.")
+@click.option("-B", "--always-run", is_flag=True, help="Run regardless of what is up to date.")
+@click.option("-t", "--accept", is_flag=True, help="Accept what is there as up to date.")
+@click.option("-s", "--silent", is_flag=True, help="Tell failures only.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell reasons and what is up to date, too.")
+@click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
+@json_option
+@project_options
+def command(
+    targets: tuple[str, ...],
+    jobs: int | None,
+    keep_going: bool,
+    fail_fast: bool,
+    dry_run: bool,
+    question: bool,
+    always_run: bool,
+    accept: bool,
+    silent: bool,
+    verbose: bool,
+    executor: str | None,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> int:
+    """Bring TARGETs up to date, or everything.
+
+    A target is a notebook, a task, an artefact, a group or a glob. Exit status: 0 all well, 1 a
+    notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
+    nbbuild itself, 130 interrupted.
+    """
+    if keep_going and fail_fast:
+        raise UsageError("-k and -x contradict each other", hint="leave one of them out")
+    if always_run and accept:
+        raise UsageError("-B and -t contradict each other", hint="leave one of them out")
+    from nbbuild.config import notices
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        if not silent:
+            for notice in notices(session.config):
+                say(f"note: {notice}")
+        if question or dry_run:
+            plan = session.plan(targets, forced=always_run)
+            if dry_run:
+                _tell_plan(plan, as_json=as_json, verbose=verbose)
+            return int(question and not plan.fresh)
+        from nbbuild.report import observer
+
+        with observer(stream=sys.stderr, silent=silent, verbose=verbose) as tell, _interruptible():
+            if accept:
+                from nbbuild.accept import accept as publish
+
+                report = publish(session, targets=targets, observer=tell)
+            else:
+                from nbbuild.pipeline import build
+
+                report = build(
+                    session,
+                    targets=targets,
+                    jobs=jobs,
+                    executor=executor,
+                    keep_going=True if keep_going else False if fail_fast else None,
+                    force=always_run,
+                    observer=tell,
+                )
+            tell.finish(report)
+        if as_json:
+            emit(report)
+        return report.exit_status
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have SIGTERM end a build as Ctrl-C does: kernels are stopped, what had finished is kept."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _tell_plan(plan: object, *, as_json: bool, verbose: bool) -> None:
+    from nbbuild.cli.status import describe
+    from nbbuild.plan import Plan
+
+    assert isinstance(plan, Plan)
+    if as_json:
+        emit(list(plan.judgements))
+    else:
+        emit(describe(plan, verbose=verbose))

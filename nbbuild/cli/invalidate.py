@@ -1,0 +1,36 @@
+"""`nbbuild invalidate TARGET…`: run again in the next build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import emit, json_option, say
+from nbbuild.errors import UsageError
+
+
+@click.command("invalidate")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("-a", "--all", "everything", is_flag=True, help="Every notebook of the project.")
+@json_option
+@project_options
+def command(
+    targets: tuple[str, ...], everything: bool, as_json: bool, directory: Path, file: Path | None
+) -> None:
+    """Make TARGETs run again in the next build, whatever the cache holds.
+
+    What waits for them runs only if their artefacts come out different.
+    """
+    if bool(targets) == everything:
+        raise UsageError("say which TARGETs to invalidate, or --all")
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        names = session.wanted(targets, upstream=False)
+        session.retired.mark(names)
+    if as_json:
+        emit(list(names))
+    else:
+        say(f"{len(names)} notebook{'s' * (len(names) != 1)} will run in the next build")

@@ -1,0 +1,32 @@
+"""`nbbuild merge TARGET OUT`: the source's prose with the cached outputs, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import say
+
+
+@click.command("merge")
+@click.argument("target")
+@click.argument("out", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--force", is_flag=True, help="Overwrite OUT if it exists.")
+@project_options
+def command(target: str, out: str, force: bool, directory: Path, file: Path | None) -> None:
+    """Write TARGET with its cached outputs to OUT ("-": to stdout); nothing executes.
+
+    Exit status 1 when the cache has no result for TARGET as it is now.
+    """
+    from nbbuild.merging import merged, write_out
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        data = merged(session, session.task(target))
+        if out == "-":
+            click.echo(data, nl=False)
+            return
+        write_out(session, data, Path(out), force=force)
+    say(f"wrote {out}")

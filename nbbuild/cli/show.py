@@ -1,0 +1,101 @@
+"""`nbbuild show TARGET`: what became of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import emit, json_option, say, table
+from nbbuild.model import Outcome, Record, Task
+from nbbuild.report import duration
+
+if TYPE_CHECKING:
+    from nbbuild.session import Session
+
+
+@click.command("show")
+@click.argument("target")
+@json_option
+@project_options
+def command(target: str, as_json: bool, directory: Path, file: Path | None) -> int:
+    """Show the last run of TARGET: outcome, seconds of each cell, traceback, artefacts, records.
+
+    Exit status 1 when it has not been built here yet.
+    """
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        task = session.task(target)
+        outcome, record = session.last(task)
+        records = _records(session, outcome)
+    if outcome is None:
+        if as_json:
+            emit(None, as_json=True)
+        else:
+            say(f"{task.name} has not been built here yet")
+        return 1
+    if as_json:
+        emit({"outcome": outcome, "record": record, "records": [_plain(one) for one in records]})
+    else:
+        emit(_text(task, outcome, record, records))
+    return 0
+
+
+def _records(session: Session, outcome: Outcome | None) -> list[Record]:
+    """Return the records of the last outcome's key, newest first."""
+    if outcome is None or outcome.key is None:
+        return []
+    return session.store.records(outcome.key.digest)
+
+
+def _text(task: Task, outcome: Outcome, record: Record | None, records: list[Record]) -> str:
+    lines = [f"{task.name}: {outcome.kind.value}, {_when(outcome.when)}"]
+    lines.append(f"  built notebook: {outcome.built}")
+    lines += [f"  because: {reason}" for reason in outcome.reasons]
+    lines += [f"  note: {note}" for note in outcome.notes]
+    if record is not None:
+        lines.append(f"  executed: {_when(record.created)}, in {duration(record.seconds)}")
+        lines += [f"  artefact: {one.path} ({one.size} bytes)" for one in record.artefacts]
+    seconds = outcome.cell_seconds or (record.cell_seconds if record else ())
+    if seconds:
+        rows = [(str(at), f"{spent:.3f}") for at, spent in enumerate(seconds, 1)]
+        lines.append("")
+        lines += _indented(table(rows, header=("cell", "seconds"), right=(0, 1)))
+    if outcome.failure is not None:
+        lines += ["", f"  {_failure(outcome)}"]
+        lines += _indented(outcome.failure.traceback)
+        lines += [f"  hint: {outcome.failure.hint}"] if outcome.failure.hint else []
+    if records:
+        kept = [(one.id, _when(one.created), duration(one.seconds)) for one in records]
+        lines.append("")
+        lines += _indented(table(kept, header=("record", "created", "took"), right=(2,)))
+    return "\n".join(lines)
+
+
+def _failure(outcome: Outcome) -> str:
+    assert outcome.failure is not None
+    where = f"cell {outcome.failure.cell + 1}: " if outcome.failure.cell is not None else ""
+    return f"failed: {where}{outcome.failure.message}"
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "key": record.key.digest,
+        "created": record.created,
+        "seconds": record.seconds,
+        "accepted": record.accepted,
+        "artefacts": [one.path for one in record.artefacts],
+    }

@@ -1,0 +1,62 @@
+"""`nbbuild status`: what is out of date, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import emit, json_option, say, table
+from nbbuild.model import Verdict
+from nbbuild.plan import Plan
+
+WORDS = {
+    Verdict.FRESH: "fresh",
+    Verdict.REFRESH: "refresh",
+    Verdict.RUN: "run",
+    Verdict.WAIT: "wait",
+    Verdict.BLOCKED: "blocked",
+}
+
+
+@click.command("status")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("-v", "--verbose", is_flag=True, help="List what is up to date, too.")
+@json_option
+@project_options
+def command(
+    targets: tuple[str, ...], verbose: bool, as_json: bool, directory: Path, file: Path | None
+) -> None:
+    """Say what is out of date and why; run nothing.
+
+    "run" executes, "refresh" only writes results again, "wait" depends on what an upstream
+    notebook will give, "blocked" cannot be built.
+    """
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        plan = session.plan(targets)
+    if as_json:
+        emit(list(plan.judgements))
+        return
+    emit(describe(plan, verbose=verbose))
+    say(_summary(plan))
+
+
+def describe(plan: Plan, *, verbose: bool) -> str:
+    """Return a line for each task that is not fresh (with `verbose`, for each task)."""
+    return table(
+        [
+            (WORDS[one.verdict], one.task, "; ".join(str(reason) for reason in one.reasons))
+            for one in plan.judgements
+            if verbose or one.verdict is not Verdict.FRESH
+        ]
+    )
+
+
+def _summary(plan: Plan) -> str:
+    counts = Counter(one.verdict for one in plan.judgements)
+    said = [f"{counts[verdict]} {WORDS[verdict]}" for verdict in Verdict if counts[verdict]]
+    return ", ".join(said) or "there are no notebooks"

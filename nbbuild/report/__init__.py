@@ -1,0 +1,96 @@
+"""Outcomes to people and programs: on a terminal, as plain lines, as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Protocol, TextIO
+
+from nbbuild.events import Event, Planned
+from nbbuild.model import Report
+from nbbuild.report.plain import Plain
+from nbbuild.report.words import Words, duration, summary
+
+__all__ = ["BuildObserver", "duration", "observer", "summary"]
+
+
+class BuildObserver(Protocol):
+    """An observer for one build: `with observer(…) as tell: tell.finish(build(tell))`."""
+
+    def __enter__(self) -> BuildObserver: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event; called from any thread, never raises."""
+
+    def finish(self, report: Report) -> None:
+        """Say what the build came to."""
+
+
+def observer(
+    *,
+    stream: TextIO,
+    silent: bool = False,
+    verbose: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> BuildObserver:
+    """Return the observer that fits `stream`: live lines on a terminal, else plain ones.
+
+    `silent` leaves only failures; `verbose` adds fresh notebooks, reasons and whole tracebacks.
+    In CI (the variable `CI`) and where TERM is "dumb" a terminal gets plain lines too.
+    """
+    words = Words(silent=silent, verbose=verbose)
+    plain = Plain(stream, words=words)
+    if silent or not _draws(stream, environ):
+        return plain
+    return _WhenItRuns(stream, words=words, plain=plain)
+
+
+def _draws(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    return stream.isatty() and not in_ci and environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
+class _WhenItRuns:
+    """Plain until something is going to run, live from then on.
+
+    rich is not imported before that, so that "nothing to do" stays quick (DESIGN §5).
+    """
+
+    def __init__(self, stream: TextIO, *, words: Words, plain: Plain) -> None:
+        self._stream = stream
+        self._words = words
+        self._now: BuildObserver = plain
+        self._open = ExitStack()
+
+    def __enter__(self) -> _WhenItRuns:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def __call__(self, event: Event) -> None:
+        # `Planned` comes once and before anything runs, so the change needs no lock.
+        if isinstance(event, Planned) and event.run and isinstance(self._now, Plain):
+            from nbbuild.report.terminal import Terminal, console_on
+
+            self._now = self._open.enter_context(
+                Terminal(console_on(self._stream), words=self._words)
+            )
+        self._now(event)
+
+    def finish(self, report: Report) -> None:
+        self._now.finish(report)

@@ -1,0 +1,111 @@
+"""Tell a build in plain lines, for CI and for files: no colours, nothing drawn over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TextIO
+
+from nbbuild.events import Ended, Event, Noted, Planned, Started
+from nbbuild.model import Report
+from nbbuild.report.progress import Progress
+from nbbuild.report.words import Line, Words, clean, duration
+
+HEARTBEAT_SECONDS = 30.0
+"""How often a build says what is running: many CI services end a job that says nothing."""
+
+
+class Plain:
+    """An observer that writes lines to `stream`, one call at a time from any thread.
+
+    As a context manager it ends its heartbeat; `finish` says what the build came to.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        words: Words,
+        clock: Callable[[], float] = time.monotonic,
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._stream = stream
+        self._words = words
+        self._heartbeat = heartbeat
+        self._lock = threading.Lock()
+        self._progress = Progress(clock=clock)
+        self._ended = threading.Event()
+        self._beating: threading.Thread | None = None
+
+    def __enter__(self) -> Plain:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event, and write what there is to say."""
+        with self._lock:
+            self._progress.follow(event)
+            if isinstance(event, Planned) and event.run and not self._words.silent:
+                self._begin_beating()
+            elif isinstance(event, Started) and not self._words.silent:
+                cells = f"{event.cells} cell{'s'[: event.cells != 1]}"
+                self._write([Line("executing", f"{clean(event.task)}: {cells}")])
+            elif isinstance(event, Ended):
+                self._write(self._words.ended(event.outcome))
+            elif isinstance(event, Noted):
+                self._write(self._words.noted(event))
+
+    def finish(self, report: Report) -> None:
+        """Write the summary of the build."""
+        self._stop()
+        with self._lock:
+            self._write(self._words.closing(report))
+
+    def beat(self) -> None:
+        """Write what is running; nothing when nothing is."""
+        with self._lock:
+            rows = self._progress.rows()
+            if not rows:
+                return
+            running = ", ".join(
+                f"{clean(row.task)} cell {row.cell}/{row.cells}"
+                f" ({duration(self._progress.elapsed(row), whole=True)})"
+                for row in rows
+            )
+            left = self._progress.left()
+            about = "" if left is None else f"; about {duration(left, whole=True)} left"
+            self._write([Line("running", running + about)])
+
+    def _write(self, lines: Iterable[Line]) -> None:
+        text = "".join(f"{line}\n" for line in lines)
+        if not text:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            # Nobody reads, or the stream is closed. An observer must not end a build by that.
+            return
+
+    def _begin_beating(self) -> None:
+        if self._beating is None and not self._ended.is_set():
+            self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+            self._beating.start()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._heartbeat):
+            self.beat()
+
+    def _stop(self) -> None:
+        self._ended.set()
+        if self._beating is not None:
+            self._beating.join()

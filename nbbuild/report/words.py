@@ -1,0 +1,197 @@
+"""Put into words what became of the tasks of a build; the same words on a terminal and in CI."""
+
+from __future__ import annotations
+
+import enum
+import re
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+
+from nbbuild.events import Noted
+from nbbuild.model import Failure, Outcome, OutcomeKind, Report
+
+TRACEBACK_LINES = 25
+"""How many of the last lines of a traceback are shown without -v."""
+
+_REUSED = (OutcomeKind.FRESH, OutcomeKind.REFRESHED, OutcomeKind.RESTORED)
+_ORDER = (
+    OutcomeKind.EXECUTED,
+    OutcomeKind.REFRESHED,
+    OutcomeKind.RESTORED,
+    OutcomeKind.FRESH,
+    OutcomeKind.FAILED,
+    OutcomeKind.BLOCKED,
+    OutcomeKind.CANCELLED,
+)
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Tone(enum.Enum):
+    """What a line is, for those who can colour it."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    REUSED = "reused"
+    BAD = "bad"
+    DIM = "dim"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line to print: `lead` may be coloured by its tone, `rest` follows as it is.
+
+    A line of the tone DIM is dim as a whole.
+    """
+
+    lead: str
+    rest: str = ""
+    tone: Tone = Tone.PLAIN
+
+    def __str__(self) -> str:
+        return f"{self.lead} {self.rest}" if self.rest else self.lead
+
+
+class Words:
+    """Says each thing once: remembers which tasks and notes have been told.
+
+    `silent` leaves only failures; `verbose` adds fresh notebooks, reasons and whole tracebacks.
+    Not thread-safe: the caller holds a lock.
+    """
+
+    def __init__(self, *, silent: bool = False, verbose: bool = False) -> None:
+        self.silent = silent
+        self._verbose = verbose and not silent
+        self._told: set[str] = set()
+        self._notes: set[tuple[str, str]] = set()
+
+    def ended(self, outcome: Outcome) -> list[Line]:
+        """Return the lines for one outcome; none when it is of no interest."""
+        self._told.add(outcome.task)
+        lines: list[Line] = []
+        if self._is_shown(outcome):
+            lines.append(_headline(outcome))
+            if self._verbose:
+                lines += [_dim(f"    because {reason}") for reason in outcome.reasons]
+            if outcome.failure is not None:
+                lines += self._failure(outcome, outcome.failure)
+        for text in outcome.notes:
+            lines += self.noted(Noted(outcome.task, text))
+        return lines
+
+    def noted(self, event: Noted) -> list[Line]:
+        """Return the line for a note, unless it has been told."""
+        if self.silent or (event.task, event.text) in self._notes:
+            return []
+        self._notes.add((event.task, event.text))
+        about = f"{event.task}: " if event.task else ""
+        return [Line("note:", clean(about + event.text))]
+
+    def closing(self, report: Report) -> list[Line]:
+        """Return the last lines: outcomes that nobody has told, and the sum of the build."""
+        lines = [
+            line
+            for outcome in report.outcomes
+            if outcome.task not in self._told
+            for line in self.ended(outcome)
+        ]
+        return lines if self.silent else [*lines, _sum(report)]
+
+    def _is_shown(self, outcome: Outcome) -> bool:
+        if outcome.failure is not None or outcome.kind is OutcomeKind.FAILED:
+            return True
+        if outcome.kind in (OutcomeKind.FRESH, OutcomeKind.CANCELLED):
+            return self._verbose
+        return not self.silent
+
+    def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
+        traceback = [clean(line) for line in failure.traceback.rstrip().splitlines()]
+        above = 0 if self._verbose else max(0, len(traceback) - TRACEBACK_LINES)
+        lines: list[Line] = []
+        if above:
+            more = f"{above} line{'s'[: above > 1]} above"
+            lines.append(_dim(f"    … {more}; all: nbbuild show {shlex.quote(outcome.task)}"))
+        lines += [_dim(f"    {line}".rstrip()) for line in traceback[above:]]
+        if outcome.kind is OutcomeKind.FAILED and outcome.built:
+            lines.append(Line(f"    as far as it went: {clean(outcome.built)}"))
+        if failure.hint:
+            lines.append(Line(f"    hint: {clean(failure.hint)}"))
+        return lines
+
+
+def duration(seconds: float, *, whole: bool = False) -> str:
+    """Return a time as people write it: "14.2 s", "3 min 05 s", "1 h 02 min".
+
+    `whole` drops the tenths, for times that are estimates or still running.
+    """
+    if round(seconds, 0 if whole else 1) < 60:
+        return f"{seconds:.0f} s" if whole else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def summary(report: Report) -> str:
+    """Return a build in one line: what was done, how long it took, and the time saved."""
+    kinds = Counter(outcome.kind for outcome in report.outcomes)
+    if not kinds and not report.interrupted:
+        return "nothing to do: no notebook was asked for"
+    if set(kinds) == {OutcomeKind.FRESH} and not report.interrupted:
+        number = len(report.outcomes)
+        are = "notebook is" if number == 1 else "notebooks are"
+        return f"nothing to do: {number} {are} up to date"
+    counts = ", ".join(f"{kinds[kind]} {kind.value}" for kind in _ORDER if kinds[kind])
+    text = f"{counts or 'nothing done'} in {duration(report.seconds)}"
+    saved = sum(outcome.saved for outcome in report.outcomes if outcome.kind in _REUSED)
+    if round(saved) > 0:
+        text += f"; {duration(saved, whole=True)} saved"
+    return f"interrupted: {text}" if report.interrupted else text
+
+
+def clean(text: str) -> str:
+    """Return `text` without colours and control characters, fit for a log and a terminal."""
+    return _CONTROLS.sub("?", _COLOURS.sub("", text).replace("\r", ""))
+
+
+def _sum(report: Report) -> Line:
+    bad = report.interrupted or any(o.failure is not None for o in report.outcomes)
+    return Line(summary(report), tone=Tone.BAD if bad else Tone.PLAIN)
+
+
+def _headline(outcome: Outcome) -> Line:
+    tone = _TONES.get(outcome.kind, Tone.PLAIN)
+    return Line(outcome.kind.value, clean(_what_became(outcome)), tone)
+
+
+def _what_became(outcome: Outcome) -> str:
+    if outcome.kind is OutcomeKind.EXECUTED:
+        uncached = "" if outcome.cached else ", not cached"
+        return f"{outcome.task} in {duration(outcome.seconds)}{uncached}"
+    if outcome.kind is OutcomeKind.FAILED:
+        failure = outcome.failure or Failure("error", "no reason is known")
+        # The notebook need not be the task's name: a failure has to lead to the file.
+        of = "" if outcome.task == outcome.source else f" ({outcome.source})"
+        # Counted from 1 among all cells, prose too, as one counts in the notebook.
+        cell = "" if failure.cell is None else f", in cell {failure.cell + 1}"
+        return f"{outcome.task}{of} after {duration(outcome.seconds)}{cell}: {failure.message}"
+    if outcome.kind is OutcomeKind.BLOCKED:
+        why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)
+        return f"{outcome.task}: {why}" if why else outcome.task
+    return outcome.task
+
+
+def _dim(text: str) -> Line:
+    return Line(clean(text), tone=Tone.DIM)
+
+
+_TONES = {
+    OutcomeKind.EXECUTED: Tone.GOOD,
+    OutcomeKind.REFRESHED: Tone.REUSED,
+    OutcomeKind.RESTORED: Tone.REUSED,
+    OutcomeKind.FAILED: Tone.BAD,
+    OutcomeKind.BLOCKED: Tone.BAD,
+    OutcomeKind.FRESH: Tone.DIM,
+}

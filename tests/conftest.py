@@ -1,0 +1,171 @@
+"""Whole projects in a temporary folder, built with real kernels; what ran is read from a log."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import nbbuild.cli
+
+LOG = "import os\nwith open(os.environ['RUN_LOG'], 'a') as f: _ = f.write({name!r} + '\\n')"
+
+
+def code(source, *, tags=(), **more):
+    """Return a code cell."""
+    metadata = {"tags": list(tags)} if tags else {}
+    return {
+        "cell_type": "code",
+        "metadata": metadata,
+        "source": source,
+        "execution_count": None,
+        "outputs": [],
+        **more,
+    }
+
+
+def prose(source):
+    """Return a markdown cell."""
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def ipynb(cells, *, kernel="python3", metadata=None):
+    """Return the text of a notebook; plain strings are code."""
+    whole = [code(cell) if isinstance(cell, str) else cell for cell in cells]
+    for number, cell in enumerate(whole):
+        cell.setdefault("id", f"cell-{number}")
+    spec = {"name": kernel, "display_name": "Python 3", "language": "python"}
+    return json.dumps(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"kernelspec": spec, **(metadata or {})},
+            "cells": whole,
+        },
+        indent=1,
+    )
+
+
+@dataclass
+class Done:
+    """How a command ended, what it wrote, and which notebooks executed meanwhile, in order."""
+
+    status: int
+    out: str
+    err: str
+    ran: list
+
+    @property
+    def data(self):
+        return json.loads(self.out)
+
+
+class Project:
+    """A project folder with the means to write into it and to run nbbuild in it."""
+
+    def __init__(self, root, environ):
+        self.root = Path(root)
+        self.environ = environ
+        self.log = self.root.parent / f"{self.root.name}.log"
+
+    def write(self, path, content):
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            target.write_text(content, encoding="utf-8")
+        return target
+
+    def read(self, path):
+        return (self.root / path).read_text(encoding="utf-8")
+
+    def exists(self, path):
+        return (self.root / path).exists()
+
+    def config(self, text):
+        """Write jcache.toml; without a [project] table, one that takes every notebook."""
+        if "[project]" not in text:
+            text = f'[project]\nnotebooks = ["**/*.ipynb"]\n\n{text}'
+        self.write("jcache.toml", text)
+
+    def notebook(self, path, *cells, log=True, **more):
+        """Write a notebook whose first cell logs its path without the suffix."""
+        name = str(Path(path).with_suffix(""))
+        self.write(path, ipynb([*([LOG.format(name=name)] if log else []), *cells], **more))
+
+    def files(self):
+        """Return every file but nbbuild's own, by path, with its content."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and ".nbbuild" not in path.parts
+        }
+
+    def nbbuild(self, *words):
+        """Run the command in this process."""
+        self.log.write_text("")
+        out, err = io.StringIO(), io.StringIO()
+        out.buffer = io.BytesIO()
+        status = 0
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                nbbuild.cli.group.main(list(words), prog_name="nbbuild")
+            except SystemExit as end:
+                status = end.code or 0
+        return Done(status, out.getvalue(), err.getvalue(), self.ran())
+
+    def ran(self):
+        return self.log.read_text().split()
+
+    def build(self, *words, status=0):
+        """Build, check the exit status, and return which notebooks executed, sorted."""
+        done = self.nbbuild(*words)
+        assert done.status == status, done.err
+        return sorted(done.ran)
+
+    def process(self, *words, **more):
+        """Start the command as a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "nbbuild", *words],
+            cwd=self.root,
+            env={**os.environ, **self.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+
+    def shown(self, path):
+        """Return all output text of a built notebook."""
+        notebook = json.loads(self.read(f"_build/executed/{path}"))
+        texts = []
+        for cell in notebook["cells"]:
+            for output in cell.get("outputs", []):
+                text = output.get("text", output.get("data", {}).get("text/plain", ""))
+                texts.append("".join(text))
+        return "".join(texts)
+
+    def built(self, path):
+        return json.loads(self.read(f"_build/executed/{path}"))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project; the current folder is its root."""
+    root = tmp_path / "project"
+    root.mkdir()
+    environ = {"RUN_LOG": str(tmp_path / "project.log"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    # Set on some machines, it would hide bytecode that outlives an edit.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.delenv("NBBUILD_CACHE", raising=False)
+    monkeypatch.chdir(root)
+    return Project(root, environ)
