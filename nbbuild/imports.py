@@ -1,0 +1,134 @@
+"""Read from Python source what it imports; nothing is run, and nothing that is wrong raises."""
+
+from __future__ import annotations
+
+import ast
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+
+class Import(msgspec.Struct, frozen=True, array_like=True):
+    """One import: `from ..a import b, c` is level 2, module "a", names ("b", "c")."""
+
+    level: int
+    module: str
+    names: tuple[str, ...] = ()
+
+
+class Imports(msgspec.Struct, frozen=True, array_like=True):
+    """What a source imports, anywhere in it, and what its `__all__` spells out."""
+
+    found: tuple[Import, ...] = ()
+    exported: tuple[str, ...] = ()
+
+
+def imports_of_file(text: str) -> Imports:
+    """Return the imports of a .py file; none when it is not valid Python."""
+    tree = _parse(text)
+    return Imports() if tree is None else _imports(tree)
+
+
+def imports_of_cell(text: str) -> Imports:
+    """Return the imports of a notebook's cell, which may hold IPython's magics and `!` lines.
+
+    A cell that is no Python even without them is searched for lines that look like imports.
+    """
+    plain = "\n".join(_without_magic(line) for line in text.split("\n"))
+    tree = _parse(text) or _parse(plain)
+    return Imports(tuple(_scanned(plain))) if tree is None else _imports(tree)
+
+
+_warnings = threading.Lock()
+
+
+def _parse(text: str) -> ast.Module | None:
+    try:
+        # Doubtful escapes are the author's business; the filters are the whole process's.
+        with _warnings, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text.removeprefix("\ufeff"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _imports(tree: ast.Module) -> Imports:
+    found: dict[Import, None] = {}
+    exported: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update((Import(0, alias.name), None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names)
+            found[Import(node.level, node.module or "", names)] = None
+        elif isinstance(node, ast.Call):
+            name = _dynamic(node)
+            if name:
+                module = name.lstrip(".")
+                found[Import(len(name) - len(module), module)] = None
+        elif isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            exported.update(dict.fromkeys(_exported(node)))
+    return Imports(tuple(found), tuple(exported))
+
+
+def _dynamic(call: ast.Call) -> str:
+    """Return the name in `importlib.import_module("name")` and `__import__("name")`, or ""."""
+    function = call.func
+    called = function.attr if isinstance(function, ast.Attribute) else ""
+    called = function.id if isinstance(function, ast.Name) else called
+    if called not in ("import_module", "__import__"):
+        return ""
+    named = [keyword.value for keyword in call.keywords if keyword.arg == "name"]
+    name = next(iter([*call.args[:1], *named]), None)
+    return name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
+
+
+def _exported(node: ast.Assign | ast.AugAssign | ast.AnnAssign) -> Iterator[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    if not any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+        return
+    if isinstance(node.value, (ast.List, ast.Tuple)):
+        for item in node.value.elts:
+            if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                yield item.value
+
+
+_MAGIC: Final = re.compile(r"\s*(?:%%?|!!?|\?)|[^'\"#]*\?\??\s*$|\s*[\w., \[\]()*]+=\s*[!%]")
+_TIMED: Final = re.compile(r"(\s*)%%?(?:time|timeit|prun|memit)\s+(?=from\b|import\b)")
+
+
+def _without_magic(line: str) -> str:
+    """Return a line as Python: magics become `pass`, what `%time` is told to run stays."""
+    timed = _TIMED.match(line)
+    if timed:
+        return timed[1] + line[timed.end() :]
+    if _MAGIC.match(line):
+        # A cell magic's line stands before the cell's first indentation.
+        return line[: len(line) - len(line.lstrip())] + "pass"
+    return line
+
+
+_LOOKS_LIKE: Final = re.compile(
+    r"^[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n;#]+)"
+    r"|import[ \t]+([^\n;#(]+))",
+    re.MULTILINE,
+)
+
+
+def _scanned(text: str) -> Iterator[Import]:
+    for dots, module, names, plain in _LOOKS_LIKE.findall(text):
+        if plain:
+            for name in _listed(plain):
+                yield Import(0, name)
+        elif dots or module:
+            yield Import(len(dots), module, _listed(names))
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    """Return the names of `a, b as c` and `(a, b)`."""
+    words = (name.split() for name in re.sub(r"#[^\n]*", "", names).strip("() \t\n").split(","))
+    return tuple(word[0] for word in words if word and re.fullmatch(r"[\w.]+|\*", word[0]))
