@@ -48,7 +48,22 @@ _HOMES = {
     "open_session": "session",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])
+__all__ = [
+    "Config",
+    "Judgement",
+    "NbbuildError",
+    "Outcome",
+    "OutcomeKind",
+    "Plan",
+    "Record",
+    "Report",
+    "Session",
+    "Task",
+    "Verdict",
+    "__version__",
+    "build",
+    "open_session",
+]
 
 
 def __getattr__(name: str) -> Any:

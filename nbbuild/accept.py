@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 
 import msgspec
 
+from nbbuild.builder import Builder
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
+from nbbuild.kernels.process import Launcher
 from nbbuild.model import (
     Failure,
     Judgement,
@@ -32,12 +35,11 @@ from nbbuild.notebook.merge import (
 )
 from nbbuild.notebook.read import read
 from nbbuild.notebook.source import prepared
+from nbbuild.plan import made_from
 from nbbuild.session import Session
 
 
-def accept(
-    session: Session, *, targets: Sequence[str] = (), observer: Observer = silent
-) -> Report:
+def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer = silent) -> Report:
     """Publish, for each task that `targets` need and that is out of date, what lies there.
 
     The outputs are those of the task's last run, or of its built notebook; cells that changed keep
@@ -49,6 +51,13 @@ def accept(
     session.check(names)
     judge = session.judge()
     observer(Planned(len(names), 0, 1))
+    builder = Builder(
+        session=session,
+        judge=judge,
+        launcher=Launcher(),  # starts nothing: what the cache holds is only put in its place
+        observer=observer,
+        cancelled=threading.Event(),
+    )
     outcomes: list[Outcome] = []
     failed: set[str] = set()
     for name in names:
@@ -58,9 +67,10 @@ def accept(
             if task.source in session.project.unreadable:
                 raise session.project.unreadable[task.source]
             if blockers:
-                outcome = Outcome.of(task, OutcomeKind.BLOCKED)
+                reasons = (f"needs {blockers[0]}, which failed",)
+                outcome = Outcome.of(task, OutcomeKind.BLOCKED, reasons=reasons)
             else:
-                outcome = _accept(session, task, judge.final(name))
+                outcome = builder.reuse(name) or _accept(session, task, judge.final(name))
         except NbbuildError as error:
             kind = "unreadable" if task.source in session.project.unreadable else "input"
             failure = Failure(kind, error.what, hint=error.hint)
@@ -79,6 +89,7 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     if judgement.verdict is Verdict.FRESH:
         return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=judgement.record)
     assert judgement.key is not None
+    sources = session.sources(task)  # before reading: an edit in between is seen next time
     source = prepared(session.root, task, language=session.inputs.parsed(task).language)
     cells, seconds = _outputs(session, task)
     accepted = align(source, cells)
@@ -96,7 +107,7 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     )
     session.store.publish(record)
     built = to_bytes(merge(source, accepted))
-    _, notes = session.tree.write_built(task, built, session.made_from(task, record))
+    _, notes = session.tree.write_built(task, built, made_from(record, sources))
     session.tree.drop_failed(task)
     session.retired.unmark(task.name)
     return Outcome.of(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,6 @@ from nbbuild import runner
 from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
-from nbbuild.graph import Graph
-from nbbuild.inputs import Inputs
 from nbbuild.kernels.execute import Execution, Limits
 from nbbuild.kernels.process import Launcher
 from nbbuild.locks import Cancelled
@@ -43,11 +41,10 @@ from nbbuild.model import (
 from nbbuild.notebook.merge import decode, encode, executed_cells, merge, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern
-from nbbuild.plan import Judge
+from nbbuild.plan import Judge, made_from
 from nbbuild.reasons import compare
-from nbbuild.retired import Retired
-from nbbuild.store import Store
-from nbbuild.tree import ArtefactError, Tree
+from nbbuild.session import Session
+from nbbuild.tree import ArtefactError
 from nbbuild.walk import Walker
 
 
@@ -55,23 +52,15 @@ from nbbuild.walk import Walker
 class Builder:
     """Builds one task at a time, from any thread."""
 
-    root: Path
-    graph: Graph
-    inputs: Inputs
+    session: Session
     judge: Judge
-    store: Store
-    tree: Tree
-    retired: Retired
     launcher: Launcher
-    walker: Walker
-    environ: Mapping[str, str]
     observer: Observer
     cancelled: threading.Event
-    made_from: Callable[[Task, Record], str]
 
     def build(self, name: str) -> Outcome:
         """Bring `name` up to date, its upstream tasks being done; never raises for a notebook."""
-        task = self.graph.tasks[name]
+        task = self.session.graph.tasks[name]
         began = time.monotonic()
         try:
             outcome = self._locked(task)
@@ -83,12 +72,12 @@ class Builder:
             kind = "unreadable" if isinstance(error, NotebookError) else "input"
             failure = Failure(kind, error.what, hint=error.hint)
             outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
-        self.walker.forget()
+        self.session.walker.forget()
         return msgspec.structs.replace(outcome, seconds=time.monotonic() - began, when=time.time())
 
     def _locked(self, task: Task) -> Outcome:
-        upstream = self.graph.upstream(task.name)
-        with self.tree.outputs_lock(
+        upstream = self.session.graph.upstream(task.name)
+        with self.session.tree.outputs_lock(
             task.name, upstream, cancelled=self.cancelled, on_wait=self._waits(task)
         ):
             judgement = self.judge.final(task.name)
@@ -96,11 +85,17 @@ class Builder:
             if done is not None:
                 return done
             assert judgement.key is not None
-            with self.store.lock(
+            with self.session.store.lock(
                 judgement.key.digest, cancelled=self.cancelled, on_wait=self._waits(task)
             ):
                 judgement = self.judge.final(task.name)
                 return self._reused(task, judgement) or self._run(task, judgement)
+
+    def reuse(self, name: str) -> Outcome | None:
+        """Put the result that the cache holds for `name` in its place; None when it has none."""
+        task = self.session.graph.tasks[name]
+        with self.session.tree.outputs_lock(task.name, self.session.graph.upstream(name)):
+            return self._reused(task, self.judge.final(name))
 
     def _waits(self, task: Task) -> Callable[[str], None]:
         return lambda holder: self.observer(Noted(task.name, f"waits for {holder}"))
@@ -114,18 +109,19 @@ class Builder:
             return None
         if judgement.verdict is Verdict.FRESH:
             return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=record)
-        cells = self.store.get(record.cells)
+        cells = self.session.store.get(record.cells)
         if cells is None:
             return None
+        sources = self.session.sources(task)  # before reading: an edit in between is seen next time
         try:
             built = to_bytes(merge(self._prepared(task), decode(cells)))
         except ValueError:  # a record that cannot be merged is a miss, never a wrong answer
             return None
-        restored = self.tree.restore(task, record)
+        restored = self.session.tree.restore(task, record)
         if restored.missing:
             return None
-        written, notes = self.tree.write_built(task, built, self.made_from(task, record))
-        self.tree.drop_failed(task)
+        written, notes = self.session.tree.write_built(task, built, made_from(record, sources))
+        self.session.tree.drop_failed(task)
         if restored.changed:
             kind = OutcomeKind.RESTORED
         else:
@@ -146,28 +142,31 @@ class Builder:
         assert key is not None
         if judgement.record is not None or judgement.reasons[0].kind == "forced":
             # A forced run that fails must not fall back on what it was to replace.
-            self.retired.retire(record.id for record in self.store.records(key.digest))
-        parsed = self.inputs.parsed(task)
-        settings = self.inputs.settings(task, parsed)
+            self.session.retired.retire(
+                record.id for record in self.session.store.records(key.digest)
+            )
+        parsed = self.session.inputs.parsed(task)
+        settings = self.session.inputs.settings(task, parsed)
+        sources = self.session.sources(task)
         source = self._prepared(task)
         action = self._action(task, parsed, settings, to_bytes(source))
         self.observer(Started(task.name, len(parsed.cells)))
         done, notes = self._attempts(task, action, retries=settings.retries or 0)
         if done.cancelled:
-            self.tree.abandon(task)
+            self.session.tree.abandon(task)
             return Outcome.of(task, OutcomeKind.CANCELLED, judgement=judgement)
         failure = done.failure
         artefacts: tuple[ArtefactFile, ...] = ()
         if failure is None:
             try:
-                artefacts = self.tree.collect(task)
+                artefacts = self.session.tree.collect(task)
             except ArtefactError as error:
                 failure = Failure("artefact", error.what, hint=error.hint)
         cells = executed_cells(done.notebook)
         built = to_bytes(merge(source, cells))
         if failure is not None:
             return self._failed(task, judgement, done, failure, built, notes)
-        cell_blob = self.store.put(encode(cells))
+        cell_blob = self.session.store.put(encode(cells))
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
@@ -182,11 +181,11 @@ class Builder:
         )
         unpublished = self._unpublished(task, key)
         if not unpublished:
-            self.store.publish(record)
-        made_from = "" if unpublished else self.made_from(task, record)
-        _, more = self.tree.write_built(task, built, made_from)
-        self.tree.drop_failed(task)
-        self.retired.unmark(task.name)
+            self.session.store.publish(record)
+        origin = "" if unpublished else made_from(record, sources)
+        _, more = self.session.tree.write_built(task, built, origin)
+        self.session.tree.drop_failed(task)
+        self.session.retired.unmark(task.name)
         return Outcome.of(
             task,
             OutcomeKind.EXECUTED,
@@ -198,26 +197,29 @@ class Builder:
         )
 
     def _prepared(self, task: Task) -> NotebookNode:
-        return prepared(self.root, task, language=self.inputs.parsed(task).language)
+        return prepared(self.session.root, task, language=self.session.inputs.parsed(task).language)
 
     def _action(
         self, task: Task, parsed: Parsed, settings: Settings, notebook: bytes
     ) -> runner.Action:
-        kernel, _ = self.inputs.kernel(task, parsed, settings)
+        kernel, _ = self.session.inputs.kernel(task, parsed, settings)
         staged: tuple[str, ...] | None = None
         if settings.sandbox:
             assets = (Pattern.parse(text) for text in task.assets)
-            inputs = [path for asset in assets for path in self.inputs.asset_paths(task, asset)]
-            modules = self.inputs.module_paths(task, parsed, settings)
-            staged = tuple(dict.fromkeys([task.source, *inputs, *modules]))
+            inputs = [
+                path for asset in assets for path in self.session.inputs.asset_paths(task, asset)
+            ]
+            modules = self.session.inputs.module_paths(task, parsed, settings)
+            files = self.session.walker.match_all(task.files)
+            staged = tuple(dict.fromkeys([task.source, *inputs, *modules, *files]))
         return runner.Action(
             task=task.name,
             notebook=notebook,
             kernel=kernel,
-            root=self.root,
+            root=self.session.root,
             folder=working_folder(task, settings),
             python_path=task.python_path,
-            environ=self.environ,
+            environ=self.session.environ,
             allow_errors=bool(settings.allow_errors),
             limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
             sandbox=staged,
@@ -226,21 +228,22 @@ class Builder:
     def _attempts(
         self, task: Task, action: runner.Action, *, retries: int
     ) -> tuple[Execution, tuple[str, ...]]:
-        """Execute until it succeeds or `retries` more attempts have failed, each from a clean tree."""
+        """Execute until it succeeds or `retries` more attempts failed, each from a clean tree."""
         notes: tuple[str, ...] = ()
         for attempt in range(retries + 1):
-            notes += self.tree.begin(task)
+            notes += self.session.tree.begin(task)
             done = runner.run(
                 action,
                 launcher=self.launcher,
-                match=lambda root: _matching(root, self.root, self.walker, task),
+                match=lambda root: _matching(root, self.session.root, self.session.walker, task),
                 cancelled=self.cancelled,
                 on_cell=lambda at, total: self.observer(CellStarted(task.name, at, total)),
             )
-            self.walker.forget()
+            notes += done.notes
+            self.session.walker.forget()
             if done.failure is None or done.cancelled or attempt == retries:
                 break
-            self.tree.abandon(task)
+            self.session.tree.abandon(task)
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {done.failure.message}",)
         return done, notes
 
@@ -266,9 +269,9 @@ class Builder:
         built: bytes,
         notes: tuple[str, ...],
     ) -> Outcome:
-        self.tree.abandon(task)
-        self.tree.remove_built(task)
-        partial = self.tree.keep_failed(task, built)
+        self.session.tree.abandon(task)
+        self.session.tree.remove_built(task)
+        partial = self.session.tree.keep_failed(task, built)
         return Outcome.of(
             task,
             OutcomeKind.FAILED,

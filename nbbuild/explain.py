@@ -55,7 +55,7 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
         )
         reasons += _own(session, task, last)
     before = _sources(session, last, record)
-    after = {digest: source for digest, source in _now(session, task, reasons)}
+    after = dict(_now(session, task, reasons))
     return Explanation(
         task=name,
         source=task.source,

@@ -155,7 +155,9 @@ class Inputs:
             return ()
         search = list(dict.fromkeys((working_folder(task, settings), *task.python_path, ".")))
         cells = [cell.source for cell in parsed.cells]
-        return self._modules.closure(task.modules, search=search, cells=cells)
+        return self._modules.closure(
+            task.modules, search=search, cells=cells, where=task.declared_in
+        )
 
     # -- one class each ------------------------------------------------------------------------
 
@@ -240,7 +242,7 @@ class Inputs:
     def _output(self, command: str) -> str:
         where = [("declared in", "jcache.toml, [environment] commands")]
         try:
-            done = subprocess.run(  # noqa: S602
+            done = subprocess.run(
                 command,
                 shell=True,
                 cwd=self._project.root,

@@ -31,7 +31,7 @@ def merged(session: Session, task: Task) -> bytes:
     if cells is None:
         raise NotCached(
             f"the cache has no result for '{task.name}' as it is now",
-            hint=f"run `nbbuild {task.name}` first; `nbbuild explain {task.name}` says what changed",
+            hint=f"`nbbuild {task.name}` makes one; `nbbuild explain {task.name}` says why not",
         )
     language = session.inputs.parsed(task).language
     return to_bytes(merge(prepared(session.root, task, language=language), decode(cells)))

@@ -251,6 +251,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Outcome:
         """Return the outcome of `task`, with the reasons and the key of its `judgement`."""
         said = tuple(str(reason) for reason in judgement.reasons) if judgement else ()
+        placed = kind not in (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
         return cls(
             task=task.name,
             source=task.source,
@@ -259,7 +260,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             key=judgement.key if judgement else None,
             record=record.id if record else "",
             failure=failure,
-            built=built or task.built,
+            built=built or (task.built if placed else ""),
             **more,
         )
 

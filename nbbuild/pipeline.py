@@ -1,4 +1,4 @@
-"""The build as one paragraph: check, judge, hand to the scheduler, keep what became of each task."""
+"""The build as one paragraph: check, judge, schedule, keep what became of each task."""
 
 from __future__ import annotations
 
@@ -73,19 +73,11 @@ def _execute(
     workers = executors.find(executor)(jobs)
     with workers.executor, Launcher() as launcher:
         builder = Builder(
-            root=session.root,
-            graph=session.graph,
-            inputs=session.inputs,
+            session=session,
             judge=judge,
-            store=session.store,
-            tree=session.tree,
-            retired=session.retired,
             launcher=launcher,
-            walker=session.walker,
-            environ=session.environ,
             observer=ledger.observer,
             cancelled=cancelled,
-            made_from=session.made_from,
         )
 
         def up_to_date(name: str) -> bool:

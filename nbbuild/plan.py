@@ -32,15 +32,25 @@ from nbbuild.reasons import compare
 class Records(Protocol):
     """What judging asks of the store."""
 
-    def records(self, key: Digest) -> list[Record]: ...
-    def has(self, digest: Digest) -> bool: ...
+    def records(self, key: Digest) -> list[Record]:
+        """Return the sound records of a key, newest first."""
+        ...
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a blob is there."""
+        ...
 
 
 class Placed(Protocol):
     """What judging asks of the project's tree."""
 
-    def in_order(self, task: Task, record: Record) -> bool: ...
-    def built_in_order(self, task: Task, made_from: str) -> bool: ...
+    def in_order(self, task: Task, record: Record) -> bool:
+        """Whether the artefacts lie there as the record says."""
+        ...
+
+    def built_in_order(self, task: Task, made_from: str) -> bool:
+        """Whether the built notebook is there as written from just this."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Judge:
         *,
         store: Records,
         tree: Placed,
-        made_from: Callable[[Task, Record], str],
+        sources: Callable[[Task], Digest],
         broken: Callable[[Trace], TraceItem | None],
         retired: Callable[[str], bool],
         forced: Collection[str] = (),
@@ -85,7 +95,7 @@ class Judge:
         self._inputs = inputs
         self._store = store
         self._tree = tree
-        self._made_from = made_from
+        self._sources = sources
         self._broken = broken
         self._retired = retired
         self._forced = forced
@@ -186,7 +196,7 @@ class Judge:
             text = f"its last run is older than max_age ({task.max_age:.0f} s)"
             return Judgement(task.name, Verdict.RUN, (Reason("max_age", text=text),), key, record)
         in_order = self._tree.in_order(task, record)
-        if in_order and self._tree.built_in_order(task, self._made_from(task, record)):
+        if in_order and self._tree.built_in_order(task, made_from(record, self._sources(task))):
             return Judgement(task.name, Verdict.FRESH, (), key, record)
         blobs = [record.cells, *(artefact.digest for artefact in record.artefacts)]
         if not all(self._store.has(blob) for blob in blobs):
@@ -214,6 +224,11 @@ class Judge:
         if last.record and self._retired(last.record):
             return (Reason("retired", text="its last result was put aside by a forced run"),)
         return (Reason("lost", text="the result of its last run is not in the cache"),)
+
+
+def made_from(record: Record, sources: Digest) -> str:
+    """Return what a built notebook is put together from: a run's record and its sources."""
+    return f"{record.id} {sources}"
 
 
 def _message(failure: Failure | None) -> str:

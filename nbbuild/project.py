@@ -11,18 +11,20 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nbbuild.config import Config, NotebookEntry, expand
+from nbbuild.config import Config, NotebookEntry, check_artefact, expand
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean, raise_all
 from nbbuild.model import Digest, Parsed, Settings, Task
 from nbbuild.notebook.formats import is_notebook, is_text, reader_identity
-from nbbuild.patterns import Pattern, escape, matches
+from nbbuild.patterns import Pattern, matches
 from nbbuild.walk import Walker
 
 
 class Digests(Protocol):
     """What is asked of the table of file digests."""
 
-    def digest(self, path: Path) -> Digest | None: ...
+    def digest(self, path: Path) -> Digest | None:
+        """Return a file's digest, None when it is not there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,12 +303,13 @@ class _Merged:
         parameters = {**self._parameters, **chosen}
         path = PurePosixPath(source)
         values = {"stem": path.stem, **{key: str(value) for key, value in parameters.items()}}
-        values = {key: escape(value) for key, value in values.items()}
         lists = {key: tuple(dict.fromkeys(values_)) for key, values_ in self._lists.items()}
         for key in ("assets", "artefacts"):
             lists[key] = tuple(
                 Pattern.parse(expand(text, values, self._where)).text for text in lists[key]
             )
+        for text in lists["artefacts"]:
+            check_artefact(text, facts=[("in", self._where)])
         built = path.with_name(f"{name}.ipynb") if name else path.with_suffix(".ipynb")
         return Task(
             name=name or source,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import queue
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
@@ -84,43 +84,27 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
 
     def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
         """Run every task that `task_dispatcher` hands out; return when none runs any more."""
-        generator = task_dispatcher.generator
         ready: list[tuple[float, int, ExecNode]] = []
         arrival = itertools.count()
         running: dict[Future[Any], ExecNode] = {}
         done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         answer: ExecNode | None = None  # what the dispatcher is told next
-        exhausted = False
         try:
             while True:
                 # Hear all that the dispatcher has to offer before choosing among it.
-                while not exhausted and not self._halted():
-                    try:
-                        node = generator.send(answer)
-                    except StopIteration:
-                        exhausted = True
-                        break
-                    answer = None
-                    if isinstance(node, str):  # "hold on": everything else waits for what runs
-                        break
-                    if self.select_task(node, task_dispatcher.tasks):
-                        weight = -self._priority.get(node.task.name, 0.0)
-                        heapq.heappush(ready, (weight, next(arrival), node))
-                    else:
-                        answer = node
+                for node in self._offered(task_dispatcher, answer):
+                    weight = -self._priority.get(node.task.name, 0.0)
+                    heapq.heappush(ready, (weight, next(arrival), node))
                 while ready and len(running) < self._slots and not self._halted():
                     node = heapq.heappop(ready)[2]
                     future = self._executor.submit(self.execute_task, node.task)
                     running[future] = node
                     future.add_done_callback(done.put)
                 if not running:
-                    if exhausted or self._halted() or not ready:
-                        return
-                    continue
+                    return
                 future = done.get()
-                node = running.pop(future)
-                self.process_task_result(node, self._fail(future))
-                answer = node
+                answer = running.pop(future)
+                self.process_task_result(answer, self._fail(future))
         except BaseException:
             self._abort()
             raise
@@ -129,6 +113,20 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                 future.cancel()
             for future in running:
                 _wait(future)
+
+    def _offered(self, dispatcher: TaskDispatcher, answer: ExecNode | None) -> Iterator[ExecNode]:
+        """Tell the dispatcher what got done, and yield the tasks that have to run now."""
+        while not self._halted():
+            try:
+                node = dispatcher.generator.send(answer)
+            except StopIteration:
+                return
+            if isinstance(node, str):  # "hold on": everything else waits for what runs
+                return
+            selected = self.select_task(node, dispatcher.tasks)
+            answer = None if selected else node
+            if selected:
+                yield node
 
     def _halted(self) -> bool:
         return bool(self._stop_running) or self._stop()
@@ -148,7 +146,7 @@ def _wait(future: Future[Any]) -> None:
 
 
 class _Memory:
-    """doit's database, held in memory: doit's own memory never decides freshness, the store does."""
+    """doit's database, in memory only: what is up to date, the store decides."""
 
     def __init__(self, name: str, codec: object, *, module_name: str | None = None) -> None:
         self.name = name
@@ -183,7 +181,7 @@ class _Words:
         if isinstance(fail, UnmetDependency):
             self._blocked(name_of(task), fail.message)
         elif isinstance(fail, TaskError):
-            raise RuntimeError(fail.get_msg())
+            raise AssertionError(fail.get_msg())  # noqa: TRY004
 
     def get_status(self, task: DoitTask) -> None: ...
     def execute_task(self, task: DoitTask) -> None: ...

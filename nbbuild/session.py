@@ -20,7 +20,7 @@ from nbbuild.errors import UsageError, did_you_mean, raise_all
 from nbbuild.graph import Graph, link
 from nbbuild.inputs import Inputs
 from nbbuild.kernelspec import Kernels
-from nbbuild.model import Outcome, Parsed, Record, Settings, Task
+from nbbuild.model import Digest, Outcome, Parsed, Record, Settings, Task
 from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.formats import reader_identity
 from nbbuild.plan import Judge, Plan
@@ -58,7 +58,7 @@ class Memo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A loaded project with its store, state and tree. Open with `open_session`, use with `with`."""
+    """A loaded project with its store, state and tree; made by `open_session`, for `with`."""
 
     root: Path
     config: Config
@@ -130,7 +130,7 @@ class Session:
             self.inputs,
             store=self.store,
             tree=self.tree,
-            made_from=self.made_from,
+            sources=self.sources,
             broken=lambda trace: traces.broken(trace, root=self.root, digest=self.digests.digest),
             retired=self.retired.is_retired,
             forced=frozenset(forced) | self.retired.marked(),
@@ -147,11 +147,11 @@ class Session:
         """Raise every error that stands in the way of building `names`."""
         raise_all(plan.check(self.project, self.graph, self.inputs, names))
 
-    def made_from(self, task: Task, record: Record) -> str:
-        """Return what the built notebook of `task` is put together from, as one digest."""
+    def sources(self, task: Task) -> Digest:
+        """Return a digest of all that the built notebook of `task` takes from its source."""
         files = [self.digests.digest(self.root / path) for path in (task.source, *task.paired)]
         reader = reader_identity(self.root, task.source)
-        parts = [MERGE_VERSION, record.id, reader, *(digest or "" for digest in files)]
+        parts = [MERGE_VERSION, reader, *(digest or "" for digest in files)]
         return blake3("\n".join(parts).encode()).hexdigest()
 
     def last(self, task: Task) -> tuple[Outcome | None, Record | None]:
@@ -168,14 +168,14 @@ def open_session(
     *,
     file: Path | str | None = None,
     environ: Mapping[str, str] | None = None,
-    overrides: Settings = Settings(),
+    overrides: Settings | None = None,
 ) -> Session:
     """Load the project of `directory` and open its store and state; writes nothing.
 
     Raises `ConfigError` (or `Problems`) for whatever cannot be right.
     """
     environ = dict(os.environ if environ is None else environ)
-    path = Path(file) if file is not None else configuration.find(Path(directory))
+    path = configuration.find(Path(directory), str(file or "jcache.toml"))
     config = configuration.with_environment(configuration.load(path), environ)
     root = config.root
     state = State(root / DOT)
@@ -207,9 +207,11 @@ def open_session(
             digests=digests,
             kernels=Kernels(config.execution.kernel_aliases),
             environments=Environments(memo.recall, memo.remember, environ=environ),
-            modules=ModuleGraph(root, _text_reader(root)),
+            modules=ModuleGraph(
+                root, _text_reader(root), recall=memo.recall, remember=memo.remember
+            ),
             environ=environ,
-            overrides=overrides,
+            overrides=overrides or Settings(),
         ),
         memo=memo,
     )

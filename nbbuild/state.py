@@ -44,6 +44,8 @@ CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
 """
 _TABLES = {"files", "memo", "outcomes", "durations"}
 
+_SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # power loss: the last writes may go, no more
+
 T = TypeVar("T")
 
 
@@ -302,6 +304,7 @@ class State:
                 path = f"{self._path}{suffix}"
                 os.replace(path, f"{self._path}.bad{suffix}")  # noqa: PTH105
         connection = _opened(self._path)
+        connection.execute(_SYNCHRONOUS)
         with suppress(sqlite3.OperationalError):  # refused: the journal stays as it was
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
         with _transaction(connection):
@@ -313,16 +316,14 @@ class State:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    # The state may lose its last writes with the power, never its shape.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
 
 
 def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
     """Raise _Foreign or sqlite3.Error unless this is a state file that can be written."""
+    connection.execute(_SYNCHRONOUS)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}

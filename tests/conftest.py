@@ -110,15 +110,16 @@ class Project:
     def nbbuild(self, *words):
         """Run the command in this process."""
         self.log.write_text("")
-        out, err = io.StringIO(), io.StringIO()
-        out.buffer = io.BytesIO()
+        # Real text streams over bytes: click takes a StringIO for one that it has to mend.
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
         status = 0
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 nbbuild.cli.group.main(list(words), prog_name="nbbuild")
             except SystemExit as end:
                 status = end.code or 0
-        return Done(status, out.getvalue(), err.getvalue(), self.ran())
+        said, words_about = (stream.buffer.getvalue().decode() for stream in (out, err))
+        return Done(status, said, words_about, self.ran())
 
     def ran(self):
         return self.log.read_text().split()
@@ -128,6 +129,19 @@ class Project:
         done = self.nbbuild(*words)
         assert done.status == status, done.err
         return sorted(done.ran)
+
+    def verdicts(self, *targets):
+        """Return what `status` says of each task, without running anything."""
+        done = self.nbbuild("status", "--json", *targets)
+        assert done.status == 0, done.err
+        return {one["task"]: one["verdict"] for one in done.data}
+
+    def reasons(self, target):
+        """Return the sentences with which `explain` says why one task is out of date."""
+        done = self.nbbuild("explain", "--json", target)
+        assert done.status == 0, done.err
+        (explanation,) = done.data
+        return [reason["text"] for reason in explanation["reasons"]]
 
     def process(self, *words, **more):
         """Start the command as a process of its own."""
@@ -153,6 +167,7 @@ class Project:
         return "".join(texts)
 
     def built(self, path):
+        """Return a built notebook."""
         return json.loads(self.read(f"_build/executed/{path}"))
 
 

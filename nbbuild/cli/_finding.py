@@ -55,7 +55,7 @@ class Finder:
 
     def in_book(self, book: Book, folder: str) -> Found:
         """Find the notebooks of a book that lies in `folder`, in its order."""
-        unnamed, notes = _understood(_joined(folder, text) for text in book.exclude)
+        unnamed, notes = _understood(_joined(escape(folder), text) for text in book.exclude)
         never, more = _understood(book.never)
         notes += more
         pages = 0
@@ -91,17 +91,17 @@ class Finder:
 
     def _named(self, entry: Entry, folder: str) -> list[str]:
         """Return the files that an entry names: notebooks, or the one page."""
-        path = _joined(folder, entry.text)
-        if path.startswith("../"):
-            return []
         if entry.is_glob:
-            pattern = Pattern.parse(path)
+            pattern = Pattern.parse(_joined(escape(folder), entry.text))
             # A glob of Jupyter Book is for paths without suffix, one of MyST with it.
             return [
                 one
                 for one in self._all(folder)
                 if matches(pattern, one) or matches(pattern, posixpath.splitext(one)[0])
             ]
+        path = _joined(folder, entry.text)
+        if path.startswith("../"):
+            return []
         there = (path + end for end in _ENDINGS if (self._root / f"{path}{end}").is_file())
         return list(there)[:1]
 
@@ -135,7 +135,8 @@ class Finder:
         patterns, left_out = next((way for way in ways if self._means(*way) == {*chosen}), ways[-1])
         return Found(
             notebooks=tuple(chosen),
-            patterns=tuple(patterns),
+            # jcache.toml takes a "~" that comes first for somebody's home.
+            patterns=tuple(f"./{text}" if text.startswith("~") else text for text in patterns),
             exclude=tuple(left_out),
             notes=tuple(notes),
         )
@@ -226,6 +227,7 @@ def _joined(folder: str, text: str) -> str:
     return posixpath.normpath(posixpath.join(folder, text.lstrip("/")))
 
 
-def _natural(path: str) -> list[tuple[bool, int, str]]:
+def _natural(path: str) -> list[tuple[int, str]]:
+    # Texts and numbers take turns, so a text is never compared with a number.
     pieces = re.split(r"([0-9]+)", path)
-    return [(not piece.isdigit(), int(piece) if piece.isdigit() else 0, piece) for piece in pieces]
+    return [(int(piece) if n % 2 else 0, piece) for n, piece in enumerate(pieces)]

@@ -50,23 +50,20 @@ def _tree(graph: Graph, names: tuple[str, ...]) -> Iterator[str]:
     """Yield the tree; a task that several wait for is drawn out once, then named with "…"."""
     inside = set(names)
     drawn: set[str] = set()
-
-    def draw(name: str, lead: str, mark: str, below: str) -> Iterator[str]:
+    roots = [name for name in names if not inside & set(graph.upstream(name))]
+    # A stack of our own: chains may be longer than Python's.
+    stack = [(name, "", "") for name in reversed(roots)]  # name, what leads its line, and below it
+    while stack:
+        name, lead, below = stack.pop()
         readers = [reader for reader in graph.downstream(name) if reader in inside]
         again = name in drawn and bool(readers)
-        yield f"{lead}{mark}{name}{' …' if again else ''}"
+        yield f"{lead}{name}{' …' if again else ''}"
         drawn.add(name)
         if again:
-            return
-        for number, reader in enumerate(readers):
-            last = number == len(readers) - 1
-            yield from draw(
-                reader, lead + below, "└─ " if last else "├─ ", "   " if last else "│  "
-            )
-
-    for name in names:
-        if not any(writer in inside for writer in graph.upstream(name)):
-            yield from draw(name, "", "", "")
+            continue
+        for number, reader in enumerate(reversed(readers)):
+            mark, deeper = ("├─ ", "│  ") if number else ("└─ ", "   ")
+            stack.append((reader, below + mark, below + deeper))
 
 
 def _mermaid(names: tuple[str, ...], edges: list[Edge]) -> Iterator[str]:

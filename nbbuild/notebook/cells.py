@@ -58,7 +58,7 @@ def _tidy_cell(cell: NotebookNode, where: str) -> None:
     for key in set(cell) - keys:
         del cell[key]
     cell.setdefault("source", "")
-    cell.metadata = nbformat.from_dict(plain(cell.get("metadata") or {}))
+    cell.metadata = nbformat.from_dict(plain(cell.metadata))
     if "tags" in cell.metadata:
         cell.metadata["tags"] = tags(cell.metadata["tags"])
     if cell.cell_type == "code":
@@ -67,7 +67,7 @@ def _tidy_cell(cell: NotebookNode, where: str) -> None:
 
 
 def tags(value: object) -> list[str]:
-    """Return a cell's tags as a list without repetition; MyST lets one write `:tags: a, b`."""
+    """Return a cell's tags as a list without repetition; some write them as one string."""
     if isinstance(value, str):
         value = re.split(r"[\s,]+", value)
     words = [str(word) for word in value] if isinstance(value, list) else []

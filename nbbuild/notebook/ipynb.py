@@ -84,6 +84,9 @@ def _version(source: str, data: dict[str, Any]) -> int:
             raise _no_notebook(source, "it has no list of 'cells'")
         if not isinstance(metadata, dict):
             raise _no_notebook(source, "its 'metadata' is not an object")
+        for cell in cells:
+            if not isinstance(cell.get("metadata"), dict):
+                cell["metadata"] = {}
     return major
 
 

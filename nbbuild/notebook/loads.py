@@ -36,7 +36,7 @@ def loaded_path(source: str, named: object) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(source), named.strip()))
 
 
-def loaded_text(root: Path, path: str) -> str:
+def loaded_text(root: Path, path: str, *, wanted_by: str = "a cell") -> str:
     """Return the text of the loaded file `path`; raise `NotebookError` if it cannot be read."""
     try:
         data = (root / path).read_bytes()
@@ -44,7 +44,8 @@ def loaded_text(root: Path, path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         missing = isinstance(error, FileNotFoundError)
         raise NotebookError(
-            f"'{path}', which a cell loads, " + ("does not exist" if missing else "cannot be read"),
+            f"'{path}', which {wanted_by} loads, "
+            + ("does not exist" if missing else "cannot be read"),
             facts=[] if missing else [("reason", getattr(error, "strerror", None) or str(error))],
             hint="`:load:` paths are relative to the notebook's folder",
         ) from error

@@ -101,8 +101,9 @@ def _decode(source: str, data: bytes) -> str:
 def _load(root: Path, source: str, notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code" and "load" in cell.metadata:
-            cell.source = loaded_text(root, loaded_path(source, cell.metadata["load"]))
-    identify(notebook.cells, keep=False)
+            path = loaded_path(source, cell.metadata["load"])
+            cell.source = loaded_text(root, path, wanted_by=f"a cell of '{source}'")
+    identify(notebook.cells, keep=False)  # ids follow from what the cells hold
 
 
 def _take_skipped_outputs(root: Path, source: str, notebook: NotebookNode) -> None:

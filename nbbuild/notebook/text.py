@@ -128,7 +128,8 @@ def _sort_filters(notebook: NotebookNode) -> None:
 
 
 def _unreadable(source: str, text: str, error: BaseException, added: int) -> NotebookError:
-    found = header(source, text)
+    program = isinstance(error, OSError)  # of Quarto, Pandoc or marimo: missing, or too old
+    found = None if program else header(source, text)
     if found is not None and (wrong := _header_problem(found)) is not None:
         line, reason = wrong
         return NotebookError(
@@ -141,7 +142,7 @@ def _unreadable(source: str, text: str, error: BaseException, added: int) -> Not
         # Lines are those of the file, not those after the `added` ones.
         facts=[("reason", _LINE.sub(lambda m: f"{m[1]}{int(m[2]) - added}", _first_line(error)))],
         hint="install the program that it names"
-        if isinstance(error, OSError)
+        if program
         else "mend what it names, then try `jupytext --to ipynb` on the file",
     )
 

@@ -16,7 +16,6 @@ from nbbuild.cli._group import VerbGroup
 from nbbuild.cli._options import project_options
 from nbbuild.errors import ConfigError, Problems, StoreError, UsageError
 
-
 CALLS = []
 
 

@@ -194,6 +194,20 @@ def test_names_that_look_like_patterns_mean_themselves(at):
     assert sources("jcache.toml") == ["[x]/a*.ipynb", '[x]/é "q".ipynb']
 
 
+def test_odd_beginnings_and_digits_are_no_obstacle(at):
+    at("~a/x².ipynb", "~a/x10.ipynb", "~b.md", "[c]/d.ipynb")
+    at(**{"[c]/_toc.yml": "root: d\nchapters:\n- glob: '*'\n"})
+    init()
+    assert sorted(sources("jcache.toml")) == [
+        "[c]/d.ipynb",
+        "~a/x10.ipynb",
+        "~a/x².ipynb",
+        "~b.md",
+    ]
+    init("--toc", "[c]/_toc.yml", "--force")
+    assert sources("jcache.toml") == ["[c]/d.ipynb"]
+
+
 def test_names_that_jcache_toml_cannot_hold_are_named(at):
     at("a.ipynb", "b\\c.ipynb")
     assert said(init())[:2] == [

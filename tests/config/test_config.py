@@ -457,6 +457,13 @@ def test_tables_and_keys_that_do_not_exist(complain: Complain, text: str, messag
         ),
         (
             "cache",
+            'path = "~nobody-at-all/store"',
+            "'path' \"~nobody-at-all/store\" names no home folder that is known here",
+            "write the path in full",
+        ),
+        ("cache", 'remote = "a\\u0000"', "'remote' holds a NUL character", ""),
+        (
+            "cache",
             'path = ""',
             "'path' is empty",
             "give it a value, or remove 'path'",

@@ -25,7 +25,7 @@ ESCAPE = '''
 import os, subprocess, sys
 if os.fork() == 0:
     os.setsid()
-    child = subprocess.Popen(["sleep", "600"], env={}, start_new_session=True)
+    child = subprocess.Popen(["sleep", "600"], env={}, start_new_session=True, stdout=subprocess.DEVNULL)
     print(child.pid, flush=True)
 '''
 child = subprocess.Popen(["sleep", "600"])

@@ -97,7 +97,7 @@ def test_an_unknown_kernel_is_told_with_the_way_out(install):
 
 def test_a_kernel_json_that_makes_no_sense_is_named(install):
     broken = install("broken", "{")
-    wrong = install("wrong", {"argv": "python"})
+    wrong = install("wrong", {"argv": [1]})
     empty = install("empty", {"argv": []})
     install("far", {"argv": ["x"], "metadata": {"kernel_provisioner": {"provisioner_name": "k8s"}}})
 

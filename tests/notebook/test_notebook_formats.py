@@ -23,9 +23,7 @@ MYST_HEADER = "---\nkernelspec:\n  name: python3\n---\n\n# Title\n"
 def test_the_suffixes_are_those_of_jupytext() -> None:
     assert set(jupytext.formats.NOTEBOOK_EXTENSIONS) == suffixes.NOTEBOOK_SUFFIXES
     theirs = {
-        suffix: suffixes.Script(
-            said["language"], said["comment"], said.get("comment_suffix", "")
-        )
+        suffix: suffixes.Script(said["language"], said["comment"], said.get("comment_suffix", ""))
         for suffix, said in jupytext.languages._SCRIPT_EXTENSIONS.items()
     }
     assert theirs == suffixes.SCRIPTS
@@ -53,7 +51,10 @@ def test_text_is_what_jupytext_reads() -> None:
         ("a.Rmd", "---\ntitle: a: b\njupyter:\n  kernelspec:\n    name: ir\n---\n"),
         ("a.qmd", "---\ntitle: a\njupyter: python3\n---\n"),
         ("a.py", "# ---\n# jupyter:\n#   kernelspec:\n#     name: python3\n# ---\n"),
-        ("a.py", "#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n# ---\n# jupytext:\n#   a: 1\n# ---\n"),
+        (
+            "a.py",
+            "#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n# ---\n# jupytext:\n#   a: 1\n# ---\n",
+        ),
         ("a.jl", "# ---\n# jupyter:\n#   jupytext:\n#     a: 1\n# ---\n"),
         ("a.R", "#' ---\n#' jupyter:\n#'   jupytext:\n#'     a: 1\n#' ---\n"),
         ("a.cpp", "// ---\n// jupyter:\n//   kernelspec:\n//     name: xcpp\n// ---\n"),
@@ -92,7 +93,16 @@ def test_a_file_that_does_not_is_none(path: str, text: str) -> None:
     assert not is_notebook(path, text.encode("utf-8", "surrogateescape"))
 
 
-_LINES = ["", "text", "```bash", "```", "````", "~~~", "```{code-cell}", "  ```{code-cell} ipython3"]
+_LINES = [
+    "",
+    "text",
+    "```bash",
+    "```",
+    "````",
+    "~~~",
+    "```{code-cell}",
+    "  ```{code-cell} ipython3",
+]
 _LINES += ["<!--", "-->", "<div>", "</div>", "<pre>", "# H", "````{note}", "    code", "> quoted"]
 
 
@@ -136,12 +146,6 @@ def test_the_light_modules_load_no_reader() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-@pytest.fixture(autouse=True)
-def _no_configuration_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "system"))
 
 
 def test_identities_name_reader_version_and_configuration(tmp_path: Path) -> None:

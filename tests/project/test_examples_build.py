@@ -12,13 +12,15 @@ import nbbuild
 from nbbuild import OutcomeKind
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+MADE = {"quickstart": ("build", "figures"), "book": ("data",)}
 
 
 @pytest.fixture
 def copied(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """The example that the test names, in a folder of its own."""
-    made = shutil.ignore_patterns("_build", ".nbbuild", "build", "figures", "__pycache__")
-    return Path(shutil.copytree(EXAMPLES / request.param, tmp_path / request.param, ignore=made))
+    name = request.param
+    made = shutil.ignore_patterns("_build", ".nbbuild", "__pycache__", *MADE[name])
+    return Path(shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=made))
 
 
 def build(project: Path) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nbbuild.digests import Digests, digest_bytes
-from nbbuild.model import ActionKey, ArtefactFile, Record, Task
+from nbbuild.model import ActionKey, ArtefactFile, Record, Task, Trace
 from nbbuild.store import DiskStore, MemoryStore, Store
 from nbbuild.tree import Tree
 
@@ -30,6 +30,7 @@ def record(
     return Record(
         id=record_id,
         key=ActionKey(key, ()),
+        trace=Trace(),
         task="a.ipynb",
         source="a.ipynb",
         cells=digest_bytes(b"cells"),
