@@ -48,11 +48,12 @@ def tidy(notebook: NotebookNode, source: str, *, keep_ids: bool) -> NotebookNode
 
 
 def _tidy_cell(cell: NotebookNode, where: str) -> None:
-    keys = _KEYS.get(cell.get("cell_type", ""))
+    kind = cell.get("cell_type")
+    keys = _KEYS.get(kind) if isinstance(kind, str) else None
     if keys is None:
         raise NotebookError(
             f"{where} is neither code, markdown nor raw",
-            facts=[("cell_type", repr(cell.get("cell_type")))],
+            facts=[("cell_type", repr(kind))],
             hint="open it in Jupyter and save it again",
         )
     for key in set(cell) - keys:

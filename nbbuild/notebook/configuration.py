@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -76,6 +77,7 @@ def configuration_bytes(path: Path) -> bytes:
     return repr(_tool_jupytext(data)).encode()
 
 
+@functools.lru_cache(maxsize=16)  # asked for each notebook of a project
 def _tool_jupytext(data: bytes) -> object:
     if b"jupytext" not in data:  # most files, and parsing is slow
         return None

@@ -32,6 +32,7 @@ def read_ipynb(source: str, text: str) -> NotebookNode:
         # Older minors are not converted by nbformat: its ids for their cells are random.
         notebook = nbformat.v4.to_notebook(data) if major == 4 else _converted(data, major)
         notebook = nbformat.v4.rwbase.strip_transient(notebook)
+        return tidy(notebook, source, keep_ids=major == 4)
     except _MALFORMED as error:
         reason = str(error) or type(error).__name__
         raise NotebookError(
@@ -39,13 +40,13 @@ def read_ipynb(source: str, text: str) -> NotebookNode:
             facts=[("reason", reason.splitlines()[0][:300])],
             hint=_SAVE_AGAIN,
         ) from error
-    return tidy(notebook, source, keep_ids=major == 4)
 
 
 # What nbformat's readers and converters raise when a key is missing or a value has a wrong type.
 _MALFORMED = (
     *(nbformat.ValidationError, nbformat.NBFormatError),
     *(AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError),
+    NameError,  # in the converter of version 1, for a cell of no known kind
 )
 
 

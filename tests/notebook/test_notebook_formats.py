@@ -209,3 +209,25 @@ def test_the_configuration_is_the_one_that_jupytext_finds(
     theirs = jupytext.config.find_jupytext_configuration_file(tmp_path / "project/book/a.md")
     ours = configuration.configuration_file(tmp_path / "project/book")
     assert ours == (Path(theirs) if theirs else None)
+
+
+def test_without_xdg_the_configuration_may_lie_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("USERPROFILE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    (tmp_path / "me/.config/jupytext").mkdir(parents=True)
+    for name in ("me/jupytext.toml", "me/.config/jupytext/jupytext.toml"):
+        (tmp_path / name).touch()
+        theirs = jupytext.config.find_jupytext_configuration_file(tmp_path / "a.md")
+        assert theirs == str(tmp_path / name)
+        assert configuration.configuration_file(tmp_path) == tmp_path / name
+
+
+def test_a_ceiling_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project/book").mkdir(parents=True)
+    (tmp_path / "jupytext.toml").touch()
+    assert configuration.configuration_file(tmp_path / "project/book") is not None
+    monkeypatch.setenv("JUPYTEXT_CEILING_DIRECTORIES", str(tmp_path / "project"))
+    assert configuration.configuration_file(tmp_path / "project/book") is None

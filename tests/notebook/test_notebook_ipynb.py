@@ -208,6 +208,13 @@ def test_a_cell_of_no_known_kind() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "data", [ipynb({"cell_type": []}), b'{"nbformat": 1, "cells": [{"cell_type": null}]}']
+)
+def test_cells_that_even_nbformat_trips_over(data: bytes) -> None:
+    assert error_of(data).endswith("\n\nhint: open it in Jupyter and save it again")
+
+
 def test_an_invalid_source() -> None:
     assert error_of(ipynb(code("1"), code(3))) == (
         "'book/a.ipynb' is not a valid notebook\n"
