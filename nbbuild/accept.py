@@ -73,7 +73,7 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
                 outcome = builder.reuse(name) or _accept(session, task, judge.final(name))
         except NbbuildError as error:
             kind = "unreadable" if task.source in session.project.unreadable else "input"
-            failure = Failure(kind, error.what, hint=error.hint)
+            failure = Failure.of(kind, error)
             outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.BLOCKED):
             failed.add(name)

@@ -18,6 +18,7 @@ import msgspec
 from nbformat import NotebookNode
 
 from nbbuild import runner
+from nbbuild.digests import digest_bytes
 from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
@@ -70,7 +71,7 @@ class Builder:
             raise
         except NbbuildError as error:
             kind = "unreadable" if isinstance(error, NotebookError) else "input"
-            failure = Failure(kind, error.what, hint=error.hint)
+            failure = Failure.of(kind, error)
             outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
         self.session.walker.forget()
         return msgspec.structs.replace(outcome, seconds=time.monotonic() - began, when=time.time())
@@ -156,30 +157,31 @@ class Builder:
             self.session.tree.abandon(task)
             return Outcome.of(task, OutcomeKind.CANCELLED, judgement=judgement)
         failure = done.failure
+        writable = self.session.store.writable
         artefacts: tuple[ArtefactFile, ...] = ()
         if failure is None:
             try:
-                artefacts = self.session.tree.collect(task)
+                artefacts = self.session.tree.collect(task, stored=writable)
             except ArtefactError as error:
-                failure = Failure("artefact", error.what, hint=error.hint)
+                failure = Failure.of("artefact", error)
         cells = executed_cells(done.notebook)
         built = to_bytes(merge(source, cells))
         if failure is not None:
             return self._failed(task, judgement, done, failure, built, notes)
-        cell_blob = self.session.store.put(encode(cells))
+        blob = encode(cells)
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
             trace=Trace(),
             task=task.name,
             source=task.source,
-            cells=cell_blob,
+            cells=self.session.store.put(blob) if writable else digest_bytes(blob),
             artefacts=artefacts,
             created=time.time(),
             seconds=done.seconds,
             cell_seconds=done.cell_seconds,
         )
-        unpublished = self._unpublished(task, key)
+        unpublished = self._unpublished(task, key, writable=writable)
         if not unpublished:
             self.session.store.publish(record)
         origin = "" if unpublished else made_from(record, sources)
@@ -247,18 +249,25 @@ class Builder:
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {done.failure.message}",)
         return done, notes
 
-    def _unpublished(self, task: Task, key: ActionKey) -> str:
+    def _unpublished(self, task: Task, key: ActionKey, *, writable: bool) -> str:
         """Say why the result of a run must not be published, "" when it may be."""
         if not task.cache:
             return "`cache = false`: the result is not kept"
+        if writable:
+            why = self._changed(task, key)
+        else:
+            why = f"'{self.session.store.layout.folder}' cannot be written"
+        return why and f"the result is shown but not cached: {why}; it will run again"
+
+    def _changed(self, task: Task, key: ActionKey) -> str:
+        """Say which of the key's inputs changed since the run began, "" if none did."""
         try:
             after = self.judge.key(task.name)
         except NbbuildError as error:
-            return f"the result is shown but not cached: {error.what}; it will run again"
+            return error.what
         if after.digest == key.digest:
             return ""
-        changed = "; ".join(str(reason) for reason in compare(key, after)[:3])
-        return f"the result is shown but not cached: {changed} while it ran; it will run again"
+        return "; ".join(str(one) for one in compare(key, after)[:3]) + " while it ran"
 
     def _failed(
         self,

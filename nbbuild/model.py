@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 import msgspec
 
+from nbbuild.errors import NbbuildError
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
@@ -214,8 +216,14 @@ class Failure(msgspec.Struct, frozen=True):
     kind: str
     message: str  # one line, names what failed
     cell: int | None = None  # index among all cells, from 0
-    traceback: str = ""  # plain text, without terminal colours
+    traceback: str = ""  # plain text, without terminal colours; of an error its facts
     hint: str = ""
+
+    @classmethod
+    def of(cls, kind: str, error: NbbuildError) -> Failure:
+        """Return an error that stopped one task as its failure, with all that it says."""
+        facts = "\n".join(f"{label}: {value}" for label, value in error.facts)
+        return cls(kind, error.what, None, facts, error.hint)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.plan import Judge, Plan
 from nbbuild.session import Session
+
+if TYPE_CHECKING:
+    from nbbuild.executors import Workers
 
 
 def build(
@@ -41,17 +45,27 @@ def build(
     plan = judge.plan(names)
     ledger = _Ledger(session, observer, durations=session.state.durations())
     slots = cores() if (wanted := jobs or execution.jobs) == "auto" else int(wanted)
+    todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
+    idle = all(one.verdict is Verdict.FRESH for one in todo)
+    # Asked before anything is written: there may be no such executor.
+    start = _executor(executor or execution.executor) if executor or not idle else None
     observer(Planned(len(names), _executions(plan), slots, ledger.durations))
     ledger.blocked_from_the_start(plan.judgements)
-    todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
-    if all(one.verdict is Verdict.FRESH for one in todo):
+    if idle or start is None:
         for judgement in todo:
             ledger.fresh(judgement)
     elif going or not ledger.outcomes:
         session.keep()  # before anything runs: a build that is killed need not read all again
         work = [one.task for one in todo]
-        _execute(session, judge, work, ledger, slots, executor or execution.executor, going)
+        _execute(session, judge, work, ledger, start(slots), going)
     return ledger.report(names, seconds=time.monotonic() - began)
+
+
+def _executor(name: str) -> Callable[[int], Workers]:
+    """Return what starts the executor `name`; raise UsageError when there is none."""
+    from nbbuild import executors
+
+    return executors.find(name)
 
 
 def _execute(
@@ -59,18 +73,16 @@ def _execute(
     judge: Judge,
     names: Sequence[str],
     ledger: _Ledger,
-    jobs: int,
-    executor: str,
+    workers: Workers,
     keep_going: bool,
 ) -> None:
     """Hand `names` to the scheduler; return when none of them runs any more."""
     # What a build with nothing to do never needs is imported here: doit, nbformat, nbclient.
-    from nbbuild import executors, scheduler
+    from nbbuild import scheduler
     from nbbuild.builder import Builder
     from nbbuild.kernels.process import Launcher
 
     cancelled = threading.Event()
-    workers = executors.find(executor)(jobs)
     with workers.executor, Launcher() as launcher:
         builder = Builder(
             session=session,
@@ -162,7 +174,7 @@ class _Ledger:
             if error is None:
                 self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
             else:
-                failure = Failure("unreadable", error.what, None, _facts(error), error.hint)
+                failure = Failure.of("unreadable", error)
                 kind = OutcomeKind.FAILED
                 self.keep(Outcome.of(task, kind, failure=failure, when=time.time()))
 
@@ -177,10 +189,6 @@ class _Ledger:
     def _block(self, name: str, reasons: tuple[str, ...]) -> None:
         kind = OutcomeKind.BLOCKED
         self.keep(Outcome.of(self._tasks[name], kind, reasons=reasons, when=time.time()))
-
-
-def _facts(error: NbbuildError) -> str:
-    return "\n".join(f"{label}: {value}" for label, value in error.facts)
 
 
 def _executions(plan: Plan) -> int:

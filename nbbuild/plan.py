@@ -141,10 +141,13 @@ class Judge:
             text = str(self._project.unreadable[task.source].what)
             return Judgement(name, Verdict.BLOCKED, (Reason("unreadable", task.source, text=text),))
         upstream = [before[other] for other in self._graph.upstream(name) if other in before]
-        blocked = [one.task for one in upstream if one.verdict is Verdict.BLOCKED]
+        blocked = [one for one in upstream if one.verdict is Verdict.BLOCKED]
         if blocked:
-            text = f"needs '{blocked[0]}', which is blocked"
-            return Judgement(name, Verdict.BLOCKED, (Reason("upstream", blocked[0], text=text),))
+            unreadable = self._graph.tasks[blocked[0].task].source in self._project.unreadable
+            state = "cannot be read" if unreadable else "is blocked"
+            text = f"needs '{blocked[0].task}', which {state}"
+            reason = Reason("upstream", blocked[0].task, text=text)
+            return Judgement(name, Verdict.BLOCKED, (reason,))
         waiting = [
             one.task
             for one in upstream

@@ -411,7 +411,7 @@ def _resolve_depends_on(tasks: Sequence[Task]) -> list[Task]:
                 errors.append(
                     ConfigError(
                         f"'{task.name}' depends on '{word}', which no task is called",
-                        facts=[("declared in", f"{task.declared_in} depends_on")],
+                        facts=[("declared in", f"{task.declared_in}, depends_on")],
                         hint=did_you_mean(word, known_words(tasks))
                         or "name a notebook of this project, a task, an artefact or a group",
                     )

@@ -99,6 +99,10 @@ class Project:
         name = str(Path(path).with_suffix(""))
         self.write(path, ipynb([*([LOG.format(name=name)] if log else []), *cells], **more))
 
+    def text(self, path, text):
+        """Write a text notebook; `{log}` in it becomes the lines that log its path."""
+        self.write(path, text.replace("{log}", LOG.format(name=str(Path(path).with_suffix("")))))
+
     def files(self):
         """Return every file but nbbuild's own, by path, with its content."""
         return {

@@ -7,6 +7,7 @@ Importing is enough; doit takes any object that has `create_doit_tasks`:
 `notebook_tasks("docs")` gives those of the project in another folder. Each notebook is a subtask
 `notebooks:<task name>` with its built notebook and plain artefacts as targets and its source and
 assets as file_dep, so a user's own tasks can make what notebooks read and read what they make.
+What such a task is to make has to be named in full, or doit cannot know: `assets = ["data/a.csv"]`.
 
 The action is a process, `nbbuild build <task>`, and never a Python function: doit swaps the
 process's stdout around those, and with several of its workers pickles them. nbbuild judges in
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from nbbuild.errors import NbbuildError
+from nbbuild.graph import is_made
 from nbbuild.model import Task, Verdict
 from nbbuild.patterns import Pattern
 from nbbuild.session import Session, open_session
@@ -71,9 +73,17 @@ class NotebookTasks:
     def _inputs(self, session: Session, task: Task) -> list[str]:
         """Return the source and the assets: those that exist, and those that someone is to make."""
         found = {task.source}
+        upstream = [session.graph.tasks[name] for name in session.graph.upstream(task.name)]
+        ours = {path for other in upstream for path in self._outputs(other)}
         for text in task.assets:
             pattern = Pattern.parse(text)
-            found.update(session.inputs.asset_paths(task, pattern))
+            paths = session.inputs.asset_paths(task, pattern)
+            found.update(paths)
+            to_come = not paths and pattern.literal and not pattern.folder
+            # It is a target of a task here, or of one of the user's. If a pattern of ours makes it,
+            # it may turn out to be a folder, and doit takes only files.
+            if to_come and (pattern.path in ours or not is_made(session.graph, task.name, text)):
+                found.add(pattern.path)
         return sorted(found)
 
     def _outputs(self, task: Task) -> list[str]:

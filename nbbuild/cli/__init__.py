@@ -17,6 +17,7 @@ VERBS = {
     "show": "Show what became of a notebook: outcome, timings, traceback.",
     "merge": "Put the cached outputs of a notebook into a file.",
     "invalidate": "Make notebooks run again in the next build.",
+    "verify": "Execute again without the cache, and compare with what it holds.",
     "init": "Write a jcache.toml for the notebooks of a folder or a book.",
     "clean": "Remove what was built.",
     "cache": "Look into the cache, and manage it.",

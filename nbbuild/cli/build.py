@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._signals import interruptible
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError
 
@@ -70,7 +67,7 @@ def command(
             return int(question and not plan.fresh)
         from nbbuild.report import observer
 
-        with observer(stream=sys.stderr, silent=silent, verbose=verbose) as tell, _interruptible():
+        with observer(stream=sys.stderr, silent=silent, verbose=verbose) as tell, interruptible():
             if accept:
                 from nbbuild.accept import accept as publish
 
@@ -91,20 +88,6 @@ def command(
         if as_json:
             emit(report)
         return report.exit_status
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have SIGTERM end a build as Ctrl-C does: kernels are stopped, what had finished is kept."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_plan(plan: object, *, as_json: bool, verbose: bool) -> None:

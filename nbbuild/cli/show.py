@@ -54,7 +54,7 @@ def _records(session: Session, outcome: Outcome | None) -> list[Record]:
 
 def _text(task: Task, outcome: Outcome, record: Record | None, records: list[Record]) -> str:
     lines = [f"{task.name}: {outcome.kind.value}, {_when(outcome.when)}"]
-    lines.append(f"  built notebook: {outcome.built}")
+    lines += [f"  built notebook: {outcome.built}"] if outcome.built else []
     lines += [f"  because: {reason}" for reason in outcome.reasons]
     lines += [f"  note: {note}" for note in outcome.notes]
     if record is not None:

@@ -1,0 +1,120 @@
+"""`nbbuild verify [TARGET…]`: execute again without the cache, and compare."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli._signals import interruptible
+from nbbuild.cli.render import emit, json_option, say
+from nbbuild.report import duration, observer
+from nbbuild.report.words import clean
+
+if TYPE_CHECKING:
+    from nbbuild.verify import Finding, Verification
+
+_MOST = 10  # files that are listed
+
+
+@click.command("verify")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Notebooks at once [as configured].")
+@click.option("--seed", type=click.IntRange(min=0), help="Repeat the order of an earlier run.")
+@click.option("-s", "--silent", is_flag=True, help="Tell nothing while notebooks run.")
+@json_option
+@project_options
+def command(
+    targets: tuple[str, ...],
+    jobs: int | None,
+    seed: int | None,
+    silent: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> int:
+    """Execute TARGETs again, or everything, and compare with the results in the cache.
+
+    The notebooks run in a scratch copy of the project, in a shuffled order and without the cache.
+    The project and its results stay as they are. What differs from run to run by its nature is set
+    aside: addresses, timings, ids, and what [verify] ignore says.
+
+    Exit status: 0 all the same, 1 any differs or fails, 2 any is not up to date.
+    """
+    from nbbuild.session import open_session
+    from nbbuild.verify import verify
+
+    with (
+        open_session(directory, file=file) as session,
+        observer(stream=sys.stderr, silent=silent) as tell,
+        interruptible(),
+    ):
+        found = verify(session, targets=targets, jobs=jobs, seed=seed, observer=tell)
+    if as_json:
+        emit(
+            {
+                "exit_status": found.exit_status,
+                "seed": found.seed,
+                "seconds": found.seconds,
+                "findings": found.findings,
+                "left": found.left,
+            }
+        )
+    else:
+        emit("\n\n".join(describe(one) for one in found.findings if one.result.value != "same"))
+        if found.left:
+            say(f"note: written or altered, but declared by no notebook: {_named(found.left)}")
+        say(summary(found))
+    return found.exit_status
+
+
+def describe(finding: Finding) -> str:
+    """Return the lines about one task whose result is not the same."""
+    lines = [f"{finding.result.value}: {finding.task}", f"  {_why(finding)}"]
+    if finding.failure is not None:
+        cell = finding.failure.cell
+        where = "" if cell is None else f"cell {cell + 1}: "
+        lines.append(f"  failed: {where}{finding.failure.message}")
+    if finding.differences:
+        first, number = finding.differences[0], len(finding.differences)
+        more = f" (the first of {number} that differ)" if number > 1 else ""
+        where = "" if first.cell is None else f"cell {first.cell + 1}, "
+        lines.append(f"  {where}{first.what}{more}")
+        lines += [f"    {line}" for line in first.diff]
+    lines += [f"  artefact differs: {path}" for path in finding.artefacts]
+    return "\n".join(clean(line) for line in lines)
+
+
+def _why(finding: Finding) -> str:
+    from nbbuild.verify import Result
+
+    if finding.result is Result.SKIPPED:
+        return "`cache = false`: there is no result to compare with"
+    if finding.result is Result.NOT_DETERMINISTIC:
+        return "runs under the same conditions gave different results"
+    if finding.result is Result.ORDER:
+        left = _named(finding.left)
+        return f"by itself it gives the stored result, but not where others have left {left}"
+    if finding.missing:
+        return f"it looks for '{finding.missing}', which the copy lacks: {finding.missing_why}"
+    since = "something that is not declared has changed since"
+    if finding.failure is not None:
+        return f"it fails when it runs again, which the stored run did not: {since}"
+    return f"two new runs agree with each other, but not with the stored result: {since}"
+
+
+def summary(found: Verification) -> str:
+    """Return the whole in one line."""
+    counts = Counter(one.result.value for one in found.findings)
+    said = ", ".join(f"{number} {word}" for word, number in counts.items()) or "nothing to verify"
+    again = f"; again in this order: --seed {found.seed}" if found.exit_status else ""
+    return f"{said} in {duration(found.seconds)}{again}"
+
+
+def _named(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - _MOST} more" if len(paths) > _MOST else ""
+    return ", ".join(f"'{path}'" for path in paths[:_MOST]) + more
