@@ -12,9 +12,9 @@ holds (who took it last) is only for messages.
 - Descriptors are not inherited by programs that we start. A process that merely forks shares the
   lock until it ends or executes a program.
 
-Why not `filelock`: its ReadWriteLock (version 4) is a SQLite transaction. It dies with its process
-too, but it excludes processes only (threads of one process get errors instead of turns) and its
-waits cannot be called off.
+Why not `filelock`: its ReadWriteLock (version 4) dies with its process too, but it is a transaction
+on a SQLite file. Its waits end by time only, not by an event; nobody can tell who holds it; and it
+takes 0.6 ms where flock takes 0.02 (measured), for each of a task's several locks.
 """
 
 from __future__ import annotations

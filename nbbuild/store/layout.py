@@ -1,6 +1,7 @@
 """Where things lie in a store on disk.
 
     <path>/                         [cache] path, or NBBUILD_CACHE; may be shared by projects
+      v1.lock                       held while v1 is made, or a foreign v1 is set aside
       v1/                           one folder per format: versions live side by side and just miss
         VERSION                     "nbbuild store 1"; anything else in it: the folder is not ours
         CACHEDIR.TAG  .gitignore    backups and git leave the folder out
@@ -16,11 +17,11 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nbbuild.durable import Draft, tag_as_cache, write
+from nbbuild.locks import lock
 from nbbuild.model import Digest
 
 FORMAT = 1
@@ -93,18 +94,22 @@ class Layout:
             return False
 
     def make(self) -> None:
-        """Make the store if it is not there. Raises OSError.
+        """Make the store if it is not there. Raises OSError, StoreError.
 
         A folder of this name whose VERSION says something else is set aside.
         """
-        if self.is_ours():
-            (self.folder / "tmp").mkdir(exist_ok=True)
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.is_ours():
+            self.path.mkdir(parents=True, exist_ok=True)
+            # One process at a time, or one could set aside what another has just made.
+            with lock(self.path / f"v{FORMAT}.lock"):
+                if not self.is_ours():
+                    self._make_anew()
+        (self.folder / "tmp").mkdir(exist_ok=True)
+
+    def _make_anew(self) -> None:
         if (self.folder / "VERSION").exists():
-            with suppress(FileNotFoundError):  # another process did it
-                self.folder.rename(self.path / f"v{FORMAT}.foreign-{os.urandom(4).hex()}")
-        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
+            self.folder.rename(self.path / f"v{FORMAT}.foreign-{os.urandom(4).hex()}")
+        self.folder.mkdir(exist_ok=True)
         tag_as_cache(self.folder)
         write(self.folder / "VERSION", _VERSION)
 

@@ -15,7 +15,7 @@ from nbbuild.model import Digest, Record
 from nbbuild.sealed import seal, unseal
 from nbbuild.store.layout import Layout, is_digest, is_record_id
 
-_TRIES = 5
+_TRIES = 100
 
 
 def encode(record: Record) -> bytes:
@@ -74,14 +74,17 @@ class Records:
         with writing("the cache cannot be written", place), self._layout.draft() as draft:
             draft.write(data)
             for left in reversed(range(_TRIES)):
-                place.parent.mkdir(parents=True, exist_ok=True)
                 try:
+                    place.parent.mkdir(parents=True, exist_ok=True)
                     draft.commit(place)
                     break
-                except FileNotFoundError:  # somebody removed the folder, which was empty
+                except (FileNotFoundError, FileExistsError):
+                    # Somebody removes the folder each time it is empty. (Path.mkdir says that
+                    # it exists when it vanishes before it has looked whether it is a folder.)
                     if not left:
                         raise
-            sync_folder(place.parent)
+            with suppress(FileNotFoundError):  # pruned already
+                sync_folder(place.parent)
 
     def used(self, record: Record) -> None:
         """Note that the record was a hit, for pruning: by its mtime."""

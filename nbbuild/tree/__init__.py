@@ -22,7 +22,9 @@ what is a leftover:
 
 **A restore** stages all that it needs before it touches anything, so that a blob which turns out
 to be damaged costs nothing. Before it moves the first file, its ledger lists the files that will
-be there beside those that are: killed halfway, both are leftovers and go next time.
+be there beside those that are: killed halfway, both are leftovers and go next time. Such a ledger
+is unfinished but has no notes of what matched before (`before` is None), and then patterns decide
+nothing: they would take the user's files for ours.
 
 **Looks different** means: another ctime, inode or size. ctime is what no program can set back, and
 a run that writes the same bytes again changes it. `begin` waits for the next tick of that clock

@@ -109,7 +109,7 @@ class Artefacts:
 
     def _written(self, task: Task, noted: Ledger) -> list[str]:
         """Return the matches that the run wrote; ArtefactError if a pattern has none."""
-        before = {stamp.path: stamp for stamp in noted.before}
+        before = {stamp.path: stamp for stamp in noted.before or ()}
         written: set[str] = set()
         bare: list[str] = []
         old: set[str] = set()
@@ -270,7 +270,7 @@ def _finished(ledger: Ledger, made: tuple[Made, ...], folders: set[str]) -> Ledg
         ledger,
         finished=True,
         when_ns=time.time_ns(),
-        before=(),
+        before=None,
         standing=(),
         made=made,
         folders=tuple(sorted(folders)),
@@ -283,7 +283,7 @@ def _looks(was: os.stat_result) -> tuple[int, ...]:
 
 def _wait_for_the_next_tick(stamps: tuple[Stamp, ...]) -> None:
     """Return when a file that is written from now on looks different from all `stamps`."""
-    newest = max((stamp.ctime_ns for stamp in stamps), default=0)
+    newest = max((max(s.ctime_ns, s.link_ctime_ns) for s in stamps), default=0)
     patience = time.monotonic() + _LONGEST_TICK
     while now_ns() <= newest and time.monotonic() < patience:
         time.sleep(0.001)

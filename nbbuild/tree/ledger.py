@@ -46,8 +46,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     finished: bool = True
     when_ns: int = 0  # of the last begin, collect or restore, since the epoch
-    patterns: tuple[str, ...] = ()  # of the run that is not finished, or of the last one
-    before: tuple[Stamp, ...] = ()  # the files that matched before it
+    patterns: tuple[str, ...] = ()  # of the run that is under way, or of the last one
+    before: tuple[Stamp, ...] | None = None  # what matched before it; None: no run is under way
     standing: tuple[str, ...] = ()  # the folders that its artefacts could go to, before it
     made: tuple[Made, ...] = ()
     folders: tuple[str, ...] = ()  # made for the task's files; go when they are empty

@@ -15,7 +15,7 @@ from nbbuild.tree.ledger import Ledger
 def leftovers(ground: Ground, ledger: Ledger) -> set[str]:
     """Return the files that runs and restores of the ledger's task left, finished or not."""
     paths = {made.path for made in ledger.made}
-    if not ledger.finished:
+    if ledger.before is not None:
         before = {stamp.path: stamp for stamp in ledger.before}
         found = ground.match(ledger.patterns) if ledger.patterns else []
         paths |= {path for path in found if ground.stamp(path) != before.get(path)}
@@ -37,7 +37,7 @@ def claimed(
         if other.task == ledger.task or other.task in but or other.when_ns <= ledger.when_ns:
             continue
         taken.update(made.path for made in other.made)
-        if not other.finished and other.patterns:
+        if other.before is not None and other.patterns:
             taken.update(ground.match(other.patterns))
     return taken & set(paths)
 
@@ -52,7 +52,9 @@ def take_away(ground: Ground, ledger: Ledger, paths: Iterable[str]) -> tuple[str
     for path in paths:
         with writing("a file of an earlier run cannot be removed", ground.root / path):
             notes += ground.put_away(path)
-    folders = {*ledger.folders, *folders_made(paths, ledger.patterns, ledger.standing)}
+    folders = set(ledger.folders)
+    if ledger.before is not None:
+        folders |= folders_made(paths, ledger.patterns, ledger.standing)
     below = set(_below_prefixes(folders, _parsed(ledger.patterns)))
     ground.drop_folders(below)
     return tuple(notes)

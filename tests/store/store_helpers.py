@@ -8,10 +8,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nbbuild.digests import Digests, digest_bytes
+from nbbuild.errors import StoreError
 from nbbuild.model import ActionKey, ArtefactFile, Record, Task, Trace
 from nbbuild.store import DiskStore, MemoryStore, Store
 from nbbuild.tree import Tree
@@ -54,13 +55,18 @@ def files(root: Path) -> dict[str, str]:
 
 
 def replaced(root: Path) -> dict[str, str]:
-    """The files in `.nbbuild/replaced`, without the folder of the run."""
+    """The files in `.nbbuild/replaced`, without the folder of the build; `path@2` is a second."""
     folder = root / ".nbbuild" / "replaced"
-    return {
-        "/".join(path.relative_to(folder).parts[1:]): path.read_text()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name, number = "/".join(path.relative_to(folder).parts[1:]), 1
+            key = name
+            while key in found:
+                number += 1
+                key = f"{name}@{number}"
+            found[key] = path.read_text()
+    return found
 
 
 def write(root: Path, **contents: str) -> None:
@@ -109,6 +115,7 @@ def damage_record(store: Store, one: Record, data: bytes) -> None:
 
 # -- processes ---------------------------------------------------------------------------------
 
+OVER = 77
 _STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"}
 
 
@@ -125,10 +132,10 @@ def in_child(story: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def killed_at(step: int, story: Callable[[], object]) -> bool:
-    """Run `story` in a process that is killed before its `step`-th change to the disk.
+def at_step(step: int, story: Callable[[], object], strike: Callable[[], None]) -> int:
+    """Run `story` in a process where `strike` comes before its `step`-th change to the disk.
 
-    Returns False if the story was over by then.
+    Returns how the process ended: OVER if that came first.
     """
 
     def told() -> None:
@@ -141,14 +148,39 @@ def killed_at(step: int, story: Callable[[], object]) -> bool:
             if event in _STEPS or (isinstance(flags, int) and flags & writes):
                 left -= 1
                 if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    strike()
 
         sys.addaudithook(watch)
         story()
+        if left > 0:
+            os._exit(OVER)
 
-    status = in_child(told)
-    assert status in (0, -signal.SIGKILL), "the story failed by itself; see stderr"
-    return status != 0
+    return in_child(told)
+
+
+def killed_at(step: int, story: Callable[[], object]) -> bool:
+    """Kill `story` before its `step`-th change to the disk; False if it was over by then."""
+    status = at_step(step, story, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert status in (OVER, -signal.SIGKILL), "the story failed by itself; see stderr"
+    return status != OVER
+
+
+def fails_at(step: int, story: Callable[[], object], number: int) -> bool:
+    """Have the `step`-th change to the disk fail; False if the story was over by then.
+
+    The story must end well or by a StoreError.
+    """
+
+    def strike() -> None:
+        raise OSError(number, os.strerror(number))
+
+    def told() -> None:
+        with suppress(StoreError):
+            story()
+
+    status = at_step(step, told, strike)
+    assert status in (OVER, 0), "the story failed otherwise; see stderr"
+    return status != OVER
 
 
 @contextmanager

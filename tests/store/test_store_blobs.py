@@ -7,11 +7,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from store_helpers import KEY, damage, in_child, record, without_root_powers
+
 from nbbuild.digests import digest_bytes
 from nbbuild.errors import StoreError
 from nbbuild.store import DiskStore, MemoryStore, Store
 from nbbuild.store.layout import EMPTY
-from store_helpers import KEY, damage, in_child, record, without_root_powers
 
 
 def test_what_is_put_comes_back(store: Store) -> None:
@@ -207,7 +208,7 @@ def test_a_folder_of_another_version_is_not_read_and_set_aside(
     assert disk.records(KEY) == []
     disk.put(b"y")
     assert not disk.has(digest)
-    aside = [path for path in (tmp_path / "store").iterdir() if path.name != "v1"]
+    aside = [path for path in (tmp_path / "store").iterdir() if path.name.startswith("v1.f")]
     assert [path.name.partition("-")[0] for path in aside] == ["v1.foreign"]
 
 
@@ -215,7 +216,7 @@ def test_other_versions_live_beside_ours(disk: DiskStore, tmp_path: Path) -> Non
     (tmp_path / "store" / "v2").mkdir(parents=True)
     (tmp_path / "store" / "v2" / "VERSION").write_text("nbbuild store 2\n")
     disk.put(b"x")
-    assert sorted(os.listdir(tmp_path / "store")) == ["v1", "v2"]
+    assert sorted(os.listdir(tmp_path / "store")) == ["v1", "v1.lock", "v2"]
     assert os.listdir(tmp_path / "store" / "v2") == ["VERSION"]
 
 
@@ -315,3 +316,17 @@ def test_many_processes_put_the_same_and_read_it(disk: DiskStore, tmp_path: Path
 
 def test_a_memory_store_is_always_writable() -> None:
     assert MemoryStore().writable
+
+
+def test_processes_that_make_the_store_at_once_share_one(tmp_path: Path) -> None:
+    for turn in range(10):
+        children = []
+        for number in range(4):
+            child = os.fork()
+            if child == 0:
+                disk = DiskStore(tmp_path / str(turn))
+                os._exit(in_child(lambda store=disk, mine=number: store.put(bytes([mine]))))
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0, 0]
+        assert sorted(os.listdir(tmp_path / str(turn))) == ["v1", "v1.lock"]
+        assert DiskStore(tmp_path / str(turn)).size() == (4, 0, 4)

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from store_helpers import without_root_powers
+
 from nbbuild import digests as module
 from nbbuild.digests import UNREADABLE, Digests, digest_bytes, now_ns
 from nbbuild.errors import StoreError
 from nbbuild.state import State
-from store_helpers import without_root_powers
 
 LATER = 10_000_000_000
 
@@ -39,9 +40,7 @@ def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"content")
     assert Digests().digest(path) == digest_bytes(b"content")
-    assert digest_bytes(b"") == (
-        "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
-    )
+    assert digest_bytes(b"") == ("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")
 
 
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (64 << 20) + 5])

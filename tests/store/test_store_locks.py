@@ -6,10 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from store_helpers import KEY, OTHER_KEY
+
 from nbbuild.errors import StoreError
 from nbbuild.locks import Cancelled, lock, sweep
 from nbbuild.store import Store
-from store_helpers import KEY, OTHER_KEY
 
 
 def holder(path: Path) -> tuple[int, int]:
@@ -149,9 +150,7 @@ def test_a_lock_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught, lock(tmp_path / "file" / "a.lock"):
         pytest.fail("locked")
     assert str(caught.value) == (
-        "a lock file cannot be made\n"
-        f"  path: {tmp_path}/file/a.lock\n"
-        "  reason: Not a directory"
+        f"a lock file cannot be made\n  path: {tmp_path}/file/a.lock\n  reason: Not a directory"
     )
 
 

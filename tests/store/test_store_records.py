@@ -4,11 +4,12 @@ import os
 import random
 
 import pytest
+from store_helpers import KEY, OTHER_KEY, damage_record, in_child, record, record_file
+
 from nbbuild.errors import StoreError
 from nbbuild.model import ArtefactFile
 from nbbuild.sealed import seal
 from nbbuild.store import DiskStore, Store
-from store_helpers import KEY, OTHER_KEY, damage_record, in_child, record, record_file
 
 
 def test_records_come_newest_first(store: Store) -> None:

