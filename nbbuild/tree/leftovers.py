@@ -55,21 +55,23 @@ def take_away(ground: Ground, ledger: Ledger, paths: Iterable[str]) -> tuple[str
     folders = set(ledger.folders)
     if ledger.before is not None:
         folders |= folders_made(paths, ledger.patterns, ledger.standing)
-    below = set(_below_prefixes(folders, _parsed(ledger.patterns)))
-    ground.drop_folders(below)
+    ground.drop_folders(folders)
     return tuple(notes)
 
 
 # -- folders -----------------------------------------------------------------------------------
 #
-# Many programs refuse to make a folder that exists. So folders that a run made below the fixed
-# part of its patterns go with the files in them, those that it found stay. Where the fixed part is
-# the root, finding out which were there would mean to walk the whole project, and all stay.
+# Many programs refuse to make a folder that exists. So folders that a run made for its files, the
+# fixed part of its patterns included, go with the files in them; those that it found stay. Where
+# there is no fixed part, finding out which were there would mean to walk the whole project, and
+# all stay.
 
 
 def standing_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
     """Return the folders that are there now and that files of `patterns` could go to."""
-    found: set[str] = set()
+    prefixes = (literal_prefix(pattern) for pattern in _parsed(patterns))
+    above = {folder for prefix in prefixes for folder in (prefix, *folders_above(prefix))}
+    found = {folder for folder in above if folder and (root / folder).is_dir()}
     for pattern in _deep(_parsed(patterns)):
         base = pattern.path if pattern.literal else literal_prefix(pattern)
         for folder, _, _ in os.walk(root / base):
@@ -80,13 +82,13 @@ def standing_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
 def folders_made(
     paths: Iterable[str], patterns: Sequence[str], standing: Collection[str]
 ) -> set[str]:
-    """Return the folders above `paths` that a run must have made, below the patterns' prefixes."""
-    deep = list(_deep(_parsed(patterns)))
+    """Return the folders above `paths` that a run must have made."""
+    fixed = [pattern for pattern in _parsed(patterns) if literal_prefix(pattern)]
     stood = frozenset(standing)
     made: set[str] = set()
     for path in paths:
-        mine = [pattern for pattern in deep if matches(pattern, path)]
-        made.update(set(_below_prefixes(folders_above(path), mine)) - stood)
+        if any(matches(pattern, path) for pattern in fixed):
+            made.update(set(folders_above(path)) - stood)
     return made
 
 
@@ -102,10 +104,3 @@ def _deep(patterns: Iterable[Pattern]) -> Iterator[Pattern]:
         reaches = pattern.literal or len(rest) > 1 or any(isinstance(part, Loop) for part in rest)
         if reaches and (prefix or pattern.literal):
             yield pattern
-
-
-def _below_prefixes(folders: Iterable[str], patterns: Iterable[Pattern]) -> Iterator[str]:
-    prefixes = [literal_prefix(pattern) for pattern in patterns]
-    for folder in folders:
-        if any(not prefix or folder.startswith(prefix + "/") for prefix in prefixes):
-            yield folder

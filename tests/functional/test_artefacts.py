@@ -187,7 +187,7 @@ def test_an_artefact_that_the_run_did_not_write_is_a_failure(project):
         "message": "'a.ipynb' wrote no file for its artefacts 'old.txt', 'never.txt' "
         "('old.txt' lay there before and was not written)",
         "cell": None,
-        "traceback": "",
+        "traceback": "declared in: jcache.toml, [[notebook]] 1",
         "hint": "let the notebook write each artefact anew, or correct `artefacts`",
     }
     assert project.read("old.txt") == "from long ago"
@@ -215,6 +215,21 @@ def test_the_same_bytes_written_again_count_and_the_executable_bit_is_kept(proje
     assert tool.stat().st_mode & stat.S_IXUSR
     os.utime(project.root / "same.txt")
     assert project.verdicts() == {"a.ipynb": "fresh"}
+
+
+def test_a_folder_that_the_run_made_goes_too_so_that_mkdir_works_again(project):
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["out/deep/*.txt"]')
+    make = "os.makedirs('out/deep')  # refuses to make a folder that exists"
+    project.notebook("a.ipynb", make, write_text("out/deep/x.txt", "one"))
+    assert project.build() == ["a"]
+
+    project.notebook("a.ipynb", make, write_text("out/deep/x.txt", "two"))
+    assert project.build() == ["a"]
+    assert project.read("out/deep/x.txt") == "two"
+
+    project.build("-B")
+    assert project.nbbuild("clean").status == 0
+    assert not project.exists("out")
 
 
 def test_what_a_failed_run_left_goes_before_the_next(project, monkeypatch):

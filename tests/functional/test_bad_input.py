@@ -208,7 +208,7 @@ def test_a_file_a_folder_or_a_project_that_is_not_there(project):
         (
             FIRST + 'depends_on = ["bb.ipynb"]',
             "error: 'a.ipynb' depends on 'bb.ipynb', which no task is called\n"
-            "  declared in: jcache.toml, [[notebook]] 1 depends_on\n"
+            "  declared in: jcache.toml, [[notebook]] 1, depends_on\n"
             "\n"
             "hint: did you mean 'b.ipynb'?\n",
         ),
