@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nbbuild.builder import Builder
+from nbbuild.conflicts import Uses
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
 from nbbuild.kernels.process import Launcher
@@ -57,6 +58,7 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
         launcher=Launcher(),  # starts nothing: what the cache holds is only put in its place
         observer=observer,
         cancelled=threading.Event(),
+        uses=Uses(session.graph),
     )
     outcomes: list[Outcome] = []
     failed: set[str] = set()
@@ -77,7 +79,7 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
             outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.BLOCKED):
             failed.add(name)
-        session.walker.forget()
+        session.forget()
         outcome = msgspec.structs.replace(outcome, when=time.time())
         outcomes.append(outcome)
         observer(Ended(outcome))

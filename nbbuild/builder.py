@@ -18,7 +18,10 @@ import msgspec
 from nbformat import NotebookNode
 
 from nbbuild import runner
-from nbbuild.digests import digest_bytes
+from nbbuild.conflicts import Uses
+from nbbuild.conflicts import failure as conflicting
+from nbbuild.digests import digest_bytes, now_ns
+from nbbuild.environment import Probe
 from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
@@ -45,6 +48,7 @@ from nbbuild.patterns import Pattern
 from nbbuild.plan import Judge, made_from
 from nbbuild.reasons import compare
 from nbbuild.session import Session
+from nbbuild.tracing import Scope, Watched, Watching
 from nbbuild.tree import ArtefactError
 from nbbuild.walk import Walker
 
@@ -58,6 +62,7 @@ class Builder:
     launcher: Launcher
     observer: Observer
     cancelled: threading.Event
+    uses: Uses
 
     def build(self, name: str) -> Outcome:
         """Bring `name` up to date, its upstream tasks being done; never raises for a notebook."""
@@ -73,7 +78,7 @@ class Builder:
             kind = "unreadable" if isinstance(error, NotebookError) else "input"
             failure = Failure.of(kind, error)
             outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
-        self.session.walker.forget()
+        self.session.forget()
         return msgspec.structs.replace(outcome, seconds=time.monotonic() - began, when=time.time())
 
     def _locked(self, task: Task) -> Outcome:
@@ -108,6 +113,7 @@ class Builder:
         record = judgement.record
         if record is None or judgement.verdict is Verdict.RUN:
             return None
+        self.uses.note(task.name, record)
         if judgement.verdict is Verdict.FRESH:
             return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=record)
         cells = self.session.store.get(record.cells)
@@ -151,8 +157,10 @@ class Builder:
         sources = self.session.sources(task)
         source = self._prepared(task)
         action = self._action(task, parsed, settings, to_bytes(source))
+        began_ns, installed = now_ns(), self.session.inputs.probe(task)
         self.observer(Started(task.name, len(parsed.cells)))
-        done, notes = self._attempts(task, action, retries=settings.retries or 0)
+        ran, notes = self._attempts(task, action, retries=settings.retries or 0)
+        done = ran.execution
         if done.cancelled:
             self.session.tree.abandon(task)
             return Outcome.of(task, OutcomeKind.CANCELLED, judgement=judgement)
@@ -169,10 +177,12 @@ class Builder:
         if failure is not None:
             return self._failed(task, judgement, done, failure, built, notes)
         blob = encode(cells)
+        watched = self._watched(task, parsed, settings, ran, began_ns=began_ns, before=installed)
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
-            trace=Trace(),
+            trace=watched.trace,
+            undeclared=watched.undeclared,
             task=task.name,
             source=task.source,
             cells=self.session.store.put(blob) if writable else digest_bytes(blob),
@@ -181,7 +191,13 @@ class Builder:
             seconds=done.seconds,
             cell_seconds=done.cell_seconds,
         )
-        unpublished = self._unpublished(task, key, writable=writable)
+        conflicts, stale = self.uses.settle(task, record)
+        if conflicts:
+            self.session.retired.retire(one.id for one in stale)
+            failure = conflicting(conflicts)
+            return self._failed(task, judgement, done, failure, built, notes)
+        notes += self._products(task, watched)
+        unpublished = self._unpublished(task, key, watched, writable=writable)
         if not unpublished:
             self.session.store.publish(record)
         origin = "" if unpublished else made_from(record, sources)
@@ -224,39 +240,89 @@ class Builder:
             environ=self.session.environ,
             allow_errors=bool(settings.allow_errors),
             limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
+            watched=self.session.inputs.level(task) != "none",
             sandbox=staged,
         )
 
     def _attempts(
         self, task: Task, action: runner.Action, *, retries: int
-    ) -> tuple[Execution, tuple[str, ...]]:
+    ) -> tuple[runner.Ran, tuple[str, ...]]:
         """Execute until it succeeds or `retries` more attempts failed, each from a clean tree."""
         notes: tuple[str, ...] = ()
         for attempt in range(retries + 1):
             notes += self.session.tree.begin(task)
-            done = runner.run(
+            ran = runner.run(
                 action,
                 launcher=self.launcher,
                 match=lambda root: _matching(root, self.session.root, self.session.walker, task),
                 cancelled=self.cancelled,
                 on_cell=lambda at, total: self.observer(CellStarted(task.name, at, total)),
             )
+            done = ran.execution
             notes += done.notes
-            self.session.walker.forget()
+            self.session.forget()
             if done.failure is None or done.cancelled or attempt == retries:
                 break
             self.session.tree.abandon(task)
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {done.failure.message}",)
-        return done, notes
+        return ran, notes
 
-    def _unpublished(self, task: Task, key: ActionKey, *, writable: bool) -> str:
+    def _watched(
+        self,
+        task: Task,
+        parsed: Parsed,
+        settings: Settings,
+        ran: runner.Ran,
+        *,
+        began_ns: int,
+        before: Probe | None,
+    ) -> Watched:
+        """Return what the run turned out to use and to write."""
+        session = self.session
+        after = session.inputs.probe(task)
+        if session.inputs.level(task) == "none" or before is None or after is None:
+            return Watched(trace=Trace())
+        if ran.observed is None:
+            return Watched(trace=Trace(), changed=("the kernel did not tell what it used",))
+        root = ran.stage or session.root
+        watching = Watching(
+            scope=Scope(
+                session.root,
+                folders=before.folders,
+                closed=[session.config.store, *([ran.stage] if ran.stage else [])],
+                own=session.own(task),
+                environ=session.environ,
+            ),
+            digests=session.digests,
+            cells=tuple(cell.source for cell in parsed.cells),
+            cwd=(root / working_folder(task, settings)).resolve(),
+            began_ns=began_ns,
+            before=before,
+            after=after,
+            named=session.inputs.imported,
+        )
+        return watching.watched(ran.observed)
+
+    def _products(self, task: Task, watched: Watched) -> tuple[str, ...]:
+        """Say which files the run wrote without declaring them, unless the last one did, too."""
+        _, last = self.session.last(task)
+        known = {file.path for file in last.undeclared} if last else set()
+        new = [file.path for file in watched.undeclared if file.path not in known]
+        if not new:
+            return ()
+        listed = ", ".join(f'"{path}"' for path in new[:5]) + (", …" if len(new) > 5 else "")
+        return (f"wrote what it does not declare; to keep it: artefacts = [{listed}]",)
+
+    def _unpublished(self, task: Task, key: ActionKey, watched: Watched, *, writable: bool) -> str:
         """Say why the result of a run must not be published, "" when it may be."""
         if not task.cache:
             return "`cache = false`: the result is not kept"
         if writable:
-            why = self._changed(task, key)
+            why = self._changed(task, key) or "; ".join(watched.changed[:3])
         else:
             why = f"'{self.session.store.layout.folder}' cannot be written"
+        if writable and why:
+            why += " while it ran"
         return why and f"the result is shown but not cached: {why}; it will run again"
 
     def _changed(self, task: Task, key: ActionKey) -> str:
@@ -267,7 +333,7 @@ class Builder:
             return error.what
         if after.digest == key.digest:
             return ""
-        return "; ".join(str(one) for one in compare(key, after)[:3]) + " while it ran"
+        return "; ".join(str(one) for one in compare(key, after)[:3])
 
     def _failed(
         self,

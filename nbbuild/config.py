@@ -23,6 +23,7 @@ from nbbuild.config_types import (
     NotebookEntry,
     ProjectTable,
     ReportTable,
+    VerifyTable,
 )
 from nbbuild.errors import ConfigError, NbbuildError, Problems, did_you_mean, raise_all
 from nbbuild.model import Settings
@@ -43,6 +44,7 @@ __all__ = [
     "NotebookEntry",
     "ProjectTable",
     "ReportTable",
+    "VerifyTable",
     "check_artefact",
     "expand",
     "find",
@@ -151,6 +153,7 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
         environment=EnvironmentTable(**tables.get("environment", {})),
         cache=CacheTable(**tables.get("cache", {})),
         report=ReportTable(**tables.get("report", {})),
+        verify=VerifyTable(**tables.get("verify", {})),
         notebooks=tuple(entries),
     )
     _check_folders(config, problems)
@@ -199,6 +202,7 @@ def readers(root: Path) -> _Readers:
             "remote": values.string,
         },
         "report": {"junit": values.string, "html": values.string},
+        "verify": {"ignore": values.listed(values.expression)},
         "notebook": {
             "path": paths.pattern(root),
             "name": paths.task_name,

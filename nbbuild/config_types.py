@@ -72,6 +72,13 @@ class ReportTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyTable:
+    """`[verify]`: what `nbbuild verify` sets aside."""
+
+    ignore: tuple[str, ...] = ()  # regular expressions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookEntry:
     """One `[[notebook]]`: settings for the notebooks that match `path`."""
 
@@ -103,6 +110,7 @@ class Config:
     environment: EnvironmentTable = EnvironmentTable()
     cache: CacheTable = CacheTable()
     report: ReportTable = ReportTable()
+    verify: VerifyTable = VerifyTable()
     notebooks: tuple[NotebookEntry, ...] = ()
 
     @property

@@ -265,6 +265,20 @@ def _twice(values: Sequence[object]) -> str:
     return ""
 
 
+def expression(key: str, value: object) -> str:
+    """Read a regular expression of Python's."""
+    text = filled(key, value)
+    try:
+        re.compile(text, re.MULTILINE)
+    except re.error as error:
+        raise ConfigError(
+            f"{quoted(text)} in '{key}' is no regular expression",
+            facts=[("because", str(error))],
+            hint="put a backslash before . * + ? ( ) [ ] { } ^ $ | where they mean themselves",
+        ) from None
+    return text
+
+
 # -- settings that are several things ----------------------------------------------------------
 
 

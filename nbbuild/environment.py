@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +46,7 @@ PROBE_TIMEOUT = 120.0
 """Seconds that an interpreter may take to tell what it has."""
 
 _OLD_ENOUGH = 2_000_000_000  # nanoseconds
-_FORMAT = 1
+_FORMAT = 2
 _MARKER = "nbbuild-probe:"
 _LINES = 10
 
@@ -54,20 +55,58 @@ _LINES = 10
 _SOURCE = rf"""
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
-import importlib.util, json, os, platform
+import hashlib, importlib.machinery, importlib.util, json, os, platform, sysconfig
 from importlib import metadata
-found = {{}}
+found, owners, requires = {{}}, {{}}, {{}}
+machinery = importlib.machinery
+suffixes = (machinery.EXTENSION_SUFFIXES + machinery.SOURCE_SUFFIXES
+            + machinery.BYTECODE_SUFFIXES)
+def top_levels(distribution):
+    listed = (distribution.read_text("top_level.txt") or "").split()
+    if listed:
+        return listed
+    names = set()
+    for file in distribution.files or ():
+        first = file.parts[0]
+        if len(file.parts) > 1:
+            names.add(first)
+        else:
+            names.update(first[:-len(end)] for end in suffixes if first.endswith(end))
+    return sorted(name for name in names if name.isidentifier())
+def version(distribution):
+    # An install from a folder, a file or a repository changes without its version changing.
+    origin = distribution.read_text("direct_url.json")
+    if not origin:
+        return distribution.version or ""
+    content = origin + (distribution.read_text("RECORD") or "")
+    return (distribution.version or "") + "+" + hashlib.sha256(content.encode()).hexdigest()[:16]
 for distribution in metadata.distributions():
     name = distribution.metadata["Name"]
-    if name:
-        found.setdefault(name, distribution.version or "")
+    if name and name not in found:
+        found[name] = version(distribution)
+        origin = json.loads(distribution.read_text("direct_url.json") or "{{}}")
+        # What is installed in place is no more settled than the project itself.
+        in_place = origin.get("dir_info", {{}}).get("editable")
+        for top in () if in_place else top_levels(distribution):
+            owners.setdefault(top, []).append(name)
+        needs = distribution.requires or []
+        requires[name] = [need for need in needs if "extra ==" not in need]
 site = sys.modules.get("site")
 user = site.getusersitepackages() if site and site.ENABLE_USER_SITE else ""
+folders = {{sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}}
+folders.update(sysconfig.get_paths().values())
+folders.update(site.getsitepackages() if site and hasattr(site, "getsitepackages") else ())
+folders.add(user)
 print("{_MARKER}" + json.dumps({{
     "python": platform.python_version(),
     "implementation": platform.python_implementation(),
     "ipykernel": importlib.util.find_spec("ipykernel") is not None,
     "distributions": list(found.items()),
+    "owners": owners,
+    "requires": requires,
+    "suffixes": suffixes,
+    "stdlib": sorted(getattr(sys, "stdlib_module_names", ())),
+    "folders": sorted({{os.path.realpath(entry) for entry in folders if entry}}),
     "path": [os.path.abspath(entry) for entry in sys.path],
     "rests_on": [entry for entry in (sys.executable, user) if entry]
     + [os.path.join(sys.prefix, "pyvenv.cfg")],
@@ -82,8 +121,13 @@ class Probe(msgspec.Struct, frozen=True):
     implementation: str  # CPython, PyPy
     ipykernel: str  # version, "" when it has no metadata
     ipython: str
-    distributions: dict[str, str]  # normalised name → version
+    distributions: dict[str, str]  # normalised name → version; of a direct install with its content
     path: tuple[str, ...]  # sys.path, absolute, without the working folder
+    owners: dict[str, tuple[str, ...]] = {}  # top-level module → distributions that hold it
+    requires: dict[str, tuple[str, ...]] = {}  # distribution → those that its metadata names
+    suffixes: tuple[str, ...] = ()  # of module files, in the order in which Python looks
+    stdlib: tuple[str, ...] = ()  # the standard library's top-level modules
+    folders: tuple[str, ...] = ()  # the interpreter's own, site-packages included; real paths
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -93,6 +137,11 @@ class _Answer(msgspec.Struct, frozen=True):
     implementation: str
     ipykernel: bool
     distributions: list[tuple[str, str]]
+    owners: dict[str, list[str]]
+    requires: dict[str, list[str]]
+    suffixes: tuple[str, ...]
+    stdlib: tuple[str, ...]
+    folders: tuple[str, ...]
     path: tuple[str, ...]
     rests_on: tuple[str, ...]
 
@@ -189,6 +238,17 @@ class Environments:
             ipython=distributions.get("ipython", ""),
             distributions=dict(sorted(distributions.items())),
             path=answer.path,
+            owners={
+                top: tuple(map(normalised, names)) for top, names in sorted(answer.owners.items())
+            },
+            requires={
+                normalised(name): tuple(dict.fromkeys(map(_required, needs)))
+                for name, needs in sorted(answer.requires.items())
+                if needs
+            },
+            suffixes=answer.suffixes,
+            stdlib=answer.stdlib or tuple(sorted(sys.stdlib_module_names)),
+            folders=answer.folders,
         )
         paths = dict.fromkeys([program, *answer.rests_on, *_rests_on(answer.path)])
         memory = _Memory(probe, tuple(_stamp(path) for path in paths))
@@ -204,6 +264,12 @@ class Environments:
 def normalised(name: str) -> str:
     """Return a distribution's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _required(requirement: str) -> str:
+    """Return the normalised name that a requirement such as `numpy[x]>=2` begins with."""
+    found = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
+    return normalised(found[0]) if found else ""
 
 
 def _key(kernel: Kernel, prefix: tuple[str, ...], env: Mapping[str, str]) -> str:

@@ -111,6 +111,18 @@ class Inputs:
         kernel = self._kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
         return kernel, self._environments.probe(kernel)
 
+    def probe(self, task: Task) -> Probe | None:
+        """Return what the interpreter of the kernel in effect holds, None for no Python."""
+        parsed = self.parsed(task)
+        return self.kernel(task, parsed, self.settings(task, parsed))[1]
+
+    def level(self, task: Task) -> str:
+        """Return how closely a run of `task` is to be watched (traces.LEVELS)."""
+        parsed = self.parsed(task)
+        settings = self.settings(task, parsed)
+        kernel, _ = self.kernel(task, parsed, settings)
+        return "python" if settings.trace and kernel.interpreter is not None else "none"
+
     def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
         """Return the action key of `task` as things are.
 
@@ -133,6 +145,11 @@ class Inputs:
         return action_key(
             task, parsed=parsed, settings=settings, kernel=kernel, probe=probe, used=used
         )
+
+    def imported(self, text: str) -> list[str]:
+        """Return the dotted names of the modules that the source `text` imports."""
+        found = self._modules.imports(text).found
+        return [one.module for one in found if one.level == 0 and one.module]
 
     def check(self, task: Task) -> None:
         """Raise the error that stands in the way of a key, but for the assets; hashes nothing."""

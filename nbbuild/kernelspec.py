@@ -148,10 +148,10 @@ def _kernel(name: str, spec: KernelSpec) -> Kernel:
     provisioner = spec.metadata.get("kernel_provisioner")
     if provisioner and provisioner.get("provisioner_name") != LOCAL_PROVISIONER:
         raise _foreign(name)
-    if not spec.argv:
+    if not spec.argv or not all(isinstance(word, str) and word for word in spec.argv):
         raise KernelError(
             f"the kernel '{name}' has no command",
-            facts=[where, ("reason", "argv is missing or empty")],
+            facts=[where, ("reason", "argv must be a list of words")],
             hint="mend the file, or install the kernel again",
         )
     version, prefix = sys.version_info, sys.prefix

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nbbuild import durable
 from nbbuild.errors import NbbuildError, UsageError
-from nbbuild.model import Task
+from nbbuild.model import Record, Task
 from nbbuild.notebook.merge import decode, merge, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.session import Session
@@ -27,12 +27,20 @@ def merged(session: Session, task: Task) -> bytes:
         raise session.project.unreadable[task.source]
     session.check([task.name])
     record = session.judge().final(task.name).record
-    cells = session.store.get(record.cells) if record is not None else None
-    if cells is None:
+    built = built_from(session, task, record) if record is not None else None
+    if built is None:
         raise NotCached(
             f"the cache has no result for '{task.name}' as it is now",
             hint=f"`nbbuild {task.name}` makes one; `nbbuild explain {task.name}` says why not",
         )
+    return built
+
+
+def built_from(session: Session, task: Task, record: Record) -> bytes | None:
+    """Return the built notebook of `task` from `record`; None if its cells are not in the store."""
+    cells = session.store.get(record.cells)
+    if cells is None:
+        return None
     language = session.inputs.parsed(task).language
     return to_bytes(merge(prepared(session.root, task, language=language), decode(cells)))
 

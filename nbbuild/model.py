@@ -112,13 +112,17 @@ class ActionKey(msgspec.Struct, frozen=True):
 class TraceItem(msgspec.Struct, frozen=True):
     """One thing that a run turned out to use, and its value then.
 
-    Kinds: "file" → digest; "listing" → digest of the names; "glob" → digest of the matches;
-    "absent" and "folder" → ""; "import" → origin; "missing-import" → ""; "distribution" → version.
+    Kinds: "file" → digest; "listing" → digest of the names; "glob" ("base:pattern") → digest of
+    the matches; "absent" → "", or what the run left there; "folder" → ""; "import" → origin;
+    "missing-import" → ""; "installed" (top-level modules) → "" while no local one hides them;
+    "distribution" → version.
     """
 
     kind: str
     name: str
     value: str = ""
+    via: str = ""  # how it was met, for a reader: "imported by cell 2"
+    way: str = ""  # of a glob: its rules
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -126,6 +130,10 @@ class Trace(msgspec.Struct, frozen=True):
 
     level: str = "none"  # none | python | syscalls
     items: tuple[TraceItem, ...] = ()
+    path: tuple[str, ...] = ()  # sys.path, root-relative, with marks for the interpreter's own
+    hosts: tuple[str, ...] = ()  # that were contacted; no items
+    variables: tuple[str, ...] = ()  # of the environment that were read; no items
+    partial: tuple[str, ...] = ()  # what could not be seen whole, and why
 
 
 class ArtefactFile(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbbuild.conflicts import Uses
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
@@ -90,6 +91,7 @@ def _execute(
             launcher=launcher,
             observer=ledger.observer,
             cancelled=cancelled,
+            uses=ledger.uses,
         )
 
         def up_to_date(name: str) -> bool:
@@ -132,6 +134,7 @@ class _Ledger:
         self.durations = durations
         self.outcomes: dict[str, Outcome] = {}
         self.interrupted = False
+        self.uses = Uses(session.graph)
         self._session = session
         self._tasks = session.graph.tasks
         self._lock = threading.Lock()
@@ -149,6 +152,7 @@ class _Ledger:
     def fresh(self, judgement: Judgement) -> None:
         """Keep that there was nothing to do for a task."""
         assert judgement.record is not None
+        self.uses.note(judgement.task, judgement.record)
         self.keep(
             Outcome.of(
                 self._tasks[judgement.task],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,13 +20,12 @@ from nbbuild.model import (
     Reason,
     Record,
     Task,
-    Trace,
-    TraceItem,
     Verdict,
 )
 from nbbuild.patterns import Pattern, can_meet, escape
 from nbbuild.project import Project
 from nbbuild.reasons import compare
+from nbbuild.traces import LEVELS
 
 
 class Records(Protocol):
@@ -84,7 +83,7 @@ class Judge:
         store: Records,
         tree: Placed,
         sources: Callable[[Task], Digest],
-        broken: Callable[[Trace], TraceItem | None],
+        broken: Callable[[Task, Record], Iterator[Reason]],
         retired: Callable[[str], bool],
         forced: Collection[str] = (),
         last: Callable[[str], Outcome | None] = lambda name: None,
@@ -183,16 +182,19 @@ class Judge:
         if task.name in self._forced:
             return run(Reason("forced", text="asked to run regardless"))
         records = [one for one in self._store.records(key.digest) if not self._retired(one.id)]
-        failed: TraceItem | None = None
+        level = LEVELS.index(self._inputs.level(task))
+        nearest: tuple[Reason, ...] = ()
         for record in records:
-            failed = None if record.accepted else self._broken(record.trace)
-            if failed is None:
+            if LEVELS.index(record.trace.level) < level and not record.accepted:
+                text = f"its last run was watched less closely ({record.trace.level})"
+                nearest = nearest or (Reason("trace", text=text),)
+                continue
+            broken = tuple(self._broken(task, record))
+            if not broken:
                 return self._hit(task, key, record)
-        if failed is not None:
-            return run(
-                Reason(failed.kind, failed.name, failed.value, text=f"'{failed.name}' changed")
-            )
-        return run(*self._why_not(task, key))
+            if not nearest or len(broken) < len(nearest):
+                nearest = broken
+        return run(*(nearest or self._why_not(task, key)))
 
     def _hit(self, task: Task, key: ActionKey, record: Record) -> Judgement:
         if task.max_age is not None and self._now() - record.created > task.max_age:

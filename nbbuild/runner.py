@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbbuild.kernels.execute import Execution, Limits, execute
+from nbbuild.kernels.observed import Observed, install_code, prepare, read_report, report_code
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernelspec import Kernel
 from nbbuild.notebook.read import from_bytes
@@ -33,7 +34,17 @@ class Action:
     environ: Mapping[str, str]
     allow_errors: bool
     limits: Limits
+    watched: bool = False  # whether the kernel tells what it uses
     sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What became of an action: its execution, and what its kernel was seen to do."""
+
+    execution: Execution
+    observed: Observed | None = None  # None: it was not watched, or gave no account
+    stage: Path | None = None  # the root of its sandbox, gone by now
 
 
 def run(
@@ -43,14 +54,15 @@ def run(
     match: Callable[[Path], Sequence[str]],
     cancelled: threading.Event,
     on_cell: Callable[[int, int], None],
-) -> Execution:
+) -> Ran:
     """Execute the notebook of `action`.
 
     `match(root)` names the files under the task's artefact patterns below `root`: what a sandboxed
     run leaves there is moved to its place in the tree.
     """
-    with _stage(action) as root:
+    with _stage(action) as root, tempfile.TemporaryDirectory(prefix="nbbuild-") as private:
         staged = {path: _stamp(root / path) for path in match(root)} if action.sandbox else {}
+        before, after, report = _preparations(action, root, Path(private))
         done = execute(
             from_bytes(action.notebook),
             action.kernel,
@@ -61,18 +73,57 @@ def run(
             limits=action.limits,
             cancelled=cancelled,
             on_cell=on_cell,
+            before=before,
+            after=after,
         )
         if action.sandbox is not None:
             for path in match(root):
                 if staged.get(path) != _stamp(root / path):
                     _move(root / path, action.root / path)
-        return done
+        return Ran(
+            execution=done,
+            observed=read_report(report) if report is not None else None,
+            stage=root if action.sandbox is not None else None,
+        )
+
+
+# IPython puts the working folder behind all of PYTHONPATH; python_path comes right after it.
+_PATH_CODE = """
+import sys
+path, folders = sys.path, {folders!r}
+path[:] = [entry for entry in path if entry not in folders]
+place = path.index("") + 1 if "" in path else 0
+path[place:place] = folders
+"""
+
+
+def _preparations(
+    action: Action, root: Path, private: Path
+) -> tuple[list[str], list[str], Path | None]:
+    """Return what an IPython kernel runs silently first and last, and where its account will be."""
+    before: list[str] = []
+    after: list[str] = []
+    if action.kernel.interpreter is None:
+        return before, after, None
+    if action.python_path:
+        code = _PATH_CODE.format(folders=_folders(action, root))
+        before.append(f"exec({code!r}, {{'__name__': 'nbbuild'}})")
+    if not action.watched:
+        return before, after, None
+    tracing = prepare(private / "watch")
+    before.append(install_code(tracing))
+    after.append(report_code(tracing, Path(tracing.report)))
+    return before, after, Path(tracing.report)
+
+
+def _folders(action: Action, root: Path) -> list[str]:
+    return [str((root / entry).resolve()) for entry in action.python_path]
 
 
 def _environment(action: Action, root: Path) -> dict[str, str]:
-    """Return the kernel's environment; python_path comes right after the working folder."""
+    """Return the kernel's environment; its children find python_path there."""
     environ = dict(action.environ)
-    folders = [str((root / entry).resolve()) for entry in action.python_path]
+    folders = _folders(action, root)
     if folders:
         inherited = [environ["PYTHONPATH"]] if environ.get("PYTHONPATH") else []
         environ["PYTHONPATH"] = os.pathsep.join([*folders, *inherited])

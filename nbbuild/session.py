@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,7 @@ from types import TracebackType
 from blake3 import blake3
 
 from nbbuild import config as configuration
-from nbbuild import plan, project, traces
+from nbbuild import plan, project
 from nbbuild.config import Config
 from nbbuild.digests import Digests
 from nbbuild.durable import DOT
@@ -20,7 +20,7 @@ from nbbuild.errors import UsageError, did_you_mean, raise_all
 from nbbuild.graph import Graph, link
 from nbbuild.inputs import Inputs
 from nbbuild.kernelspec import Kernels
-from nbbuild.model import Digest, Outcome, Parsed, Record, Settings, Task
+from nbbuild.model import ArtefactFile, Digest, Outcome, Parsed, Reason, Record, Settings, Task
 from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.formats import reader_identity
 from nbbuild.plan import Judge, Plan
@@ -28,6 +28,7 @@ from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
 from nbbuild.state import State
 from nbbuild.store import DiskStore
+from nbbuild.traces import Own, Traces
 from nbbuild.tree import Tree
 from nbbuild.walk import Walker
 
@@ -71,6 +72,7 @@ class Session:
     walker: Walker
     tree: Tree
     retired: Retired
+    traces: Traces
     inputs: Inputs
     memo: Memo
 
@@ -131,7 +133,7 @@ class Session:
             store=self.store,
             tree=self.tree,
             sources=self.sources,
-            broken=lambda trace: traces.broken(trace, root=self.root, digest=self.digests.digest),
+            broken=self.broken,
             retired=self.retired.is_retired,
             forced=frozenset(forced) | self.retired.marked(),
             last=self.state.outcome,
@@ -142,6 +144,23 @@ class Session:
         names = self.wanted(targets)
         self.check(names)
         return self.judge(forced=names if forced else ()).plan(names)
+
+    def broken(self, task: Task, record: Record) -> Iterator[Reason]:
+        """Yield what a record's run used and that is different now."""
+        own = self.own(task, record.undeclared)
+        probe = self.inputs.probe(task)
+        return self.traces.broken(record.trace, probe=probe, own=own.name)
+
+    def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
+        """Return which paths are the task's own, or nbbuild's."""
+        closed = _inside([self.root / self.config.project.output, self.config.store], self.root)
+        paths = (file.path for file in undeclared)
+        return Own(task, undeclared=paths, closed=[*closed, DOT])
+
+    def forget(self) -> None:
+        """Look at the disk anew: something was written."""
+        self.walker.forget()
+        self.traces.forget()
 
     def check(self, names: Iterable[str]) -> None:
         """Raise every error that stands in the way of building `names`."""
@@ -177,6 +196,13 @@ def open_session(
     environ = dict(os.environ if environ is None else environ)
     path = configuration.find(Path(directory), str(file or "jcache.toml"))
     config = configuration.with_environment(configuration.load(path), environ)
+    return session_of(config, environ=environ, overrides=overrides)
+
+
+def session_of(
+    config: Config, *, environ: Mapping[str, str], overrides: Settings | None = None
+) -> Session:
+    """Open the project that `config` describes, as `open_session` does; raises what that raises."""
     root = config.root
     state = State(root / DOT)
     memo = Memo(state)
@@ -200,6 +226,7 @@ def open_session(
         walker=walker,
         tree=Tree(root, store, digests, _match_anew(walker), sources=sources),
         retired=Retired(root / DOT),
+        traces=Traces(root, digest=digests.digest),
         inputs=Inputs(
             loaded,
             readings=readings,

@@ -1,49 +1,196 @@
 """Whether what a run turned out to use is still as it was then."""
 
+# A `match` over the kinds of items has a return for each.
+# ruff: noqa: PLR0911
+
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from blake3 import blake3
 
-from nbbuild.model import Digest, Trace, TraceItem
+from nbbuild.environment import Probe
+from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
+from nbbuild.patterns import Pattern, literal_prefix, matches
+from nbbuild.resolving import Resolver
+
+STDLIB, SITE = "<stdlib>", "<site-packages>"
+"""On a trace's path: where the interpreter's own folders stand; as an origin: found there."""
+
+LEVELS = ("none", "python", "syscalls")
+"""How closely a run can be watched, from least to most."""
 
 NOT_LISTED = frozenset({".nbbuild", "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go without meaning anything; no listing counts them."""
 
 
-def broken(
-    trace: Trace, *, root: Path, digest: Callable[[Path], Digest | None]
-) -> TraceItem | None:
-    """Return the first item of `trace` that does not hold now, None when all hold.
+class Own:
+    """Which paths (root-relative) are a task's own, or nbbuild's, and so tell nothing about it.
 
-    An item of a kind that this version does not know does not hold: the record was written by a
-    later one, which can tell.
+    `undeclared` are the files that the run wrote beside its artefacts, `closed` nbbuild's folders.
     """
-    for item in trace.items:
-        path = root / item.name
+
+    def __init__(
+        self, task: Task, *, undeclared: Iterable[str] = (), closed: Iterable[str]
+    ) -> None:
+        self._built = task.built
+        self._patterns = [Pattern.parse(text) for text in task.artefacts]
+        mine = [*undeclared, *closed, *filter(None, map(literal_prefix, self._patterns))]
+        self._ours = tuple(dict.fromkeys(path.rstrip("/") for path in mine))
+
+    def file(self, path: str) -> bool:
+        """Whether the task itself makes the file `path`."""
+        return path == self._built or any(matches(pattern, path) for pattern in self._patterns)
+
+    def name(self, path: str) -> bool:
+        """Whether the name `path` in a listing stands for something of our own."""
+        return self.file(path) or any(
+            path == ours or f"{path}/".startswith(f"{ours}/") or ours.startswith(f"{path}/")
+            for ours in self._ours
+        )
+
+
+class Traces:
+    """Asks whether traces hold, looking at each folder once; `forget` to look again."""
+
+    def __init__(self, root: Path, *, digest: Callable[[Path], Digest | None]) -> None:
+        self._root = root
+        self._digest = digest
+        self._resolvers: dict[tuple[str, ...], Resolver] = {}
+
+    def forget(self) -> None:
+        """Look at the disk anew from now on."""
+        self._resolvers.clear()
+
+    def broken(
+        self, trace: Trace, *, probe: Probe | None, own: Callable[[str], bool]
+    ) -> Iterator[Reason]:
+        """Yield, for each item that does not hold now, what it was and what it is.
+
+        `own` says of a path whether the run itself made it. An item of a kind that this version
+        does not know does not hold: the record was written by a later one, which can tell.
+        """
+        for item in trace.items:
+            now = self._now(item, trace, probe, own)
+            if now != item.value:
+                yield Reason(item.kind, item.name, item.value, now or "", _sentence(item, now))
+
+    def _now(
+        self, item: TraceItem, trace: Trace, probe: Probe | None, own: Callable[[str], bool]
+    ) -> str | None:
+        """Return the value of `item` as things are, None when there is none."""
+        path = self._root / item.name
         match item.kind:
             case "file":
-                holds = digest(path) == item.value
+                return self._digest(path)
             case "absent":
-                holds = not os.path.lexists(path)
+                return self._digest(path) or ("folder" if os.path.lexists(path) else "")
             case "folder":
-                holds = path.is_dir()
+                return "" if path.is_dir() else None
             case "listing":
-                holds = listing(path) == item.value
+                return listing(path, item.name, own=own)
+            case "distribution":
+                return probe.distributions.get(item.name) if probe else None
+            case "import" | "missing-import":
+                return self._origin(item.name, trace, probe)
+            case "installed":
+                origins = (self._origin(name, trace, probe) for name in item.name.split())
+                return next((one for one in origins if one not in (STDLIB, SITE, "")), "")
+            case "glob":
+                matches = glob_matches(self._root, item.name, item.way)
+                return digest_matches(matches, str(self._root), own=own)
             case _:
-                holds = False
-        if not holds:
-            return item
-    return None
+                return None
+
+    def _origin(self, name: str, trace: Trace, probe: Probe | None) -> str:
+        """Return what importing `name` over the trace's path gives now, "" when it is missing."""
+        suffixes = probe.suffixes if probe else ()
+        resolver = self._resolvers.setdefault(suffixes, Resolver(suffixes))
+        top = name.partition(".")[0]
+        marks = {STDLIB: probe.stdlib if probe else (), SITE: probe.owners if probe else {}}
+        local: list[str] = []
+        for entry in (*trace.path, ""):
+            if entry and entry not in marks:
+                local.append(os.path.normpath(self._root / entry))
+                continue
+            found = resolver.find(name, local)
+            if found is not None:
+                return os.path.relpath(found, self._root)
+            if top in marks.get(entry, ()):
+                return entry
+            local = []
+        return ""
 
 
-def listing(folder: Path) -> Digest | None:
-    """Return a digest of the names in `folder`, None when it cannot be listed."""
+def listing(path: Path, name: str, *, own: Callable[[str], bool]) -> Digest | None:
+    """Return a digest of the names in a folder, None when it cannot be listed."""
     try:
-        names = sorted(name for name in os.listdir(folder) if name not in NOT_LISTED)  # noqa: PTH208
+        return digest_names(os.listdir(path), name, own=own)  # noqa: PTH208
     except OSError:
         return None
-    return blake3("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def glob_matches(root: Path, name: str, way: str) -> list[str]:
+    """Return what a glob ("base:pattern", base root-relative) matches now, as absolute paths.
+
+    `way` holds its rules: "glob" or "pathlib", with "recursive" and "hidden".
+    """
+    base, _, pattern = name.partition(":")
+    folder = os.path.normpath(root / base)
+    rules = way.split()
+    if "pathlib" in rules:
+        try:
+            return [str(path) for path in Path(folder).glob(pattern)]
+        except (ValueError, NotImplementedError, OSError):
+            return []
+    whole = os.path.join(glob.escape(folder), pattern)  # noqa: PTH118
+    found = glob.glob(whole, recursive="recursive" in rules)  # noqa: PTH207
+    return found
+
+
+def digest_matches(matches: Iterable[str], root: str, *, own: Callable[[str], bool]) -> Digest:
+    """Return a digest of the paths that a glob matched, less those that never count."""
+    names = (os.path.relpath(os.path.normpath(path), root) for path in matches)
+    kept = sorted(n for n in names if not own(n) and NOT_LISTED.isdisjoint(n.split("/")))
+    return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def digest_names(names: Iterable[str], folder: str, *, own: Callable[[str], bool]) -> Digest:
+    """Return a digest of `names` in `folder` (root-relative), less those that never count."""
+    lead = "" if folder == "." else f"{folder}/"
+    kept = sorted(name for name in names if name not in NOT_LISTED and not own(f"{lead}{name}"))
+    return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _sentence(item: TraceItem, now: str | None) -> str:
+    """Return "`mylib/fit.py` changed (imported by cell 2)" and its like."""
+    via = f" ({item.via})" if item.via else ""
+    name = f"'{item.name}'"
+    match item.kind:
+        case "distribution":
+            return f"{item.name} {item.value} → {now or 'not installed'}{via}"
+        case "file":
+            return f"{name} {'changed' if now else 'is gone'}{via}"
+        case "absent" if not item.value:
+            return f"{name}, which was looked for and missing, is there now{via}"
+        case "absent":
+            return f"{name} is not as the run left it{via}"
+        case "folder":
+            return f"the folder {name} is gone{via}"
+        case "listing":
+            return f"the folder {name} {'holds other names' if now else 'is gone'}{via}"
+        case "import":
+            found = f"'{now}'" if now else "nothing"
+            return f"`import {item.name}` finds {found} now{via}"
+        case "missing-import":
+            return f"`import {item.name}`, which found nothing, finds '{now}' now{via}"
+        case "glob":
+            pattern = item.name.partition(":")[2]
+            return f"'{pattern}' matches other files{via}"
+        case "installed":
+            return f"'{now}' hides an installed module of the same name"
+        case _:
+            return f"{name} cannot be judged by this version of nbbuild"

@@ -102,7 +102,7 @@ class _IsFresh:
     def __call__(self, name: str) -> bool:
         if self._session is None:
             self._session = open_session(self._directory, file=self._file)
-        self._session.walker.forget()
+        self._session.forget()
         try:
             return self._session.judge().final(name).verdict is Verdict.FRESH
         except NbbuildError:  # let the build itself say it

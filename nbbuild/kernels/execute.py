@@ -14,12 +14,13 @@ it looks at `cancelled` each `session.TICK`.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ _CUT_SHORT = (
     f"the kernel did not leave within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
     "files that the notebook did not close, may be incomplete"
 )
+_LIMITED = "the kernel's queue of messages has a limit: a flood of outputs may lose some"
 _BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
 
 
@@ -91,6 +93,8 @@ def execute(
     limits: Limits,
     cancelled: threading.Event,
     on_cell: Callable[[int, int], None] = lambda number, total: None,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
 ) -> Execution:
     """Execute a copy of `notebook` in `kernel`, started in `cwd` with `env` and kernel.json's env.
 
@@ -103,6 +107,9 @@ def execute(
     one, since the rest cannot run. `input()` is refused, which is an ordinary error of the cell.
 
     `on_cell(number, total)` is called as each cell begins, from 1, among those that run.
+    `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
+    cell and after the last one that ran, or as far as it comes to that.
+
     `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
     or raises, neither the kernel nor any process that descends from it is left.
     """
@@ -113,6 +120,8 @@ def execute(
         limits=limits,
         cancelled=cancelled,
         on_cell=on_cell,
+        before=before,
+        after=after,
     )
     run.perform(launcher=launcher, cwd=cwd, env=env)
     return Execution(
@@ -149,6 +158,8 @@ class _Run:
         limits: Limits,
         cancelled: threading.Event,
         on_cell: Callable[[int, int], None],
+        before: Sequence[str],
+        after: Sequence[str],
     ) -> None:
         self.notebook = notebook
         self.began = time.monotonic()
@@ -161,6 +172,7 @@ class _Run:
         self._limits = limits
         self._cancelled = cancelled
         self._on_cell = on_cell
+        self._before, self._after = before, after
         self._deadline = self.began + (limits.notebook_timeout or math.inf)
         self._cells = [index for index, cell in enumerate(notebook.cells) if _runs(cell)]
         self._current: int | None = None  # the cell that began last
@@ -194,6 +206,7 @@ class _Run:
             self.notebook.metadata["language_info"] = session.info["language_info"]
         self._session, self._assembler = session, assembler
         try:
+            self._silently(self._before)
             for number, index in enumerate(self._cells, 1):
                 self._on_cell(number, len(self._cells))
                 self._execute_cell(number, index)
@@ -211,8 +224,21 @@ class _Run:
             assembler.finish(self._cells)
         # After an error of its own the notebook may still tidy up behind itself.
         in_peace = not self.stopped or (self.failure is not None and self.failure.kind == "error")
+        if in_peace and session.process.poll() is None:
+            # The cells are done: what they gave does not depend on this.
+            with contextlib.suppress(_Stop, _Died, Garbled):
+                self._silently(self._after)
         if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
             self.notes.append(_CUT_SHORT)
+
+    def _silently(self, codes: Sequence[str]) -> None:
+        for code in codes:
+            content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
+            self._ask("execute_request", content)
+            if not self._answered(until=self._deadline):
+                raise _Stop(self._too_late(self._current, in_cell=False))
+            if (self._reply or {}).get("status") != "ok":
+                self.notes.append(f"a preparation of the kernel failed: {_said(self._reply)}")
 
     # Cells.
 
@@ -330,6 +356,8 @@ class _Run:
         if channel is Channel.SHELL:
             if parent == self._request:
                 self._reply = content
+            elif parent == self._session.lifting and content.get("status") != "ok":
+                self.notes.append(_LIMITED)
         elif kind == "status":
             if parent == self._request and content.get("execution_state") == "idle":
                 self._idle = True
@@ -392,6 +420,11 @@ class _Run:
 def _runs(cell: NotebookNode) -> bool:
     skipped = "skip-execution" in cell.metadata.get("tags", [])
     return cell.cell_type == "code" and bool(cell.source.strip()) and not skipped
+
+
+def _said(reply: Mapping[str, Any] | None) -> str:
+    told = reply or {}
+    return f"{told.get('ename', told.get('status'))}: {told.get('evalue', '')}"
 
 
 def _asks_exit(reply: Mapping[str, Any] | None) -> bool:

@@ -7,7 +7,8 @@ small helper process, this file run as a script, starts them all and buries them
 The promises, and what each rests on:
 
 * nbbuild ends, by SIGKILL too → its end of the *lifeline*, a socket, closes; the helper kills
-  every family and exits.
+  every family and exits. Should a process that nbbuild forked hold the lifeline open, the helper
+  still sees its parent end through a pidfd.
 * the helper itself is killed → each kernel has PR_SET_PDEATHSIG. That signal comes when the
   *thread* that forked ends, hence a helper with one thread and never a thread of nbbuild.
 * Ctrl-C ends nothing here: the helper has a session of its own and ignores SIGINT.
@@ -178,6 +179,7 @@ class Helper:
         self._lifeline = lifeline
         self._kernels: list[_Kernel] = []
         self._strays: dict[tuple[int, int], set[str]] = {}  # (pid, born) → kernels that ran then
+        self._parent = -1
         self._closing = False
         self._given_up = False
         self._selector = selectors.DefaultSelector()
@@ -198,6 +200,9 @@ class Helper:
         """Serve until the lifeline ends and every family is dead; return the exit status."""
         self._selector.register(self._lifeline, selectors.EVENT_READ, None)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
+        with contextlib.suppress(AttributeError, OSError):  # not on macOS, nor before Linux 5.3
+            self._parent = os.pidfd_open(os.getppid())
+            self._selector.register(self._parent, selectors.EVENT_READ, None)
         while not (self._closing and not self._kernels):
             ending = any(kernel.ending_since is not None for kernel in self._kernels)
             for key, _ in self._selector.select(_AGAIN if ending else None):
@@ -205,6 +210,9 @@ class Helper:
                     self._admit()
                 elif key.fileobj == self._wake:
                     os.read(self._wake, 4096)
+                elif key.fileobj == self._parent:
+                    self._selector.unregister(self._parent)
+                    self._close()
                 elif isinstance(key.fileobj, socket.socket):
                     self._hear(key.data)
                 else:

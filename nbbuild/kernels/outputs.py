@@ -11,10 +11,13 @@ What is done differently:
   displays by it). As there, a carriage return overwrites the line so far: progress bars.
 * Gathering is by list, not by `+=`: 100 MB in small pieces must not take for ever.
 * A message may belong to any cell, so a `clear_output(wait=True)` is remembered per cell.
+* ipykernel calls a cell's code `/tmp/ipykernel_<pid>/<hash>.py`, a file that never exists, and each
+  warning shows it. The pid goes: the same notebook must give the same bytes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +41,8 @@ OUTPUTS = frozenset(
     }
 )
 """The messages that change what a notebook shows, whatever request they name as their parent."""
+
+_CELL_FILE = re.compile(r"ipykernel_\d+(?=[/\\]\d+\.py\b)")
 
 
 class Assembler(NotebookClient):  # type: ignore[misc]  # nbclient has no types that mypy may follow
@@ -102,8 +107,14 @@ class Assembler(NotebookClient):  # type: ignore[misc]  # nbclient has no types 
 
 def _joined(output: NotebookNode) -> NotebookNode:
     if output.output_type == "stream" and isinstance(output.text, list):
-        output.text = _overwritten("".join(output.text))
+        output.text = _without_pid(_overwritten("".join(output.text)))
+    elif output.output_type == "error":
+        output.traceback = [_without_pid(line) for line in output.traceback]
     return output
+
+
+def _without_pid(text: str) -> str:
+    return _CELL_FILE.sub("ipykernel", text)
 
 
 def _overwritten(text: str) -> str:

@@ -46,7 +46,7 @@ def defaults(table: str) -> dict[str, Any]:
     return own | settings if own.pop("settings", None) is not None else own
 
 
-TABLES = ("project", "execution", "environment", "cache", "report", "notebook")
+TABLES = ("project", "execution", "environment", "cache", "report", "verify", "notebook")
 
 
 @pytest.fixture

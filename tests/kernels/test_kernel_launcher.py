@@ -25,7 +25,7 @@ ESCAPE = '''
 import os, subprocess, sys
 if os.fork() == 0:
     os.setsid()
-    child = subprocess.Popen(["sleep", "600"], env={}, start_new_session=True, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(["sleep", "600"], env={}, start_new_session=True, stdout=2)
     print(child.pid, flush=True)
 '''
 child = subprocess.Popen(["sleep", "600"])
@@ -45,6 +45,11 @@ from nbbuild.kernels.process import Launcher
 from nbbuild.kernelspec import Kernels
 
 with Launcher() as launcher:
+    if sys.argv[2] == "a fork of nbbuild lives on":
+        launcher.start(["true"], env=os.environ, cwd=Path.cwd(), output=2).kill()
+        if os.fork() == 0:  # holds our end of the launcher's lifeline
+            sys.stdin.read()
+            os._exit(0)
     execute(
         new_notebook(cells=[new_code_cell(sys.argv[1])]),
         Kernels().find("python3"),
@@ -73,7 +78,7 @@ def test_children_are_dead_when_the_notebook_is_done(run, tmp_path, watching, mo
     assert not {kernel, *children} & set(process_table())
 
 
-@pytest.mark.parametrize("victim", ["nbbuild", "launcher"])
+@pytest.mark.parametrize("victim", ["nbbuild", "launcher", "a fork of nbbuild lives on"])
 def test_a_sigkill_leaves_no_process_even_of_a_kernel_that_holds_the_gil(
     victim, environ, tmp_path, pipe, watching
 ):
@@ -84,20 +89,22 @@ def test_a_sigkill_leaves_no_process_even_of_a_kernel_that_holds_the_gil(
     folder = tmp_path / "tmp"
     folder.mkdir()
     build = subprocess.Popen(
-        [sys.executable, "-c", BUILD, cell],
+        [sys.executable, "-c", BUILD, cell, victim],
         cwd=tmp_path,
+        stdin=subprocess.PIPE,
         env={**environ, "TMPDIR": str(folder)},
     )
     mark, pids = json.loads(pipe.read_text())
     with watching(*pids) as watched:
-        os.kill(build.pid if victim == "nbbuild" else pids[1], signal.SIGKILL)
+        os.kill(pids[1] if victim == "launcher" else build.pid, signal.SIGKILL)
         build.wait(10)
 
         # What has neither mark nor kin left can be found by the launcher only.
-        found = watched if victim == "nbbuild" else watched[:-1]
+        found = watched[:-1] if victim == "launcher" else watched
         assert [gone.within(2) for gone in found] == [True] * len(found)
     assert alive(mark) == []
     assert list(folder.iterdir()) == []
+    build.stdin.close()
     if victim == "launcher":
         os.kill(pids[-1], signal.SIGKILL)
 

@@ -97,8 +97,9 @@ def test_an_unknown_kernel_is_told_with_the_way_out(install):
 
 def test_a_kernel_json_that_makes_no_sense_is_named(install):
     broken = install("broken", "{")
-    wrong = install("wrong", {"argv": [1]})
+    wrong = install("wrong", {"argv": 1})
     empty = install("empty", {"argv": []})
+    install("numbers", {"argv": [1]})
     install("far", {"argv": ["x"], "metadata": {"kernel_provisioner": {"provisioner_name": "k8s"}}})
 
     assert message("broken").splitlines()[:2] == [
@@ -109,10 +110,11 @@ def test_a_kernel_json_that_makes_no_sense_is_named(install):
     assert message("empty") == (
         "the kernel 'empty' has no command\n"
         f"  file: {empty}/kernel.json\n"
-        "  reason: argv is missing or empty\n"
+        "  reason: argv must be a list of words\n"
         "\n"
         "hint: mend the file, or install the kernel again"
     )
+    assert message("numbers").splitlines()[0] == "the kernel 'numbers' has no command"
     assert message("far").splitlines()[0] == (
         "the kernel 'far' is not started as a process of this machine"
     )

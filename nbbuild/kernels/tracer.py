@@ -1,0 +1,1139 @@
+"""Watch, from inside a Python process, what it uses; injected into kernels and their children.
+
+The file stands alone: it runs in the kernel's interpreter (3.8 and later, standard library only),
+as code that is executed in a namespace of its own, so no module of this name ever exists there.
+`observed.py` injects it and reads what it tells.
+
+The promises, and what each rests on:
+
+* *Unseen.* No module stays in `sys.modules` that was not there (whoever runs this file takes out
+  what it imports), nothing is put on `sys.meta_path`, into `os.environ` or into a namespace. An
+  audit hook sees `open`, listings, sockets and so on. What raises no audit event (`os.stat` …) is
+  replaced by a *look-alike*, see below.
+* *Harmless.* A fault in here never reaches the notebook: it makes the account partial.
+* *No lock.* Audit events are raised with anybody's locks held, so only single operations on sets
+  and lists are used. What the watcher itself does it does not watch: `_mine.busy`, by thread.
+* *Bounded.* Beyond `LIMIT` records the account is partial.
+
+Look-alikes. A Python function in place of `os.stat` would show in the traceback of a call that
+fails. So the look-alike is a class: `type.__call__` is C, it calls `__new__`, which is ours and
+always *returns*; for a failure it returns an instance, whose `__init__`, by way of a descriptor, is
+made of C functions only, and raises: the `throw` of an exhausted generator adds no frame, and
+`str.format` with a defaultdict calls it whatever the arguments are. Its metaclass makes it print,
+compare, hash and pickle as the original does. `posix.stat` stays: the import system uses it.
+
+Where the account goes. A kernel keeps its records and writes them when asked to, by an audit event
+whose name only the supervisor knows, and again as it exits. Its children can be killed at any
+time, so each appends every record to a log of its own, which it opens for that moment only.
+
+Records are lists: [kind, time, …], with time in seconds of the monotonic clock, which all processes
+share; observed.py names the fields. A stat is null or
+[type, size, mtime_ns, ctime_ns, inode], type being f(ile), d(irectory), l(ink to nowhere) or
+o(ther).
+"""
+
+# Paths are strings here, and faults of every kind must stay in here.
+# ruff: noqa: BLE001, PTH118, PTH120, SIM105
+
+from __future__ import annotations
+
+import os
+import posix
+import sys
+import time
+from _collections import defaultdict  # type: ignore[import-not-found]
+from _functools import partial  # type: ignore[import-not-found]
+from _json import encode_basestring_ascii
+from _thread import _local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+LIMIT = 1_000_000  # records of one process
+NAMES = 50_000  # in one folder, or matches of one glob
+FAULTS = 5  # that are told, of one process
+
+
+_getframe = sys._getframe
+_stat, _lstat, _getcwd = posix.stat, posix.lstat, posix.getcwd
+_now = time.monotonic
+_BOOT = sys.modules["_frozen_importlib"].__dict__
+_FILES = sys.modules["_frozen_importlib_external"].__dict__
+_PATHS = os.path.__dict__
+_STDLIB = os.path.dirname(os.__file__ or "") + "/"
+_ABSENT = (2, 20, 40)  # ENOENT, ENOTDIR, ELOOP
+_READERS_OF_SOURCE = (
+    "linecache",
+    "inspect",
+    "importlib.metadata",
+    "importlib_metadata",
+    "zipimport",
+)
+
+
+class _Mine(_local):
+    busy = False
+    dir_fd: Any = None
+    iterated: Any = None
+    changed: Any = None
+
+
+_mine = _Mine()
+
+
+# -- look-alikes -------------------------------------------------------------------------------
+
+
+def _exhausted() -> Any:
+    nothing: tuple[Any, ...] = ()
+    generator = (one for one in nothing)
+    list(generator)
+    return generator
+
+
+_throw = _exhausted().throw
+_ignoring_arguments = "{0[k]}".format
+
+
+class _Raiser:
+    """As `__init__`: raises what the instance holds, with no Python frame of its own."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return object.__init__
+        failure, instance.failure = instance.failure, None
+        return partial(_ignoring_arguments, defaultdict(partial(_throw, failure)))
+
+
+class _LookAlike(type):
+    """The class of the classes that stand in for C functions."""
+
+    real: Any
+    __class__ = property(lambda cls: type(len))
+    __doc__ = property(lambda cls: cls.real.__doc__)
+    __text_signature__ = property(lambda cls: cls.real.__text_signature__)
+    __self__ = property(lambda cls: cls.real.__self__)
+
+    @property
+    def __signature__(cls) -> Any:
+        return sys.modules["inspect"].signature(cls.real)
+
+    def __repr__(cls) -> str:
+        return repr(cls.real)
+
+    def __hash__(cls) -> int:
+        return hash(cls.real)
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls or other is cls.real
+
+
+def _look_alike(
+    real: Any,
+    *,
+    after: Callable[..., None] | None = None,
+    before: Callable[..., Any] | None = None,
+    module: str = "os",
+) -> Any:
+    """Return what looks and acts like the C function `real`.
+
+    `before(args, kwargs)` may return other arguments, `after(args, kwargs, result, failure)` sees
+    how the call ended; neither is called for what the watcher itself does.
+    """
+
+    def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if before is not None and not _mine.busy:
+            args, kwargs = before(args, kwargs) or (args, kwargs)
+        try:
+            result = real(*args, **kwargs)
+        except BaseException as error:
+            failure = error
+        else:
+            if after is not None and not _mine.busy:
+                after(args, kwargs, result, None)
+            return result
+        if after is not None and not _mine.busy:
+            after(args, kwargs, None, failure)
+        failed = object.__new__(cls)
+        trace = failure.__traceback__
+        failed.failure = failure.with_traceback(trace and trace.tb_next)  # without this frame
+        del failure, trace
+        return failed
+
+    body = {
+        "__new__": __new__,
+        "__init__": _Raiser(),
+        "__module__": module,
+        "__slots__": ("failure",),
+        "real": staticmethod(real),
+    }
+    return _LookAlike(real.__name__, (), body)
+
+
+# -- JSON, since the json module may not be imported in a child ---------------------------------
+
+
+def _encoded(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, dict):
+        items = (
+            f"{encode_basestring_ascii(str(key))}:{_encoded(item)}" for key, item in value.items()
+        )
+        return "{" + ",".join(items) + "}"
+    return "[" + ",".join([_encoded(item) for item in value]) + "]"
+
+
+def _write(path: str, text: str, *, append: bool = False) -> None:
+    how = posix.O_APPEND if append else posix.O_TRUNC
+    handle = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC | how, 0o600)
+    try:
+        data = text.encode()
+        while data:
+            data = data[posix.write(handle, data) :]
+    finally:
+        posix.close(handle)
+
+
+def _read(path: str) -> bytes:
+    handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        parts: list[bytes] = []
+        while True:
+            part = posix.read(handle, 1 << 20)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    finally:
+        posix.close(handle)
+
+
+# -- paths -------------------------------------------------------------------------------------
+
+
+def _text(path: Any) -> str:
+    """Return a path as audit events give it, as text; TypeError when it is none."""
+    if type(path) is str:
+        return path
+    return os.fsdecode(path)
+
+
+def _absolute(raw: str, dir_fd: Any = None) -> str:
+    """Return an absolute path, symlinks left as they are but where `..` has to cross them."""
+    if raw[:1] != "/":
+        base = (
+            _getcwd() if dir_fd is None or dir_fd < 0 else posix.readlink(f"/proc/self/fd/{dir_fd}")
+        )
+        raw = f"{base.rstrip('/')}/{raw}"
+    if "/." not in raw and "//" not in raw and raw[-1] != "/":
+        return raw
+    done = ""
+    for part in raw.split("/"):
+        if part == "..":
+            done = os.path.dirname(os.path.realpath(done or "/")).rstrip("/")
+        elif part not in ("", "."):
+            done += "/" + part
+    return done or "/"
+
+
+def _shape(found: Any) -> list[Any]:
+    mode = found.st_mode & 0o170000
+    kind = "f" if mode == 0o100000 else "d" if mode == 0o040000 else "o"
+    return [kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _look(path: str) -> list[Any] | None:
+    try:
+        return _shape(_stat(path))
+    except (OSError, ValueError):
+        try:
+            return ["l", *_shape(_lstat(path))[1:]]
+        except (OSError, ValueError):
+            return None
+
+
+def _installed(path: str) -> bool:
+    """Say whether a file belongs to the interpreter or to what was installed for it."""
+    return path.startswith(_STDLIB) or "/site-packages/" in path or "/dist-packages/" in path
+
+
+def _standard(path: str) -> bool:
+    """Say whether a file belongs to the standard library."""
+    return path.startswith(_STDLIB) and "-packages/" not in path
+
+
+def _words(command: str) -> Iterator[tuple[str, bool]]:
+    """Yield the words of a shell command, and whether the shell writes the file of that name."""
+    word, quote, output, began = "", "", False, False
+    for char in [*command, ";"]:
+        if quote:
+            if char == quote:
+                quote = ""
+            else:
+                word += char
+        elif char in "'\"":
+            quote, began = char, True
+        elif char in " \t\n;|&<>()`$":
+            if word or began:
+                yield word, output
+                output = False
+            word, began = "", False
+            if char == ">":
+                output = True
+            elif char in "<;|()":
+                output = False
+        else:
+            word += char
+
+
+def _like(name: str, pattern: str) -> bool:
+    """Say whether a shell's pattern can mean a name; any character will do for `[…]`."""
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return any(_like(name[skip:], pattern[1:]) for skip in range(len(name) + 1))
+    if not name:
+        return False
+    if pattern[0] == "[" and "]" in pattern[2:]:
+        return _like(name[1:], pattern[pattern.index("]", 2) + 1 :])
+    return pattern[0] in ("?", name[0]) and _like(name[1:], pattern[1:])
+
+
+# -- the watcher -------------------------------------------------------------------------------
+
+
+class _Watcher:
+    """Watches this process; see the top of the file."""
+
+    def __init__(self, *, folder: str, report: str = "", event: str = "", log: str = "") -> None:
+        self.folder = folder  # holds site/, for PYTHONPATH, and children/
+        self.path = report  # where a kernel's account goes
+        self.event = event  # asks a kernel for it
+        self.log = log  # where a child's goes; "" in a kernel
+        self.records: list[Any] = []
+        self.count = 0
+        self.faults: list[str] = []
+        self.seen: dict[str, set[Any]] = {}
+        self.absent: set[str] = set()
+        self.known: set[str] = set()  # absolute paths that a probe or an open found and recorded
+        self.importers: dict[str, tuple[str, str]] = {}
+        self.imported: set[str] = set()
+        self.missing: set[str] = set()
+        self.search: list[str] = []
+        self.search_index = -1
+        self.base = set(sys.modules)
+        self.environ_stale = True
+        self.shell: Any = None
+        self.own = f"/ipykernel_{posix.getpid()}/"  # where the cells' code pretends to lie
+        self.handlers: dict[str, Callable[..., None]] = {
+            "open": self.on_open,
+            "os.listdir": self.on_list,
+            "os.scandir": self.on_list,
+            "glob.glob" if sys.version_info < (3, 10) else "glob.glob/2": self.on_glob,
+            "pathlib.Path.glob": self.on_path_glob,
+            "pathlib.Path.rglob": self.on_path_rglob,
+            "os.rename": self.on_rename,
+            "os.link": self.on_link,
+            "os.symlink": self.on_symlink,
+            "os.remove": self.on_remove,
+            "os.rmdir": self.on_remove,
+            "os.mkdir": self.on_mkdir,
+            "os.truncate": self.on_truncate,
+            "sqlite3.connect": self.on_sqlite,
+            "ctypes.dlopen": self.on_dlopen,
+            "import": self.on_import,
+            "socket.connect": self.on_connect,
+            "socket.sendto": self.on_connect,
+            "socket.getaddrinfo": self.on_lookup,
+            "socket.gethostbyname": self.on_lookup,
+            "subprocess.Popen": self.on_popen,
+            "os.system": self.on_system,
+            "os.fork": self.on_fork,
+            "os.forkpty": self.on_fork,
+            "os.exec": self.on_exec,
+            "os.putenv": self.on_putenv,
+            "os.unsetenv": self.on_putenv,
+        }
+        if event:
+            self.handlers[event] = self.on_ask
+
+    # Records.
+
+    def emit(self, kind: str, *rest: Any) -> None:
+        """Keep a record, in memory or in the log."""
+        if self.count > LIMIT:
+            return
+        self.count += 1
+        if self.count > LIMIT:
+            kind, rest = "partial", (f"it used more than {LIMIT} things",)
+        record = [kind, round(_now(), 6), *rest]
+        if self.log:
+            _write(self.log, _encoded(record) + "\n", append=True)
+        else:
+            self.records.append(record)
+
+    def fault(self, where: str, error: BaseException) -> None:
+        """Note that something was missed by a fault of the watcher's own."""
+        try:
+            if len(self.faults) < FAULTS:
+                self.faults.append(where)
+                line = error.__traceback__.tb_next if error.__traceback__ else None
+                number = line.tb_lineno if line else 0
+                self.emit("partial", f"a fault in nbbuild's tracer, {where}:{number}: {error!r}")
+        except Exception:
+            self.count += 1
+
+    def hook(self) -> Callable[[str, Any], None]:
+        """Return the audit hook: a plain function, for Python calls it for events of every kind."""
+        handlers, mine = self.handlers, _mine
+
+        def hook(event: str, args: Any) -> None:
+            if event not in handlers or mine.busy:
+                return
+            mine.busy = True
+            try:
+                handlers[event](*args)
+            except Exception as error:
+                self.fault(event, error)
+            finally:
+                mine.busy = False
+
+        hook.__cantrace__ = False  # type: ignore[attr-defined]  # found faster than looked for
+        return hook
+
+    def guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` as a look-alike may call it: unwatched, and its faults stay in here."""
+
+        def call(*args: Any) -> Any:
+            _mine.busy = True
+            try:
+                return function(*args)
+            except Exception as error:
+                self.fault(function.__name__, error)
+                return None
+            finally:
+                _mine.busy = False
+
+        return call
+
+    def cell(self) -> int:
+        """Return the number of the cell that runs or ran last, from 1 among those that ran."""
+        try:
+            # Not execution_count: when IPython raises it depends on the version.
+            return len(self.shell.history_manager.input_hist_parsed) - 1
+        except AttributeError:
+            return 0  # no IPython
+
+    def once(self, kind: str, key: Any) -> bool:
+        """Say, the first time only, that this is the first time."""
+        seen = self.seen.get(kind)
+        if seen is None:
+            seen = self.seen.setdefault(kind, set())
+        if key in seen:
+            return False
+        seen.add(key)
+        return True
+
+    # Files.
+
+    def use(self, kind: str, path: str, found: Any = False) -> None:
+        """Record that the file was read, probed or named, once; for an absent one, while it is."""
+        seen = self.seen.get(kind)
+        if seen is None:
+            seen = self.seen.setdefault(kind, set())
+        if path in seen or self.own in path:
+            return
+        if found is False:
+            found = _look(path)
+        if found is None:
+            if path in self.absent or path[-1] == ">":
+                return
+            self.absent.add(path)
+        else:
+            seen.add(path)
+            self.absent.discard(path)
+            self.known.add(path)
+        self.emit(kind, path, found, self.cell())
+
+    def change(self, kind: str, path: str) -> None:
+        """Record that the file is about to be written, made or removed, once."""
+        if self.once(kind, path):
+            self.emit(kind, path, _look(path), self.cell())
+
+    def on_open(self, raw: Any, mode: Any, flags: int) -> None:
+        if type(raw) is int:
+            return
+        raw = _text(raw)
+        if raw[-4:] == ".pyc" or raw[-3:] == ".py":
+            module = _caller_of_hook()
+            if (module is _FILES or module is _BOOT) and (
+                _installed(raw) or "/__pycache__/" in raw
+            ):
+                return
+        if not raw or "\0" in raw:
+            return
+        path = _absolute(raw, _mine.dir_fd)
+        access = flags & 3
+        if access == posix.O_RDONLY:
+            self.use("read", path)
+        elif flags & (posix.O_TRUNC | posix.O_EXCL):
+            self.change("write", path)
+        elif access == posix.O_WRONLY:
+            self.change("append", path)
+        else:
+            self.use("read", path)
+            self.change("write", path)
+
+    def on_list(self, raw: Any = None) -> None:
+        frame = _getframe(2)
+        module = frame.f_globals
+        if module is _FILES:
+            return
+        name, function = str(module.get("__name__")), frame.f_code.co_name
+        if name == "glob" or name.startswith(("importlib.metadata", "importlib_metadata")):
+            return
+        if name.startswith("pathlib") and sys.version_info >= (3, 9):
+            if function == "_scandir" and frame.f_back is not None:
+                function = frame.f_back.f_code.co_name
+            if function not in ("iterdir", "walk"):
+                return  # of a glob, which is recorded as such
+        if name == "shutil" and function.startswith("_rmtree"):
+            return
+        if type(raw) is int:
+            path = posix.readlink(f"/proc/self/fd/{raw}")
+        else:
+            path = _absolute("." if raw is None else _text(raw))
+        self.listed(path)
+
+    def listed(self, path: str) -> None:
+        """Record what is in a folder, once."""
+        seen = self.seen.setdefault("list", set())
+        if path in seen:
+            return
+        found = _look(path)
+        names: list[str] | None = None
+        if found is None:
+            self.use("read", path, None)
+            return
+        seen.add(path)
+        try:
+            names = sorted(posix.listdir(path))
+        except OSError:
+            return
+        if len(names) > NAMES:
+            names = None
+            self.emit("partial", f"it listed a folder of more than {NAMES} names: {path}")
+        self.emit("list", path, found, names, self.cell())
+
+    def on_glob(self, pattern: Any, recursive: Any, root: Any = None, dir_fd: Any = None) -> None:
+        pattern = _text(pattern)
+        base = _absolute("." if root is None else _text(root), dir_fd)
+        hidden = bool(_getframe(2).f_locals.get("include_hidden", False))
+        self.globbed("glob", base, pattern, bool(recursive), hidden)
+
+    def on_path_glob(self, folder: Any, pattern: Any) -> None:
+        self.globbed("pathlib", _absolute(_text(folder)), str(pattern), False, True)
+
+    def on_path_rglob(self, folder: Any, pattern: Any) -> None:
+        self.globbed("pathlib", _absolute(_text(folder)), f"**/{pattern}", True, True)
+
+    def globbed(self, way: str, base: str, pattern: str, recursive: bool, hidden: bool) -> None:
+        """Record a pattern and what it matches now, once."""
+        if not any(char in pattern for char in "*?["):
+            return  # looks for one file, which is seen as such
+        if not self.once("glob", (way, base, pattern, recursive, hidden)):
+            return
+        matches: Any = []
+        try:
+            if way == "glob":
+                module = sys.modules["glob"]
+                full = pattern if pattern[:1] == "/" else _escaped(base) + "/" + pattern
+                more = {"include_hidden": True} if hidden else {}
+                found = module.iglob(full, recursive=recursive, **more)
+            else:
+                found = map(str, sys.modules["pathlib"].Path(base).glob(pattern))
+            matches = sorted(set(found))
+        except (OSError, ValueError, NotImplementedError):
+            return  # it fails for the notebook too
+        if len(matches) > NAMES:
+            matches = None
+            self.emit("partial", f"a pattern matched more than {NAMES} files: {pattern}")
+        self.emit("glob", way, base, pattern, recursive, hidden, matches, self.cell())
+
+    def on_rename(self, source: Any, target: Any, source_fd: Any = -1, target_fd: Any = -1) -> None:
+        before, after = _absolute(_text(source), source_fd), _absolute(_text(target), target_fd)
+        self.use("read", before)
+        self.change("remove", before)
+        self.change("write", after)
+
+    def on_link(self, source: Any, target: Any, source_fd: Any = -1, target_fd: Any = -1) -> None:
+        self.use("read", _absolute(_text(source), source_fd))
+        self.change("write", _absolute(_text(target), target_fd))
+
+    def on_symlink(self, source: Any, target: Any, dir_fd: Any = -1) -> None:
+        self.change("write", _absolute(_text(target), dir_fd))
+
+    def on_remove(self, raw: Any, dir_fd: Any = -1) -> None:
+        self.change("remove", _absolute(_text(raw), dir_fd))
+
+    def on_mkdir(self, raw: Any, mode: Any = 0, dir_fd: Any = -1) -> None:
+        self.change("mkdir", _absolute(_text(raw), dir_fd))
+
+    def on_truncate(self, raw: Any, length: Any = 0) -> None:
+        if type(raw) is not int:
+            self.change("write", _absolute(_text(raw)))
+
+    def on_sqlite(self, raw: Any) -> None:
+        raw = _text(raw)
+        if raw in ("", ":memory:"):
+            return
+        options = ""
+        if raw[:5] == "file:" and _look(_absolute(raw)) is None:
+            raw, _, options = raw[5:].partition("#")[0].partition("?")
+            if raw[:2] == "//":
+                raw = "/" + raw[2:].partition("/")[2]
+            raw = _unquoted(raw)
+            if not raw or raw == ":memory:" or "mode=memory" in options:
+                return
+        path = _absolute(raw)
+        self.use("read", path)
+        if "mode=ro" not in options and "immutable=1" not in options:
+            self.change("open", path)
+
+    def on_dlopen(self, raw: Any) -> None:
+        if raw and "/" in _text(raw):
+            self.use("read", _absolute(_text(raw)))
+
+    def probed(self, args: Any, kwargs: Any, result: Any, failure: Any) -> None:
+        """Look at what os.stat and its like were asked, and answered."""
+        raw = args[0] if args else kwargs.get("path")
+        dir_fd = kwargs.get("dir_fd") if kwargs else None
+        if type(raw) is str and dir_fd is None and raw in self.known:
+            return
+        if not isinstance(raw, (str, bytes)) and not hasattr(type(raw), "__fspath__"):
+            return  # a descriptor; or no path at all, and the caller is told
+        raw = _text(raw)
+        if not raw or "\0" in raw:
+            return
+        path = _absolute(raw, dir_fd)
+        if path in (self.absent if result is None else self.known):
+            return
+        if _asked_by_readers_of_source():
+            return
+        if isinstance(result, os.stat_result) and result.st_mode & 0o170000 != 0o120000:
+            self.use("probe", path, _shape(result))
+        else:  # of a symlink, what it leads to
+            self.use("probe", path)
+
+    def opening(self, args: Any, kwargs: Any) -> None:
+        """Remember os.open's dir_fd, which its audit event leaves out."""
+        _mine.dir_fd = kwargs.get("dir_fd")
+
+    def opened(self, args: Any, kwargs: Any, result: Any, failure: Any) -> None:
+        _mine.dir_fd = None
+
+    # Imports.
+
+    def on_import(self, name: Any, file: Any, *rest: Any) -> None:
+        if file is not None:
+            if not _installed(file):
+                self.use("read", _absolute(file))
+            return
+        if name not in self.importers:
+            self.importers[name] = self.importer(2)
+
+    def importer(self, depth: int) -> tuple[str, str]:
+        """Return module and file of the frame above this many that imports."""
+        frame: Any = _getframe(depth + 1)
+        while frame is not None:
+            module = frame.f_globals
+            if module is not _BOOT and module is not _FILES:
+                name = str(module.get("__name__"))
+                if not name.startswith("importlib"):
+                    return name, frame.f_code.co_filename
+            frame = frame.f_back
+        return "", ""
+
+    def resolved(self, name: str, path: Any, spec: Any) -> None:
+        """Record how an import was resolved, or that it was not."""
+        if name in self.imported:
+            return
+        if path is None and sys.path != self.search:
+            self.search_path()
+        who = self.importers.pop(name, None) or self.importer(3)
+        if spec is None:
+            # `site` looks for these two in every process.
+            if name in self.missing or name in ("sitecustomize", "usercustomize"):
+                return
+            self.missing.add(name)
+            origin, kind, places = None, "missing", None
+        else:
+            self.imported.add(name)
+            origin, kind, places = _origin(spec)
+            if self.log and _installed(origin or "") and ("." in name or _standard(origin or "")):
+                return  # each record of a child is a write: these say little
+        self.emit("import", name, origin, kind, places, *who, self.search_index, self.cell())
+
+    def search_path(self) -> None:
+        """Record sys.path as it is now; imports name it by its number."""
+        self.search = list(sys.path)
+        self.search_index += 1
+        self.emit("path", self.search_index, [str(entry) for entry in self.search])
+
+    def watch_imports(self) -> None:
+        finder, loader = _FILES["PathFinder"], _FILES["SourceFileLoader"]
+        find, stats = finder.find_spec, loader.path_stats
+        resolved = self.guarded(self.resolved)
+
+        def find_spec(cls: Any, fullname: Any, path: Any = None, target: Any = None) -> Any:
+            spec = find(fullname, path, target)
+            if not _mine.busy:
+                resolved(fullname, path, spec)
+            return spec
+
+        def path_stats(loader: Any, path: Any) -> Any:
+            # Python trusts bytecode by size and whole seconds. A source whose time cannot be told
+            # is compiled, and no bytecode of it is read or written.
+            if not _installed(path):
+                raise OSError
+            return stats(loader, path)
+
+        for function in (find_spec, path_stats):
+            function.__module__ = finder.__module__
+        find_spec.__qualname__ = "PathFinder.find_spec"
+        path_stats.__qualname__ = "SourceFileLoader.path_stats"
+        finder.find_spec = classmethod(find_spec)
+        loader.path_stats = path_stats
+
+    # The network.
+
+    def on_connect(self, handle: Any, address: Any, *rest: Any) -> None:
+        if isinstance(address, tuple) and len(address) >= 2:
+            self.contacted(address[0], address[1])
+
+    def on_lookup(self, host: Any, port: Any = None, *rest: Any) -> None:
+        self.contacted(host, port)
+
+    def contacted(self, host: Any, port: Any) -> None:
+        if host is None:
+            return
+        host = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+        port = port if type(port) is int else 0
+        if self.once("host", (host, port)):
+            self.emit("host", host, port, self.cell())
+
+    # The environment.
+
+    def named_variable(self, args: Any, kwargs: Any, result: Any, failure: Any) -> None:
+        """Look at which variable os.environ is asked for, and by whom."""
+        if failure is not None or not args:
+            return
+        frame: Any = _getframe(3)
+        deed = "set" if frame.f_code.co_name in ("__setitem__", "__delitem__") else "read"
+        mapping = sys.modules["_collections_abc"].__dict__
+        while frame.f_back and (frame.f_globals is os.__dict__ or frame.f_globals is mapping):
+            frame = frame.f_back
+        name = str(args[0])
+        iterated = _mine.iterated
+        if deed == "read" and iterated:
+            if name in iterated:
+                iterated.discard(name)
+                name = "*"  # all of them, one after the other, as copies are made
+            else:
+                iterated.clear()
+        reader = str(frame.f_globals.get("__name__"))
+        if self.once("variable", (deed, name, reader)):
+            self.emit("variable", deed, name, reader, frame.f_code.co_filename, self.cell())
+
+    def iterated_variable(self, args: Any, kwargs: Any, result: Any, failure: Any) -> None:
+        if _mine.iterated is None:
+            _mine.iterated = set()
+        _mine.iterated.add(result)
+
+    def watch_environ(self) -> None:
+        environ: Any = os.environ
+        named, iterated = self.guarded(self.named_variable), self.guarded(self.iterated_variable)
+        environ.encodekey = _look_alike(environ.encodekey, after=named)
+        environ.decodekey = _look_alike(environ.decodekey, after=iterated)
+
+    # Children.
+
+    def on_putenv(self, name: Any, *rest: Any) -> None:
+        if os.fsencode(name) == b"PYTHONPATH":
+            self.environ_stale = True
+
+    def python_path(self, value: bytes) -> bytes:
+        """Return a PYTHONPATH by which a child watches itself, too."""
+        site = os.fsencode(self.folder + "/site")
+        return site + b":" + value if value else site
+
+    def prepare_environ(self) -> None:
+        """Let the processes to come watch themselves; os.environ does not show it."""
+        if self.environ_stale:
+            value = os.environ._data.get(b"PYTHONPATH", b"")  # type: ignore[attr-defined]
+            posix.putenv(b"PYTHONPATH", self.python_path(value))
+            self.environ_stale = False
+
+    def on_fork(self) -> None:
+        self.prepare_environ()
+        if not self.log:
+            self.emit("fork", self.cell())
+
+    def on_popen(self, executable: Any, args: Any, cwd: Any, env: Any) -> None:
+        self.prepare_environ()
+        module = sys.modules["_posixsubprocess"]
+        if type(module.fork_exec) is not _LookAlike:
+            self.watch_subprocess(module)
+
+    def on_system(self, command: Any) -> None:
+        self.prepare_environ()
+        self.child(["/bin/sh", "-c", command], None, None, None)
+
+    def on_exec(self, path: Any, args: Any, env: Any) -> None:
+        self.prepare_environ()
+        if self.once("exec", str(args)):  # tried in each folder of PATH
+            self.child(list(args), None, None, posix.getpid())
+        if not self.log:
+            self.emit("partial", "the kernel became another program")
+            self.write_report(self.path)
+
+    def child(self, argv: Any, cwd: Any, changed: Any, pid: Any) -> None:
+        """Record a process that was started, and what it may read going by its arguments."""
+        words = [_text(word) for word in argv]
+        place = _absolute("." if cwd is None else _text(cwd))
+        self.emit("child", words[:1000], place, changed, pid, self.cell())
+        named: list[tuple[str, bool]] = [(word, False) for word in words]
+        script = len(words) > 2 and words[1][:1] == "-" and words[1][-1:] == "c"
+        if script and "python" not in words[0]:
+            named += _words(words[2])
+        for word, output in named[:10000]:
+            for part in {word, word.rpartition("=")[2]}:
+                if part and len(part) < 4096 and "\0" not in part and "\n" not in part:
+                    self.named(_absolute(part if part[:1] == "/" else f"{place}/{part}"), output)
+
+    def named(self, path: str, output: bool) -> None:
+        if output:
+            self.change("write", path)
+            return
+        found = _look(path)
+        if found is not None:
+            self.use("named", path, found)
+            if found[0] == "d":
+                self.listed(path)
+        elif any(char in path for char in "*?["):
+            base, _, pattern = path.rpartition("/")
+            if "glob" in sys.modules:
+                self.globbed("glob", base or "/", pattern, False, False)
+            else:
+                self.listed(base or "/")
+            for name in posix.listdir(base or "/") if _look(base or "/") else ():
+                if _like(name, pattern):
+                    self.use("named", f"{base}/{name}")
+
+    def altered(self, env: Any) -> tuple[Any, list[str]]:
+        """Return an environment for a child with ours added, and the names that were changed."""
+        pairs = {os.fsencode(key): os.fsencode(value) for key, value in env}
+        own = dict(os.environ._data)  # type: ignore[attr-defined]
+        changed = {name for name in pairs if own.get(name) != pairs[name]} | (set(own) - set(pairs))
+        pairs[b"PYTHONPATH"] = self.python_path(pairs.get(b"PYTHONPATH", b""))
+        return pairs, sorted(os.fsdecode(name) for name in changed)
+
+    def watch_subprocess(self, module: Any) -> None:
+        """Watch _posixsubprocess, by which subprocess and multiprocessing start programs."""
+
+        def before(args: Any, kwargs: Any) -> Any:
+            self.prepare_environ()
+            _mine.changed = None
+            if args[5] is None:
+                return None
+            pairs, _mine.changed = self.altered(entry.partition(b"=")[::2] for entry in args[5])
+            env = [name + b"=" + value for name, value in pairs.items()]
+            return (*args[:5], env, *args[6:]), kwargs
+
+        def after(args: Any, kwargs: Any, result: Any, failure: Any) -> None:
+            self.child(args[0], args[4], _mine.changed, result)
+
+        replaced = _look_alike(
+            module.fork_exec,
+            before=self.guarded(before),
+            after=self.guarded(after),
+            module=module.__name__,
+        )
+        subprocess: Any = sys.modules.get("subprocess")
+        if hasattr(subprocess, "_fork_exec"):
+            subprocess._fork_exec = replaced
+        module.fork_exec = replaced
+
+    def with_environ(self, args: Any, kwargs: Any) -> Any:
+        """Alter the environment, third of the arguments, of a program about to be started."""
+        self.prepare_environ()
+        if len(args) < 3 or not hasattr(args[2], "keys"):
+            return None  # the call will say what is wrong with it
+        env, _mine.changed = self.altered(dict(args[2]).items())
+        return (*args[:2], env, *args[3:]), kwargs
+
+    def spawned(self, args: Any, kwargs: Any, result: Any, failure: Any) -> None:
+        self.child(args[1], None, _mine.changed, result)
+
+    def leaving(self, args: Any, kwargs: Any) -> None:
+        """Before os._exit, which runs no exit hooks."""
+        self.at_exit()
+
+    def forked(self) -> None:
+        """In a child that was forked: what was seen before is the parent's to tell."""
+        parent = posix.getppid()
+        self.log = _log_name(self.folder)
+        self.records, self.count, self.faults = [], 0, []
+        self.emit("start", _start(parent, forked=True))
+
+    def watch_processes(self) -> None:
+        before, after = self.guarded(self.with_environ), self.guarded(self.spawned)
+        os.execve = _look_alike(posix.execve, before=before)
+        for name in ("posix_spawn", "posix_spawnp"):
+            if hasattr(posix, name):
+                setattr(os, name, _look_alike(getattr(posix, name), before=before, after=after))
+        os._exit = _look_alike(posix._exit, before=self.leaving)
+        os.register_at_fork(after_in_child=self.guarded(self.forked))
+
+    # Beginning and end.
+
+    def watch(self) -> None:
+        """Begin."""
+        self.search_path()
+        probed = self.guarded(self.probed)
+        for name in ("stat", "lstat", "access", "readlink"):
+            setattr(os, name, _look_alike(getattr(posix, name), after=probed))
+        os.open = _look_alike(
+            posix.open, before=self.guarded(self.opening), after=self.guarded(self.opened)
+        )
+        accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)
+        for name in ("stat", "lstat", "open"):
+            # Until 3.10, pathlib keeps the functions as they were when it was imported.
+            if accessor is not None and accessor.__dict__.get(name) is getattr(posix, name):
+                setattr(accessor, name, getattr(os, name))
+        self.watch_imports()
+        self.watch_environ()
+        self.watch_processes()
+        if "_posixsubprocess" in sys.modules:
+            self.watch_subprocess(sys.modules["_posixsubprocess"])
+        # Also for what starts processes without telling, in C.
+        self.prepare_environ()
+        sys.addaudithook(self.hook())
+
+    def on_ask(self, path: Any) -> None:
+        self.write_report(path)
+
+    def at_exit(self) -> None:
+        if self.log or _mine.busy:
+            return
+        _mine.busy = True
+        try:
+            self.write_report(self.path)
+        except Exception:
+            pass  # nobody waits for it any more
+        finally:
+            _mine.busy = False
+
+    def write_report(self, path: str) -> None:
+        """Write the account of a kernel, atomically."""
+        modules = []
+        for name, module in list(sys.modules.items()):
+            try:
+                modules.append([name, *_module(module), name in self.base])
+            except Exception as error:
+                self.fault(f"sys.modules[{name!r}]", error)
+        report = {
+            "format": 1,
+            "start": _start(posix.getppid(), forked=False),
+            "children": self.folder + "/children",
+            "records": self.records,
+            "modules": modules,
+            "path": [str(entry) for entry in sys.path],
+            "distributions": _distributions(),
+        }
+        json = sys.modules.get("json")
+        temporary = f"{path}.{posix.getpid()}"
+        _write(temporary, json.dumps(report) if json else _encoded(report))
+        posix.replace(temporary, path)
+
+
+def _caller_of_hook() -> Any:
+    """Return the globals of the frame in which an event came up; None for Python's own start."""
+    try:
+        return _getframe(3).f_globals  # above this, the handler and the hook
+    except ValueError:
+        return None
+
+
+def _asked_by_readers_of_source() -> bool:
+    """Say whether a probe was made for the sake of a traceback, or of package metadata."""
+    frame: Any = _getframe(4)  # above `probed`, its guard and the look-alike
+    for _ in range(3):
+        if frame is None:
+            return False
+        if str(frame.f_globals.get("__name__")).startswith(_READERS_OF_SOURCE):
+            return True
+        if frame.f_globals is not _PATHS and not str(frame.f_globals.get("__name__")).startswith(
+            ("genericpath", "pathlib")
+        ):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _escaped(folder: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in folder.rstrip("/"))
+
+
+def _unquoted(text: str) -> str:
+    """Return the text with %41 as A."""
+    first, *rest = text.encode("utf-8", "surrogateescape").split(b"%")
+    for part in rest:
+        try:
+            first += bytes([int(part[:2], 16)]) + part[2:]
+        except ValueError:
+            first += b"%" + part
+    return os.fsdecode(first)
+
+
+# -- modules and distributions -----------------------------------------------------------------
+
+_KINDS = {
+    "SourceFileLoader": "source",
+    "SourcelessFileLoader": "bytecode",
+    "ExtensionFileLoader": "extension",
+    "zipimporter": "zip",
+    "NamespaceLoader": "namespace",
+    "_NamespaceLoader": "namespace",
+}
+
+
+def _origin(spec: Any) -> tuple[str | None, str, list[str] | None]:
+    """Return origin, kind and, of a package, the folders that a spec names."""
+    origin, loader = spec.origin, spec.loader
+    places = spec.submodule_search_locations
+    if places is not None:
+        places = [str(place) for place in places]
+    if loader is _BOOT["BuiltinImporter"]:
+        kind = "builtin"
+    elif loader is _BOOT["FrozenImporter"]:
+        kind = "frozen"
+    elif loader is None:
+        kind = "namespace" if places is not None else "unknown"
+    else:
+        kind = _KINDS.get(type(loader).__name__, type(loader).__name__)
+    return (origin if isinstance(origin, str) else None), kind, places
+
+
+_dict_of_module: Any = type(sys).__dict__["__dict__"].__get__  # type: ignore[index]
+
+
+def _module(module: Any) -> tuple[str | None, str, list[str] | None]:
+    """Return origin, kind and folders of a loaded module, without waking a lazy one."""
+    try:
+        names = _dict_of_module(module)
+    except TypeError:
+        try:
+            names = object.__getattribute__(module, "__dict__")
+        except AttributeError:
+            return None, "unknown", None
+    spec = names.get("__spec__")
+    if spec is not None and hasattr(spec, "loader"):
+        return _origin(spec)
+    file = names.get("__file__")
+    return (file if isinstance(file, str) else None), "unknown", None
+
+
+def _distributions() -> list[Any]:
+    """Return [name, version, folder, text of direct_url.json or null] of each on sys.path."""
+    found: list[Any] = []
+    for entry in dict.fromkeys(sys.path):
+        try:
+            names = sorted(posix.listdir(entry or "."))
+        except (OSError, TypeError, ValueError):
+            continue
+        for name in names:
+            if name[-10:] != ".dist-info" and name[-9:] != ".egg-info":
+                continue
+            folder = os.path.join(_absolute(entry or "."), name)
+            for file in ("/METADATA", "/PKG-INFO", ""):
+                try:
+                    head = _head(folder + file)
+                except OSError:
+                    continue
+                direct = None
+                try:
+                    direct = _read(folder + "/direct_url.json").decode("utf-8", "replace")
+                except OSError:
+                    pass
+                if "name" in head:
+                    found.append([head["name"], head.get("version", ""), folder, direct])
+                break
+    return found
+
+
+def _head(path: str) -> dict[str, str]:
+    """Return name and version as a distribution's metadata begins with."""
+    handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        text = posix.read(handle, 4096).decode("utf-8", "replace")
+    finally:
+        posix.close(handle)
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if not colon:
+            break
+        if name.lower() in ("name", "version"):
+            fields.setdefault(name.lower(), value.strip())
+    return fields
+
+
+# -- the ways in -------------------------------------------------------------------------------
+
+
+def _start(parent: int, *, forked: bool) -> dict[str, Any]:
+    try:
+        command = _read("/proc/self/cmdline").decode("utf-8", "surrogateescape").split("\0")[:-1]
+    except OSError:
+        command = list(getattr(sys, "argv", []))
+    return {
+        "pid": posix.getpid(),
+        "parent": parent,
+        "forked": forked,
+        "argv": command[:1000],
+        "cwd": _getcwd(),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "implementation": sys.implementation.name,
+        "executable": sys.executable or "",
+    }
+
+
+def _log_name(folder: str) -> str:
+    return f"{folder}/children/{posix.getpid()}-{time.time_ns()}.jsonl"
+
+
+def watch_kernel(*, folder: str, report: str, event: str) -> None:
+    """Watch a kernel: the account goes to `report` as it exits, or where `event` says."""
+    watcher = _Watcher(folder=folder, report=report, event=event)
+    ipython = sys.modules.get("IPython")
+    if ipython is not None:
+        watcher.shell = ipython.get_ipython()
+    # A plain import: every kernel has it, and until 3.9 Python crashes if it is gone at the exit.
+    __import__("atexit").register(watcher.at_exit)
+    watcher.watch()
+
+
+def watch_child(*, folder: str) -> None:
+    """Watch a process that a kernel started; called by the sitecustomize.py of `folder`."""
+    watcher = _Watcher(folder=folder, log=_log_name(folder))
+    watcher.emit("start", _start(posix.getppid(), forked=False))
+    watcher.watch()

@@ -1,0 +1,75 @@
+"""Find what a dotted name would import, as Python's path finder does, without importing it.
+
+One `Resolver` looks at the disk once for each folder, so that many questions cost few listings.
+Zip files and finders of a package's own are not followed: what only they can find is not found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+DEFAULT_SUFFIXES = (".so", ".py", ".pyc")
+"""What module files end with, in the order in which Python looks."""
+
+
+class Resolver:
+    """Resolves names over folders, as the disk is now; `forget` to look again."""
+
+    def __init__(self, suffixes: Sequence[str] = ()) -> None:
+        self._suffixes = tuple(suffixes) or DEFAULT_SUFFIXES
+        self._names: dict[str, frozenset[str]] = {}
+
+    def find(self, name: str, path: Sequence[str]) -> str | None:
+        """Return what importing `name` would run, None when it is not found.
+
+        `path` holds absolute folders, as sys.path does. The answer is a file, or a folder for a
+        namespace package (its first portion).
+        """
+        folders: Sequence[str] = path
+        found: str | None = None
+        for part in name.split("."):
+            found = None
+            portions: list[str] = []
+            for folder in folders:
+                found = self._in(folder, part)
+                if found is not None:
+                    break
+                if part in self._listing(folder) and os.path.isdir(os.path.join(folder, part)):  # noqa: PTH112, PTH118
+                    portions.append(os.path.join(folder, part))  # noqa: PTH118
+            if found is not None:
+                is_package = os.path.basename(found).startswith("__init__.")  # noqa: PTH119
+                folders = [os.path.dirname(found)] if is_package else []  # noqa: PTH120
+            elif portions:
+                found, folders = portions[0], portions
+            else:
+                return None
+        return found
+
+    def forget(self) -> None:
+        """Look at the disk anew from now on."""
+        self._names.clear()
+
+    def _in(self, folder: str, name: str) -> str | None:
+        """Return the package or module `name` of one folder."""
+        names = self._listing(folder)
+        if name in names:
+            inside = os.path.join(folder, name)  # noqa: PTH118
+            package = self._listing(inside)
+            for suffix in self._suffixes:
+                if f"__init__{suffix}" in package:
+                    return os.path.join(inside, f"__init__{suffix}")  # noqa: PTH118
+        for suffix in self._suffixes:
+            if f"{name}{suffix}" in names:
+                return os.path.join(folder, f"{name}{suffix}")  # noqa: PTH118
+        return None
+
+    def _listing(self, folder: str) -> frozenset[str]:
+        names = self._names.get(folder)
+        if names is None:
+            try:
+                names = frozenset(os.listdir(folder or "."))  # noqa: PTH208
+            except OSError:
+                names = frozenset()
+            self._names[folder] = names
+        return names
