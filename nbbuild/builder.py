@@ -177,7 +177,9 @@ class Builder:
         if failure is not None:
             return self._failed(task, judgement, done, failure, built, notes)
         blob = encode(cells)
-        watched = self._watched(task, parsed, settings, ran, began_ns=began_ns, before=installed)
+        watched = self._watched(
+            task, key, parsed, settings, ran, began_ns=began_ns, before=installed
+        )
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
@@ -270,6 +272,7 @@ class Builder:
     def _watched(
         self,
         task: Task,
+        key: ActionKey,
         parsed: Parsed,
         settings: Settings,
         ran: runner.Ran,
@@ -284,22 +287,27 @@ class Builder:
             return Watched(trace=Trace())
         if ran.observed is None:
             return Watched(trace=Trace(), changed=("the kernel did not tell what it used",))
-        root = ran.stage or session.root
         watching = Watching(
             scope=Scope(
                 session.root,
                 folders=before.folders,
-                closed=[session.config.store, *([ran.stage] if ran.stage else [])],
+                closed=[session.config.store, *ran.private],
                 own=session.own(task),
                 environ=session.environ,
             ),
             digests=session.digests,
             cells=tuple(cell.source for cell in parsed.cells),
-            cwd=(root / working_folder(task, settings)).resolve(),
+            cwd=(ran.root / working_folder(task, settings)).resolve(),
             began_ns=began_ns,
             before=before,
             after=after,
             named=session.inputs.imported,
+            declared=frozenset(
+                item
+                for one in key.fingerprints
+                if one.kind in ("assets", "modules", "files")
+                for item, _ in one.items
+            ),
         )
         return watching.watched(ran.observed)
 

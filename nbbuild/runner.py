@@ -43,8 +43,9 @@ class Ran:
     """What became of an action: its execution, and what its kernel was seen to do."""
 
     execution: Execution
-    observed: Observed | None = None  # None: it was not watched, or gave no account
-    stage: Path | None = None  # the root of its sandbox, gone by now
+    observed: Observed | None  # None: it was not watched, or gave no account
+    root: Path  # where it ran: the project's root, or that of a sandbox
+    private: tuple[Path, ...]  # folders made for this run; gone by now
 
 
 def run(
@@ -83,7 +84,8 @@ def run(
         return Ran(
             execution=done,
             observed=read_report(report) if report is not None else None,
-            stage=root if action.sandbox is not None else None,
+            root=root,
+            private=(Path(private), *([_stage_of(root)] if action.sandbox is not None else [])),
         )
 
 
@@ -146,6 +148,11 @@ def _stage(action: Action) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(action.root / path, target)
         yield root
+
+
+def _stage_of(root: Path) -> Path:
+    """Return the temporary folder that holds the root of a sandbox."""
+    return root.parents[SANDBOX_DEPTH]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

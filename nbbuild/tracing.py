@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,8 +108,8 @@ class Scope:
 class Watching:
     """All that turning an account into a trace takes; `watched` does it.
 
-    `named` says which modules a text imports, by their dotted names; `cells` are the sources of the
-    cells, `cwd` is the folder the kernel started in, and `began_ns` when, on the clock of file
+    `named` says which modules a text imports, by their dotted names; `declared` are the files that
+    the action key holds, and looks at itself; `cells` are the sources of the cells, `cwd` is the folder the kernel started in, and `began_ns` when, on the clock of file
     times (see digests.now_ns). `before` and `after` are what the interpreter had installed.
     """
 
@@ -121,6 +121,7 @@ class Watching:
     before: Probe
     after: Probe
     named: Callable[[str], Iterable[str]]
+    declared: Collection[str] = ()
 
     def watched(self, observed: Observed) -> Watched:
         """Return the trace of a run from what its kernel and its children reported."""
@@ -163,7 +164,9 @@ class Watching:
     def _files(self, observed: Observed, changed: list[str]) -> Iterator[TraceItem]:
         for use in observed.files:
             name = self.scope.counts(use.path)
-            if name is None or use.made or _READING.isdisjoint(use.uses):
+            if name is None or name in self.declared or use.made:
+                continue
+            if _READING.isdisjoint(use.uses):
                 continue
             item = self._file(use, name, changed)
             if item is not None:
@@ -225,7 +228,9 @@ class Watching:
             for literal in literals(text):
                 path = os.path.normpath(self.cwd / literal)
                 name = self.scope.counts(path)
-                if name is None or path in written or not Path(path).is_file():
+                if name is None or name in self.declared or path in written:
+                    continue
+                if not Path(path).is_file():
                     continue
                 if self.digests.changed_since(Path(path), self.began_ns):
                     changed.append(f"'{name}' changed")
@@ -284,6 +289,8 @@ class _Modules:
             path = Path(os.path.normpath(Path(self._scope.root) / origin))
             digest = self._watching.digests.fresh(path)
             if digest is None or self._owned(name, str(path)):
+                continue
+            if origin in self._watching.declared:
                 continue
             if self._watching.digests.changed_since(path, self._watching.began_ns):
                 changed.append(f"'{origin}' changed")

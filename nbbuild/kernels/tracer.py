@@ -244,18 +244,18 @@ def _absolute(raw: str, dir_fd: Any = None) -> str:
     return done or "/"
 
 
-def _shape(found: Any) -> list[Any]:
+def _shape(found: Any) -> tuple[Any, ...]:
     mode = found.st_mode & 0o170000
     kind = "f" if mode == 0o100000 else "d" if mode == 0o040000 else "o"
-    return [kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    return kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def _look(path: str) -> list[Any] | None:
+def _look(path: str) -> tuple[Any, ...] | None:
     try:
         return _shape(_stat(path))
     except (OSError, ValueError):
         try:
-            return ["l", *_shape(_lstat(path))[1:]]
+            return ("l", *_shape(_lstat(path))[1:])
         except (OSError, ValueError):
             return None
 
@@ -324,7 +324,6 @@ class _Watcher:
         self.seen: dict[str, set[Any]] = {}
         self.absent: set[str] = set()
         self.known: set[str] = set()  # absolute paths that a probe or an open found and recorded
-        self.importers: dict[str, tuple[str, str]] = {}
         self.imported: set[str] = set()
         self.missing: set[str] = set()
         self.search: list[str] = []
@@ -374,7 +373,7 @@ class _Watcher:
         self.count += 1
         if self.count > LIMIT:
             kind, rest = "partial", (f"it used more than {LIMIT} things",)
-        record = [kind, round(_now(), 6), *rest]
+        record = (kind, round(_now(), 6), *rest)  # tuples of strings: the collector lets them be
         if self.log:
             _write(self.log, _encoded(record) + "\n", append=True)
         else:
@@ -426,11 +425,13 @@ class _Watcher:
 
     def cell(self) -> int:
         """Return the number of the cell that runs or ran last, from 1 among those that ran."""
+        if self.shell is None:
+            return 0  # no IPython
         try:
             # Not execution_count: when IPython raises it depends on the version.
             return len(self.shell.history_manager.input_hist_parsed) - 1
         except AttributeError:
-            return 0  # no IPython
+            return 0
 
     def once(self, kind: str, key: Any) -> bool:
         """Say, the first time only, that this is the first time."""
@@ -643,24 +644,8 @@ class _Watcher:
     # Imports.
 
     def on_import(self, name: Any, file: Any, *rest: Any) -> None:
-        if file is not None:
-            if not _installed(file):
-                self.use("read", _absolute(file))
-            return
-        if name not in self.importers:
-            self.importers[name] = self.importer(2)
-
-    def importer(self, depth: int) -> tuple[str, str]:
-        """Return module and file of the frame above this many that imports."""
-        frame: Any = _getframe(depth + 1)
-        while frame is not None:
-            module = frame.f_globals
-            if module is not _BOOT and module is not _FILES:
-                name = str(module.get("__name__"))
-                if not name.startswith("importlib"):
-                    return name, frame.f_code.co_filename
-            frame = frame.f_back
-        return "", ""
+        if file is not None and not _installed(file):  # of an extension module
+            self.use("read", _absolute(file))
 
     def resolved(self, name: str, path: Any, spec: Any) -> None:
         """Record how an import was resolved, or that it was not."""
@@ -668,7 +653,6 @@ class _Watcher:
             return
         if path is None and sys.path != self.search:
             self.search_path()
-        who = self.importers.pop(name, None) or self.importer(3)
         if spec is None:
             # `site` looks for these two in every process.
             if name in self.missing or name in ("sitecustomize", "usercustomize"):
@@ -680,6 +664,7 @@ class _Watcher:
             origin, kind, places = _origin(spec)
             if self.log and _installed(origin or "") and ("." in name or _standard(origin or "")):
                 return  # each record of a child is a write: these say little
+        who = _importer(4)
         self.emit("import", name, origin, kind, places, *who, self.search_index, self.cell())
 
     def search_path(self) -> None:
@@ -971,6 +956,19 @@ def _caller_of_hook() -> Any:
         return _getframe(3).f_globals  # above this, the handler and the hook
     except ValueError:
         return None
+
+
+def _importer(depth: int) -> tuple[str, str]:
+    """Return module and file of the frame that imports, this many frames up or higher."""
+    frame: Any = _getframe(depth)
+    while frame is not None:
+        module = frame.f_globals
+        if module is not _BOOT and module is not _FILES:
+            name = str(module.get("__name__"))
+            if not name.startswith("importlib"):
+                return name, frame.f_code.co_filename
+        frame = frame.f_back
+    return "", ""
 
 
 def _asked_by_readers_of_source() -> bool:

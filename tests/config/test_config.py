@@ -806,7 +806,7 @@ def test_any_toml_is_a_config_or_a_clear_error(data: dict[str, Any]) -> None:
 def test_any_text_is_a_config_or_a_clear_error(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "jcache.toml"
+    path = tmp_path_factory.mktemp("any") / "jcache.toml"
     path.write_text(text)
     try:
         config.load(path)

@@ -5,8 +5,6 @@ import os
 import py_compile
 import shutil
 
-import pytest
-
 
 def code(source, **more):
     return {
@@ -219,7 +217,6 @@ def test_edits_of_the_same_size_in_the_same_second_are_seen(project):
     assert project.shown("a.ipynb") == "asset 2 module 2\n"
 
 
-@pytest.mark.xfail(strict=True, reason="issue 3: modules are compiled from source, never bytecode")
 def test_bytecode_that_somebody_left_is_not_believed(project):
     project.config('[[notebook]]\npath = "a.ipynb"\nmodules = ["tool"]')
     module = project.write("tool.py", "said = 'old'\n")
@@ -276,7 +273,6 @@ def test_a_declared_module_counts_with_all_that_it_imports_here(project):
     )
 
 
-@pytest.mark.xfail(strict=True, reason="IPython puts the working folder after PYTHONPATH")
 def test_the_working_folder_comes_before_python_path(project):
     project.config(
         '[project]\nnotebooks = ["notes/*.ipynb"]\npython_path = ["src"]\n'

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager, start_new_kernel
 
 from nbbuild.kernels.observed import (
     FileUse,
@@ -106,10 +106,10 @@ def python(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def plainly(
     folder: Path, environ: dict[str, str]
-) -> Callable[[str], subprocess.CompletedProcess[str]]:
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run code as `observe` does, unwatched."""
-    return lambda code: run_plainly(
-        f"pass\nexec({code!r})", python=sys.executable, cwd=folder, env=environ
+    return lambda code, python=sys.executable: run_plainly(
+        f"pass\nexec(compile({code!r}, '<code>', 'exec'))", python=python, cwd=folder, env=environ
     )
 
 
@@ -119,7 +119,7 @@ def observe(folder: Path, environ: dict[str, str], tracing: Tracing) -> Callable
 
     def run(code: str, *, python: str = sys.executable, **more: str) -> Seen:
         done = run_plainly(
-            f"exec({install_code(tracing)!r})\nexec({code!r})",
+            f"exec({install_code(tracing)!r})\nexec(compile({code!r}, '<code>', 'exec'))",
             python=python,
             cwd=folder,
             env={**environ, **more},
@@ -148,8 +148,13 @@ def run_plainly(
 class Kernel:
     """A real kernel; `run` gives what a cell published and its reply's execution count."""
 
-    def __init__(self, client: BlockingKernelClient) -> None:
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self._manager = manager
         self._client = client
+
+    def ended(self) -> None:
+        """Wait until its process has ended."""
+        self._manager.provisioner.process.wait(timeout=60)
 
     def silently(self, code: str) -> list[Any]:
         return self._execute(code, silent=True, store_history=False)[0]
@@ -177,7 +182,7 @@ def kernel(folder: Path, environ: dict[str, str]) -> Iterator[Callable[[], Kerne
     def start() -> Kernel:
         manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environ)
         started.append((manager, client))
-        return Kernel(client)
+        return Kernel(manager, client)
 
     yield start
     for manager, client in started:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+
+from nbbuild.kernels.observed import install_code, prepare, read_report, report_code
 
 SNIPPETS = [
     "print(sorted(dir()))",
@@ -57,7 +60,14 @@ SNIPPETS = [
 
 def masked(published):
     """What differs between any two kernels."""
-    text = repr(published)
+    messages, count = published
+    merged = []
+    for kind, content in messages:  # how a stream is cut into messages is chance
+        if kind == "stream" and merged and merged[-1][1].get("name") == content["name"]:
+            merged[-1][1]["text"] += content["text"]
+        else:
+            merged.append((kind, dict(content)))
+    text = repr((merged, count))
     text = re.sub(r"ipykernel_\d+", "ipykernel_N", text)
     text = re.sub(r"0x[0-9a-f]{6,}", "0xN", text)
     return re.sub(r"PARENT_PID=\d+|Thread-\d+", "", text)
@@ -101,3 +111,38 @@ def test_what_was_used_is_told_by_cell(observe_cells, folder):
     helper = next(one for one in seen.observed.imports if one.name == "helper")
     assert (helper.importer, helper.cell, helper.kind) == ("__main__", 2, "source")
     assert helper.origin == str(folder / "helper.py")
+
+
+def test_a_kernel_that_exits_leaves_its_account(kernel, folder, tracing):
+    running = kernel()
+    running.silently(install_code(tracing))
+    running.run("import atexit; atexit.register(lambda: open('late.txt', 'w').write('1'))")
+    running.run("open('a.txt'); exit()")
+    running.ended()
+    observed = read_report(Path(tracing.report))
+    assert observed is not None
+    told = {use.path: use for use in observed.files}
+    assert told[f"{folder}/a.txt"].cell == 2
+    assert told[f"{folder}/late.txt"].made
+    assert observed.partial == ()
+
+
+def test_an_account_can_be_asked_for_after_a_failure_and_again(observe_cells):
+    published, seen = observe_cells("open('a.txt')", "1/0")
+    assert published[-1][0][-1][0] == "error"
+    assert seen.read == {"a.txt"}
+
+
+def test_the_code_to_install_is_kept_between_runs(kernel, tmp_path, folder):
+    cache = tmp_path / "cache"
+    for run in ("first", "second"):
+        tracing = prepare(tmp_path / run, cache=cache)
+        running = kernel()
+        assert running.silently(install_code(tracing)) == []
+        running.run("open('a.txt')")
+        running.silently(report_code(tracing, tmp_path / f"{run}.json"))
+        observed = read_report(tmp_path / f"{run}.json")
+        assert observed is not None
+        assert f"{folder}/a.txt" in {use.path for use in observed.files}
+    (code,) = cache.glob("*/*")
+    assert code.suffix == ".bin"
