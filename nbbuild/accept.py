@@ -98,7 +98,7 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     record = Record(
         id=f"{judgement.key.digest[:12]}-{secrets.token_hex(8)}",
         key=judgement.key,
-        trace=Trace(),
+        trace=_trace(session, task),
         task=task.name,
         source=task.source,
         cells=session.store.put(encode(accepted)),
@@ -119,6 +119,15 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
         record=record,
         notes=("accepted as it is", *notes),
     )
+
+
+def _trace(session: Session, task: Task) -> Trace:
+    """Return the trace of the task's last run, its items as they are now."""
+    _, record = session.last(task)
+    if record is None:
+        return Trace()
+    own = session.own(task, record.undeclared)
+    return session.traces.renewed(record.trace, probe=session.inputs.probe(task), own=own.name)
 
 
 def _outputs(session: Session, task: Task) -> tuple[ExecutedCells, float]:

@@ -21,6 +21,7 @@ from nbbuild import runner
 from nbbuild.conflicts import Uses
 from nbbuild.conflicts import failure as conflicting
 from nbbuild.digests import digest_bytes, now_ns
+from nbbuild.durable import DOT
 from nbbuild.environment import Probe
 from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
@@ -243,6 +244,7 @@ class Builder:
             allow_errors=bool(settings.allow_errors),
             limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
             watched=self.session.inputs.level(task) != "none",
+            cache=self.session.root / DOT / "tracer",
             sandbox=staged,
         )
 

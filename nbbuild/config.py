@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 LATER: Final = {
-    "execution": ("trace", "warm"),
+    "execution": ("warm",),
     "cache": ("max_size", "remote"),
     "report": ("junit", "html"),
 }

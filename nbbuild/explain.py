@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbbuild.inputs import MissingInput
-from nbbuild.model import ActionKey, Digest, Judgement, Outcome, Reason, Record, Task, Verdict
+from nbbuild.model import (
+    ActionKey,
+    Digest,
+    Judgement,
+    Outcome,
+    Reason,
+    Record,
+    Task,
+    Trace,
+    Verdict,
+)
 from nbbuild.notebook.code import cell_digests
 from nbbuild.notebook.merge import decode
 from nbbuild.reasons import compare
@@ -30,6 +41,37 @@ class Explanation:
     verdict: Verdict
     reasons: tuple[Explained, ...]
     because: tuple[Explanation, ...] = ()
+    trace: Trace | None = None  # of the run whose result is, or was last, in its place
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What a task could declare: `key` = `values` in its [[notebook]], and why."""
+
+    task: str
+    source: str
+    key: str  # artefacts, env
+    values: tuple[str, ...]
+    why: str
+
+
+def suggest(session: Session, targets: Sequence[str] = ()) -> tuple[Suggestion, ...]:
+    """Return what the last runs of `targets` (none: of all) wrote and read undeclared."""
+    found: list[Suggestion] = []
+    for name in session.wanted(targets, upstream=False):
+        task = session.graph.tasks[name]
+        record = session.last(task)[1]
+        if record is None:
+            continue
+        written = tuple(file.path for file in record.undeclared)
+        variables = tuple(one for one in record.trace.variables if one not in task.env)
+        if written:
+            why = "it wrote these files, which are neither kept nor restored"
+            found.append(Suggestion(name, task.source, "artefacts", written, why))
+        if variables:
+            why = "it read these variables, whose values do not count"
+            found.append(Suggestion(name, task.source, "env", variables, why))
+    return tuple(found)
 
 
 def explain(session: Session, target: str) -> tuple[Explanation, ...]:
@@ -62,6 +104,7 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
         verdict=judgement.verdict,
         reasons=tuple(Explained(reason, _diff(reason, before, after)) for reason in reasons),
         because=because,
+        trace=record.trace if record is not None else None,
     )
 
 

@@ -111,10 +111,14 @@ class Inputs:
         kernel = self._kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
         return kernel, self._environments.probe(kernel)
 
+    def kernel_of(self, task: Task) -> tuple[Kernel, Probe | None]:
+        """Like `kernel`, for a task alone."""
+        parsed = self.parsed(task)
+        return self.kernel(task, parsed, self.settings(task, parsed))
+
     def probe(self, task: Task) -> Probe | None:
         """Return what the interpreter of the kernel in effect holds, None for no Python."""
-        parsed = self.parsed(task)
-        return self.kernel(task, parsed, self.settings(task, parsed))[1]
+        return self.kernel_of(task)[1]
 
     def level(self, task: Task) -> str:
         """Return how closely a run of `task` is to be watched (traces.LEVELS)."""

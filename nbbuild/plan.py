@@ -225,7 +225,9 @@ class Judge:
         if last.kind is OutcomeKind.FAILED and last.key.digest == key.digest:
             return (Reason("failed", text=f"it failed last time: {_message(last.failure)}"),)
         if last.key.digest != key.digest:
-            return compare(last.key, key)
+            changed = compare(last.key, key)
+            old = (one for one in self._store.records(last.key.digest) if one.id == last.record)
+            return (*changed, *(reason for one in old for reason in self._broken(task, one)))
         if last.record and self._retired(last.record):
             return (Reason("retired", text="its last result was put aside by a forced run"),)
         return (Reason("lost", text="the result of its last run is not in the cache"),)

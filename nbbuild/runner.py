@@ -35,6 +35,7 @@ class Action:
     allow_errors: bool
     limits: Limits
     watched: bool = False  # whether the kernel tells what it uses
+    cache: Path | None = None  # a folder for compiled parts of the tracer
     sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
 
 
@@ -112,7 +113,7 @@ def _preparations(
         before.append(f"exec({code!r}, {{'__name__': 'nbbuild'}})")
     if not action.watched:
         return before, after, None
-    tracing = prepare(private / "watch")
+    tracing = prepare(private / "watch", cache=action.cache)
     before.append(install_code(tracing))
     after.append(report_code(tracing, Path(tracing.report)))
     return before, after, Path(tracing.report)

@@ -20,7 +20,17 @@ from nbbuild.errors import UsageError, did_you_mean, raise_all
 from nbbuild.graph import Graph, link
 from nbbuild.inputs import Inputs
 from nbbuild.kernelspec import Kernels
-from nbbuild.model import ArtefactFile, Digest, Outcome, Parsed, Reason, Record, Settings, Task
+from nbbuild.model import (
+    ArtefactFile,
+    Digest,
+    Judgement,
+    Outcome,
+    Parsed,
+    Reason,
+    Record,
+    Settings,
+    Task,
+)
 from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.formats import reader_identity
 from nbbuild.plan import Judge, Plan
@@ -156,6 +166,23 @@ class Session:
         closed = _inside([self.root / self.config.project.output, self.config.store], self.root)
         paths = (file.path for file in undeclared)
         return Own(task, undeclared=paths, closed=[*closed, DOT])
+
+    def marks(self, judgement: Judgement) -> Iterator[str]:
+        """Yield what a user should know of how far a verdict reaches."""
+        task = self.graph.tasks[judgement.task]
+        if task.source in self.project.unreadable:
+            return
+        kernel, probe = self.inputs.kernel_of(task)
+        if probe is None:
+            yield (f"its kernel '{kernel.name}' cannot be watched: only what it declares counts")
+        record = judgement.record or self.last(task)[1]
+        if record is None:
+            return
+        if record.trace.hosts and task.max_age is None:
+            hosts = ", ".join(record.trace.hosts[:3])
+            yield f"it contacted {hosts}, and has no max_age"
+        if record.trace.partial:
+            yield f"what it used was seen only in part: {record.trace.partial[0]}"
 
     def forget(self) -> None:
         """Look at the disk anew: something was written."""

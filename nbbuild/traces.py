@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 from blake3 import blake3
 
 from nbbuild.environment import Probe
@@ -77,6 +78,16 @@ class Traces:
             now = self._now(item, trace, probe, own)
             if now != item.value:
                 yield Reason(item.kind, item.name, item.value, now or "", _sentence(item, now))
+
+    def renewed(self, trace: Trace, *, probe: Probe | None, own: Callable[[str], bool]) -> Trace:
+        """Return `trace` with the values that its items have now; those without one go."""
+        values = ((item, self._now(item, trace, probe, own)) for item in trace.items)
+        items = (
+            msgspec.structs.replace(item, value=value)
+            for item, value in values
+            if value is not None
+        )
+        return msgspec.structs.replace(trace, items=tuple(items))
 
     def _now(
         self, item: TraceItem, trace: Trace, probe: Probe | None, own: Callable[[str], bool]

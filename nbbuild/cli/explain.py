@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from nbbuild.cli._options import project_options
-from nbbuild.cli.render import emit, json_option
-from nbbuild.model import Reason, Verdict
+from nbbuild.cli.render import emit, json_option, say, table
+from nbbuild.errors import UsageError
+from nbbuild.model import Reason, TraceItem, Verdict
 
 if TYPE_CHECKING:
-    from nbbuild.explain import Explained, Explanation
+    from nbbuild.explain import Explained, Explanation, Suggestion
 
 _SENTENCES = {
     Verdict.FRESH: "{task} is up to date",
@@ -25,39 +29,85 @@ _SENTENCES = {
 _SHORT = 12
 """Characters of a digest that are shown."""
 
-_DIGESTED = ("assets", "modules", "files", "code")
+_DIGESTED = ("assets", "modules", "files", "code", "file")
 """Classes whose values are digests of files or cells; those of `env` are never shown."""
 
 
 @click.command("explain")
-@click.argument("target")
+@click.argument("target", required=False)
+@click.option("-v", "--verbose", is_flag=True, help="Add all that the last run turned out to use.")
+@click.option("--suggest", "suggesting", is_flag=True, help="Print what could be declared instead.")
 @json_option
 @project_options
-def command(target: str, as_json: bool, directory: Path, file: Path | None) -> None:
+def command(
+    target: str | None,
+    verbose: bool,
+    suggesting: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> None:
     """Say why TARGET would run, or why not: what changed since its last run.
 
     Names the class of input, the item, its old and its new value; for code the changed cell, with
-    a diff.
+    a diff. With --suggest, print the lines that declare what the notebooks (or TARGET) wrote and
+    read undeclared.
     """
-    from nbbuild.explain import explain
+    if target is None and not suggesting:
+        raise UsageError("say which TARGET to explain", hint="`nbbuild status` says it of all")
+    from nbbuild.explain import explain, suggest
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
+        if suggesting:
+            suggestions = suggest(session, [target] if target else [])
+            emit(
+                [dataclasses.asdict(one) for one in suggestions]
+                if as_json
+                else "\n\n".join(_suggested(one) for one in suggestions)
+            )
+            if not suggestions and not as_json:
+                say("nothing to suggest")
+            return
+        assert target is not None
         explanations = explain(session, target)
     if as_json:
-        emit([_plain(one) for one in explanations])
+        emit([_plain(one, verbose=verbose) for one in explanations])
     else:
-        emit("\n".join(line for one in explanations for line in _lines(one, "")))
+        lines = (line for one in explanations for line in _lines(one, "", verbose=verbose))
+        emit("\n".join(lines))
 
 
-def _lines(explanation: Explanation, indent: str) -> list[str]:
+def _suggested(one: Suggestion) -> str:
+    values = ", ".join(json.dumps(value, ensure_ascii=False) for value in one.values)
+    own = f"name = {json.dumps(one.task)}\n" if one.task != one.source else ""
+    return (
+        f"# {one.task}: {one.why}\n[[notebook]]\npath = {json.dumps(one.source)}\n"
+        f"{own}{one.key} = [{values}]"
+    )
+
+
+def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> list[str]:
     lines = [indent + _SENTENCES[explanation.verdict].format(task=explanation.task)]
     for one in explanation.reasons:
         lines.append(f"{indent}  {one.reason}{_values(one.reason)}")
         lines += [f"{indent}    {line}" for line in one.diff]
     for upstream in explanation.because:
         lines += _lines(upstream, indent + "  ")
+    if verbose and explanation.trace is not None:
+        trace = explanation.trace
+        lines.append(f"{indent}  its last run used (watched: {trace.level}):")
+        lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
+        lines += [f"{indent}    contacted {host}" for host in trace.hosts]
+        lines += [f"{indent}    seen in part: {why}" for why in trace.partial]
     return lines
+
+
+def _rows(items: tuple[TraceItem, ...]) -> list[tuple[str, str, str, str]]:
+    return [
+        (one.kind, one.name, one.value[:_SHORT] if len(one.value) == 64 else one.value, one.via)
+        for one in items
+    ]
 
 
 def _values(reason: Reason) -> str:
@@ -67,13 +117,14 @@ def _values(reason: Reason) -> str:
     return f": {reason.old[:_SHORT]} → {reason.new[:_SHORT]}"
 
 
-def _plain(explanation: Explanation) -> dict[str, Any]:
+def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]:
     return {
         "task": explanation.task,
         "source": explanation.source,
         "verdict": explanation.verdict.value,
         "reasons": [_reason(one) for one in explanation.reasons],
         "because": [_plain(one) for one in explanation.because],
+        **({"trace": msgspec.to_builtins(explanation.trace)} if verbose else {}),
     }
 
 

@@ -177,6 +177,7 @@ class _Run:
         self._cells = [index for index, cell in enumerate(notebook.cells) if _runs(cell)]
         self._current: int | None = None  # the cell that began last
         self._cell_of: dict[str, int] = {}  # request → cell
+        self._silent: set[str] = set()  # requests that belong to no cell
         # The request that is waited for, and what has come of its answer.
         self._request = ""
         self._reply: Mapping[str, Any] | None = None
@@ -235,6 +236,7 @@ class _Run:
         for code in codes:
             content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
             self._ask("execute_request", content)
+            self._silent.add(self._request)
             if not self._answered(until=self._deadline):
                 raise _Stop(self._too_late(self._current, in_cell=False))
             if (self._reply or {}).get("status") != "ok":
@@ -361,6 +363,8 @@ class _Run:
         elif kind == "status":
             if parent == self._request and content.get("execution_state") == "idle":
                 self._idle = True
+        elif parent in self._silent:
+            pass  # a callback of the notebook's own, called for a cell that is not the notebook's
         elif kind in OUTPUTS or (kind == "execute_input" and parent in self._cell_of):
             index = self._cell_of.get(parent, self._current)
             if index is not None:
