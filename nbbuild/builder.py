@@ -178,6 +178,7 @@ class Builder:
         if failure is not None:
             return self._failed(task, judgement, done, failure, built, notes)
         blob = encode(cells)
+        complete = not (done.cut_short and artefacts)
         watched = self._watched(
             task, key, parsed, settings, ran, began_ns=began_ns, before=installed
         )
@@ -200,7 +201,7 @@ class Builder:
             failure = conflicting(conflicts)
             return self._failed(task, judgement, done, failure, built, notes)
         notes += self._products(task, watched)
-        unpublished = self._unpublished(task, key, watched, writable=writable)
+        unpublished = self._unpublished(task, key, watched, writable=writable, whole=complete)
         if not unpublished:
             self.session.store.publish(record)
         origin = "" if unpublished else made_from(record, sources)
@@ -258,12 +259,13 @@ class Builder:
             ran = runner.run(
                 action,
                 launcher=self.launcher,
+                bring_in=self.session.tree.bring_in,
                 match=lambda root: _matching(root, self.session.root, self.session.walker, task),
                 cancelled=self.cancelled,
                 on_cell=lambda at, total: self.observer(CellStarted(task.name, at, total)),
             )
             done = ran.execution
-            notes += done.notes
+            notes += (*done.notes, *ran.notes)
             self.session.forget()
             if done.failure is None or done.cancelled or attempt == retries:
                 break
@@ -323,16 +325,19 @@ class Builder:
         listed = ", ".join(f'"{path}"' for path in new[:5]) + (", …" if len(new) > 5 else "")
         return (f"wrote what it does not declare; to keep it: artefacts = [{listed}]",)
 
-    def _unpublished(self, task: Task, key: ActionKey, watched: Watched, *, writable: bool) -> str:
+    def _unpublished(
+        self, task: Task, key: ActionKey, watched: Watched, *, writable: bool, whole: bool
+    ) -> str:
         """Say why the result of a run must not be published, "" when it may be."""
         if not task.cache:
             return "`cache = false`: the result is not kept"
-        if writable:
-            why = self._changed(task, key) or "; ".join(watched.changed[:3])
-        else:
+        if not writable:
             why = f"'{self.session.store.layout.folder}' cannot be written"
-        if writable and why:
-            why += " while it ran"
+        elif not whole:
+            why = "its kernel was killed while it was leaving"
+        else:
+            why = self._changed(task, key) or "; ".join(watched.changed[:3])
+            why += " while it ran" if why else ""
         return why and f"the result is shown but not cached: {why}; it will run again"
 
     def _changed(self, task: Task, key: ActionKey) -> str:

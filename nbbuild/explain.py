@@ -140,7 +140,9 @@ def _now(session: Session, task: Task, reasons: tuple[Reason, ...]) -> list[tupl
     parsed = session.inputs.parsed(task)
     return [
         (digest, cell.source)
-        for (_, digest), cell in zip(cell_digests(parsed), parsed.cells, strict=True)
+        for (_, digest), cell in zip(
+            cell_digests(parsed, injecting=bool(task.parameters)), parsed.cells, strict=True
+        )
     ]
 
 

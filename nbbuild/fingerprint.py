@@ -74,7 +74,7 @@ def action_key(
         Fingerprint(kind, tuple(items))
         for kind, items in (
             ("format", [("key", KEY_FORMAT)]),
-            ("code", cell_digests(parsed)),
+            ("code", cell_digests(parsed, injecting=bool(task.parameters))),
             ("kernel", _kernel(kernel, probe)),
             ("platform", [("system", platform.system()), ("machine", platform.machine())]),
             ("settings", _settings(task, settings)),

@@ -9,16 +9,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nbbuild.kernels.execute import Execution, Limits, execute
 from nbbuild.kernels.observed import Observed, install_code, prepare, read_report, report_code
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernelspec import Kernel
 from nbbuild.notebook.read import from_bytes
-
-SANDBOX_DEPTH = 8
-"""Folders above a sandbox's root, so that an asset such as `../../data` has its place in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +44,7 @@ class Ran:
     observed: Observed | None  # None: it was not watched, or gave no account
     root: Path  # where it ran: the project's root, or that of a sandbox
     private: tuple[Path, ...]  # folders made for this run; gone by now
+    notes: tuple[str, ...] = ()  # what a user should know
 
 
 def run(
@@ -54,15 +52,17 @@ def run(
     *,
     launcher: Launcher,
     match: Callable[[Path], Sequence[str]],
+    bring_in: Callable[[Path, str], tuple[str, ...]],
     cancelled: threading.Event,
     on_cell: Callable[[int, int], None],
 ) -> Ran:
     """Execute the notebook of `action`.
 
     `match(root)` names the files under the task's artefact patterns below `root`: what a sandboxed
-    run leaves there is moved to its place in the tree.
+    run that ended well leaves there goes to its place in the tree by `bring_in(file, path)`, which
+    returns notes for users.
     """
-    with _stage(action) as root, tempfile.TemporaryDirectory(prefix="nbbuild-") as private:
+    with _stage(action) as (root, stage), tempfile.TemporaryDirectory(prefix="nbbuild-") as private:
         staged = {path: _stamp(root / path) for path in match(root)} if action.sandbox else {}
         before, after, report = _preparations(action, root, Path(private))
         done = execute(
@@ -78,15 +78,17 @@ def run(
             before=before,
             after=after,
         )
-        if action.sandbox is not None:
+        notes: tuple[str, ...] = ()
+        if action.sandbox is not None and done.failure is None and not done.cancelled:
             for path in match(root):
                 if staged.get(path) != _stamp(root / path):
-                    _move(root / path, action.root / path)
+                    notes += bring_in(root / path, path)
         return Ran(
             execution=done,
+            notes=notes,
             observed=read_report(report) if report is not None else None,
             root=root,
-            private=(Path(private), *([_stage_of(root)] if action.sandbox is not None else [])),
+            private=(Path(private), *([] if stage is None else [stage])),
         )
 
 
@@ -100,6 +102,23 @@ path[place:place] = folders
 """
 
 
+# Python trusts bytecode by size and whole seconds; a source whose time it cannot tell, it compiles.
+_FROM_SOURCE = """
+import os, sys
+def begin():
+    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader
+    stats, stdlib = loader.path_stats, os.path.dirname(os.__file__) + "/"
+    def path_stats(self, path):
+        installed = "/site-packages/" in path or "/dist-packages/" in path
+        if not installed and not path.startswith(stdlib):
+            raise OSError
+        return stats(self, path)
+    path_stats.__module__, path_stats.__qualname__ = stats.__module__, stats.__qualname__
+    loader.path_stats = path_stats
+begin()
+"""
+
+
 def _preparations(
     action: Action, root: Path, private: Path
 ) -> tuple[list[str], list[str], Path | None]:
@@ -108,6 +127,8 @@ def _preparations(
     after: list[str] = []
     if action.kernel.interpreter is None:
         return before, after, None
+    if not action.watched:  # else the tracer does the same
+        before.append(f"exec({_FROM_SOURCE!r}, {{'__name__': 'nbbuild'}})")
     if action.python_path:
         code = _PATH_CODE.format(folders=_folders(action, root))
         before.append(f"exec({code!r}, {{'__name__': 'nbbuild'}})")
@@ -136,32 +157,28 @@ def _environment(action: Action, root: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _stage(action: Action) -> Iterator[Path]:
-    """Yield the root to run in: the project's own, or a temporary one with the inputs only."""
+def _stage(action: Action) -> Iterator[tuple[Path, Path | None]]:
+    """Yield the root to run in: the project's own, or one in a temporary folder, and that folder.
+
+    The temporary root holds only the inputs, each at its path, and lies as deep as they climb.
+    """
     if action.sandbox is None:
-        yield action.root
+        yield action.root, None
         return
     with tempfile.TemporaryDirectory(prefix="nbbuild-") as folder:
-        root = Path(folder).resolve().joinpath(*(f"{n}" for n in range(SANDBOX_DEPTH)), "root")
+        stage = Path(folder).resolve()
+        climbs = max(PurePosixPath(path).parts.count("..") for path in action.sandbox)
+        root = stage.joinpath(*(f"{number}" for number in range(climbs)), "root")
         (root / action.folder).mkdir(parents=True)
         for path in action.sandbox:
             target = Path(os.path.normpath(root / path))
+            if not target.is_relative_to(stage):
+                raise ValueError(f"{path!r} leads out of the sandbox")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(action.root / path, target)
-        yield root
-
-
-def _stage_of(root: Path) -> Path:
-    """Return the temporary folder that holds the root of a sandbox."""
-    return root.parents[SANDBOX_DEPTH]
+        yield root, stage
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_ctime_ns, stat.st_ino
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    shutil.move(source, target)

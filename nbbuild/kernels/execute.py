@@ -80,6 +80,7 @@ class Execution:
     failure: Failure | None = None
     cancelled: bool = False
     notes: tuple[str, ...] = ()  # what a user should know, and no failure
+    cut_short: bool = False  # the kernel was killed while it was leaving: files may be incomplete
 
 
 def execute(
@@ -131,6 +132,7 @@ def execute(
         failure=run.failure,
         cancelled=run.stopped and run.failure is None,
         notes=tuple(run.notes),
+        cut_short=run.cut_short,
     )
 
 
@@ -167,6 +169,7 @@ class _Run:
         self.failure: Failure | None = None
         self.stopped = False
         self.notes: list[str] = []
+        self.cut_short = False
         self._kernel = kernel
         self._allow_errors = allow_errors
         self._limits = limits
@@ -231,6 +234,7 @@ class _Run:
                 self._silently(self._after)
         if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
             self.notes.append(_CUT_SHORT)
+            self.cut_short = True
 
     def _silently(self, codes: Sequence[str]) -> None:
         for code in codes:

@@ -55,8 +55,8 @@ TICK = 0.05
 START_TIMEOUT = 60.0
 """Seconds in which a kernel must answer."""
 
-SHUTDOWN_PATIENCE = 2.5
-"""Seconds to leave by itself, as stock Jupyter grants: exit hooks and open files are completed."""
+SHUTDOWN_PATIENCE = 10.0
+"""Seconds to leave by itself, more than stock Jupyter's 2.5: exit hooks and open files complete."""
 
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
 _LONGEST_NAME = len("/nbb-12345678/k-5")

@@ -18,6 +18,10 @@ from nbbuild.notebook.suffixes import SCRIPTS, suffix
 COUNTED_TAGS = frozenset({"raises-exception", "skip-execution", "parameters"})
 """The tags that change what a run does."""
 
+INJECTED = "injected-parameters"
+"""The tag of a cell that parameters replace: its place counts then, and its source does not."""
+
+_KEPT = COUNTED_TAGS | {INJECTED}
 _AUTO = re.compile(r"(^|[,/.])auto(?=[:,]|$)")
 
 
@@ -33,7 +37,7 @@ def parse(notebook: Any, source: str) -> Parsed:
         CodeCell(
             index=index,
             source=cell["source"],
-            tags=tuple(sorted(COUNTED_TAGS.intersection(cell["metadata"].get("tags", [])))),
+            tags=tuple(sorted(_KEPT.intersection(cell["metadata"].get("tags", [])))),
             load=loaded_path(source, cell["metadata"]["load"])
             if loads and "load" in cell["metadata"]
             else "",
@@ -67,10 +71,24 @@ def with_loads(root: Path, parsed: Parsed) -> Parsed:
     )
 
 
-def cell_digests(parsed: Parsed) -> tuple[tuple[str, str], ...]:
-    """Return ("cell 1", digest), … of the code cells that are not blank, in order."""
+def cell_digests(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[str, str], ...]:
+    """Return ("cell 1", digest), … of the code cells that are not blank, in order.
+
+    With `injecting`, a cell that the task's parameters will replace counts by its place only.
+    """
     cells = [cell for cell in parsed.cells if not is_blank(cell.source)]
-    return tuple((f"cell {n}", _digest(cell)) for n, cell in enumerate(cells, start=1))
+    return tuple(
+        (f"cell {n}", _digest(_counted(cell, injecting))) for n, cell in enumerate(cells, start=1)
+    )
+
+
+def _counted(cell: CodeCell, injecting: bool) -> CodeCell:
+    if INJECTED not in cell.tags:
+        return cell
+    if injecting:
+        return CodeCell(cell.index, "", (INJECTED,))
+    tags = tuple(tag for tag in cell.tags if tag != INJECTED)
+    return msgspec.structs.replace(cell, tags=tags)
 
 
 def is_blank(source: str) -> bool:

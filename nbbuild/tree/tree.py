@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -77,6 +78,20 @@ class Tree:
         ArtefactError if a pattern has none, or a file cannot be kept; the run is not over then.
         """
         return self._artefacts.collect(task, stored=stored)
+
+    def bring_in(self, file: Path, path: str) -> tuple[str, ...]:
+        """Move `file`, from outside the tree, to `path` in it; return notes for users.
+
+        What lies there and the store lacks moves to `.nbbuild/replaced`. Raises Refused.
+        """
+        place = self._ground.confined.place(path)
+        with writing(f"'{path}' cannot be written", place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            notes = self._ground.set_aside(path)
+            place.unlink(missing_ok=True)
+            shutil.move(file, place)
+        self._ground.digests.forget(place)
+        return notes
 
     def adopt(self, task: Task) -> tuple[ArtefactFile, ...]:
         """Take the files that lie there for the task's artefacts, as if a run had written them.

@@ -212,7 +212,7 @@ def test_a_kernel_that_does_not_leave_is_told(run, monkeypatch):
 
     assert done.failure is None
     assert done.notes == (
-        "the kernel did not leave within 2.5 s and was killed: exit hooks, and files that the "
+        "the kernel did not leave within 10 s and was killed: exit hooks, and files that the "
         "notebook did not close, may be incomplete",
     )
 
