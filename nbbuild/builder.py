@@ -151,7 +151,9 @@ class Builder:
         if judgement.record is not None or judgement.reasons[0].kind == "forced":
             # A forced run that fails must not fall back on what it was to replace.
             self.session.retired.retire(
-                record.id for record in self.session.store.records(key.digest)
+                record.id
+                for record in self.session.store.records(key.digest)
+                if not any(self.session.broken(task, record))
             )
         parsed = self.session.inputs.parsed(task)
         settings = self.session.inputs.settings(task, parsed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -15,7 +15,8 @@ from nbbuild.config import Config, NotebookEntry, check_artefact, expand
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean, raise_all
 from nbbuild.model import Digest, Parsed, Settings, Task
 from nbbuild.notebook.formats import is_notebook, is_text, reader_identity
-from nbbuild.patterns import Pattern, matches
+from nbbuild.notebook.loads import loaded_text
+from nbbuild.patterns import Pattern, can_meet, matches
 from nbbuild.walk import Walker
 
 
@@ -61,13 +62,14 @@ class Readings:
         self._remember = remember
         self._parse = parse
         self._read: dict[str, tuple[str, Parsed]] = {}
+        self._identities: dict[tuple[str, str], str] = {}
 
     def parsed(self, source: str) -> Parsed:
         """Return what the notebook `source` says; raise `NotebookError` if it cannot be read."""
         digest = self._digests.digest(self._root / source)
         if digest is None:
             raise NotebookError(f"'{source}' is not a file that can be read")
-        key = "\n".join((digest, source, reader_identity(self._root, source)))
+        key = "\n".join((digest, source, self.identity(source)))
         held = self._read.get(source)
         if held is not None and held[0] == key:
             return held[1]
@@ -77,6 +79,18 @@ class Readings:
             self._remember("parsed", key, msgspec.msgpack.encode(said))
         self._read[source] = (key, said)
         return said
+
+    def identity(self, source: str) -> str:
+        """Return how `source` is read; looked up once for all notebooks of a kind in a folder."""
+        path = PurePosixPath(source)
+        kind = (str(path.parent), path.suffix)
+        if kind not in self._identities:
+            self._identities[kind] = reader_identity(self._root, source)
+        return self._identities[kind]
+
+    def forget(self) -> None:
+        """Look at the readers' configuration anew."""
+        self._identities.clear()
 
     def _recalled(self, key: str) -> Parsed | None:
         data = self._recall("parsed", key)
@@ -101,24 +115,23 @@ def load(
     `Problems` with all of them: patterns that match nothing, two tasks of one name or one file.
     """
     errors: list[NbbuildError] = []
-    sources = _sources(config, walker, errors)
-    parsed: dict[str, Parsed] = {}
-    unreadable: dict[str, NotebookError] = {}
+    if not config.project.notebooks and not config.notebooks:
+        errors.append(_lists_nothing(config))
+    wanted = _wanted(config)
+    sources = _sources(config, walker, wanted, errors)
+    contents = _Contents(config.root, readings, pair)
     for source in sources:
-        try:
-            parsed[source] = readings.parsed(source)
-        except NotebookError as error:
-            unreadable[source] = error
-    pairs = _pairs(sources, parsed, pair)
+        contents.read(source)
+    pairs = _pairs(sources, contents, wanted)
+    if sources and not pairs:
+        errors.append(_all_excluded(sources))
     tasks: list[Task] = []
     used: set[str] = set()
-    for source in sources:
-        if source in pairs:
-            tasks += _tasks_of(source, pairs[source], config, used, errors)
+    for source, paired in pairs.items():
+        tasks += _tasks_of(source, paired, config, used, errors)
+    known = [path for source, paired in pairs.items() for path in (source, *paired)]
     errors += [
-        _matches_no_notebook(entry, sources)
-        for entry in config.notebooks
-        if entry.where not in used
+        _matches_no_notebook(entry, known) for entry in config.notebooks if entry.where not in used
     ]
     errors += _clashes(tasks)
     raise_all(errors)
@@ -127,8 +140,8 @@ def load(
         root=config.root,
         config=config,
         tasks=tuple(tasks),
-        parsed=parsed,
-        unreadable=unreadable,
+        parsed=contents.parsed,
+        unreadable=contents.unreadable,
         output=config.project.output,
     )
 
@@ -136,13 +149,16 @@ def load(
 # -- which notebooks ---------------------------------------------------------------------------
 
 
-def _sources(config: Config, walker: Walker, errors: list[NbbuildError]) -> tuple[str, ...]:
-    """Return the notebooks of the project, in the order in which the patterns name them."""
+def _wanted(config: Config) -> Callable[[str], bool]:
+    """Return what tells whether a path is not excluded."""
     excluded = [Pattern.parse(text) for text in config.project.exclude]
+    return lambda path: not any(matches(pattern, path) for pattern in excluded)
 
-    def wanted(path: str) -> bool:
-        return not any(matches(pattern, path) for pattern in excluded)
 
+def _sources(
+    config: Config, walker: Walker, wanted: Callable[[str], bool], errors: list[NbbuildError]
+) -> tuple[str, ...]:
+    """Return the notebooks that are listed, in the order in which the patterns name them."""
     found: dict[str, None] = {}
     for text in config.project.notebooks:
         pattern = Pattern.parse(text)
@@ -200,26 +216,65 @@ def _nothing_matches(
     )
 
 
+class _Contents:
+    """What the notebooks say; the errors of those that cannot be read are kept, not raised."""
+
+    def __init__(
+        self, root: Path, readings: Readings, pair: Callable[[str, str], tuple[str, ...]]
+    ) -> None:
+        self.parsed: dict[str, Parsed] = {}
+        self.unreadable: dict[str, NotebookError] = {}
+        self._root = root
+        self._readings = readings
+        self._pair = pair
+
+    def read(self, source: str) -> None:
+        """Read the notebook `source` and see that the files which its cells load are there.
+
+        What a notebook says is remembered, and those files may have gone since.
+        """
+        if source in self.parsed or source in self.unreadable:
+            return
+        try:
+            said = self.parsed[source] = self._readings.parsed(source)
+            for cell in said.cells:
+                if cell.load:
+                    loaded_text(self._root, cell.load, wanted_by=f"a cell of '{source}'")
+        except NotebookError as error:
+            self.unreadable[source] = error
+
+    def paired_with(self, source: str) -> tuple[str, ...]:
+        """Return the other existing files of the Jupytext pair of `source`, which was read."""
+        formats = self.parsed[source].formats if source in self.parsed else ""
+        try:
+            return self._pair(source, formats) if formats else ()
+        except NotebookError as error:
+            self.unreadable.setdefault(source, error)
+            return ()
+
+
 def _pairs(
-    sources: Sequence[str],
-    parsed: Mapping[str, Parsed],
-    pair: Callable[[str, str], tuple[str, ...]],
+    sources: Sequence[str], contents: _Contents, wanted: Callable[[str], bool]
 ) -> dict[str, tuple[str, ...]]:
     """Map the source of each task to the other files of its Jupytext pair.
 
-    Where several files of one pair are listed, the text is the source, as it is for Jupytext.
+    Of a pair the text is the source, as it is for Jupytext, also when only its .ipynb is listed.
+    A pair whose texts are all excluded is left out.
     """
     tasks: dict[str, tuple[str, ...]] = {}
     taken: set[str] = set()
     for source in sources:
         if source in taken:
             continue
-        formats = parsed[source].formats if source in parsed else ""
-        others = pair(source, formats) if formats else ()
-        members = [source, *(other for other in others if other in sources)]
-        chosen = min(members, key=lambda path: path.endswith(".ipynb"))
-        tasks[chosen] = tuple(sorted({source, *others} - {chosen}))
+        members = (source, *contents.paired_with(source))
         taken.update(members)
+        # A text outside the root cannot be a source.
+        texts = [m for m in members if not m.endswith(".ipynb") and not m.startswith("../")]
+        candidates = [text for text in texts if wanted(text)] if texts else [source]
+        if candidates:
+            chosen = min(candidates, key=lambda path: path not in sources)
+            contents.read(chosen)
+            tasks[chosen] = tuple(sorted({*members} - {chosen}))
     return tasks
 
 
@@ -331,6 +386,23 @@ class _Merged:
 # -- what cannot be ----------------------------------------------------------------------------
 
 
+def _lists_nothing(config: Config) -> NbbuildError:
+    return ConfigError(
+        f"'{config.path.name}' lists no notebooks",
+        facts=[("in", str(config.path))],
+        hint="name them in [project] notebooks; `nbbuild init --force` writes a file that "
+        "does, and keeps a copy of this one",
+    )
+
+
+def _all_excluded(sources: Sequence[str]) -> NbbuildError:
+    return ConfigError(
+        "[project] exclude leaves no notebook",
+        facts=[("listed", ", ".join(sources[:3]))],
+        hint="exclude leaves out a Jupytext pair when it matches the pair's text",
+    )
+
+
 def _matches_no_notebook(entry: NotebookEntry, sources: Sequence[str]) -> NbbuildError:
     near = did_you_mean(entry.path, sources)
     literal = Pattern.parse(entry.path).literal
@@ -371,7 +443,7 @@ def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
     """Return the names of the tasks that `word` means, () when there are none.
 
     A word is a notebook path, a task name, an artefact or a built notebook, a group, or a glob of
-    notebook paths and task names; a folder stands for all notebooks in it.
+    notebook paths, task names and artefacts; a folder stands for all notebooks in it.
     """
     text = Pattern.parse(word).text if word else word
     exact = [
@@ -389,14 +461,21 @@ def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
         task.name
         for task in tasks
         if any(matches(pattern, path) for path in (task.source, task.name, *task.paired))
-        or any(matches(Pattern.parse(artefact), text) for artefact in task.artefacts)
+        or any(_means(pattern, Pattern.parse(artefact)) for artefact in task.artefacts)
     )
+
+
+def _means(word: Pattern, artefact: Pattern) -> bool:
+    """Whether a word names what an artefact pattern can match; the files need not be there."""
+    return matches(artefact, word.path) if word.literal else can_meet(word, artefact)
 
 
 def known_words(tasks: Sequence[Task]) -> set[str]:
     """Return every word that a user may have meant, for "did you mean"."""
     return {
-        word for task in tasks for word in (task.name, task.source, *task.artefacts, *task.groups)
+        word
+        for task in tasks
+        for word in (task.name, task.source, *task.paired, *task.artefacts, *task.groups)
     }
 
 
@@ -420,8 +499,3 @@ def _resolve_depends_on(tasks: Sequence[Task]) -> list[Task]:
         resolved.append(replace(task, depends_on=tuple(names)))
     raise_all(errors)
     return resolved
-
-
-def field_names() -> tuple[str, ...]:
-    """Return the names of a task's fields; the test of the action key walks them."""
-    return tuple(f.name for f in fields(Task))

@@ -32,7 +32,6 @@ from nbbuild.model import (
     Task,
 )
 from nbbuild.modules import ModuleGraph
-from nbbuild.notebook.formats import reader_identity
 from nbbuild.plan import Judge, Plan
 from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
@@ -83,6 +82,7 @@ class Session:
     tree: Tree
     retired: Retired
     traces: Traces
+    readings: Readings
     inputs: Inputs
     memo: Memo
 
@@ -188,6 +188,7 @@ class Session:
         """Look at the disk anew: something was written."""
         self.walker.forget()
         self.traces.forget()
+        self.readings.forget()
 
     def check(self, names: Iterable[str]) -> None:
         """Raise every error that stands in the way of building `names`."""
@@ -196,7 +197,7 @@ class Session:
     def sources(self, task: Task) -> Digest:
         """Return a digest of all that the built notebook of `task` takes from its source."""
         files = [self.digests.digest(self.root / path) for path in (task.source, *task.paired)]
-        reader = reader_identity(self.root, task.source)
+        reader = self.readings.identity(task.source)
         parts = [MERGE_VERSION, reader, *(digest or "" for digest in files)]
         return blake3("\n".join(parts).encode()).hexdigest()
 
@@ -254,6 +255,7 @@ def session_of(
         tree=Tree(root, store, digests, _match_anew(walker), sources=sources),
         retired=Retired(root / DOT),
         traces=Traces(root, digest=digests.digest),
+        readings=readings,
         inputs=Inputs(
             loaded,
             readings=readings,

@@ -108,9 +108,10 @@ class Scope:
 class Watching:
     """All that turning an account into a trace takes; `watched` does it.
 
-    `named` says which modules a text imports, by their dotted names; `declared` are the files that
-    the action key holds, and looks at itself; `cells` are the sources of the cells, `cwd` is the folder the kernel started in, and `began_ns` when, on the clock of file
-    times (see digests.now_ns). `before` and `after` are what the interpreter had installed.
+    `named` says which modules a text imports, by their dotted names. `declared` are the files that
+    the action key holds and looks at itself. `cells` are the sources of the cells, `cwd` is the
+    folder the kernel started in, and `began_ns` when, on the clock of file times (see
+    digests.now_ns). `before` and `after` are what the interpreter had installed.
     """
 
     scope: Scope
