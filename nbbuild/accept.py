@@ -44,8 +44,9 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
     """Publish, for each task that `targets` need and that is out of date, what lies there.
 
     The outputs are those of the task's last run, or of its built notebook; cells that changed keep
-    the outputs that stand in their place. The artefacts are the files as they lie in the tree. A
-    task with neither fails. Raises as `build` does.
+    the outputs that stand in their place. The artefacts are the files as they lie in the tree,
+    also where they were altered since the cache got them; artefacts that are missing are put back
+    where the cache has them. A task with neither fails. Raises as `build` does.
     """
     began = time.monotonic()
     names = session.wanted(targets)
@@ -72,7 +73,9 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
                 reasons = (f"needs {blockers[0]}, which failed",)
                 outcome = Outcome.of(task, OutcomeKind.BLOCKED, reasons=reasons)
             else:
-                outcome = builder.reuse(name) or _accept(session, task, judge.final(name))
+                judgement = judge.final(name)
+                reused = None if _altered(session, task, judgement) else builder.reuse(name)
+                outcome = reused or _accept(session, task, judge.final(name))
         except NbbuildError as error:
             kind = "unreadable" if task.source in session.project.unreadable else "input"
             failure = Failure.of(kind, error)
@@ -87,18 +90,31 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
     return Report(outcomes=tuple(outcomes), seconds=time.monotonic() - began)
 
 
+def _altered(session: Session, task: Task, judgement: Judgement) -> bool:
+    """Whether all artefacts of a hit lie there, but not as the cache has them."""
+    record = judgement.record
+    if judgement.verdict is not Verdict.REFRESH or record is None:
+        return False
+    ledger = session.tree.known().get(task.name)
+    if ledger is not None and not ledger.finished:  # what a broken run left is nobody's result
+        return False
+    there = all((session.root / one.path).is_file() for one in record.artefacts)
+    return there and not session.tree.in_order(task, record)
+
+
 def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     if judgement.verdict is Verdict.FRESH:
         return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=judgement.record)
     assert judgement.key is not None
     sources = session.sources(task)  # before reading: an edit in between is seen next time
     source = prepared(session.root, task, language=session.inputs.parsed(task).language)
-    cells, seconds = _outputs(session, task)
+    last = judgement.record or session.last(task)[1]
+    cells, seconds = _outputs(session, task, last)
     accepted = align(source, cells)
     record = Record(
         id=f"{judgement.key.digest[:12]}-{secrets.token_hex(8)}",
         key=judgement.key,
-        trace=_trace(session, task),
+        trace=_trace(session, task, last),
         task=task.name,
         source=task.source,
         cells=session.store.put(encode(accepted)),
@@ -121,18 +137,16 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     )
 
 
-def _trace(session: Session, task: Task) -> Trace:
-    """Return the trace of the task's last run, its items as they are now."""
-    _, record = session.last(task)
+def _trace(session: Session, task: Task, record: Record | None) -> Trace:
+    """Return the trace of the run that `record` is of, its items as they are now."""
     if record is None:
         return Trace()
     own = session.own(task, record.undeclared)
     return session.traces.renewed(record.trace, probe=session.inputs.probe(task), own=own.name)
 
 
-def _outputs(session: Session, task: Task) -> tuple[ExecutedCells, float]:
+def _outputs(session: Session, task: Task, record: Record | None) -> tuple[ExecutedCells, float]:
     """Return the outputs to accept, and the seconds that they had taken; 0 when nobody knows."""
-    _, record = session.last(task)
     if record is not None:
         data = session.store.get(record.cells)
         if data is not None:

@@ -246,7 +246,8 @@ class Builder:
             environ=self.session.environ,
             allow_errors=bool(settings.allow_errors),
             limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
-            watched=self.session.inputs.level(task) != "none",
+            watched=bool(settings.trace),
+            syscalls=settings.trace == "syscalls",
             cache=self.session.root / DOT / "tracer",
             sandbox=staged,
         )
@@ -289,14 +290,15 @@ class Builder:
         """Return what the run turned out to use and to write."""
         session = self.session
         after = session.inputs.probe(task)
-        if session.inputs.level(task) == "none" or before is None or after is None:
+        if session.inputs.level(task) == "none":
             return Watched(trace=Trace())
+        nothing = Probe("", "", "", "", {}, ())  # of a kernel that is no Python
         if ran.observed is None:
             return Watched(trace=Trace(), changed=("the kernel did not tell what it used",))
         watching = Watching(
             scope=Scope(
                 session.root,
-                folders=before.folders,
+                folders=(before or nothing).folders,
                 closed=[session.config.store, *ran.private],
                 own=session.own(task),
                 environ=session.environ,
@@ -305,8 +307,8 @@ class Builder:
             cells=tuple(cell.source for cell in parsed.cells),
             cwd=(ran.root / working_folder(task, settings)).resolve(),
             began_ns=began_ns,
-            before=before,
-            after=after,
+            before=before or nothing,
+            after=after or nothing,
             named=session.inputs.imported,
             declared=frozenset(
                 item

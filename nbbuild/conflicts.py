@@ -24,6 +24,7 @@ class Conflict:
     reader: str
     path: str
     how: str  # "reads", "lists the folder of", "looks for", "makes"
+    declared: bool = False  # whether the writer says that it writes it
 
 
 class Uses:
@@ -42,7 +43,8 @@ class Uses:
         """
         with self._lock:
             found = tuple(dict.fromkeys(self._conflicts(task, record)))
-            stale = {one.reader for one in found if one.reader != task.name}
+            # Who makes a file that another wrote over has a sound record: it is put back.
+            stale = {one.reader for one in found if one.how != "makes"} - {task.name}
             if not found:
                 self._records[task.name] = record
             return found, tuple(self._records[name] for name in stale if name in self._records)
@@ -59,14 +61,11 @@ class Uses:
                 continue
             theirs = self._graph.tasks[name]
             if name not in upstream:
-                for path, how in _met(_written(other), record):
-                    yield Conflict(name, task.name, path, how)
+                yield from _uses(theirs, other, task, record)
             if task.name not in self._graph.needed([name]):
-                for path, how in _met(_written(record), other):
-                    yield Conflict(task.name, name, path, how)
-            for file in record.undeclared:
-                if makes(theirs, file.path):
-                    yield Conflict(task.name, name, file.path, "makes")
+                yield from _uses(task, record, theirs, other)
+            yield from _writes_over(task, record, theirs)
+            yield from _writes_over(theirs, other, task)
 
 
 def failure(conflicts: Iterable[Conflict]) -> Failure:
@@ -77,10 +76,9 @@ def failure(conflicts: Iterable[Conflict]) -> Failure:
         for one in (first, *rest)
     ]
     asset = posixpath.dirname(first.path) if first.how.startswith("lists") else first.path
-    hint = (
-        f"declare the order: artefacts = [\"{first.path}\"] for '{first.writer}' "
-        f"and assets = [\"{asset or '.'}\"] for '{first.reader}'"
-    )
+    writes = f"artefacts = [\"{first.path}\"] for '{first.writer}' and "
+    reads = f"assets = [\"{asset or '.'}\"] for '{first.reader}'"
+    hint = f"declare the order: {'' if first.declared else writes}{reads}"
     if first.how == "makes":
         hint = f"let only one of them write '{first.path}'"
     return Failure(
@@ -92,8 +90,17 @@ def failure(conflicts: Iterable[Conflict]) -> Failure:
     )
 
 
-def _written(record: Record) -> list[str]:
-    return [file.path for file in (*record.artefacts, *record.undeclared)]
+def _uses(writer: Task, written: Record, reader: Task, used: Record) -> Iterator[Conflict]:
+    """Yield what `reader` used of what `writer` wrote; a built notebook is written, too."""
+    declared = [writer.built, *(file.path for file in written.artefacts)]
+    for path, how in _met([*declared, *(file.path for file in written.undeclared)], used):
+        yield Conflict(writer.name, reader.name, path, how, path in declared)
+
+
+def _writes_over(writer: Task, written: Record, maker: Task) -> Iterator[Conflict]:
+    for file in written.undeclared:
+        if makes(maker, file.path):
+            yield Conflict(writer.name, maker.name, file.path, "makes")
 
 
 def _met(written: list[str], record: Record) -> Iterator[tuple[str, str]]:

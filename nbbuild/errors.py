@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
 
 
 class NbbuildError(Exception):
@@ -87,14 +88,28 @@ class Problems(NbbuildError):
 
 
 def raise_all(errors: Sequence[NbbuildError]) -> None:
-    """Raise nothing, the only error, or all of them as `Problems`."""
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise Problems(errors)
+    """Raise nothing, the only error, or all of them as `Problems`: flat, and each once."""
+    each = {str(one): one for error in errors for one in _flat(error)}
+    if len(each) == 1:
+        raise next(iter(each.values()))
+    if each:
+        raise Problems(tuple(each.values()))
+
+
+def _flat(error: NbbuildError) -> Iterator[NbbuildError]:
+    if isinstance(error, Problems):
+        for one in error.errors:
+            yield from _flat(one)
+    else:
+        yield error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean 'x'?" for the nearest of `known`, or "" when nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """Return "did you mean 'x'?" for the nearest of `known`, or "" when nothing is near.
+
+    A path is near to its file name, with its suffix and without.
+    """
+    words = sorted(known)
+    named = [one for one in words if word in (PurePosixPath(one).name, PurePosixPath(one).stem)]
+    near = named or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -104,27 +104,36 @@ def link(tasks: Sequence[Task], *, output: str) -> Graph:
     An edge is an asset pattern that can match an artefact pattern, or a `depends_on`. A built
     notebook counts as its task's artefact for patterns that begin in `output`. Raises
     `ConfigError` (or `Problems`) for a cycle, for artefact patterns of two tasks that can match
-    one path, and for one that can match a source or a built notebook.
+    one path, for one that can match a source or a built notebook, for an asset that is the
+    task's own artefact, and for [environment] files that a task writes.
     """
     made = [(Pattern.parse(text), task) for task in tasks for text in task.artefacts]
     writers = _Writers(made)
-    raise_all([*_two_writers(made, writers), *_writes_a_notebook(tasks, writers)])
     built = [(Pattern.parse(escape(task.built)), task) for task in tasks]
     builders = _Writers(built)
     inside_output = output.rstrip("/") + "/"
+
+    def met_by(pattern: Pattern) -> list[tuple[Pattern, Task]]:
+        inside = f"{pattern.text}/".startswith(inside_output)
+        return [*writers.meeting(pattern), *(builders.meeting(pattern) if inside else [])]
+
+    raise_all(
+        [
+            *_two_writers(made, writers),
+            *_writes_a_notebook(tasks, writers),
+            *_reads_its_own(tasks),
+            *_writes_what_all_need(tasks, met_by),
+        ]
+    )
     edges: list[Edge] = []
     for task in tasks:
         edges += [
             Edge(name, task.name, f"{task.declared_in}, depends_on") for name in task.depends_on
         ]
         for text in task.assets:
-            pattern = Pattern.parse(text)
-            met = writers.meeting(pattern)
-            if f"{pattern.text}/".startswith(inside_output):
-                met = [*met, *builders.meeting(pattern)]
             edges += [
                 Edge(writer.name, task.name, _why(text, artefact.text), text)
-                for artefact, writer in met
+                for artefact, writer in met_by(Pattern.parse(text))
                 if writer.name != task.name
             ]
     return Graph(tasks, edges)
@@ -195,12 +204,51 @@ def _writes_a_notebook(tasks: Sequence[Task], writers: _Writers) -> list[Nbbuild
     ]
 
 
+def _reads_its_own(tasks: Sequence[Task]) -> list[NbbuildError]:
+    """Return an error for each asset that is just what its own task writes."""
+    return [
+        ConfigError(
+            f"asset '{asset.text}' of '{task.name}' is an artefact of its own",
+            facts=[("declared in", task.declared_in)],
+            hint="a run begins without its artefacts: remove one of the two",
+        )
+        for task in tasks
+        for asset in map(Pattern.parse, task.assets)
+        if asset.literal and makes(task, asset.path)
+    ]
+
+
+def _writes_what_all_need(
+    tasks: Sequence[Task], met_by: Callable[[Pattern], list[tuple[Pattern, Task]]]
+) -> list[NbbuildError]:
+    """Return an error for each of [environment] `files` that a task can write: a circle."""
+    files = dict.fromkeys(text for task in tasks for text in task.files)
+    return [
+        ConfigError(
+            f"every notebook needs '{text}', which '{writer.name}' writes"
+            if text == pattern.text
+            else f"every notebook needs '{text}', which '{pattern.text}' of '{writer.name}' "
+            "can match",
+            facts=[
+                ("declared in", "jcache.toml, [environment] files"),
+                ("and in", writer.declared_in),
+            ],
+            hint="remove one of the two; a notebook that reads the file can name it in `assets`",
+        )
+        for text in files
+        for pattern, writer in met_by(Pattern.parse(text))
+    ]
+
+
 def is_made(graph: Graph, name: str, asset: str) -> bool:
-    """Whether a task upstream of `name`, or itself, can make what the pattern `asset` matches."""
+    """Whether a task upstream of `name` can make what the pattern `asset` matches.
+
+    What a task makes itself is no asset of it: its run begins without.
+    """
     pattern = Pattern.parse(asset)
     return any(
         can_meet(pattern, Pattern.parse(made))
-        for maker in (name, *graph.upstream(name))
+        for maker in graph.upstream(name)
         for made in (*graph.tasks[maker].artefacts, escape(graph.tasks[maker].built))
     )
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import posixpath
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from nbbuild.config import DEFAULTS
 from nbbuild.environment import Environments, Probe, normalised
-from nbbuild.errors import ConfigError, NbbuildError, did_you_mean
+from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
 from nbbuild.fingerprint import UNSET, Used, action_key, secret, working_folder
 from nbbuild.graph import makes
 from nbbuild.kernelspec import Kernel, Kernels
 from nbbuild.model import ActionKey, Digest, Parsed, Settings, Task
 from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.code import with_loads
-from nbbuild.patterns import Pattern, can_meet, matches
+from nbbuild.patterns import Pattern, matches
 from nbbuild.project import Project, Readings
 from nbbuild.walk import Walker
 
 COMMAND_SECONDS = 60.0
 """How long a command of [environment] commands may take."""
+
+_ALL_PACKAGES = "jcache.toml, [environment] packages"
 
 
 class Digests(Protocol):
@@ -81,7 +85,9 @@ class Inputs:
         modules: ModuleGraph,
         environ: Mapping[str, str],
         overrides: Settings,
+        unseen: Callable[[], str] = str,
     ) -> None:
+        """Look things up for `project`; `unseen` says why system calls cannot be watched, or ""."""
         self._project = project
         self._readings = readings
         self._walker = walker
@@ -91,6 +97,7 @@ class Inputs:
         self._modules = modules
         self._environ = environ
         self._overrides = overrides
+        self._unseen = unseen
         self._commands: dict[str, Digest] = {}
         self._lock = threading.Lock()
 
@@ -125,6 +132,8 @@ class Inputs:
         parsed = self.parsed(task)
         settings = self.settings(task, parsed)
         kernel, _ = self.kernel(task, parsed, settings)
+        if settings.trace == "syscalls" and not self._unseen():
+            return "syscalls"
         return "python" if settings.trace and kernel.interpreter is not None else "none"
 
     def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
@@ -156,15 +165,22 @@ class Inputs:
         return [one.module for one in found if one.level == 0 and one.module]
 
     def check(self, task: Task) -> None:
-        """Raise the error that stands in the way of a key, but for the assets; hashes nothing."""
+        """Raise all that stands in the way of a key, but for the assets; hashes nothing."""
         parsed = self.parsed(task)
         settings = self.settings(task, parsed)
-        kernel, probe = self.kernel(task, parsed, settings)
-        self.module_paths(task, parsed, settings)
-        self._packages(task, kernel, probe)
-        self._files(task, lambda path: None)
-        for command in task.commands:
-            self._command(command)
+        looks: list[Callable[[], object]] = [
+            lambda: self._packages(task, *self.kernel(task, parsed, settings)),
+            lambda: self.module_paths(task, parsed, settings),
+            lambda: self._files(task, lambda path: None),
+            *(partial(self._command, command) for command in task.commands),
+        ]
+        errors: list[NbbuildError] = []
+        for look in looks:
+            try:
+                look()
+            except NbbuildError as error:
+                errors.append(error)
+        raise_all(errors)
 
     def asset_paths(self, task: Task, pattern: Pattern) -> list[str]:
         """Return the files that `pattern` matches now, less those that `task` itself makes."""
@@ -176,9 +192,32 @@ class Inputs:
             return ()
         search = list(dict.fromkeys((working_folder(task, settings), *task.python_path, ".")))
         cells = [cell.source for cell in parsed.cells]
-        return self._modules.closure(
-            task.modules, search=search, cells=cells, where=task.declared_in
-        )
+        try:
+            return self._modules.closure(
+                task.modules, search=search, cells=cells, where=task.declared_in
+            )
+        except ConfigError as error:
+            makers = list(self._makers(task.modules, search))
+            if not makers:
+                raise
+            raise ConfigError(
+                error.what,
+                facts=[*error.facts, *makers],
+                hint="modules are looked for before anything runs: keep this one in the project, "
+                "or name it in `assets`",
+            ) from error
+
+    def _makers(self, modules: Sequence[str], search: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yield ("made by", task) for each file of `modules` that is not there but some task's."""
+        names = [name.replace(".", "/") for name in modules if not name.endswith(".py")]
+        paths = [posixpath.normpath(f"{at}/{name}.py") for at in search for name in names]
+        paths += [name for name in modules if name.endswith(".py")]
+        for path in dict.fromkeys(paths):
+            if (self._project.root / path).exists():
+                continue
+            for maker in self._project.tasks:
+                if makes(maker, path):
+                    yield "made by", f"{maker.name}, as '{path}'"
 
     # -- one class each ------------------------------------------------------------------------
 
@@ -189,7 +228,7 @@ class Inputs:
         for text in task.assets:
             pattern = Pattern.parse(text)
             paths = overlay.paths(self.asset_paths(task, pattern), [pattern])
-            if not paths and not _own(task, pattern):
+            if not paths:
                 raise MissingInput(
                     f"asset '{text}' of '{task.name}' is not there",
                     facts=[("declared in", task.declared_in)],
@@ -216,42 +255,66 @@ class Inputs:
         if not task.packages:
             return {}
         if probe is None:
+            common = set(task.packages) <= set(self._project.config.environment.packages)
             raise ConfigError(
-                f"'{task.name}' declares packages, but its kernel '{kernel.name}' is no Python",
-                facts=[("declared in", task.declared_in)],
+                f"packages count for every notebook, but the kernel '{kernel.name}' is no Python"
+                if common
+                else f"'{task.name}' declares packages, but its kernel '{kernel.name}' "
+                "is no Python",
+                facts=[("declared in", _ALL_PACKAGES if common else task.declared_in)],
                 hint="let a lock file count with [environment] files, "
                 "or a command's output with [environment] commands",
             )
-        versions: dict[str, str] = {}
-        for name in task.packages:
-            version = probe.distributions.get(normalised(name))
-            if version is None:
-                raise ConfigError(
+        versions = {
+            normalised(name): probe.distributions.get(normalised(name)) for name in task.packages
+        }
+        raise_all(
+            [
+                ConfigError(
                     f"package '{name}' is not installed for the kernel '{kernel.name}'",
-                    facts=[("needed by", task.name), ("declared in", task.declared_in)],
+                    facts=[("declared in", self._declares_package(task, name))],
                     hint=did_you_mean(normalised(name), probe.distributions)
                     or "install it there, or remove it from `packages`",
                 )
-            versions[normalised(name)] = version
-        return versions
+                for name in task.packages
+                if versions[normalised(name)] is None
+            ]
+        )
+        return {name: version for name, version in versions.items() if version is not None}
+
+    def _declares_package(self, task: Task, name: str) -> str:
+        """Return where the package `name` of `task` is declared: there, all tasks have it."""
+        config = self._project.config
+        if name in config.environment.packages:
+            return _ALL_PACKAGES
+        entries = (
+            entry.where
+            for entry in config.notebooks
+            if name in entry.packages
+            and any(matches(Pattern.parse(entry.path), p) for p in (task.source, *task.paired))
+        )
+        return f"jcache.toml, {next(entries)}, packages"
 
     def _variable(self, name: str) -> str:
         value = self._environ.get(name)
         return UNSET if value is None else secret(name, value)
 
     def _files(self, task: Task, look: Callable[[Path], Digest | None]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for text in task.files:
-            paths = self._walker.match(Pattern.parse(text))
-            if not paths:
-                raise ConfigError(
+        matched = {text: self._walker.match(Pattern.parse(text)) for text in task.files}
+        raise_all(
+            [
+                ConfigError(
                     f"'{text}' does not exist",
                     facts=[("declared in", "jcache.toml, [environment] files")],
                     hint="paths are relative to the folder of jcache.toml",
                 )
-            digests = ((path, look(self._project.root / path)) for path in paths)
-            found.update((path, digest) for path, digest in digests if digest is not None)
-        return found
+                for text, paths in matched.items()
+                if not paths
+            ]
+        )
+        paths = dict.fromkeys(path for paths in matched.values() for path in paths)
+        digests = ((path, look(self._project.root / path)) for path in paths)
+        return {path: digest for path, digest in digests if digest is not None}
 
     def _command(self, command: str) -> Digest:
         """Return the digest of what `command` prints; each is run once a build."""
@@ -288,8 +351,3 @@ class Inputs:
                 hint="its output counts as an input of every notebook, so it has to work",
             )
         return done.stdout
-
-
-def _own(task: Task, pattern: Pattern) -> bool:
-    """Whether `task` itself can make what the asset `pattern` matches."""
-    return any(can_meet(pattern, Pattern.parse(text)) for text in task.artefacts)

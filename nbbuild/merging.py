@@ -46,7 +46,14 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
 
 
 def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:
-    """Write `data` to `out`, never over a source notebook, and over a file only with `force`."""
+    """Write `data` to the .ipynb `out`, over a file only with `force`, never over a source."""
+    if out.suffix.lower() != ".ipynb":
+        raise UsageError(
+            f"'{out}' is no .ipynb, and a notebook with outputs can be nothing else",
+            hint=f"write '{out.with_suffix('.ipynb')}', and convert that with Jupytext or nbconvert"
+            if out.name.strip(".")
+            else "name a file that ends with .ipynb",
+        )
     sources = {
         (session.root / path).resolve()
         for task in session.project.tasks

@@ -122,7 +122,7 @@ class TraceItem(msgspec.Struct, frozen=True):
     name: str
     value: str = ""
     via: str = ""  # how it was met, for a reader: "imported by cell 2"
-    way: str = ""  # of a glob: its rules
+    way: str = ""  # of a glob: its rules; of an import: the sys.path then, where not the trace's
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -134,6 +134,7 @@ class Trace(msgspec.Struct, frozen=True):
     hosts: tuple[str, ...] = ()  # that were contacted; no items
     variables: tuple[str, ...] = ()  # of the environment that were read; no items
     partial: tuple[str, ...] = ()  # what could not be seen whole, and why
+    made: tuple[str, ...] = ()  # folders that the run made, so that no listing counts them
 
 
 class ArtefactFile(msgspec.Struct, frozen=True):

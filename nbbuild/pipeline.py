@@ -57,6 +57,11 @@ def build(
             ledger.fresh(judgement)
     elif going or not ledger.outcomes:
         session.keep()  # before anything runs: a build that is killed need not read all again
+        session.put_away_gone(observer)
+        for judgement in todo:
+            if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
+                # Now: what it wrote undeclared lies there, whoever reads it before its turn comes.
+                ledger.uses.note(judgement.task, judgement.record)
         work = [one.task for one in todo]
         _execute(session, judge, work, ledger, start(slots), going)
     return ledger.report(names, seconds=time.monotonic() - began)

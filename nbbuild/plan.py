@@ -51,6 +51,10 @@ class Placed(Protocol):
         """Whether the built notebook is there as written from just this."""
         ...
 
+    def closed_folders(self, tasks: Iterable[Task]) -> Mapping[str, str]:
+        """Return the folders for the tasks' outputs that must not be written in: it is what."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -243,7 +247,7 @@ def _message(failure: Failure | None) -> str:
 
 
 def check(
-    project: Project, graph: Graph, inputs: Inputs, names: Iterable[str]
+    project: Project, graph: Graph, inputs: Inputs, names: Collection[str], *, tree: Placed
 ) -> list[NbbuildError]:
     """Return every error that stands in the way of building `names`, before anything runs.
 
@@ -263,7 +267,16 @@ def check(
             inputs.check(task)
         except NbbuildError as error:
             errors.setdefault(str(error), error)
-    return list(errors.values())
+    closed = tree.closed_folders(graph.tasks[name] for name in names)
+    return [*errors.values(), *(_closed_folder(folder, why) for folder, why in closed.items())]
+
+
+def _closed_folder(folder: str, why: str) -> NbbuildError:
+    return ConfigError(
+        f"nothing can be written to '{folder}'",
+        facts=[("reason", f"it is {why}")],
+        hint="let [project] output and `artefacts` name folders that lie in the project",
+    )
 
 
 def _missing_asset(task: Task, pattern: Pattern) -> NbbuildError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mea
 from nbbuild.model import Digest, Parsed, Settings, Task
 from nbbuild.notebook.formats import is_notebook, is_text, reader_identity
 from nbbuild.notebook.loads import loaded_text
-from nbbuild.patterns import Pattern, can_meet, matches
+from nbbuild.patterns import Pattern, can_meet, literal_prefix, matches
 from nbbuild.walk import Walker
 
 
@@ -108,17 +108,19 @@ def load(
     walker: Walker,
     readings: Readings,
     pair: Callable[[str, str], tuple[str, ...]],
+    built: Callable[[], Collection[str]] = frozenset,
 ) -> Project:
     """Expand `config` into tasks.
 
-    `pair(source, formats)` gives the other files of a Jupytext pair. Raises `ConfigError`, or
+    `pair(source, formats)` gives the other files of a Jupytext pair. `built()` are the notebooks
+    that nbbuild itself wrote; no glob makes sources of them. Raises `ConfigError`, or
     `Problems` with all of them: patterns that match nothing, two tasks of one name or one file.
     """
     errors: list[NbbuildError] = []
     if not config.project.notebooks and not config.notebooks:
         errors.append(_lists_nothing(config))
     wanted = _wanted(config)
-    sources = _sources(config, walker, wanted, errors)
+    sources = _sources(config, walker, wanted, errors, built)
     contents = _Contents(config.root, readings, pair)
     for source in sources:
         contents.read(source)
@@ -156,7 +158,11 @@ def _wanted(config: Config) -> Callable[[str], bool]:
 
 
 def _sources(
-    config: Config, walker: Walker, wanted: Callable[[str], bool], errors: list[NbbuildError]
+    config: Config,
+    walker: Walker,
+    wanted: Callable[[str], bool],
+    errors: list[NbbuildError],
+    built: Callable[[], Collection[str]],
 ) -> tuple[str, ...]:
     """Return the notebooks that are listed, in the order in which the patterns name them."""
     found: dict[str, None] = {}
@@ -164,7 +170,14 @@ def _sources(
         pattern = Pattern.parse(text)
         paths = walker.match(pattern)
         chosen = [p for p in paths if wanted(p) and _is_notebook(config.root, pattern, p)]
-        if not chosen:
+        met = [p for p in chosen if p.endswith(".ipynb") and not _in_full(pattern, p)]
+        if met:
+            # After `output` has changed, what was built lies where a glob may meet it.
+            ours = built()
+            chosen = [path for path in chosen if path not in met or path not in ours]
+        if met and not chosen:
+            errors.append(_only_built(text, met))
+        elif not chosen:
             errors.append(_nothing_matches(text, paths, wanted))
         found.update(dict.fromkeys(chosen))
     for entry in config.notebooks:
@@ -185,11 +198,27 @@ def _sources(
 
 def _is_notebook(root: Path, pattern: Pattern, path: str) -> bool:
     """Whether `path`, met by `pattern`, is a notebook: one named in full always is."""
-    if pattern.literal and pattern.path == path:
+    if _in_full(pattern, path):
         return True
     if PurePosixPath(path).suffix == ".ipynb":
         return True
     return is_text(path) and is_notebook(path, (root / path).read_bytes())
+
+
+def _in_full(pattern: Pattern, path: str) -> bool:
+    """Whether `pattern` is just the name of the file `path`."""
+    return pattern.literal and pattern.path == path
+
+
+def _only_built(text: str, paths: Sequence[str]) -> NbbuildError:
+    return ConfigError(
+        f"nbbuild itself wrote every notebook that matches '{text}'",
+        facts=[
+            ("declared in", "jcache.toml, [project] notebooks"),
+            ("matches", ", ".join(paths[:3])),
+        ],
+        hint="to execute what was built once more, name it in full",
+    )
 
 
 def _nothing_matches(
@@ -443,7 +472,7 @@ def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
     """Return the names of the tasks that `word` means, () when there are none.
 
     A word is a notebook path, a task name, an artefact or a built notebook, a group, or a glob of
-    notebook paths, task names and artefacts; a folder stands for all notebooks in it.
+    notebook paths and task names, or else of artefacts; a folder stands for all notebooks in it.
     """
     text = Pattern.parse(word).text if word else word
     exact = [
@@ -457,17 +486,28 @@ def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
     if grouped:
         return tuple(grouped)
     pattern = Pattern.parse(word)
-    return tuple(
+    named = tuple(
         task.name
         for task in tasks
         if any(matches(pattern, path) for path in (task.source, task.name, *task.paired))
-        or any(_means(pattern, Pattern.parse(artefact)) for artefact in task.artefacts)
+    )
+    # Only then: under the artefacts `out/**` there may be anything that `**/*.ipynb` matches.
+    return named or tuple(
+        task.name
+        for task in tasks
+        if any(_means(pattern, Pattern.parse(artefact)) for artefact in task.artefacts)
     )
 
 
 def _means(word: Pattern, artefact: Pattern) -> bool:
     """Whether a word names what an artefact pattern can match; the files need not be there."""
-    return matches(artefact, word.path) if word.literal else can_meet(word, artefact)
+    if word.literal:
+        return matches(artefact, word.path)
+    if not artefact.literal:
+        return can_meet(word, artefact)
+    # It may be a folder, but only `figs/*.png` means what lies in `figs`; `**/*.png` does not.
+    inside = f"{literal_prefix(word)}/".startswith(f"{artefact.path}/")
+    return inside or matches(word, artefact.path)
 
 
 def known_words(tasks: Sequence[Task]) -> set[str]:

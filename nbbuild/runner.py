@@ -7,13 +7,22 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from nbbuild.kernels.execute import Execution, Limits, execute
-from nbbuild.kernels.observed import Observed, install_code, prepare, read_report, report_code
+from nbbuild.kernels.observed import (
+    Observed,
+    install_code,
+    only_seen,
+    prepare,
+    read_report,
+    report_code,
+)
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernelspec import Kernel
 from nbbuild.notebook.read import from_bytes
 
@@ -32,6 +41,7 @@ class Action:
     allow_errors: bool
     limits: Limits
     watched: bool = False  # whether the kernel tells what it uses
+    syscalls: bool = False  # whether its system calls tell, too
     cache: Path | None = None  # a folder for compiled parts of the tracer
     sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
 
@@ -65,20 +75,25 @@ def run(
     with _stage(action) as (root, stage), tempfile.TemporaryDirectory(prefix="nbbuild-") as private:
         staged = {path: _stamp(root / path) for path in match(root)} if action.sandbox else {}
         before, after, report = _preparations(action, root, Path(private))
-        done = execute(
-            from_bytes(action.notebook),
-            action.kernel,
-            launcher=launcher,
-            cwd=root / action.folder,
-            env=_environment(action, root),
-            allow_errors=action.allow_errors,
-            limits=action.limits,
-            cancelled=cancelled,
-            on_cell=on_cell,
-            before=before,
-            after=after,
-        )
+        watch = Watch() if action.syscalls else None
+        with watch or nullcontext():
+            done = execute(
+                from_bytes(action.notebook),
+                action.kernel,
+                launcher=launcher,
+                cwd=root / action.folder,
+                env=_environment(action, root),
+                allow_errors=action.allow_errors,
+                limits=action.limits,
+                cancelled=cancelled,
+                on_cell=partial(_begin, watch, on_cell),
+                before=before,
+                after=after,
+                watch=watch,
+            )
         notes: tuple[str, ...] = ()
+        if watch is not None and watch.seen.blind:
+            notes += (f"watched as with `trace = true`: {watch.seen.blind}",)
         if action.sandbox is not None and done.failure is None and not done.cancelled:
             for path in match(root):
                 if staged.get(path) != _stamp(root / path):
@@ -86,10 +101,27 @@ def run(
         return Ran(
             execution=done,
             notes=notes,
-            observed=read_report(report) if report is not None else None,
+            observed=_observed(report, watch),
             root=root,
             private=(Path(private), *([] if stage is None else [stage])),
         )
+
+
+def _begin(
+    watch: Watch | None, on_cell: Callable[[int, int], None], number: int, total: int
+) -> None:
+    """Say that a cell begins."""
+    if watch is not None:
+        watch.cell = number
+    on_cell(number, total)
+
+
+def _observed(report: Path | None, watch: Watch | None) -> Observed | None:
+    """Return what the kernel's account, and its system calls, tell."""
+    seen = None if watch is None else watch.seen
+    if report is not None:
+        return read_report(report, seen)
+    return only_seen(seen) if seen is not None else None
 
 
 # IPython puts the working folder behind all of PYTHONPATH; python_path comes right after it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +17,11 @@ from nbbuild.config import Config
 from nbbuild.digests import Digests
 from nbbuild.durable import DOT
 from nbbuild.environment import Environments
-from nbbuild.errors import UsageError, did_you_mean, raise_all
+from nbbuild.errors import StoreError, UsageError, did_you_mean, raise_all
+from nbbuild.events import Noted, Observer
 from nbbuild.graph import Graph, link
 from nbbuild.inputs import Inputs
+from nbbuild.kernels import seccomp
 from nbbuild.kernelspec import Kernels
 from nbbuild.model import (
     ArtefactFile,
@@ -38,7 +41,7 @@ from nbbuild.retired import Retired
 from nbbuild.state import State
 from nbbuild.store import DiskStore
 from nbbuild.traces import Own, Traces
-from nbbuild.tree import Tree
+from nbbuild.tree import Tree, built_paths
 from nbbuild.walk import Walker
 
 MERGE_VERSION = "1"
@@ -173,7 +176,7 @@ class Session:
         if task.source in self.project.unreadable:
             return
         kernel, probe = self.inputs.kernel_of(task)
-        if probe is None:
+        if probe is None and self.inputs.level(task) == "none":
             yield (f"its kernel '{kernel.name}' cannot be watched: only what it declares counts")
         record = judgement.record or self.last(task)[1]
         if record is None:
@@ -184,15 +187,31 @@ class Session:
         if record.trace.partial:
             yield f"what it used was seen only in part: {record.trace.partial[0]}"
 
+    def put_away_gone(self, observer: Observer) -> None:
+        """Take away what tasks left that the project no longer has; nothing was judged by it.
+
+        Raises `StoreError`.
+        """
+
+        def locked(name: str) -> AbstractContextManager[None]:
+            return self.tree.outputs_lock(
+                name, on_wait=lambda holder: observer(Noted(name, f"waits for {holder}"))
+            )
+
+        for name, note in self.tree.put_away_gone(locked):
+            observer(Noted(name, note))
+        self.walker.hide(())
+        self.forget()
+
     def forget(self) -> None:
         """Look at the disk anew: something was written."""
         self.walker.forget()
         self.traces.forget()
         self.readings.forget()
 
-    def check(self, names: Iterable[str]) -> None:
+    def check(self, names: Collection[str]) -> None:
         """Raise every error that stands in the way of building `names`."""
-        raise_all(plan.check(self.project, self.graph, self.inputs, names))
+        raise_all(plan.check(self.project, self.graph, self.inputs, names, tree=self.tree))
 
     def sources(self, task: Task) -> Digest:
         """Return a digest of all that the built notebook of `task` takes from its source."""
@@ -232,6 +251,12 @@ def session_of(
 ) -> Session:
     """Open the project that `config` describes, as `open_session` does; raises what that raises."""
     root = config.root
+    if os.path.lexists(root / DOT) and not (root / DOT).is_dir():
+        raise StoreError(
+            f"'{DOT}' is no folder",
+            facts=[("path", str(root / DOT))],
+            hint="move it away: nbbuild keeps there what it knows of the project",
+        )
     state = State(root / DOT)
     memo = Memo(state)
     digests = Digests(state)
@@ -239,9 +264,25 @@ def session_of(
     readings = Readings(
         root, digests=digests, recall=memo.recall, remember=memo.remember, parse=_parser(root)
     )
-    loaded = project.load(config, walker=walker, readings=readings, pair=_pairer(root))
+    loaded = project.load(
+        config,
+        walker=walker,
+        readings=readings,
+        pair=_pairer(root),
+        built=lambda: built_paths(root),
+    )
     store = DiskStore(config.store)
     sources = {path for task in loaded.tasks for path in (task.source, *task.paired)}
+    tree = Tree(
+        root,
+        store,
+        digests,
+        _match_anew(walker),
+        sources=sources,
+        present=loaded.tasks,
+        by=config.path.name,
+    )
+    walker.hide(tree.gone_files())
     return Session(
         root=root,
         config=config,
@@ -252,7 +293,7 @@ def session_of(
         store=store,
         digests=digests,
         walker=walker,
-        tree=Tree(root, store, digests, _match_anew(walker), sources=sources),
+        tree=tree,
         retired=Retired(root / DOT),
         traces=Traces(root, digest=digests.digest),
         readings=readings,
@@ -268,6 +309,7 @@ def session_of(
             ),
             environ=environ,
             overrides=overrides or Settings(),
+            unseen=seccomp.unavailable,
         ),
         memo=memo,
     )
@@ -282,7 +324,7 @@ def _inside(folders: Sequence[Path], root: Path) -> list[str]:
 def _match_anew(walker: Walker) -> Callable[[Sequence[str]], list[str]]:
     def match(patterns: Sequence[str]) -> list[str]:
         walker.forget()
-        return walker.match_all(patterns)
+        return walker.match_all(patterns, hidden=True)
 
     return match
 

@@ -179,16 +179,6 @@ class State:
 
         return self._read(read, {})
 
-    def forget_tasks(self, tasks: Iterable[str]) -> None:
-        """Forget outcomes and durations of `tasks`."""
-        rows = [(_pack(task),) for task in tasks]
-
-        def forget(connection: sqlite3.Connection) -> None:
-            connection.executemany("DELETE FROM outcomes WHERE task = ?", rows)
-            connection.executemany("DELETE FROM durations WHERE task = ?", rows)
-
-        self._write_cache(forget)
-
     # -- files ---------------------------------------------------------------------------------
 
     def load_files(self) -> list[FileRow]:

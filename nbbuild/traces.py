@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,8 @@ class Own:
     ) -> None:
         self._built = task.built
         self._patterns = [Pattern.parse(text) for text in task.artefacts]
-        mine = [*undeclared, *closed, *filter(None, map(literal_prefix, self._patterns))]
+        self._closed = tuple(dict.fromkeys(path.rstrip("/") for path in closed))
+        mine = [*undeclared, *self._closed, *filter(None, map(literal_prefix, self._patterns))]
         self._ours = tuple(dict.fromkeys(path.rstrip("/") for path in mine))
 
     def file(self, path: str) -> bool:
@@ -47,10 +49,15 @@ class Own:
         return path == self._built or any(matches(pattern, path) for pattern in self._patterns)
 
     def name(self, path: str) -> bool:
-        """Whether the name `path` in a listing stands for something of our own."""
-        return self.file(path) or any(
-            path == ours or f"{path}/".startswith(f"{ours}/") or ours.startswith(f"{path}/")
-            for ours in self._ours
+        """Whether the name `path` in a listing stands for something of our own.
+
+        A folder that leads to such does, for it may be there for nothing else. What lies beside
+        an artefact does not: it can be an input.
+        """
+        return (
+            self.file(path)
+            or any(f"{ours}/".startswith(f"{path}/") for ours in self._ours)
+            or any(path.startswith(f"{closed}/") for closed in self._closed)
         )
 
 
@@ -74,8 +81,15 @@ class Traces:
         `own` says of a path whether the run itself made it. An item of a kind that this version
         does not know does not hold: the record was written by a later one, which can tell.
         """
+        made = frozenset(trace.made)
+
+        def ours(path: str) -> bool:
+            return path in made or own(path)
+
         for item in trace.items:
-            now = self._now(item, trace, probe, own)
+            now = self._now(item, trace, probe, ours)
+            if item.kind == "absent" and now == "":
+                continue  # also where the run ended the absence: it would end it again
             if now != item.value:
                 yield Reason(item.kind, item.name, item.value, now or "", _sentence(item, now))
 
@@ -106,9 +120,10 @@ class Traces:
             case "distribution":
                 return probe.distributions.get(item.name) if probe else None
             case "import" | "missing-import":
-                return self._origin(item.name, trace, probe)
+                return self._origin(item.name, _path(item, trace), probe)
             case "installed":
-                origins = (self._origin(name, trace, probe) for name in item.name.split())
+                path_then = _path(item, trace)
+                origins = (self._origin(name, path_then, probe) for name in item.name.split())
                 return next((one for one in origins if one not in (STDLIB, SITE, "")), "")
             case "glob":
                 matches = glob_matches(self._root, item.name, item.way)
@@ -116,24 +131,39 @@ class Traces:
             case _:
                 return None
 
-    def _origin(self, name: str, trace: Trace, probe: Probe | None) -> str:
-        """Return what importing `name` over the trace's path gives now, "" when it is missing."""
+    def _origin(self, name: str, path: Sequence[str], probe: Probe | None) -> str:
         suffixes = probe.suffixes if probe else ()
         resolver = self._resolvers.setdefault(suffixes, Resolver(suffixes))
-        top = name.partition(".")[0]
-        marks = {STDLIB: probe.stdlib if probe else (), SITE: probe.owners if probe else {}}
-        local: list[str] = []
-        for entry in (*trace.path, ""):
-            if entry and entry not in marks:
-                local.append(os.path.normpath(self._root / entry))
-                continue
-            found = resolver.find(name, local)
-            if found is not None:
-                return os.path.relpath(found, self._root)
-            if top in marks.get(entry, ()):
-                return entry
-            local = []
-        return ""
+        return origin(name, path, root=self._root, probe=probe, resolver=resolver)
+
+
+def origin(
+    name: str, path: Sequence[str], *, root: Path, probe: Probe | None, resolver: Resolver
+) -> str:
+    """Return what importing `name` over `path`, a trace's, gives now; "" when it is missing."""
+    top = name.partition(".")[0]
+    marks = {STDLIB: probe.stdlib if probe else (), SITE: probe.owners if probe else {}}
+    local: list[str] = []
+    for entry in (*path, ""):
+        if entry and entry not in marks:
+            local.append(os.path.normpath(root / entry))
+            continue
+        found = resolver.find(name, local)
+        if found is not None:
+            return os.path.relpath(found, root)
+        if top in marks.get(entry, ()):
+            return entry
+        local = []
+    return ""
+
+
+def joined(path: Iterable[str]) -> str:
+    """Return a search path as the `way` of an item."""
+    return "\0".join(path)
+
+
+def _path(item: TraceItem, trace: Trace) -> Sequence[str]:
+    return item.way.split("\0") if item.way else trace.path
 
 
 def listing(path: Path, name: str, *, own: Callable[[str], bool]) -> Digest | None:
@@ -158,8 +188,9 @@ def glob_matches(root: Path, name: str, way: str) -> list[str]:
         except (ValueError, NotImplementedError, OSError):
             return []
     whole = os.path.join(glob.escape(folder), pattern)  # noqa: PTH118
-    found = glob.glob(whole, recursive="recursive" in rules)  # noqa: PTH207
-    return found
+    if "hidden" in rules and sys.version_info >= (3, 11):
+        return glob.glob(whole, recursive="recursive" in rules, include_hidden=True)  # noqa: PTH207
+    return glob.glob(whole, recursive="recursive" in rules)  # noqa: PTH207
 
 
 def digest_matches(matches: Iterable[str], root: str, *, own: Callable[[str], bool]) -> Digest:

@@ -8,11 +8,12 @@ own files, temporary ones, what the run made itself. DESIGN §2, *Trace items*, 
 from __future__ import annotations
 
 import ast
+import glob
 import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,19 @@ from nbbuild.digests import Digests
 from nbbuild.environment import Probe, normalised
 from nbbuild.kernels.observed import FileUse, Glob, Import, Listing, Module, Observed
 from nbbuild.model import ArtefactFile, Trace, TraceItem
-from nbbuild.traces import NOT_LISTED, SITE, STDLIB, Own, digest_matches, digest_names, glob_matches
+from nbbuild.resolving import Resolver
+from nbbuild.traces import (
+    NOT_LISTED,
+    SITE,
+    STDLIB,
+    Own,
+    digest_matches,
+    digest_names,
+    glob_matches,
+    joined,
+)
 from nbbuild.traces import listing as listing_now
+from nbbuild.traces import origin as origin_now
 
 _LINUX = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin")
 _MACOS = ("/System", "/Library", "/private/etc", "/private/var")
@@ -79,9 +91,10 @@ class Scope:
     def name(self, path: str) -> str | None:
         """Return the name by which `path` (absolute) counts, None when it does not."""
         path = self._real_parent(path)
-        if path.startswith(self._left_out) or f"{path}/".startswith(self._closed):
+        folder = f"{path.rstrip('/')}/"
+        if folder.startswith(self._left_out) or folder.startswith(self._closed):
             return None
-        inside = f"{path}/".startswith(f"{self.root}/")
+        inside = folder.startswith(f"{self.root}/")
         if not inside and self._hidden and path.startswith(self._hidden):
             return None
         parts = path.split("/")
@@ -126,20 +139,20 @@ class Watching:
 
     def watched(self, observed: Observed) -> Watched:
         """Return the trace of a run from what its kernel and its children reported."""
-        made = {self.scope.name(use.path) for use in observed.files if use.made}
-        ours = _Ours(self.scope, {name for name in made if name})
-        items: dict[tuple[str, str], TraceItem] = {}
+        made = self._made(observed)
+        ours = _Ours(self.scope, made)
+        items: dict[tuple[str, str, str], TraceItem] = {}
         changed: list[str] = []
-        modules = _Modules(self, observed)
+        modules = _Modules(self, observed, made)
         for item in (
             *modules.items(changed),
             *self._files(observed, changed),
             *self._listings(observed.listings, ours, changed),
             *self._globs(observed.globs, ours, changed),
         ):
-            items.setdefault((item.kind, item.name), item)
+            items.setdefault((item.kind, item.name, item.way), item)
         for item in self._literals(observed, modules.texts, changed):
-            items.setdefault((item.kind, item.name), item)
+            items.setdefault((item.kind, item.name, item.way), item)
         hosts = dict.fromkeys(host.name for host in observed.hosts)
         readers = ("__main__", *modules.local)
         variables = dict.fromkeys(
@@ -149,16 +162,26 @@ class Watching:
         )
         return Watched(
             trace=Trace(
-                level="python",
+                level=observed.level,
                 items=tuple(items[key] for key in sorted(items)),
                 path=modules.path,
                 hosts=tuple(hosts),
                 variables=tuple(variables),
                 partial=observed.partial,
+                made=tuple(sorted(name for name, path in made.items() if Path(path).is_dir())),
             ),
             undeclared=tuple(self._undeclared(observed)),
             changed=tuple(dict.fromkeys(changed)),
         )
+
+    def _made(self, observed: Observed) -> dict[str, str]:
+        """Return name → path of what the run made, or that it found absent and then made."""
+        found = (
+            (self.scope.name(use.path), use.path)
+            for use in observed.files
+            if use.made or (use.first is None and use.written)
+        )
+        return {name: path for name, path in found if name is not None}
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -199,7 +222,7 @@ class Watching:
     ) -> Iterator[TraceItem]:
         for one in listings:
             name = self.scope.name(one.path)
-            if name is None or one.names is None:
+            if name is None or one.names is None or ours.made(name):
                 continue
             value = digest_names(one.names, name, own=ours)
             if listing_now(Path(one.path), name, own=ours) != value:
@@ -208,16 +231,17 @@ class Watching:
 
     def _globs(self, globs: Iterable[Glob], ours: _Ours, changed: list[str]) -> Iterator[TraceItem]:
         for one in globs:
-            base = self.scope.name(one.base)
+            folder, pattern = _parted(one.base, one.pattern)
+            base = self.scope.name(folder)
             if base is None or one.matches is None:
                 continue
             flags = [one.way, *(["recursive"] * one.recursive), *(["hidden"] * one.hidden)]
             way = " ".join(flags)
-            name = f"{base}:{one.pattern}"
+            name = f"{base}:{pattern}"
             value = digest_matches(one.matches, self.scope.root, own=ours)
             now = glob_matches(Path(self.scope.root), name, way)
             if digest_matches(now, self.scope.root, own=ours) != value:
-                changed.append(f"what '{one.pattern}' matches changed")
+                changed.append(f"what '{pattern}' matches changed")
             yield TraceItem("glob", name, value, _cell(one.cell), way)
 
     def _literals(
@@ -252,56 +276,82 @@ class Watching:
 class _Ours:
     """Own paths, and those that the run made beside them."""
 
-    def __init__(self, scope: Scope, made: set[str]) -> None:
+    def __init__(self, scope: Scope, made: Collection[str]) -> None:
         self._own = scope.own
         self._made = made
 
     def __call__(self, path: str) -> bool:
         return path in self._made or self._own.name(path)
 
+    def made(self, path: str) -> bool:
+        """Whether the run made just this."""
+        return path in self._made
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A local module that was loaded, and how Python's path finder had come to it, if it had."""
+
+    name: str
+    origin: str  # root-relative
+    how: Import | None
+
 
 class _Modules:
-    """The imports of one run: which are local, which distributions they come from."""
+    """The imports of one run: which are local, which distributions they come from.
 
-    def __init__(self, watching: Watching, observed: Observed) -> None:
+    `made` are the paths (root-relative) that the run made itself.
+    """
+
+    def __init__(self, watching: Watching, observed: Observed, made: Collection[str]) -> None:
         self._watching = watching
         self._scope = watching.scope
         self._probe = watching.before
         self._observed = observed
-        self._how = {one.name: one for one in observed.imports if one.kind != "missing"}
-        self.local: dict[str, str] = {}  # dotted name → root-relative origin
-        self.texts: list[str] = []
-        self._tops: set[str] = set()  # of installed modules that were imported
+        self._made = made
+        self._resolver = Resolver(self._probe.suffixes)  # as the disk is at the end of the run
+        self._found: list[_Found] = []
+        self._tops: dict[str, Import | None] = {}  # of installed modules that were imported
+        kernel = observed.processes[0].pid if observed.processes else 0
+        seen = [one for one in observed.imports if one.kind != "missing"]
+        how = {one.name: one for one in seen if one.pid == kernel}
         loaded = [one for one in observed.modules if one.name not in _SYNTHETIC]
         self._base = {one.name.partition(".")[0] for one in loaded if one.base}
         for module in loaded:
             if not module.base:
-                self._sort(module)
+                self._sort(module, how.get(module.name), base=self._base)
+        for one in seen:
+            if one.pid != kernel:  # a child tells no modules, and holds none that do not count
+                self._sort(one, one, base=())
+        self.local: dict[str, str] = {}  # dotted name → root-relative origin
+        for found in self._found:
+            self.local.setdefault(found.name, found.origin)
         self.texts = [
-            text for origin in dict.fromkeys(self.local.values()) for text in self._text(origin)
+            text
+            for place in dict.fromkeys(found.origin for found in self._found)
+            for text in self._text(place)
         ]
-        self.path = self._path()
+        self.path = self._path(observed.paths[-1] if observed.paths else ())
 
     def items(self, changed: list[str]) -> Iterator[TraceItem]:
         """Yield what the imports come to."""
-        for name, origin in self.local.items():
-            via = self._via(name)
-            yield TraceItem("import", name, origin, via)
-            path = Path(os.path.normpath(Path(self._scope.root) / origin))
+        for found in self._found:
+            via = self._via(found)
+            yield from self._import(found, via, changed)
+            path = Path(os.path.normpath(Path(self._scope.root) / found.origin))
             digest = self._watching.digests.fresh(path)
-            if digest is None or self._owned(name, str(path)):
+            if digest is None or self._owned(found.name, str(path)):
                 continue
-            if origin in self._watching.declared:
+            if found.origin in self._watching.declared:
                 continue
             if self._watching.digests.changed_since(path, self._watching.began_ns):
-                changed.append(f"'{origin}' changed")
-            yield TraceItem("file", origin, digest, via)
-        yield from self._missing()
-        if self._tops:
-            yield TraceItem("installed", " ".join(sorted(self._tops)))
+                changed.append(f"'{found.origin}' changed")
+            yield TraceItem("file", found.origin, digest, via)
+        yield from self._missing(changed)
+        yield from self._installed(changed)
         yield from self._distributions(changed)
 
-    def _sort(self, module: Module) -> None:
+    def _sort(self, module: Module | Import, how: Import | None, *, base: Collection[str]) -> None:
         """Say of a loaded module whether it is local or installed."""
         top = module.name.partition(".")[0]
         origin = module.origin or (module.locations[0] if module.locations else None)
@@ -309,12 +359,46 @@ class _Modules:
             return
         settled = top in self._probe.owners or self._in_stdlib(origin)
         if settled and self._scope.installed(os.path.realpath(origin)):
-            if top not in self._base:  # else part of what a bare kernel holds anyway
-                self._tops.add(top)
+            if top not in base:  # else part of what a bare kernel holds anyway
+                self._tops.setdefault(top, how)
             return
         name = self._scope.name(origin)
-        if name is not None:
-            self.local[module.name] = name
+        if name is not None and name not in self._made:
+            self._found.append(_Found(module.name, name, how))
+
+    def _import(self, found: _Found, via: str, changed: list[str]) -> Iterator[TraceItem]:
+        """Yield that a module is found where it is, if it is searching a path that finds it there.
+
+        A finder of its own (of an editable install, say) or a package's own `__path__` may have
+        found it: its file counts, and what else could be found in its stead cannot be told.
+        """
+        other = ""
+        for path, way in self._paths(found.how):
+            now = self._finds(found.name, path)
+            if now and self._same(now, found.origin):
+                yield TraceItem("import", found.name, now, via, way)
+                return
+            other = now
+        if found.how is not None and other and "." not in found.name:
+            changed.append(f"what `import {found.name}` finds changed")
+
+    def _finds(self, name: str, path: Sequence[str]) -> str:
+        root = Path(self._scope.root)
+        return origin_now(name, path, root=root, probe=self._probe, resolver=self._resolver)
+
+    def _paths(self, how: Import | None) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield search paths, and as what an item is to name them: the last one, that of then."""
+        yield self.path, ""
+        if how is not None and how.path:
+            then = self._path(how.path)
+            if then != self.path:
+                yield then, joined(then)
+
+    def _same(self, one: str, other: str) -> bool:
+        root = self._scope.root
+        return one == other or os.path.realpath(f"{root}/{one}") == os.path.realpath(
+            f"{root}/{other}"
+        )
 
     def _in_stdlib(self, origin: str) -> bool:
         return "-packages/" not in origin
@@ -325,42 +409,63 @@ class _Modules:
             return False
         return any(path.startswith(f"{entry}/") for entry in self._probe.path)
 
-    def _path(self) -> tuple[str, ...]:
-        """Return the kernel's sys.path in the end, the interpreter's own folders as marks."""
+    def _path(self, path: Iterable[str]) -> tuple[str, ...]:
+        """Return a sys.path by names, the interpreter's own folders as marks."""
         entries: dict[str, None] = {}
-        for entry in self._observed.paths[-1] if self._observed.paths else ():
-            path = os.path.normpath(self._watching.cwd / entry)
-            if self._scope.installed(f"{os.path.realpath(path)}/"):
-                entries.setdefault(STDLIB if self._in_stdlib(f"{path}/") else SITE)
+        for entry in path:
+            place = os.path.normpath(self._watching.cwd / entry)
+            if self._scope.installed(f"{os.path.realpath(place)}/"):
+                entries.setdefault(STDLIB if self._in_stdlib(f"{place}/") else SITE)
                 continue
-            name = self._scope.name(path)
+            name = self._scope.name(place)
             if name is not None:
                 entries.setdefault(name)
         return tuple(entries)
 
-    def _via(self, name: str) -> str:
+    def _via(self, found: _Found) -> str:
         """Say who imported a module: "imported by cell 2, through mylib/__init__.py"."""
-        how = self._how.get(name)
+        how = found.how
         if how is None:
             return ""
         by = f"imported by {_cell(how.cell)}" if how.cell else "imported"
         through = self.local.get(how.importer)
         return f"{by}, through {through}" if through else by
 
-    def _missing(self) -> Iterator[TraceItem]:
+    def _missing(self, changed: list[str]) -> Iterator[TraceItem]:
         for one in self._observed.missing:
-            if self._tells(one):
-                yield TraceItem("missing-import", one.name, "", self._via_missing(one))
+            if not self._tells(one):
+                continue
+            for path, way in self._paths(one):
+                now = self._finds(one.name, path)
+                if not now:
+                    via = f"looked for by {_cell(one.cell)}" if one.cell else ""
+                    yield TraceItem("missing-import", one.name, "", via, way)
+                    break
+            else:
+                changed.append(f"what `import {one.name}` finds changed")
+
+    def _installed(self, changed: list[str]) -> Iterator[TraceItem]:
+        """Yield that nothing local hides the installed modules, for each search path."""
+        unhidden: dict[str, list[str]] = {}
+        for top, how in sorted(self._tops.items()):
+            for path, way in self._paths(how):
+                now = self._finds(top, path)
+                if now in (STDLIB, SITE, ""):
+                    unhidden.setdefault(way, []).append(top)
+                    break
+            else:
+                changed.append(f"what `import {top}` finds changed")
+        for way, tops in unhidden.items():
+            yield TraceItem("installed", " ".join(tops), way=way)
 
     def _tells(self, one: Import) -> bool:
         """Whether an import that found nothing is more than a distribution's own affair."""
         top, _, rest = one.name.partition(".")
         if rest and top not in self.local:
             return False  # its version says which submodules it has
+        if top in self._probe.stdlib:
+            return False  # of another system: the standard library asks for such, too
         return top not in self._probe.owners or top in self.local
-
-    def _via_missing(self, one: Import) -> str:
-        return f"looked for by {_cell(one.cell)}" if one.cell else ""
 
     def _text(self, origin: str) -> Iterator[str]:
         try:
@@ -376,7 +481,9 @@ class _Modules:
             for text in (*watching.cells, *self.texts)
             for name in watching.named(text)
         }
-        tops = self._tops | {name.partition(".")[0] for name in self.local} | (named & self._base)
+        tops = (
+            set(self._tops) | {name.partition(".")[0] for name in self.local} | (named & self._base)
+        )
         counted = dict.fromkeys(
             owner for top in sorted(tops) for owner in probe.owners.get(top, ())
         )
@@ -419,12 +526,22 @@ def literals(text: str) -> Iterator[str]:
     shell = lines[1:] if lines and lines[0].startswith(("%%bash", "%%sh", "%%script")) else []
     for line in (*commands, *shell):
         try:
-            seen.update(word.lstrip("!%<>") for word in shlex.split(line))
+            words = shlex.split(line)
         except ValueError:
-            seen.update(line.split())
+            words = line.split()
+        seen.update(word.lstrip("!%<>") for word in words)
     for word in sorted(seen):
         if 0 < len(word) <= _LONGEST_LITERAL and "\0" not in word and "\n" not in word:
             yield word
+
+
+def _parted(base: str, pattern: str) -> tuple[str, str]:
+    """Return a glob's folder and pattern, of an absolute pattern those that it comes to."""
+    if not pattern.startswith("/"):
+        return base, pattern
+    parts = pattern.split("/")
+    plain = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return "/".join(parts[:plain]) or "/", "/".join(parts[plain:])
 
 
 def _cell(number: int) -> str:

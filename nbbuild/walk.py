@@ -43,20 +43,29 @@ class Walker:
         self._lock = RLock()
         self._listings: dict[str, tuple[Entry, ...]] = {}
         self._matches: dict[str, tuple[str, ...]] = {}
+        self._hidden: frozenset[str] = frozenset()
 
-    def match(self, pattern: Pattern | str) -> list[str]:
-        """Return the files that `pattern` means, sorted, as root-relative POSIX paths."""
+    def hide(self, paths: Collection[str]) -> None:
+        """Match as if the files `paths` were not there, and no others hidden before."""
+        self._hidden = frozenset(paths)
+
+    def match(self, pattern: Pattern | str, *, hidden: bool = False) -> list[str]:
+        """Return the files that `pattern` means, sorted, as root-relative POSIX paths.
+
+        With `hidden`, also those told to `hide`.
+        """
         pattern = Pattern.parse(pattern) if isinstance(pattern, str) else pattern
         with self._lock:
             found = self._matches.get(pattern.text)
             if found is None:
                 found = tuple(sorted(set(self._find(pattern))))
                 self._matches[pattern.text] = found
-        return list(found)
+        return [path for path in found if hidden or path not in self._hidden]
 
-    def match_all(self, patterns: Iterable[Pattern | str]) -> list[str]:
-        """Return the files that any of `patterns` means, sorted, each once."""
-        return sorted({path for pattern in patterns for path in self.match(pattern)})
+    def match_all(self, patterns: Iterable[Pattern | str], *, hidden: bool = False) -> list[str]:
+        """Return the files that any of `patterns` means, sorted, each once; see `match`."""
+        found = (self.match(pattern, hidden=hidden) for pattern in patterns)
+        return sorted({path for paths in found for path in paths})
 
     def entries(self, folder: str) -> tuple[Entry, ...]:
         """Return what `folder` ("" is the root) holds, by name; nothing if it is no folder."""

@@ -4,10 +4,11 @@ Importing is enough; doit takes any object that has `create_doit_tasks`:
 
     from nbbuild.bridges.dodo import notebook_tasks
 
-`notebook_tasks("docs")` gives those of the project in another folder. Each notebook is a subtask
-`notebooks:<task name>` with its built notebook and plain artefacts as targets and its source and
-assets as file_dep, so a user's own tasks can make what notebooks read and read what they make.
-What such a task is to make has to be named in full, or doit cannot know: `assets = ["data/a.csv"]`.
+`docs = notebook_tasks("docs")` gives those of the project in another folder. Each notebook is a
+subtask `notebooks:<task name>`, or there `notebooks-docs:<task name>`, with its built notebook and
+plain artefacts as targets and its source and assets as file_dep, so a user's own tasks can make
+what notebooks read and read what they make. What such a task is to make has to be named in full, or
+doit cannot know: `assets = ["data/a.csv"]`.
 
 The action is a process, `nbbuild build <task>`, and never a Python function: doit swaps the
 process's stdout around those, and with several of its workers pickles them. nbbuild judges in
@@ -17,6 +18,7 @@ that process once more; doit's own database only ever makes it look.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,21 +35,26 @@ class NotebookTasks:
     """The tasks of one project; see the module's docstring."""
 
     def __init__(
-        self, directory: str = ".", *, file: str | None = None, basename: str = "notebooks"
+        self, directory: str = ".", *, file: str | None = None, basename: str | None = None
     ):
         self.directory = directory
         self.file = file
-        self.basename = basename
+        self.basename = basename or _basename(directory)
 
     def __call__(
-        self, directory: str = ".", *, file: str | None = None, basename: str = "notebooks"
+        self, directory: str = ".", *, file: str | None = None, basename: str | None = None
     ) -> NotebookTasks:
-        """Return the tasks of another project, under another name."""
+        """Return the tasks of another project.
+
+        `basename` is the name of their group: "notebooks", with the folder unless that is ".".
+        """
         return NotebookTasks(directory, file=file, basename=basename)
 
     def create_doit_tasks(self) -> Iterator[dict[str, Any]]:
         """Yield one dict a task, as doit wants them; raises what loading the project raises."""
         session = open_session(self.directory, file=self.file)
+        where = os.path.normpath(Path(self.directory) / (self.file or "jcache.toml"))
+        yield {"basename": self.basename, "name": None, "doc": f"build the notebooks of {where}"}
         is_fresh = _IsFresh(self.directory, self.file, session)
         for name in session.graph.order:
             task = session.graph.tasks[name]
@@ -111,6 +118,11 @@ class _IsFresh:
     def __getstate__(self) -> dict[str, Any]:
         # An open database cannot go to doit's worker processes; they open their own.
         return {**self.__dict__, "_session": None}
+
+
+def _basename(directory: str) -> str:
+    folder = re.sub(r"[^\w.]+", "-", os.path.normpath(directory)).strip("-")
+    return "notebooks" if folder == "." else f"notebooks-{folder}"
 
 
 def _safe(name: str) -> str:

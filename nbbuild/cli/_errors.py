@@ -6,17 +6,18 @@ interrupted, 141 when whoever read our output has gone (what a shell shows for S
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import select
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
 import click
 
-from nbbuild.errors import NbbuildError, Problems, UsageError, did_you_mean
+from nbbuild.errors import NbbuildError, Problems, UsageError
 from nbbuild.report.words import clean
 
 INTERRUPTED = 130
@@ -93,10 +94,20 @@ def _usage(error: click.ClickException) -> UsageError:
         known = (
             [name for param in ctx.command.get_params(ctx) for name in param.opts] if ctx else ()
         )
-        near = did_you_mean(error.option_name, known)
+        near = _near_option(error.option_name, known)
         return UsageError(f"no such option: {error.option_name}", hint=near or see)
     message = error.format_message().rstrip(".")
     return UsageError(message[:1].lower() + message[1:], hint=see)
+
+
+def _near_option(word: str, known: Sequence[str]) -> str:
+    """Return "did you mean '--x'?" for an option that `word` begins, or is a slip of, else ""."""
+    begun = [name for name in known if word.startswith("--") and name.startswith(word)]
+    # Without the dashes, which all of them share.
+    bare = {name.lstrip("-"): name for name in known if name.startswith("--")}
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.7)
+    found = [*begun, *(bare[name] for name in near)]
+    return f"did you mean '{found[0]}'?" if found else ""
 
 
 def _of_the_system(error: OSError) -> NbbuildError:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli.render import emit, json_option, say
-from nbbuild.errors import UsageError
+from nbbuild.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from nbbuild.session import Session
 
 
 @click.command("build")
@@ -57,6 +61,7 @@ def command(
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
+        _check_words(session, targets)
         if not silent:
             for notice in notices(session.config):
                 say(f"note: {notice}")
@@ -88,6 +93,23 @@ def command(
         if as_json:
             emit(report)
         return report.exit_status
+
+
+def _check_words(session: Session, targets: tuple[str, ...]) -> None:
+    """Raise what `wanted` raises, with the verb that an unknown first word may have been."""
+    from nbbuild.cli import VERBS
+    from nbbuild.project import select
+
+    try:
+        session.wanted(targets)
+    except UsageError as error:
+        near = did_you_mean(targets[0], VERBS) if targets[0].isalpha() else ""
+        verb = near.removeprefix("did you mean ")
+        if not verb or select(session.project.tasks, targets[0]):
+            raise
+        target = error.hint if error.hint.startswith("did you mean ") else ""
+        hint = f"{target[:-1]}, or the verb {verb}" if target else f"did you mean the verb {verb}"
+        raise UsageError(error.what, facts=error.facts, hint=hint) from None
 
 
 def _tell_plan(plan: object, *, as_json: bool, verbose: bool) -> None:

@@ -31,7 +31,7 @@ def path(directory: Path, file: Path | None) -> None:
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
-        emit(str(session.store.layout.folder))
+        emit(str(_folder(session)))
 
 
 @command.command("list")
@@ -62,7 +62,7 @@ def info(record: str | None, as_json: bool, directory: Path, file: Path | None) 
         if record is None:
             blobs, records, size = session.store.size()
             facts: dict[str, Any] = {
-                "path": str(session.store.layout.folder),
+                "path": str(_folder(session)),
                 "records": records,
                 "blobs": blobs,
                 "bytes": size,
@@ -74,6 +74,10 @@ def info(record: str | None, as_json: bool, directory: Path, file: Path | None) 
         emit(facts)
     else:
         emit("\n".join(_described(facts)))
+
+
+def _folder(session: Session) -> Path:
+    return session.store.layout.folder.resolve()
 
 
 def _newest_first(session: Session) -> list[Record]:

@@ -9,7 +9,7 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, table
-from nbbuild.model import Outcome, Task
+from nbbuild.model import Outcome, OutcomeKind, Record, Task
 from nbbuild.report import duration
 
 
@@ -23,9 +23,14 @@ def command(targets: tuple[str, ...], as_json: bool, directory: Path, file: Path
 
     with open_session(directory, file=file) as session:
         names = session.wanted(targets, upstream=False)
-        rows = [(session.graph.tasks[name], session.state.outcome(name)) for name in names]
+        durations = session.state.durations()
+        rows = [
+            (task, last, _seconds(last, record, durations.get(task.name)))
+            for task in map(session.graph.tasks.__getitem__, names)
+            for last, record in [session.last(task)]
+        ]
     if as_json:
-        emit([_plain(task, last) for task, last in rows])
+        emit([_plain(task, last, seconds) for task, last, seconds in rows])
         return
     emit(
         table(
@@ -35,9 +40,9 @@ def command(targets: tuple[str, ...], as_json: bool, directory: Path, file: Path
                     task.source if task.source != task.name else "",
                     ",".join(task.groups),
                     last.kind.value if last else "",
-                    duration(sum(last.cell_seconds)) if last and last.cell_seconds else "",
+                    "" if seconds is None else duration(seconds),
                 )
-                for task, last in rows
+                for task, last, seconds in rows
             ],
             header=("task", "notebook", "groups", "last", "took"),
             right=[4],
@@ -45,7 +50,14 @@ def command(targets: tuple[str, ...], as_json: bool, directory: Path, file: Path
     )
 
 
-def _plain(task: Task, last: Outcome | None) -> dict[str, Any]:
+def _seconds(last: Outcome | None, record: Record | None, known: float | None) -> float | None:
+    """Return the seconds of a task's last run, a failed one included; None when there is none."""
+    if last is not None and last.kind is OutcomeKind.FAILED:
+        return last.seconds
+    return known if record is None else record.seconds
+
+
+def _plain(task: Task, last: Outcome | None, seconds: float | None) -> dict[str, Any]:
     return {
         "task": task.name,
         "source": task.source,
@@ -58,6 +70,7 @@ def _plain(task: Task, last: Outcome | None) -> dict[str, Any]:
         "depends_on": list(task.depends_on),
         "parameters": {name: _value(value) for name, value in task.parameters.items()},
         "last": last.kind.value if last else None,
+        "seconds": seconds,
     }
 
 

@@ -41,6 +41,7 @@ from nbbuild.kernels.session import (
     plain,
     start,
 )
+from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
 
@@ -96,6 +97,7 @@ def execute(
     on_cell: Callable[[int, int], None] = lambda number, total: None,
     before: Sequence[str] = (),
     after: Sequence[str] = (),
+    watch: Watch | None = None,
 ) -> Execution:
     """Execute a copy of `notebook` in `kernel`, started in `cwd` with `env` and kernel.json's env.
 
@@ -111,6 +113,8 @@ def execute(
     `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
     cell and after the last one that ran, or as far as it comes to that.
 
+    A `watch` sees what the kernel and its descendants open.
+
     `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
     or raises, neither the kernel nor any process that descends from it is left.
     """
@@ -124,7 +128,7 @@ def execute(
         before=before,
         after=after,
     )
-    run.perform(launcher=launcher, cwd=cwd, env=env)
+    run.perform(launcher=launcher, cwd=cwd, env=env, watch=watch)
     return Execution(
         notebook=run.notebook,
         cell_seconds=tuple(run.cell_seconds),
@@ -187,12 +191,21 @@ class _Run:
         self._idle = False
         self._heard = 0.0
 
-    def perform(self, *, launcher: Launcher, cwd: Path, env: Mapping[str, str]) -> None:
+    def perform(
+        self, *, launcher: Launcher, cwd: Path, env: Mapping[str, str], watch: Watch | None = None
+    ) -> None:
         """Start the kernel, run the cells, end the kernel; the result is in the attributes."""
         for index in self._cells:
             _make_blank(self.notebook.cells[index])
         try:
-            session = start(self._kernel, launcher=launcher, cwd=cwd, env=env, check=self._check)
+            session = start(
+                self._kernel,
+                launcher=launcher,
+                cwd=cwd,
+                env=env,
+                check=self._check,
+                watch=watch,
+            )
         except _Stop as stop:
             self.stopped, self.failure = True, stop.failure
             return

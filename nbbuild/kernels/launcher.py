@@ -20,9 +20,10 @@ The promises, and what each rests on:
   somebody else.
 
 The protocol. The lifeline carries one byte per kernel, and with it a socket of that kernel's own.
-On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder), and along
-with its first bytes the descriptors for stdin, stdout and stderr. Afterwards "i" interrupts; end
-of file asks to kill the family. The helper answers in lines of JSON:
+On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder, filter), and
+along with its first bytes the descriptors for stdin, stdout and stderr. With a filter (syscalls.py)
+comes a fourth, a socket that takes its listener, or the reason why there is none. Afterwards "i"
+interrupts; end of file asks to kill the family. The helper answers in lines of JSON:
 
     {"pid": 123}      once the program runs, or {"error": "…"} when it cannot
     {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
@@ -37,6 +38,7 @@ The file runs under `python -I -S`: it imports the standard library only.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import ctypes
 import json
@@ -50,6 +52,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 MARKER = "NBBUILD_KERNEL"
 """The variable that names the kernels a process belongs to: "id", or "outer:inner" when nested."""
@@ -62,6 +65,9 @@ PATIENCE = 5.0
 _PROC = Path("/proc")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_SET_MODE_FILTER = 1
+_NEW_LISTENER, _WAIT_KILLABLE = 8, 32
 _CLOEXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _AGAIN = 0.005  # seconds between two blows at a family
 _ALL_GIVEN_UP = 1  # exit status: something did not die
@@ -183,7 +189,7 @@ class Helper:
         self._closing = False
         self._given_up = False
         self._selector = selectors.DefaultSelector()
-        self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._wake, wake = os.pipe()
@@ -244,7 +250,7 @@ class Helper:
 
     def _hear(self, kernel: _Kernel) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(kernel.connection, 65536, 3, _CLOEXEC)
+            data, descriptors, _, _ = socket.recv_fds(kernel.connection, 65536, 4, _CLOEXEC)
         except BlockingIOError:
             return
         except ConnectionError:
@@ -303,7 +309,7 @@ class Helper:
                 self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                 if os.getppid() != helper:  # it died before the line above
                     os._exit(1)
-            for target, descriptor in enumerate(stdio):
+            for target, descriptor in enumerate(stdio[:3]):
                 os.dup2(descriptor, target)
             os.chdir(subject)
             env = dict(request["env"])  # type: ignore[call-overload]  # JSON
@@ -311,12 +317,35 @@ class Helper:
             env[MARKER] = f"{outer}:{request['id']}" if outer else str(request["id"])
             env["JPY_PARENT_PID"] = str(helper)  # whom ipykernel watches
             subject = str(argv[0])  # type: ignore[index]  # JSON
+            if request["filter"]:
+                self._install(request["filter"], stdio[3])  # type: ignore[arg-type]  # JSON
             os.execvpe(subject, argv, env)  # type: ignore[arg-type]  # JSON
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             os.write(report, f"{reason}: '{subject}'".encode())
         finally:
             os._exit(127)
+
+    def _install(self, given: Mapping[str, Any], descriptor: int) -> None:
+        """Put a filter on this process and pass its listener on."""
+        program = ctypes.create_string_buffer(bytes.fromhex(given["program"]))
+        instructions = (len(program) - 1) // 8
+        handed = ctypes.create_string_buffer(
+            struct.pack("@HP", instructions, ctypes.addressof(program))
+        )
+        connection = socket.socket(fileno=descriptor)
+        rights = array.array("i", [0])
+        libc = self._libc
+        assert libc is not None
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):  # Linux 5.19, 5.0
+            rights[0] = libc.syscall(given["number"], _SECCOMP_SET_MODE_FILTER, flags, handed)
+            if rights[0] >= 0:
+                # No import, no file: until somebody serves, whoever opens one waits.
+                connection.sendmsg([b"k"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                os.close(rights[0])
+                return
+        connection.sendall(os.strerror(ctypes.get_errno()).encode())
 
     def _started(self, kernel: _Kernel) -> None:
         """Exec closed the pipe, or the child wrote why it could not."""

@@ -16,6 +16,7 @@ in a silent execute_request without history; what these publish is not the noteb
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
+from nbbuild.kernels.syscalls import Seen
 
 FORMAT: Final = 1
 
@@ -238,7 +241,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     locations: tuple[str, ...] | None  # of a package
     importer: str  # dotted; "__main__" is a cell, or the script of a child
     importer_file: str  # a cell's is a name that IPython makes up
-    path: tuple[str, ...]  # sys.path at that moment; "" is the working folder
+    path: tuple[str, ...]  # sys.path at that moment, with the working folder for ""
     cell: int
     pid: int
 
@@ -334,6 +337,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     children: tuple[Child, ...] = ()
     processes: tuple[Process, ...] = ()
     partial: tuple[str, ...] = ()
+    level: str = "python"  # how closely it was watched (traces.LEVELS)
 
     @property
     def missing(self) -> tuple[Import, ...]:
@@ -343,10 +347,11 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(one for one in self.imports if one.kind == "missing" and one.name not in found)
 
 
-def read_report(path: Path) -> Observed | None:
+def read_report(path: Path, seen: Seen | None = None) -> Observed | None:
     """Return what the account at `path`, and the logs of the children, say; None without one.
 
-    An account that cannot be understood gives an Observed that is partial.
+    What was `seen` from outside is added. An account that cannot be understood gives an Observed
+    that is partial.
     """
     try:
         data = path.read_bytes()
@@ -363,7 +368,14 @@ def read_report(path: Path) -> Observed | None:
     accounts = [(kernel, _records(report.records, kernel.pid, partial))]
     if report.children:
         accounts += _logs(Path(report.children), partial)
-    return _fold(accounts, report, partial)
+    return _fold(accounts, report, partial, seen)
+
+
+def only_seen(seen: Seen) -> Observed:
+    """Return what a kernel without a tracer was `seen` to do from outside."""
+    kernel = Process(pid=0, parent=0, forked=False)
+    observed = _fold([(kernel, [])], _Report(format=FORMAT, records=[]), [], seen)
+    return msgspec.structs.replace(observed, level="none") if seen.blind else observed
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
@@ -560,18 +572,21 @@ _READING = ("read", "probe", "named", "open")
 _MAKING = ("write", "mkdir", "append")
 
 
-def _fold(accounts: list[_Account], report: _Report, partial: list[str]) -> Observed:
+def _fold(
+    accounts: list[_Account], report: _Report, partial: list[str], seen: Seen | None = None
+) -> Observed:
     cells = _cells(accounts)
     watched = {process.pid for process, _ in accounts if not process.forked}
     uses: dict[str, list[tuple[str, _Use, int, int]]] = {}
     lists: dict[str, Listing] = {}
     globs: dict[tuple[object, ...], Glob] = {}
-    imports: dict[tuple[str, bool], Import] = {}
+    imports: dict[tuple[str, str, str | None], Import] = {}
     paths: dict[int, dict[int, tuple[str, ...]]] = {}
     variables: dict[tuple[str, str, str], Variable] = {}
     hosts: dict[tuple[str, int], Host] = {}
     children: list[Child] = []
     flat = [(record, process.pid) for process, records in accounts for record in records]
+    flat += _from_outside(seen, accounts, partial)
     for record, pid in sorted(flat, key=lambda pair: pair[0].time):
         cell = getattr(record, "cell", 0) or cells.get(pid, 0)
         match record:
@@ -610,7 +625,8 @@ def _fold(accounts: list[_Account], report: _Report, partial: list[str]) -> Obse
                     cell=cell,
                     pid=pid,
                 )
-                imports.setdefault((found.name, found.kind == "missing"), found)
+                # Two processes may find two modules of one name.
+                imports.setdefault((found.name, found.kind, found.origin), found)
             case _Host():
                 host = Host(name=record.name, port=record.port, cell=cell, pid=pid)
                 hosts.setdefault((host.name, host.port), host)
@@ -639,10 +655,11 @@ def _fold(accounts: list[_Account], report: _Report, partial: list[str]) -> Obse
                 partial.append(record.reason)
             case _:
                 pass
+    outside = seen is not None and not seen.blind
     partial += dict.fromkeys(
         f"what a child read was seen only in part: {' '.join(child.argv)[:200]}"
         for child in children
-        if not child.watched
+        if not child.watched and not outside
     )
     kernel = accounts[0][0].pid
     seen_paths = [entries for _, entries in sorted(paths.get(kernel, {}).items())]
@@ -661,7 +678,37 @@ def _fold(accounts: list[_Account], report: _Report, partial: list[str]) -> Obse
         children=tuple(children),
         processes=tuple(process for process, _ in accounts),
         partial=tuple(dict.fromkeys(partial)),
+        level="syscalls" if outside else "python",
     )
+
+
+def _from_outside(
+    seen: Seen | None, accounts: list[_Account], partial: list[str]
+) -> list[tuple[_Record, int]]:
+    """Return the records of what was seen from outside, less what Python's import system did.
+
+    Which folders a watched Python lists, and which sources it opens, its own account tells better.
+    """
+    if seen is None:
+        return []
+    partial += [f"system calls were not watched: {seen.blind}"] if seen.blind else seen.missed
+    began: dict[int, float] = {}
+    for process, records in accounts:
+        times = [record.time for record in records if not isinstance(record, _Partial)]
+        began[process.pid] = min(times, default=0.0)
+    became = {pid: when for pid, when in seen.execs if pid in began and when > began[pid]}
+    kept: list[tuple[_Record, int]] = []
+    parsed = _records([record for _, record in seen.records], 0, partial)
+    for (pid, _), record in zip(seen.records, parsed, strict=True):
+        python = pid in began and record.time < became.get(pid, math.inf)
+        if not (python and (isinstance(record, _List) or _of_imports(getattr(record, "path", "")))):
+            kept.append((record, pid))
+    return kept
+
+
+def _of_imports(path: str) -> bool:
+    # Metadata are read by the tracer, too.
+    return path.endswith(".py") or ".dist-info/" in path or ".egg-info" in path
 
 
 def _file(path: str, uses: list[tuple[str, _Use, int, int]]) -> FileUse:

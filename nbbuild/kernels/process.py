@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any
 
 from nbbuild.errors import KernelError
-from nbbuild.kernels import launcher
+from nbbuild.kernels import launcher, seccomp
+from nbbuild.kernels.syscalls import Watch
 
 START_PATIENCE = 60.0
 """Seconds that the launcher may take to run a program."""
@@ -178,11 +179,13 @@ class Launcher:
         cwd: Path,
         output: int,
         folder: Path | None = None,
+        watch: Watch | None = None,
     ) -> KernelProcess:
         """Run `argv`, found on the PATH of `env`, in `cwd`, in a session of its own.
 
         stdin is empty; stdout and stderr go to the descriptor `output`. A `folder` is removed,
-        should nbbuild not live to do it itself.
+        should nbbuild not live to do it itself. With a `watch`, all that it and its descendants
+        open is told to that.
 
         Raises:
             KernelError: it cannot be run; `what` is the system's reason.
@@ -193,20 +196,22 @@ class Launcher:
                 hint="run nbbuild in the Windows Subsystem for Linux",
             )
         kernel_id = secrets.token_hex(8)
-        request = json.dumps(
-            {
+        private = str(folder) if folder is not None else ""
+        while True:
+            helper_is_new, connection = self._connect()
+            process = KernelProcess(connection, kernel_id=kernel_id)
+            listening = watch.attach(private=private) if watch is not None else None
+            request = {
                 "id": kernel_id,
                 "argv": list(argv),
                 "env": dict(env),
                 "cwd": str(cwd),
-                "folder": str(folder) if folder is not None else "",
+                "folder": private,
+                "filter": None if listening is None else _filter(),
             }
-        ).encode()
-        while True:
-            helper_is_new, connection = self._connect()
-            process = KernelProcess(connection, kernel_id=kernel_id)
             try:
-                self._request(connection, request, output=output)
+                with listening or contextlib.nullcontext():
+                    self._request(connection, request, output=output, listening=listening)
                 process._expect_start()
             except (BrokenPipeError, ConnectionError) as error:
                 # A helper that somebody killed is replaced, but not for ever.
@@ -224,11 +229,21 @@ class Launcher:
         with self._lock:
             self._end_helper()
 
-    def _request(self, connection: socket.socket, request: bytes, *, output: int) -> None:
+    def _request(
+        self,
+        connection: socket.socket,
+        request: Mapping[str, object],
+        *,
+        output: int,
+        listening: socket.socket | None,
+    ) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
             stdio = array.array("i", [nothing, output, output])
-            message = launcher.LENGTH.pack(len(request)) + request
+            if listening is not None:
+                stdio.append(listening.fileno())
+            text = json.dumps(request).encode()
+            message = launcher.LENGTH.pack(len(text)) + text
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, stdio)]
             sent = connection.sendmsg([message], rights)
             connection.sendall(message[sent:])
@@ -275,6 +290,10 @@ class Launcher:
                 self._helper.kill()
                 self._helper.wait()
             self._helper = None
+
+
+def _filter() -> dict[str, object]:
+    return {"number": seccomp.number(), "program": seccomp.program().hex()}
 
 
 def _readable(source: KernelProcess, timeout: float) -> bool:

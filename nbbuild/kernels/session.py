@@ -43,6 +43,7 @@ from jupyter_client.session import Session
 
 from nbbuild.errors import KernelError
 from nbbuild.kernels.process import KernelProcess, Launcher
+from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernelspec import Kernel
 
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
@@ -104,7 +105,13 @@ class KernelSession:
     """A running kernel and the sockets to it; made by `start`. Used by one thread."""
 
     def __init__(
-        self, kernel: Kernel, *, launcher: Launcher, cwd: Path, env: Mapping[str, str]
+        self,
+        kernel: Kernel,
+        *,
+        launcher: Launcher,
+        cwd: Path,
+        env: Mapping[str, str],
+        watch: Watch | None = None,
     ) -> None:
         """Run the kernel's command, without waiting for an answer.
 
@@ -136,6 +143,7 @@ class KernelSession:
                     cwd=cwd,
                     output=log,
                     folder=self._folder,
+                    watch=watch,
                 )
             finally:
                 os.close(log)
@@ -334,6 +342,7 @@ def start(
     cwd: Path,
     env: Mapping[str, str],
     check: Callable[[], None],
+    watch: Watch | None = None,
 ) -> KernelSession:
     """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
 
@@ -346,7 +355,7 @@ def start(
     second = False
     while True:
         try:
-            session = KernelSession(kernel, launcher=launcher, cwd=cwd, env=env)
+            session = KernelSession(kernel, launcher=launcher, cwd=cwd, env=env, watch=watch)
         except KernelError as error:
             # A second time would end the same way.
             reason = ": ".join([error.what, *(value for _, value in error.facts)])

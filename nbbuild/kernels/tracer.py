@@ -327,6 +327,7 @@ class _Watcher:
         self.imported: set[str] = set()
         self.missing: set[str] = set()
         self.search: list[str] = []
+        self.search_folder = ""
         self.search_index = -1
         self.base = set(sys.modules)
         self.environ_stale = True
@@ -651,7 +652,7 @@ class _Watcher:
         """Record how an import was resolved, or that it was not."""
         if name in self.imported:
             return
-        if path is None and sys.path != self.search:
+        if path is None and (sys.path != self.search or self.moved()):
             self.search_path()
         if spec is None:
             # `site` looks for these two in every process.
@@ -671,7 +672,13 @@ class _Watcher:
         """Record sys.path as it is now; imports name it by its number."""
         self.search = list(sys.path)
         self.search_index += 1
-        self.emit("path", self.search_index, [str(entry) for entry in self.search])
+        self.search_folder = _getcwd()
+        entries = [str(entry) or self.search_folder for entry in self.search]
+        self.emit("path", self.search_index, entries)
+
+    def moved(self) -> bool:
+        """Say whether an empty entry of sys.path means another folder than it did."""
+        return "" in self.search and _getcwd() != self.search_folder
 
     def watch_imports(self) -> None:
         finder, loader = _FILES["PathFinder"], _FILES["SourceFileLoader"]
@@ -941,7 +948,7 @@ class _Watcher:
             "children": self.folder + "/children",
             "records": self.records,
             "modules": modules,
-            "path": [str(entry) for entry in sys.path],
+            "path": [str(entry) or _getcwd() for entry in sys.path],
             "distributions": _distributions(),
         }
         json = sys.modules.get("json")

@@ -33,6 +33,10 @@ when a file changed in the present one, so that "the same" is never an accident.
 **Two tasks, one path.** Patterns move from task to task as jcache.toml is edited. The ledger with
 the later `when_ns` owns a path; an older one no longer removes it.
 
+**A task that is gone** leaves its ledger. Files that another task's patterns match are inherited:
+they are that task's leftovers until it has run or been restored. All others go when something is
+built next (`gone`). Built notebooks go from where they lay when `[project] output` has changed.
+
 **Where to.** Paths come from records that somebody else may have written. Every path is checked
 before anything is written or removed (`confined`): inside the root, through no link that leaves
 it, no source, nothing in `.git` or `.nbbuild`, and matched by the task's own patterns.
@@ -41,7 +45,7 @@ Callers hold `outputs_lock` around all that changes the tree for a task.
 """
 
 from nbbuild.tree.confined import Refused
-from nbbuild.tree.ledger import Ledger, Made
+from nbbuild.tree.ledger import Ledger, Made, built_paths
 from nbbuild.tree.tree import ArtefactError, Restored, Tree
 
-__all__ = ["ArtefactError", "Ledger", "Made", "Refused", "Restored", "Tree"]
+__all__ = ["ArtefactError", "Ledger", "Made", "Refused", "Restored", "Tree", "built_paths"]

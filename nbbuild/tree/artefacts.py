@@ -19,6 +19,7 @@ from nbbuild.model import ArtefactFile, Record, Task
 from nbbuild.patterns import Pattern, matches
 from nbbuild.store.layout import is_digest
 from nbbuild.tree.confined import fault_of_name
+from nbbuild.tree.gone import Gone
 from nbbuild.tree.ground import Ground
 from nbbuild.tree.ledger import Ledger, Made, Stamp
 from nbbuild.tree.leftovers import folders_made, leftovers, standing_folders, take_away
@@ -45,8 +46,9 @@ class Restored:
 class Artefacts:
     """See the essay in nbbuild.tree for the order of things in `begin`, `collect`, `restore`."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, gone: Gone) -> None:
         self._ground = ground
+        self._gone = gone
         self._begun: dict[str, Ledger] = {}
 
     # -- a run ---------------------------------------------------------------------------------
@@ -55,8 +57,8 @@ class Artefacts:
         """Take away what earlier runs left, and note what is there; return notes for users."""
         ground = self._ground
         ground.ledgers.clear_staging(task.name)
-        old = ground.ledgers.read(task.name)
-        notes = take_away(ground, old, leftovers(ground, old))
+        old, inherited = self._heir(task)
+        notes = take_away(ground, old, {**inherited, **leftovers(ground, old)})
         found = ground.match(task.artefacts) if task.artefacts else []
         stamps = tuple(stamp for path in found if (stamp := ground.stamp(path)) is not None)
         _wait_for_the_next_tick(stamps)
@@ -106,6 +108,15 @@ class Artefacts:
     def abandon(self, task: Task) -> None:
         """Give up a run: its ledger stays unfinished, so that what it wrote goes next time."""
         self._begun.pop(task.name, None)
+
+    def _heir(self, task: Task) -> tuple[Ledger, dict[str, bool]]:
+        """Return the task's ledger, with folders that it inherits, and leftovers that it does."""
+        ledger = self._ground.ledgers.read(task.name)
+        paths, folders = self._gone.inheritance(ledger)
+        if folders:
+            both = tuple(sorted({*ledger.folders, *folders}))
+            ledger = msgspec.structs.replace(ledger, folders=both)
+        return ledger, paths
 
     def _written(self, task: Task, noted: Ledger) -> list[str]:
         """Return the matches that the run wrote; ArtefactError if a pattern has none."""
@@ -162,15 +173,14 @@ class Artefacts:
 
     def in_order(self, task: Task, record: Record) -> bool:
         """Whether the tree has what the record says, and nothing else of this task's."""
-        ledger = self._ground.ledgers.read(task.name)
+        ledger, inherited = self._heir(task)
         if not ledger.finished or self._unacceptable(task, record):
             return False
         if not all(self._lies(artefact) for artefact in record.artefacts):
             return False
         ours = {artefact.path for artefact in record.artefacts}
-        return not any(
-            self._ground.exists(made.path) for made in ledger.made if made.path not in ours
-        )
+        others = {made.path for made in ledger.made}.union(inherited) - ours
+        return not any(self._ground.exists(path) for path in others)
 
     def restore(self, task: Task, record: Record) -> Restored:
         """Make the tree what the record says, if the store has all that this takes."""
@@ -181,14 +191,15 @@ class Artefacts:
         places = {
             artefact.path: ground.confined.place(artefact.path) for artefact in record.artefacts
         }
-        ledger = ground.ledgers.read(task.name)
+        ledger, inherited = self._heir(task)
         ground.ledgers.clear_staging(task.name)
         wrong = [artefact for artefact in record.artefacts if not self._lies(artefact)]
         staged, missing = self._staged(task, wrong)
         if missing:
             ground.ledgers.clear_staging(task.name)
             return Restored(missing=missing)
-        gone = leftovers(ground, ledger) - places.keys()
+        left = {**inherited, **leftovers(ground, ledger)}
+        gone = {path: half for path, half in left.items() if path not in places}
         made = tuple(Made(artefact.path, artefact.digest) for artefact in record.artefacts)
         new_folders = ground.missing_folders(artefact.path for artefact in wrong)
         if wrong or gone:
@@ -202,7 +213,8 @@ class Artefacts:
             ground.ledgers.write(interim)
         notes = list(take_away(ground, ledger, gone)) if gone else []
         for artefact, draft in zip(wrong, staged, strict=True):
-            notes += self._put(task, artefact, draft, places[artefact.path])
+            half = left.get(artefact.path, False)
+            notes += self._put(task, artefact, draft, places[artefact.path], half=half)
         folders = {folder for folder in (*ledger.folders, *new_folders) if ground.exists(folder)}
         finished = msgspec.structs.replace(
             _finished(ledger, made, folders), patterns=task.artefacts
@@ -247,13 +259,18 @@ class Artefacts:
                 missing.append(artefact.digest)
         return drafts, tuple(missing)
 
-    def _put(self, task: Task, artefact: ArtefactFile, draft: Path, place: Path) -> tuple[str, ...]:
-        """Move one draft to its place, and what the store lacks out of the way."""
+    def _put(
+        self, task: Task, artefact: ArtefactFile, draft: Path, place: Path, *, half: bool
+    ) -> tuple[str, ...]:
+        """Move one draft to its place, and what the store lacks out of the way.
+
+        `half` says that what is there was left by an unfinished run.
+        """
         with writing(f"'{artefact.path}' cannot be restored", place):
             place.parent.mkdir(parents=True, exist_ok=True)
             if place.is_dir() and not place.is_symlink():
                 _remove_empty(task, artefact.path, place)
-            notes = self._ground.set_aside(artefact.path)
+            notes = self._ground.set_aside(artefact.path, half=half)
             try:
                 draft.replace(place)
             except OSError as error:

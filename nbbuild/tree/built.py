@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +14,7 @@ from nbbuild.durable import DOT, private_folder, write, writing
 from nbbuild.model import Digest, Task
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above
-from nbbuild.tree.ledger import Ledger, Made
+from nbbuild.tree.ledger import Built, Ledger
 
 
 class BuiltNotebooks:
@@ -28,13 +29,13 @@ class BuiltNotebooks:
         ground = self._ground
         place = ground.confined.place(task.built)
         ledger = ground.ledgers.read(task.name)
-        new = Made(task.built, digest_bytes(data))
+        new = Built(task.built, digest_bytes(data), ground.ledgers.by)
         there = self._there(task)
         ours = _digests(ledger, task.built)
         elsewhere = tuple(m for m in ledger.built if m.path != task.built and ground.exists(m.path))
         # The ledger goes first and names both the old file and the new: whichever a crash leaves
         # there is known to be ours.
-        before = (Made(task.built, there),) if there and there in ours - {new.digest} else ()
+        before = (Built(task.built, there),) if there and there in ours - {new.digest} else ()
         noted = msgspec.structs.replace(
             ledger,
             built=(new, *before, *elsewhere),
@@ -44,7 +45,7 @@ class BuiltNotebooks:
         if there == new.digest:
             if ledger.made_from != made_from or ledger.built[:1] != (new,):
                 ground.ledgers.write(noted)
-            return False, ()
+            return False, self._leave_old_places(task, noted)
         ground.ledgers.write(noted)
         notes: tuple[str, ...] = ()
         with writing(f"'{task.built}' cannot be written", place):
@@ -58,12 +59,14 @@ class BuiltNotebooks:
                     raise
                 write(place, data)  # the output folder is another file system
         ground.digests.forget(place)
-        return True, notes
+        return True, (*notes, *self._leave_old_places(task, noted))
 
     def in_order(self, task: Task, made_from: str) -> bool:
         """Whether the built notebook is there as it was written, from `made_from`."""
         ledger = self._ground.ledgers.read(task.name)
         if not made_from or ledger.made_from != made_from or not ledger.built:
+            return False
+        if any(self._ground.exists(built.path) for built in self._at_old_places(task, ledger)):
             return False
         present = ledger.built[0]
         place = self._ground.root / task.built
@@ -73,19 +76,38 @@ class BuiltNotebooks:
         """Remove the built notebook; one that was altered is kept in `replaced`, see the notes."""
         ground = self._ground
         ledger = ground.ledgers.read(task.name)
-        notes: tuple[str, ...] = ()
-        there = self._there(task)
-        place = ground.confined.place(task.built)
-        with writing(f"'{task.built}' cannot be removed", place):
-            if there in _digests(ledger, task.built):
-                place.unlink()
-            elif ground.exists(task.built) and not place.is_dir():
-                notes = (ground.replaced.keep(place, task.built),)
-        ground.digests.forget(place)
-        rest = tuple(made for made in ledger.built if made.path != task.built)
+        notes = take_away_built(ground, task.built, _digests(ledger, task.built))
+        rest = tuple(built for built in ledger.built if built.path != task.built)
         if rest != ledger.built or ledger.made_from:
-            ground.ledgers.write(msgspec.structs.replace(ledger, built=rest, made_from=""))
-        return notes
+            ledger = msgspec.structs.replace(ledger, built=rest, made_from="")
+            ground.ledgers.write(ledger)
+        return (*notes, *self._leave_old_places(task, ledger))
+
+    def _at_old_places(self, task: Task, ledger: Ledger) -> list[Built]:
+        """Return what this configuration had built elsewhere, before [project] output changed.
+
+        Two configuration files of one folder may build one task to two places; both stay.
+        """
+        by = self._ground.ledgers.by
+        return [built for built in ledger.built if built.path != task.built and built.by == by]
+
+    def _leave_old_places(self, task: Task, ledger: Ledger) -> tuple[str, ...]:
+        """Remove what was built elsewhere, unless it is another task's by now; return notes."""
+        ground = self._ground
+        old = self._at_old_places(task, ledger)
+        if not old:
+            return ()
+        others = ground.ledgers.but([task.name])
+        taken = {built.path for other in others for built in other.built}
+        notes: list[str] = []
+        for path in sorted({built.path for built in old} - taken):
+            if ground.confined.allows(path):
+                notes += take_away_built(ground, path, _digests(ledger, path))
+                ground.drop_folders({*folders_above(path)} & {*ledger.folders})
+        rest = tuple(built for built in ledger.built if built not in old)
+        folders = tuple(folder for folder in ledger.folders if ground.exists(folder))
+        ground.ledgers.write(msgspec.structs.replace(ledger, built=rest, folders=folders))
+        return tuple(notes)
 
     def keep_failed(self, task: Task, data: bytes) -> str:
         """Write the partial notebook of a failure; return its root-relative path."""
@@ -116,9 +138,25 @@ class BuiltNotebooks:
         return None if place.is_symlink() else self._ground.digests.fresh(place)
 
 
+def take_away_built(ground: Ground, path: str, ours: Collection[Digest | None]) -> tuple[str, ...]:
+    """Remove a built notebook whose digest is one of `ours`, put aside any other file there.
+
+    Returns notes. Raises Refused, StoreError.
+    """
+    notes: tuple[str, ...] = ()
+    place = ground.confined.place(path)
+    with writing(f"'{path}' cannot be removed", place):
+        if not place.is_symlink() and ground.digests.fresh(place) in {*ours} - {None}:
+            place.unlink()
+        elif ground.exists(path) and not place.is_dir():
+            notes = (ground.replaced.keep(place, path),)
+    ground.digests.forget(place)
+    return notes
+
+
 def _digests(ledger: Ledger, path: str) -> set[Digest | None]:
     """Return the digests that a file of ours at `path` can have."""
-    return {made.digest for made in ledger.built if made.path == path}
+    return {built.digest for built in ledger.built if built.path == path}
 
 
 def _failed_path(task: Task) -> str:

@@ -49,16 +49,29 @@ class Confined:
             return "it is a source notebook"
         place = self._root / path
         folder = Path(os.path.realpath(place.parent))
-        if not folder.is_relative_to(self._root):
-            return "a folder above it is a symbolic link that leaves the project"
-        if any(name.casefold() in _FORBIDDEN for name in folder.relative_to(self._root).parts):
-            return "a folder above it is a symbolic link into .git or .nbbuild"
+        fault = self._fault_of_folder(folder)
+        if fault:
+            return f"a folder above it is {fault}"
         if self._real_sources is None:
             # A source may be reached by another name, through links.
             real = (os.path.realpath(self._root / source) for source in self._sources)
             self._real_sources = frozenset(real)
         if str(folder / place.name) in self._real_sources:
             return "it is a source notebook"
+        return ""
+
+    def fault_of_folder(self, folder: str) -> str:
+        """Say what keeps all files out of the root-relative `folder`, "" if nothing does.
+
+        What is said follows "it is".
+        """
+        return self._fault_of_folder(Path(os.path.realpath(self._root / folder)))
+
+    def _fault_of_folder(self, real: Path) -> str:
+        if not real.is_relative_to(self._root):
+            return "a symbolic link that leaves the project"
+        if any(name.casefold() in _FORBIDDEN for name in real.relative_to(self._root).parts):
+            return "a symbolic link into .git or .nbbuild"
         return ""
 
 

@@ -55,22 +55,23 @@ class Ground:
         digest = self.digests.fresh(place)
         return digest is not None and self.store.has(digest)
 
-    def set_aside(self, path: str) -> tuple[str, ...]:
+    def set_aside(self, path: str, *, half: bool = False) -> tuple[str, ...]:
         """Move the file at `path` to `replaced` if the store lacks its bytes; return notes on it.
 
-        Folders and devices stay. Raises Refused, StoreError.
+        `half` says that an unfinished run left it. Folders and devices stay. Raises Refused,
+        StoreError.
         """
         place = self.confined.place(path)
         if not _is_file_or_link(place) or self.expendable(place):
             return ()
-        note = self.replaced.keep(place, path)
+        note = self.replaced.keep(place, path, half=half)
         self.digests.forget(place)
         return (note,)
 
-    def put_away(self, path: str) -> tuple[str, ...]:
+    def put_away(self, path: str, *, half: bool = False) -> tuple[str, ...]:
         """Like `set_aside`, and delete the file if it was not moved. Raises OSError, too."""
         place = self.confined.place(path)
-        notes = self.set_aside(path)
+        notes = self.set_aside(path, half=half)
         if _is_file_or_link(place):
             place.unlink()
             self.digests.forget(place)

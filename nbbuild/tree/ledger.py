@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import private_folder, sync_folder, write, writing
+from nbbuild.durable import DOT, private_folder, sync_folder, write, writing
 from nbbuild.model import Digest
 from nbbuild.sealed import seal, unseal
 
@@ -40,10 +40,17 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
     digest: Digest
 
 
+class Built(Made, frozen=True, array_like=True):
+    """A built notebook, and for which configuration file it was written."""
+
+    by: str = ""
+
+
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """What is known to be a task's own in the tree; see the essay in nbbuild.tree."""
 
     task: str
+    by: str = ""  # the configuration file for which it was last written
     finished: bool = True
     when_ns: int = 0  # of the last begin, collect or restore, since the epoch
     patterns: tuple[str, ...] = ()  # of the run that is under way, or of the last one
@@ -51,15 +58,16 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     standing: tuple[str, ...] = ()  # the folders that its artefacts could go to, before it
     made: tuple[Made, ...] = ()
     folders: tuple[str, ...] = ()  # made for the task's files; go when they are empty
-    built: tuple[Made, ...] = ()  # built notebooks, the present one first
+    built: tuple[Built, ...] = ()  # built notebooks, the present one first
     made_from: str = ""  # of the present built notebook
 
 
 class Ledgers:
-    """The ledgers below `folder`, a project's `.nbbuild`."""
+    """The ledgers below `folder`, a project's `.nbbuild`, as written for the configuration `by`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, by: str = "") -> None:
         self._folder = folder
+        self.by = by
 
     def read(self, task: str) -> Ledger:
         """Return the task's ledger, an empty one if there is none that is sound.
@@ -73,7 +81,8 @@ class Ledgers:
         """Keep a ledger; it is on the disk when this returns. Raises StoreError."""
         path = self._path(ledger.task)
         # Not by msgspec: it refuses the names of files that are no UTF-8.
-        data = seal(json.dumps(msgspec.to_builtins(ledger)).encode())
+        signed = msgspec.structs.replace(ledger, by=self.by)
+        data = seal(json.dumps(msgspec.to_builtins(signed)).encode())
         with writing("what nbbuild writes into the project cannot be noted", path):
             write(path, data, folder=self.staging(ledger.task))
             sync_folder(path.parent)
@@ -86,8 +95,13 @@ class Ledgers:
 
     def all(self) -> Iterator[Ledger]:
         """Yield every sound ledger."""
+        return self.but(())
+
+    def but(self, tasks: Iterable[str]) -> Iterator[Ledger]:
+        """Yield every sound ledger but those of `tasks`, which are not even read."""
+        left_out = {self._path(task).name for task in tasks}
         for path in sorted((self._folder / "tree").glob("*.json")):
-            ledger = _read(path)
+            ledger = None if path.name in left_out else _read(path)
             if ledger is not None and self._path(ledger.task) == path:
                 yield ledger
 
@@ -118,6 +132,12 @@ def safe_id(task: str) -> str:
     """Return a file name for a task: readable, and never the same for two tasks."""
     digest = digest_bytes(task.encode("utf-8", "surrogatepass"))
     return f"{_UNSAFE.sub('-', task).strip('-.')[:60]}-{digest[:16]}"
+
+
+def built_paths(root: Path) -> frozenset[str]:
+    """Return where built notebooks of the project at `root` lie, or lay when last seen to."""
+    ledgers = Ledgers(root / DOT)
+    return frozenset(built.path for ledger in ledgers.all() for built in ledger.built)
 
 
 def _read(path: Path) -> Ledger | None:

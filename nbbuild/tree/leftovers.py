@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nbbuild.durable import writing
@@ -12,15 +12,19 @@ from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Ledger
 
 
-def leftovers(ground: Ground, ledger: Ledger) -> set[str]:
-    """Return the files that runs and restores of the ledger's task left, finished or not."""
-    paths = {made.path for made in ledger.made}
+def leftovers(ground: Ground, ledger: Ledger) -> dict[str, bool]:
+    """Return the files that runs and restores of the ledger's task left: path → whether by half.
+
+    By half means: by a run that did not come to its end.
+    """
+    paths = dict.fromkeys((made.path for made in ledger.made), False)
     if ledger.before is not None:
         before = {stamp.path: stamp for stamp in ledger.before}
         found = ground.match(ledger.patterns) if ledger.patterns else []
-        paths |= {path for path in found if ground.stamp(path) != before.get(path)}
+        paths |= {path: True for path in found if ground.stamp(path) != before.get(path)}
     there = {path for path in paths if ground.exists(path) and ground.confined.allows(path)}
-    return there - claimed(ground, ledger, there)
+    there -= claimed(ground, ledger, there)
+    return {path: half for path, half in paths.items() if path in there}
 
 
 def claimed(
@@ -42,20 +46,16 @@ def claimed(
     return taken & set(paths)
 
 
-def take_away(ground: Ground, ledger: Ledger, paths: Iterable[str]) -> tuple[str, ...]:
+def take_away(ground: Ground, ledger: Ledger, paths: Mapping[str, bool]) -> tuple[str, ...]:
     """Remove leftovers, and the folders made for them that are empty then; return notes.
 
     Each path goes on its own, so this can be cut short anywhere and done again. Raises StoreError.
     """
     notes: list[str] = []
-    paths = sorted(paths)
-    for path in paths:
+    for path in sorted(paths):
         with writing("a file of an earlier run cannot be removed", ground.root / path):
-            notes += ground.put_away(path)
-    folders = set(ledger.folders)
-    if ledger.before is not None:
-        folders |= folders_made(paths, ledger.patterns, ledger.standing)
-    ground.drop_folders(folders)
+            notes += ground.put_away(path, half=paths[path])
+    ground.drop_folders({*ledger.folders, *folders_of(ledger, paths)})
     return tuple(notes)
 
 
@@ -79,11 +79,21 @@ def standing_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def folders_of(ledger: Ledger, paths: Iterable[str]) -> set[str]:
+    """Return the folders above the leftovers `paths` that were made for the ledger's task."""
+    paths = list(paths)
+    folders = {folder for path in paths for folder in folders_above(path)} & {*ledger.folders}
+    if ledger.before is not None:
+        folders |= folders_made(paths, ledger.patterns, ledger.standing)
+    return folders
+
+
 def folders_made(
     paths: Iterable[str], patterns: Sequence[str], standing: Collection[str]
 ) -> set[str]:
     """Return the folders above `paths` that a run must have made."""
-    fixed = [pattern for pattern in _parsed(patterns) if literal_prefix(pattern)]
+    # A pattern of one plain name may mean a folder; then that is its fixed part.
+    fixed = [one for one in _parsed(patterns) if one.literal or literal_prefix(one)]
     stood = frozenset(standing)
     made: set[str] = set()
     for path in paths:

@@ -21,16 +21,18 @@ class Replaced:
         self._stamp = ""
         self._turn = threading.Lock()
 
-    def keep(self, place: Path, path: str) -> str:
+    def keep(self, place: Path, path: str, *, half: bool = False) -> str:
         """Move the file or link at `place`, root-relative `path`, aside; return a note on it.
 
-        Raises StoreError, and then it still is where it was.
+        `half` says that a run which did not come to its end left it, and no user. Raises
+        StoreError, and then it still is where it was.
         """
         with writing(f"'{path}' cannot be kept in {DOT}/replaced", place), self._turn:
             kept = self._free(path)
             target = self._folder / "replaced" / kept
             _move(place, target)
-        return f"kept your copy of '{path}' in {DOT}/replaced/{kept}"
+        whose = "what an unfinished run left" if half else "your copy"
+        return f"kept {whose} of '{path}' in {DOT}/replaced/{kept}"
 
     def _free(self, path: str) -> str:
         """Return where `path` can go below `replaced`: a name that nothing has, in a folder."""

@@ -15,11 +15,13 @@ from nbbuild.digests import Digests
 from nbbuild.durable import DOT, private_folder, writing
 from nbbuild.locks import lock
 from nbbuild.model import ArtefactFile, Digest, Record, Task
+from nbbuild.patterns import Pattern, literal_prefix
 from nbbuild.store import Store
 from nbbuild.tree.artefacts import ArtefactError, Artefacts, Restored
 from nbbuild.tree.built import BuiltNotebooks
 from nbbuild.tree.confined import Confined
-from nbbuild.tree.ground import Ground, Match
+from nbbuild.tree.gone import Gone, Locked
+from nbbuild.tree.ground import Ground, Match, folders_above
 from nbbuild.tree.ledger import Ledger, Ledgers, safe_id
 from nbbuild.tree.leftovers import claimed, leftovers
 from nbbuild.tree.replaced import Replaced
@@ -35,8 +37,9 @@ class Tree:
     """What nbbuild writes into the project at `root`; see the essay in nbbuild.tree.
 
     `match` must look at the disk anew each time it is called. `sources` (root-relative) are never
-    written. What changes the tree for a task needs its `outputs_lock`. All that writes raises
-    StoreError when it cannot.
+    written. `present` are all tasks of the project, as the configuration file `by` gives them;
+    without them no task counts as gone. What changes the tree for a task needs its `outputs_lock`.
+    All that writes raises StoreError when it cannot.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Tree:
         match: Match,
         *,
         sources: Iterable[str] = (),
+        present: Iterable[Task] | None = None,
+        by: str = "",
     ) -> None:
         real = Path(os.path.realpath(root))
         self._folder = real / DOT
@@ -56,11 +61,34 @@ class Tree:
             digests=digests,
             match=match,
             confined=Confined(real, sources),
-            ledgers=Ledgers(self._folder),
+            ledgers=Ledgers(self._folder, by=by),
             replaced=Replaced(self._folder),
         )
-        self._artefacts = Artefacts(self._ground)
+        self._gone = Gone(self._ground, present)
+        self._artefacts = Artefacts(self._ground, self._gone)
         self._built = BuiltNotebooks(self._ground)
+
+    def closed_folders(self, tasks: Iterable[Task]) -> dict[str, str]:
+        """Return the folders that the tasks' outputs go to and nbbuild must not write in: why.
+
+        Told are folders that links lead out of the project, or into .git or .nbbuild. Why is what
+        follows "it is".
+        """
+        folders: dict[str, None] = {}
+        for task in tasks:
+            folders.update(dict.fromkeys(reversed(folders_above(task.built))))
+            for pattern in map(Pattern.parse, task.artefacts):
+                place = pattern.path if pattern.literal else literal_prefix(pattern)
+                above = folders_above(f"{place}/") if place else []
+                folders.update(dict.fromkeys(reversed(above)))
+        faults: dict[str, str] = {}
+        for folder in folders:
+            if not any(above in faults for above in folders_above(folder)):
+                fault = self._ground.confined.fault_of_folder(folder)
+                # A file that an artefact names may be a link: the run may replace it.
+                if fault and not (self._ground.root / folder).is_file():
+                    faults[folder] = fault
+        return faults
 
     # -- artefacts -----------------------------------------------------------------------------
 
@@ -116,11 +144,26 @@ class Tree:
         """
         return self._artefacts.restore(task, record)
 
+    # -- tasks that the project no longer has --------------------------------------------------
+
+    def gone_files(self) -> frozenset[str]:
+        """Return the files that `put_away_gone` would take away now."""
+        return self._gone.files()
+
+    def put_away_gone(self, locked: Locked | None = None) -> tuple[tuple[str, str], ...]:
+        """Take away what tasks left that are gone, unless another task inherits it.
+
+        `locked` holds a task's outputs; by default `outputs_lock`. Returns notes for users, each
+        with its task.
+        """
+        return self._gone.put_away(locked or self.outputs_lock)
+
     # -- notebooks -----------------------------------------------------------------------------
 
     def write_built(self, task: Task, data: bytes, made_from: str) -> tuple[bool, tuple[str, ...]]:
         """Write the built notebook if it differs; return whether it did, and notes for users.
 
+        What was built for this task at other places goes.
         `made_from` is remembered for `built_in_order`; "" is never in order.
         """
         return self._built.write(task, data, made_from)
@@ -179,7 +222,8 @@ class Tree:
                     place.unlink()
                 ground.digests.forget(place)
             yield path, _WOULD_GO if dry_run else _REMOVED
-        unfinished = leftovers(ground, ledger) - digests.keys() if not ledger.finished else set()
+        left = {} if ledger.finished else leftovers(ground, ledger)
+        unfinished = left.keys() - digests.keys()
         for path in sorted(unfinished):
             yield path, _UNFINISHED
         if not dry_run:

@@ -3,7 +3,7 @@
 import pytest
 
 from nbbuild.errors import ConfigError, Problems
-from nbbuild.graph import link
+from nbbuild.graph import is_made, link
 from nbbuild.model import Task
 
 
@@ -109,6 +109,55 @@ def test_an_artefact_that_can_match_a_notebook_is_an_error():
         "artefact '*.ipynb' of 'a' can match 'a.ipynb', a source notebook",
         "artefact 'out/*.ipynb' of 'a' can match 'out/a.ipynb', a built notebook",
     ]
+
+
+def test_what_every_notebook_needs_no_notebook_writes():
+    with pytest.raises(Problems) as caught:
+        edges(
+            task("a", artefacts=("lock.txt", "etc/*.ini"), files=("lock.txt", "etc/b*", "ok.txt")),
+            task("b", files=("lock.txt", "etc/b*", "ok.txt")),
+        )
+
+    literal, glob = caught.value.errors
+    assert str(literal) == (
+        "every notebook needs 'lock.txt', which 'a' writes\n"
+        "  declared in: jcache.toml, [environment] files\n"
+        "  and in: jcache.toml, [[notebook]] 1\n"
+        "\n"
+        "hint: remove one of the two; a notebook that reads the file can name it in `assets`"
+    )
+    assert glob.what == "every notebook needs 'etc/b*', which 'etc/*.ini' of 'a' can match"
+
+
+def test_what_every_notebook_needs_is_no_built_notebook():
+    with pytest.raises(ConfigError) as caught:
+        edges(task("a", files=("out/a.ipynb",)))
+
+    assert caught.value.what == "every notebook needs 'out/a.ipynb', which 'a' writes"
+
+
+def test_an_asset_that_is_the_tasks_own_artefact_is_an_error():
+    with pytest.raises(ConfigError) as caught:
+        edges(task("a", assets=("data/out.csv", "data/in.csv"), artefacts=("data/o*",)))
+
+    assert str(caught.value) == (
+        "asset 'data/out.csv' of 'a' is an artefact of its own\n"
+        "  declared in: jcache.toml, [[notebook]] 1\n"
+        "\n"
+        "hint: a run begins without its artefacts: remove one of the two"
+    )
+
+
+def test_an_asset_is_made_by_tasks_upstream_and_never_by_its_reader():
+    make, use = task("make", artefacts=("mid/*",)), task("use", assets=("mid/x", "out/make.ipynb"))
+    own = task("own", assets=("data/*.csv", "out/*.ipynb"), artefacts=("data/out.csv",))
+    graph = link([make, use, own], output="out")
+
+    assert is_made(graph, "use", "mid/x")
+    assert is_made(graph, "use", "out/make.ipynb")
+    assert not is_made(graph, "own", "data/*.csv")
+    assert not is_made(graph, "own", "out/own.ipynb")
+    assert not is_made(graph, "make", "mid/x")
 
 
 def test_names_with_brackets_are_names():

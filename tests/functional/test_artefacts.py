@@ -251,6 +251,222 @@ def test_what_a_failed_run_left_goes_before_the_next(project, monkeypatch):
     assert replaced(project) == {"out/half.txt": "half"}
 
 
+def test_a_folder_of_one_plain_name_goes_with_what_the_run_made_in_it(project):
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["out"]')
+    make = "os.makedirs('out/x/deep')  # refuses to make a folder that exists"
+    project.notebook("a.ipynb", make, write_text("out/x/deep/f.txt", "one"))
+    assert project.build() == ["a"]
+    assert project.build("-B") == ["a"]
+    assert below(project, "out") == ["out/x/deep/f.txt"]
+
+
+def test_a_user_is_told_whose_the_files_are_that_were_put_aside(project, monkeypatch):
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["o.txt"]')
+    project.notebook(
+        "a.ipynb",
+        "if 'BREAK' in os.environ:\n    open('o.txt', 'w').write('half')\n    1 / 0",
+        write_text("o.txt", "whole"),
+    )
+    monkeypatch.setenv("BREAK", "yes")
+    assert project.build(status=1) == ["a"]
+    monkeypatch.delenv("BREAK")
+    where = r"in \.nbbuild/replaced/[\d-]+/o\.txt\n"
+    said = project.nbbuild().err
+    assert re.search(rf"note: a\.ipynb: kept what an unfinished run left of 'o\.txt' {where}", said)
+    project.write("o.txt", "edited")
+    said = project.nbbuild().err
+    assert re.search(rf"note: a\.ipynb: kept your copy of 'o\.txt' {where}", said)
+    assert project.read("o.txt") == "whole"
+
+
+# -- what is no longer built -------------------------------------------------------------------
+
+
+def test_what_was_built_is_no_source_after_the_output_folder_has_changed(project):
+    def output(folder):
+        project.config(f'[project]\nnotebooks = ["**/*.ipynb"]\noutput = "{folder}"')
+
+    output("built")
+    project.notebook("ch/a.ipynb")
+    project.notebook("b.ipynb")
+    assert project.build() == ["b", "ch/a"]
+    project.write("built/b.ipynb", project.read("built/b.ipynb") + "\n")
+
+    output("out2")
+    assert project.verdicts() == {"b.ipynb": "refresh", "ch/a.ipynb": "refresh"}
+    assert project.build("ch/a.ipynb") == []
+    assert sorted(project.files()) == [
+        "b.ipynb",
+        "built/b.ipynb",
+        "ch/a.ipynb",
+        "jcache.toml",
+        "out2/ch/a.ipynb",
+    ]
+    # A notebook that fails leaves none behind, either; what was altered is kept.
+    project.notebook("b.ipynb", "1 / 0")
+    assert project.build(status=1) == ["b"]
+    assert below(project, "built") == []
+    assert list(replaced(project)) == ["built/b.ipynb"]
+
+    # Named in full, a built notebook is a source like any other.
+    project.config(
+        '[project]\nnotebooks = ["out2/ch/a.ipynb"]\noutput = "out3"\n'
+        '[[notebook]]\npath = "out2/ch/a.ipynb"'
+    )
+    assert project.build() == ["ch/a"]
+    assert sorted(project.files()) == [
+        "b.ipynb",
+        "ch/a.ipynb",
+        "jcache.toml",
+        "out2/ch/a.ipynb",
+        "out3/out2/ch/a.ipynb",
+    ]
+
+
+def test_a_glob_that_meets_only_built_notebooks_says_so(project):
+    project.config('[project]\nnotebooks = ["src/*.ipynb"]\noutput = "built"')
+    project.notebook("src/a.ipynb")
+    assert project.build() == ["src/a"]
+    project.config('[project]\nnotebooks = ["built/**/*.ipynb"]')
+    done = project.nbbuild()
+    assert (done.status, done.ran) == (2, [])
+    assert done.err == (
+        "error: nbbuild itself wrote every notebook that matches 'built/**/*.ipynb'\n"
+        "  declared in: jcache.toml, [project] notebooks\n"
+        "  matches: built/src/a.ipynb\n"
+        "\n"
+        "hint: to execute what was built once more, name it in full\n"
+    )
+
+
+COUNTRIES = """
+[[notebook]]
+path = "model.ipynb"
+artefacts = ["data/{{country}}.txt"]
+matrix = {{ country = {countries} }}
+[[notebook]]
+path = "read.ipynb"
+assets = ["data/*.txt"]
+"""
+
+
+def test_a_reader_no_longer_sees_what_a_dropped_task_made(project):
+    def countries(*names):
+        listed = ", ".join(f'"{name}"' for name in names)
+        project.config(COUNTRIES.format(countries=f"[{listed}]"))
+
+    project.notebook(
+        "model.ipynb",
+        parameter("country = ''"),
+        "os.makedirs('data', exist_ok=True)",
+        "_ = open(f'data/{country}.txt', 'w').write(country)",
+    )
+    project.notebook("read.ipynb", "print(sorted(os.listdir('data')))")
+    countries("UK", "FR", "DE")
+    assert project.build() == ["model", "model", "model", "read"]
+    assert project.shown("read.ipynb") == "['DE.txt', 'FR.txt', 'UK.txt']\n"
+    project.write("data/DE.txt", "edited")
+
+    countries("UK")
+    before = project.files()
+    assert project.verdicts() == {"model-country-UK": "fresh", "read.ipynb": "run"}
+    assert project.reasons("read.ipynb") == [
+        "asset 'data/DE.txt' is gone",
+        "asset 'data/FR.txt' is gone",
+    ]
+    assert project.nbbuild("-n").status == 0
+    assert project.nbbuild("-q").status == 1
+    # Nothing is touched while the project is in error.
+    project.config(COUNTRIES.format(countries='["UK"]') + 'artefacts = ["../x.txt"]')
+    assert project.nbbuild().status == 2
+    countries("UK")
+    assert project.files() == before
+
+    done = project.nbbuild()
+    assert (done.status, done.ran) == (0, ["read"])
+    assert re.search(
+        r"note: model-country-DE: kept your copy of 'data/DE\.txt' "
+        r"in \.nbbuild/replaced/[\d-]+/data/DE\.txt\n",
+        done.err,
+    )
+    assert project.shown("read.ipynb") == "['UK.txt']\n"
+    assert below(project, "data") == ["data/UK.txt"]
+    assert below(project, "_build") == [
+        "_build/executed/model-country-UK.ipynb",
+        "_build/executed/read.ipynb",
+    ]
+    assert replaced(project) == {"data/DE.txt": "edited"}
+    assert project.build() == []
+
+    # What was put away is in the cache.
+    countries("UK", "FR", "DE")
+    assert project.build() == []
+    assert project.read("data/DE.txt") == "DE"
+
+
+SHARDS = """
+[[notebook]]
+path = "{name}.ipynb"
+artefacts = ["f-*.txt"]
+[[notebook]]
+path = "read.ipynb"
+assets = ["f-*.txt"]
+"""
+
+
+def test_a_renamed_notebook_takes_over_what_it_made_under_its_old_name(project):
+    shards = "for n in range({number}):\n    _ = open(f'f-{{n}}.txt', 'w').write(str(n))"
+    project.config(SHARDS.format(name="a"))
+    project.notebook("a.ipynb", shards.format(number=2), log=False)
+    project.notebook("read.ipynb", "import glob\nprint(sorted(glob.glob('f-*.txt')))")
+    assert project.build() == ["read"]
+
+    # Only the name is new: nothing runs.
+    (project.root / "a.ipynb").rename(project.root / "b.ipynb")
+    project.config(SHARDS.format(name="b"))
+    assert project.build() == []
+    assert sorted(project.files()) == [
+        "_build/executed/b.ipynb",
+        "_build/executed/read.ipynb",
+        "b.ipynb",
+        "f-0.txt",
+        "f-1.txt",
+        "jcache.toml",
+        "read.ipynb",
+    ]
+
+    # A new name and other code: what the old one made beyond it goes.
+    (project.root / "b.ipynb").unlink()
+    project.notebook("c.ipynb", shards.format(number=1))
+    project.config(SHARDS.format(name="c"))
+    assert project.build() == ["c", "read"]
+    assert project.shown("read.ipynb") == "['f-0.txt']\n"
+    assert not project.exists("f-1.txt")
+    assert not project.exists(".nbbuild/replaced")
+
+
+def test_a_link_that_leaves_the_project_is_told_before_anything_runs(project, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("_build", "figs"):
+        (project.root / name).symlink_to(outside)
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["figs/deep/*.png"]')
+    project.notebook("a.ipynb")
+    done = project.nbbuild()
+    assert (done.status, done.ran, done.out) == (2, [], "")
+    hint = "hint: let [project] output and `artefacts` name folders that lie in the project\n"
+    assert done.err == (
+        "error: nothing can be written to '_build'\n"
+        "  reason: it is a symbolic link that leaves the project\n"
+        f"\n{hint}\n"
+        "error: nothing can be written to 'figs'\n"
+        "  reason: it is a symbolic link that leaves the project\n"
+        f"\n{hint}"
+    )
+    assert list(outside.iterdir()) == []
+    assert not project.exists(".nbbuild")
+
+
 # -- clean -------------------------------------------------------------------------------------
 
 

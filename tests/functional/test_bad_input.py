@@ -110,6 +110,15 @@ def test_a_file_a_folder_or_a_project_that_is_not_there(project):
         "\n"
         "hint: see 'nbbuild build --help'\n"
     )
+    project.write("jcache.toml", "")
+    for words in ((), ("list",), ("status",)):
+        assert refused(project, *words) == (
+            "error: 'jcache.toml' lists no notebooks\n"
+            "  in: ROOT/jcache.toml\n"
+            "\n"
+            "hint: name them in [project] notebooks; `nbbuild init --force` writes a file that "
+            "does, and keeps a copy of this one\n"
+        )
     project.config("")
     assert refused(project) == (
         "error: no file matches '**/*.ipynb'\n"
@@ -200,10 +209,62 @@ def test_a_file_a_folder_or_a_project_that_is_not_there(project):
         (
             FIRST + 'packages = ["ipykernell"]',
             "error: package 'ipykernell' is not installed for the kernel 'python3'\n"
-            "  needed by: a.ipynb\n"
-            "  declared in: jcache.toml, [[notebook]] 1\n"
+            "  declared in: jcache.toml, [[notebook]] 1, packages\n"
             "\n"
             "hint: did you mean 'ipykernel'?\n",
+        ),
+        (
+            LISTED
+            + '[environment]\npackages = ["ipykernell"]\nfiles = ["x.lock", "y.lock", "tools.py"]',
+            "error: package 'ipykernell' is not installed for the kernel 'python3'\n"
+            "  declared in: jcache.toml, [environment] packages\n"
+            "\n"
+            "hint: did you mean 'ipykernel'?\n"
+            "\n"
+            "error: 'x.lock' does not exist\n"
+            "  declared in: jcache.toml, [environment] files\n"
+            "\n"
+            f"hint: {RELATIVE}\n"
+            "\n"
+            "error: 'y.lock' does not exist\n"
+            "  declared in: jcache.toml, [environment] files\n"
+            "\n"
+            f"hint: {RELATIVE}\n",
+        ),
+        (
+            LISTED + '[[notebook]]\npath = "a.ipynb"\n'
+            '[[notebook]]\npath = "*"\npackages = ["ipykernell"]\n[[notebook]]\npath = "*"',
+            "error: package 'ipykernell' is not installed for the kernel 'python3'\n"
+            "  declared in: jcache.toml, [[notebook]] 2, packages\n"
+            "\n"
+            "hint: did you mean 'ipykernel'?\n",
+        ),
+        (
+            FIRST + 'assets = ["data/*.csv"]\nartefacts = ["data/out.csv"]',
+            "error: no file matches 'data/*.csv', needed by 'a.ipynb'\n"
+            "  declared in: jcache.toml, [[notebook]] 1, assets\n"
+            "\n" + UNMADE,
+        ),
+        (
+            FIRST + 'modules = ["gen.params"]\n'
+            '[[notebook]]\npath = "b.ipynb"\nartefacts = ["gen/*.py"]',
+            "error: module 'gen.params' is not in the project\n"
+            "  declared in: jcache.toml, [[notebook]] 1\n"
+            "  looked in: .\n"
+            "  made by: b.ipynb, as 'gen/params.py'\n"
+            "\n"
+            "hint: modules are looked for before anything runs: keep this one in the project, "
+            "or name it in `assets`\n",
+        ),
+        (
+            FIRST + 'modules = ["gen/params.py"]\n'
+            '[[notebook]]\npath = "b.ipynb"\nartefacts = ["gen"]',
+            "error: module 'gen/params.py' does not exist\n"
+            "  declared in: jcache.toml, [[notebook]] 1\n"
+            "  made by: b.ipynb, as 'gen/params.py'\n"
+            "\n"
+            "hint: modules are looked for before anything runs: keep this one in the project, "
+            "or name it in `assets`\n",
         ),
         (
             FIRST + 'depends_on = ["bb.ipynb"]',
@@ -215,7 +276,8 @@ def test_a_file_a_folder_or_a_project_that_is_not_there(project):
     ],
     ids=[
         *("pattern", "notebook", "excluded", "readme", "entry", "asset", "asset-glob"),
-        *("environment-file", "command", "module", "package", "depends-on"),
+        *("environment-file", "command", "module", "package", "environment", "package-of-all"),
+        *("own-artefact", "module-made", "module-file-made", "depends-on"),
     ],
 )
 def test_something_that_is_not_there(three, config, message):
@@ -324,8 +386,19 @@ def test_all_problems_are_told_at_once_and_only_those_of_the_targets(three):
             "\n"
             "hint: remove one of the assets, artefacts or depends_on that make the circle\n",
         ),
+        (
+            FIRST + 'artefacts = ["a.lock"]\n[environment]\nfiles = ["*.lock"]',
+            "error: every notebook needs '*.lock', which 'a.lock' of 'a.ipynb' can match\n"
+            "  declared in: jcache.toml, [environment] files\n"
+            "  and in: jcache.toml, [[notebook]] 1\n"
+            "\n"
+            "hint: remove one of the two; a notebook that reads the file can name it in `assets`\n",
+        ),
     ],
-    ids=["file", "patterns", "matrix", "source", "built", "names", "circle", "circle-of-two"],
+    ids=[
+        *("file", "patterns", "matrix", "source", "built", "names", "circle", "circle-of-two"),
+        "environment",
+    ],
 )
 def test_notebooks_that_are_in_each_others_way(three, config, message):
     three.write(
@@ -347,6 +420,20 @@ def test_notebooks_that_are_in_each_others_way(three, config, message):
             "  project: ROOT/jcache.toml\n"
             "\n"
             "hint: did you mean 'b.ipynb'?\n",
+        ),
+        (
+            ("explain", "a"),
+            "error: there is no notebook, task, artefact or group 'a'\n"
+            "  project: ROOT/jcache.toml\n"
+            "\n"
+            "hint: did you mean 'a.ipynb'?\n",
+        ),
+        (
+            ("statis",),
+            "error: there is no notebook, task, artefact or group 'statis'\n"
+            "  project: ROOT/jcache.toml\n"
+            "\n"
+            "hint: did you mean the verb 'status'?\n",
         ),
         (
             ("a.ipynb", "zzz"),
@@ -374,6 +461,14 @@ def test_notebooks_that_are_in_each_others_way(three, config, message):
             "error: no such option: --job\n\nhint: did you mean '--jobs'?\n",
         ),
         (
+            ("--dry",),
+            "error: no such option: --dry\n\nhint: did you mean '--dry-run'?\n",
+        ),
+        (
+            ("--frob",),
+            "error: no such option: --frob\n\nhint: see 'nbbuild build --help'\n",
+        ),
+        (
             ("show", "*.ipynb"),
             "error: '*.ipynb' means 3 tasks\n"
             "  tasks: a.ipynb, b.ipynb, c.ipynb\n"
@@ -385,11 +480,23 @@ def test_notebooks_that_are_in_each_others_way(three, config, message):
             "error: say which TARGETs to invalidate, or --all\n",
         ),
     ],
-    ids=["near", "far", "k-x", "B-t", "jobs", "option", "several", "none"],
+    ids=[
+        *("near", "stem", "verb", "far", "k-x", "B-t", "jobs", "option", "begun"),
+        *("no-option", "several", "none"),
+    ],
 )
 def test_words_that_mean_nothing_or_contradict_each_other(three, words, message):
     three.config("")
     assert refused(three, *words) == message
+
+
+def test_a_slip_may_have_meant_a_notebook_or_a_verb(three):
+    three.config("")
+    three.notebook("stats.ipynb")
+    assert refused(three, "stats.ipyn").endswith("hint: did you mean 'stats.ipynb'?\n")
+    assert refused(three, "stats").endswith(
+        "hint: did you mean 'stats.ipynb', or the verb 'status'?\n"
+    )
 
 
 def test_an_unknown_executor_is_refused_also_when_there_is_nothing_to_run(project):

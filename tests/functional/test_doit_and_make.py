@@ -103,6 +103,23 @@ def test_plain_doit_builds_notebooks_between_tasks_of_the_users_own(project, run
     assert project.read("summary.txt") == "TWO\n"
 
 
+def test_two_projects_are_two_groups_of_one_dodo(project, run):
+    taken_over = DODO.splitlines()[1]
+    project.write("dodo.py", f"{taken_over}\n\ndocs = notebook_tasks('docs/')\n")
+    project.config('[project]\nnotebooks = ["*.ipynb"]\n')
+    project.notebook("a.ipynb")
+    project.write("docs/jcache.toml", '[project]\nnotebooks = ["*.ipynb"]\n')
+    project.notebook("docs/b.ipynb")
+
+    listed, _ = doit(run, "list")
+    assert [line.split(maxsplit=1) for line in listed.splitlines()] == [
+        ["notebooks", "build the notebooks of jcache.toml"],
+        ["notebooks-docs", "build the notebooks of docs/jcache.toml"],
+    ]
+    assert doit(run, "notebooks-docs")[1] == ["docs/b"]
+    assert doit(run)[1] == ["a"]
+
+
 def test_a_failure_of_a_notebook_is_one_of_its_doit_task(project, run):
     project.write("dodo.py", DODO)
     project.config(CONFIG)

@@ -162,6 +162,49 @@ def test_a_jupytext_pair_is_one_task_with_the_text_as_its_source(project):
     assert project.build() == []
 
 
+def test_the_text_of_a_pair_is_the_source_also_when_only_the_ipynb_is_listed(project):
+    project.config('[[notebook]]\npath = "pair.md"\ngroups = ["paired"]\n')
+    paired = {"jupytext": {"formats": "ipynb,md:myst"}}
+    project.write("pair.ipynb", ipynb(["old"], metadata=paired))
+    text = MYST.replace("jupytext:\n", "jupytext:\n  formats: ipynb,md:myst\n")
+    project.text("pair.md", text)
+
+    assert listed(project) == {"pair.md": ["pair.ipynb"]}
+    assert project.build("pair.ipynb") == ["pair"]
+    assert project.shown("pair.ipynb") == "myst\n"
+    assert project.build("paired") == []
+    # Whoever edits the text edits the notebook.
+    project.text("pair.md", text.replace('"myst"', '"edited"'))
+    assert project.build() == ["pair"]
+    assert project.shown("pair.ipynb") == "edited\n"
+
+    (project.root / "pair.md").unlink()
+    project.config("")
+    assert listed(project) == {"pair.ipynb": []}
+
+
+def test_a_loaded_file_that_is_gone_stops_only_its_notebook(project):
+    project.config('[project]\nnotebooks = ["*.md", "*.ipynb"]\n')
+    project.text("n.md", MYST + "\n```{code-cell} ipython3\n:load: code.py\n```\n")
+    project.write("code.py", 'print("loaded")\n')
+    project.notebook("z.ipynb", "print(1)")
+    assert project.build() == ["n", "z"]
+
+    # What n.md says is remembered by now, so nobody reads it again.
+    (project.root / "code.py").unlink()
+    project.notebook("z.ipynb", "print(2)")
+    done = project.nbbuild()
+    assert (done.status, done.ran) == (2, ["z"])
+    assert (
+        "failed n.md after 0.0 s: 'code.py', which a cell of 'n.md' loads, does not exist\n"
+        "    hint: `:load:` paths are relative to the notebook's folder\n"
+    ) in done.err
+    assert project.verdicts() == {"n.md": "blocked", "z.ipynb": "fresh"}
+
+    project.write("code.py", 'print("again")\n')
+    assert project.build() == ["n"]
+
+
 def test_the_file_that_a_myst_cell_loads_is_code_and_prose_is_not(project):
     project.config('[project]\nnotebooks = ["book/*.md"]\n')
     project.text("book/load.md", MYST + "\n```{code-cell} ipython3\n:load: ../lib/shown.py\n```\n")

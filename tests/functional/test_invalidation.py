@@ -5,6 +5,8 @@ import os
 import py_compile
 import shutil
 
+from changes import assert_each_asks, keeping_time
+
 
 def code(source, **more):
     return {
@@ -23,35 +25,6 @@ def prose(text):
 
 def tagged(source, *tags):
     return code(source, metadata={"tags": list(tags)})
-
-
-def keeping_time(path, content):
-    """Write a file so that its size and modification time stay what they were."""
-    was = path.stat()
-    assert len(content) == was.st_size
-    path.write_text(content)
-    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
-
-
-def assert_each_runs(project, changes, *, task="a.ipynb"):
-    """Check that each change asks for a run, for its reason alone, and costs nothing undone.
-
-    `changes` maps a path to its new content (None: gone) and the reason that is told.
-    """
-    assert project.verdicts(task) == {task: "fresh"}
-    for path, (content, reason) in changes.items():
-        place = project.root / path
-        old = place.read_bytes() if place.exists() else None
-        if content is None:
-            place.unlink()
-        else:
-            project.write(path, content)
-        assert (path, project.reasons(task)) == (path, [reason])
-        if old is None:
-            place.unlink()
-        else:
-            place.write_bytes(old)
-        assert (path, project.verdicts(task)) == (path, {task: "fresh"})
 
 
 # -- the notebook itself -----------------------------------------------------------------------
@@ -176,7 +149,7 @@ def test_assets_count_by_content_and_by_being_there(project):
     for path in ("one.csv", "many/1.txt", "folder/deep/x.bin", "../beside.csv", "real.csv"):
         os.utime(project.root / path)
     project.write("many/other.dat", "still no asset")
-    assert_each_runs(
+    assert_each_asks(
         project,
         {
             "one.csv": ("another", "asset 'one.csv' changed"),
@@ -266,7 +239,7 @@ def test_a_declared_module_counts_with_all_that_it_imports_here(project):
         "scripts/tool.py",
         "scripts/near.py",
     )
-    assert_each_runs(
+    assert_each_asks(
         project,
         {path: (project.read(path) + "#\n", f"module '{path}' changed") for path in edited},
         task="notes/a.ipynb",
@@ -322,7 +295,7 @@ def test_files_and_commands_of_the_environment_count_for_every_notebook(project)
     project.write("version", "R 4.1\n")
     project.notebook("a.ipynb")
     assert project.build() == ["a"]
-    assert_each_runs(
+    assert_each_asks(
         project,
         {
             "lock.txt": ("numpy==2\n", "[environment] file 'lock.txt' changed"),

@@ -4,7 +4,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 from functools import partial
 from pathlib import Path
 
@@ -13,37 +12,6 @@ import pytest
 from notebook_sources import LOG, ipynb
 
 PATIENCE = 60  # seconds until a test that waits has failed
-
-GATE = """
-import contextlib, socket
-with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", {port})) as gate:
-    gate.recv(1)
-"""
-
-
-class Gate:
-    """Holds each notebook that comes to it until it is closed; open ever after."""
-
-    def __init__(self):
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.settimeout(PATIENCE)
-        self.code = GATE.format(port=self._server.getsockname()[1])
-        self._held = []
-
-    def wait(self):
-        """Return once a notebook has come."""
-        self._held.append(self._server.accept()[0])
-
-    def close(self):
-        for one in (self._server, *self._held):
-            one.close()
-
-
-@pytest.fixture
-def gate():
-    gate = Gate()
-    yield gate
-    gate.close()
 
 
 def family(project):

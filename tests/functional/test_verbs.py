@@ -137,6 +137,66 @@ def test_what_is_there_can_be_accepted_as_up_to_date(project):
     assert (accepted["task"], accepted["accepted"]) == ("prepare.ipynb", True)
 
 
+def test_what_was_altered_by_hand_can_be_accepted_and_what_is_gone_comes_back(project):
+    chain(project)
+    assert project.build() == ["prepare", "report"]
+    project.write("mid.txt", "by hand\n")
+    done = project.nbbuild("-t")
+    assert (done.status, done.ran) == (0, [])
+    assert "note: prepare.ipynb: accepted as it is\n" in done.err
+    assert project.read("mid.txt") == "by hand\n"
+    assert not project.exists(".nbbuild/replaced")
+    # What reads it was accepted on top of it.
+    assert project.verdicts() == {"prepare.ipynb": "fresh", "report.ipynb": "fresh"}
+    assert project.shown("report.ipynb") == "1\n\n"
+
+    # It is the result now: it comes back from the cache.
+    (project.root / "mid.txt").unlink()
+    done = project.nbbuild("-t", "--json")
+    assert [one["kind"] for one in done.data["outcomes"]] == ["restored", "fresh"]
+    assert project.read("mid.txt") == "by hand\n"
+    assert project.build("-B") == ["prepare", "report"]
+    assert project.read("mid.txt") == "1\n"
+
+
+def test_what_a_broken_run_left_is_not_accepted_for_a_result(project):
+    chain(project)
+    assert project.build() == ["prepare", "report"]
+    good = project.read("prepare.ipynb")
+    project.notebook("prepare.ipynb", "open('mid.txt', 'w').write('half')\n1 / 0")
+    assert project.build(status=1) == ["prepare"]
+    project.write("mid.txt", "half")
+    project.write("prepare.ipynb", good)
+    assert project.nbbuild("-t").status == 0
+    assert project.read("mid.txt") == "1\n"
+
+
+def test_a_glob_of_artefacts_is_a_target(project):
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["data/*.txt"]\n')
+    project.notebook("a.ipynb", "import os; os.mkdir('data'); open('data/x.txt', 'w').write('x')")
+    project.notebook("b.ipynb")
+    assert project.build("data/x*") == ["a"]
+    assert project.build("data/*.txt") == []
+    assert project.nbbuild("*.txt").status == 2
+
+
+def test_list_tells_the_seconds_of_the_whole_last_run(project):
+    project.config("")
+    project.notebook("a.ipynb")
+    project.notebook("b.ipynb", "1 / 0")
+    (unbuilt, _) = project.nbbuild("list", "--json").data
+    assert (unbuilt["last"], unbuilt["seconds"]) == (None, None)
+    assert project.build(status=1) == ["a", "b"]
+    a, b = project.nbbuild("list", "--json").data
+    shown = project.nbbuild("show", "a.ipynb", "--json").data
+    assert a["seconds"] == shown["record"]["seconds"] > sum(shown["record"]["cell_seconds"])
+    assert (b["last"], b["seconds"] > 0) == ("failed", True)
+    (record,) = project.nbbuild("cache", "list", "--json").data
+    assert record["seconds"] == a["seconds"]
+    took = [line.split()[-2:] for line in project.nbbuild("list").out.splitlines()[1:]]
+    assert took[0] == project.nbbuild("cache", "list").out.split()[-2:]
+
+
 def test_folder_and_file_can_be_named_and_folders_and_groups_are_targets(project):
     project.write("docs/other.toml", '[project]\nnotebooks = ["**/*.ipynb"]\n')
     for path in ("top", "part/one", "part/two"):
@@ -338,6 +398,12 @@ def test_merge_and_the_cache_give_a_result_without_running(project):
     project.write("out/merged.ipynb", "mine")
     assert project.nbbuild("merge", "--force", "a.ipynb", "out/merged.ipynb").status == 0
     assert project.read("out/merged.ipynb") == built
+    done = project.nbbuild("merge", "a.ipynb", "out.md")
+    assert (done.status, project.exists("out.md")) == (2, False)
+    assert done.err == (
+        "error: 'out.md' is no .ipynb, and a notebook with outputs can be nothing else\n\n"
+        "hint: write 'out.ipynb', and convert that with Jupytext or nbconvert\n"
+    )
 
     (record,) = project.nbbuild("cache", "list", "--json").data
     assert (record["task"], record["source"], record["artefacts"]) == ("a.ipynb", "a.ipynb", [])
@@ -347,6 +413,11 @@ def test_merge_and_the_cache_give_a_result_without_running(project):
     info = project.nbbuild("cache", "info", "--json").data
     store = project.root / ".nbbuild" / "store" / "v1"
     assert project.nbbuild("cache", "path").out == f"{store}\n"
+    elsewhere = project.root.parent / "elsewhere" / "v1"
+    project.config('[project]\nnotebooks = ["*.ipynb"]\n[cache]\npath = "../elsewhere"\n')
+    assert project.nbbuild("cache", "path").out == f"{elsewhere}\n"
+    assert project.nbbuild("cache", "info", "--json").data["path"] == str(elsewhere)
+    project.config('[project]\nnotebooks = ["*.ipynb"]\n')
     assert (info["path"], info["records"], info["blobs"]) == (str(store), 1, 1)
     assert project.nbbuild("cache", "info").out.splitlines()[1:3] == ["records: 1", "blobs: 1"]
     one = project.nbbuild("cache", "info", record["record"][:8], "--json").data
@@ -483,10 +554,12 @@ def test_exit_statuses(project):
     project.write(".nbbuild", "")
     done = project.nbbuild("-s", "c.ipynb")
     assert (done.status, done.ran) == (3, [])
-    assert done.err.splitlines()[:2] == [
-        "error: Not a directory",
-        f"  file: {project.root / '.nbbuild' / 'marked'}",
-    ]
+    assert done.err == (
+        "error: '.nbbuild' is no folder\n"
+        f"  path: {project.root / '.nbbuild'}\n"
+        "\n"
+        "hint: move it away: nbbuild keeps there what it knows of the project\n"
+    )
 
 
 def test_a_reader_that_goes_away_ends_a_verb_quietly(project):

@@ -270,7 +270,7 @@ def test_inputs_around_the_project_and_links_are_in_the_copy(project, monkeypatc
 
 
 def test_the_copy_leaves_out_what_is_no_source(project, monkeypatch):
-    project.config("")
+    project.config("[execution]\ntrace = false  # it lists where another notebook is built\n")
     for path in (".git/HEAD", "env/pyvenv.cfg", "env/bin/x", "__pycache__/m.pyc", "kept/.hidden/x"):
         project.write(path, "x")
     project.notebook("a.ipynb", "1")

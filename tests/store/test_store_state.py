@@ -64,14 +64,10 @@ def test_what_is_forgotten_is_gone(folder: Path) -> None:
     with State(folder) as state:
         for kind, key in (("x", "1"), ("x", "2"), ("y", "1")):
             state.remember(kind, key, b"v")
-        state.save_outcomes([outcome("a"), outcome("b")])
         state.forget("x", "1")
         assert (state.recall("x", "1"), state.recall("x", "2")) == (None, b"v")
         state.forget("x")
         assert (state.recall("x", "2"), state.recall("y", "1")) == (None, b"v")
-        state.forget_tasks(["a"])
-        assert list(state.outcomes()) == ["b"]
-        assert list(state.durations()) == ["b"]
         state.save_files([row(1), row(2)])
         state.save_files([row(3)], gone=["/p/1"])
         assert state.load_files() == [row(2), row(3)]

@@ -11,12 +11,13 @@ from threading import Event, Timer
 import pytest
 from store_helpers import damage, files, record, replaced, task, tree_at, write
 
-from nbbuild.digests import digest_bytes
+from nbbuild.digests import Digests, digest_bytes
 from nbbuild.errors import StoreError
 from nbbuild.locks import Cancelled
 from nbbuild.model import ArtefactFile, Record, Task
 from nbbuild.store import MemoryStore, Store
-from nbbuild.tree import ArtefactError, Restored
+from nbbuild.tree import ArtefactError, Restored, Tree
+from nbbuild.walk import Walker
 
 
 def artefact(path: str, content: str, *, executable: bool = False) -> ArtefactFile:
@@ -34,9 +35,10 @@ def run(root: Path, store: Store, one: Task, work: Callable[[], object]) -> Reco
     return result
 
 
-def kept(path: str, note: str) -> bool:
-    """Whether `note` says that the user's `path` was kept, and where."""
-    pattern = r"kept your copy of '(.*)' in \.nbbuild/replaced/[-0-9]+/(.*)"
+def kept(path: str, note: str, *, half: bool = False) -> bool:
+    """Whether `note` says that the user's `path` was kept, and where; or half a run's."""
+    whose = "what an unfinished run left" if half else "your copy"
+    pattern = rf"kept {whose} of '(.*)' in \.nbbuild/replaced/[-0-9]+/(.*)"
     found = re.fullmatch(pattern, note)
     return found is not None and found.groups() == (path, path)
 
@@ -141,8 +143,8 @@ def test_what_a_failed_run_wrote_goes_before_the_next(root: Path, store: Store) 
     write(root, out__half="half", out__both="written over")
     tree.abandon(one)
     first, second = tree_at(root, store).begin(one)
-    assert kept("out/both.txt", first)
-    assert kept("out/half.txt", second)
+    assert kept("out/both.txt", first, half=True)
+    assert kept("out/half.txt", second, half=True)
     assert files(root) == {"a.ipynb": "source", "out/mine.txt": "mine"}
     assert replaced(root) == {"out/both.txt": "written over", "out/half.txt": "half"}
 
@@ -315,6 +317,47 @@ def test_folders_that_a_killed_run_made_go_too_unless_something_is_in_them(
     assert not (root / "out" / "x").exists()
 
 
+def test_a_pattern_of_one_plain_name_may_be_a_folder_that_the_run_made(
+    root: Path, store: Store
+) -> None:
+    def tree() -> Tree:
+        walker = Walker(root)  # knows that a name may be a folder's
+        return Tree(root, store, Digests(), walker.match_all)
+
+    one = task("out")
+    for _ in range(2):
+        begun = tree()
+        assert begun.begin(one) == ()
+        assert not (root / "out").exists()
+        write(root, out__x__deep__a="A", out__b="B")
+        assert len(tree().collect(one)) == 2
+    tree().begin(one)
+    # What stood before a run stays; what a killed run made goes.
+    (root / "out" / "mine").mkdir(parents=True)
+    tree().begin(one)
+    write(root, out__x__a="A", out__mine__a="A")
+    tree().begin(one)
+    found = sorted(p.relative_to(root).as_posix() for p in (root / "out").rglob("*"))
+    assert found == ["out/mine"]
+
+
+def test_what_an_unfinished_run_left_is_told_from_what_a_user_changed(
+    root: Path, store: Store
+) -> None:
+    one = task("o.txt")
+    result = run(root, store, one, lambda: write(root, o="whole"))
+    tree = tree_at(root, store)
+    tree.begin(one)
+    write(root, o="half")
+    tree.abandon(one)
+    (note,) = tree.restore(one, result).notes
+    assert kept("o.txt", note, half=True)
+    write(root, o="edited")
+    (note,) = tree.restore(one, result).notes
+    assert note.startswith("kept your copy of 'o.txt' in .nbbuild/replaced/")
+    assert files(root)["o.txt"] == "whole"
+
+
 # -- what is there -----------------------------------------------------------------------------
 
 
@@ -429,7 +472,7 @@ def test_a_restore_takes_away_what_a_failed_run_left(root: Path, store: Store) -
     tree.abandon(one)
     restored = tree.restore(one, result)
     assert restored.changed
-    assert kept("out/half.txt", restored.notes[0])
+    assert kept("out/half.txt", restored.notes[0], half=True)
     assert files(root) == {"a.ipynb": "source", "out/a.txt": "A"}
 
 

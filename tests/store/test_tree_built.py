@@ -3,12 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from store_helpers import files, record, replaced, task, tree_at, write
+from store_helpers import files, matcher, record, replaced, task, tree_at, write
 
+from nbbuild.digests import Digests
 from nbbuild.errors import StoreError
 from nbbuild.model import Task
 from nbbuild.store import MemoryStore
-from nbbuild.tree import Refused, Tree
+from nbbuild.tree import Refused, Tree, built_paths
 
 ONE = task(name="chapters/a.ipynb")
 BUILT = "_build/chapters/a.ipynb"
@@ -189,12 +190,55 @@ def test_clean_removes_what_we_made_and_nothing_else(root: Path, tree: Tree) -> 
     assert tree.clean(tree.known()) == []
 
 
-def test_clean_finds_built_notebooks_of_an_earlier_output_folder(root: Path, tree: Tree) -> None:
-    old = Task(name="b", source="b.ipynb", built="old/b.ipynb")
-    new = Task(name="b", source="b.ipynb", built="new/b.ipynb")
-    tree.write_built(old, b"built", "r1")
-    tree.write_built(new, b"built", "r1")
-    assert tree.clean(["b"]) == [("new/b.ipynb", "removed"), ("old/b.ipynb", "removed")]
+OLD = Task(name="b", source="b.ipynb", built="old/ch/b.ipynb")
+NEW = Task(name="b", source="b.ipynb", built="new/b.ipynb")
+
+
+def test_a_built_notebook_leaves_no_other_where_output_was_before(root: Path, tree: Tree) -> None:
+    tree.write_built(OLD, b"built", "r1")
+    assert built_paths(root) == {"old/ch/b.ipynb"}
+    assert tree.write_built(NEW, b"built", "r1") == (True, ())
+    assert files(root) == {"a.ipynb": "source", "new/b.ipynb": "built"}
+    assert not (root / "old").exists()
+    assert built_paths(root) == {"new/b.ipynb"}
+    # One that was altered is kept; a failure, too, leaves none behind.
+    (root / "new/b.ipynb").write_text("edited")
+    (note,) = tree.remove_built(OLD)
+    assert note.startswith("kept your copy of 'new/b.ipynb' in .nbbuild/replaced/")
+    assert files(root) == {"a.ipynb": "source"}
+    assert replaced(root) == {"new/b.ipynb": "edited"}
+
+
+def test_a_place_that_is_another_tasks_now_or_a_sources_is_left_alone(root: Path) -> None:
+    tree = tree_at(root, MemoryStore())
+    tree.write_built(OLD, b"built", "r1")
+    other = Task(name="c", source="c.ipynb", built=OLD.built)
+    tree.write_built(other, b"built", "r1")
+    tree.write_built(NEW, b"built", "r1")
+    assert tree.built_in_order(other, "r1")
+    assert tree.built_in_order(NEW, "r1")
+    now_a_source = tree_at(root, MemoryStore(), sources=["a.ipynb", NEW.built])
+    now_a_source.write_built(Task(name="b", source=NEW.built, built="x.ipynb"), b"b", "r1")
+    assert files(root) == {
+        "a.ipynb": "source",
+        "new/b.ipynb": "built",
+        "old/ch/b.ipynb": "built",
+        "x.ipynb": "b",
+    }
+
+
+def test_two_configurations_of_one_folder_build_to_two_places(root: Path) -> None:
+    def of(by: str) -> Tree:
+        return Tree(root, MemoryStore(), Digests(), matcher(root), by=by)
+
+    for _ in range(2):
+        of("jcache.toml").write_built(OLD, b"built", "r1")
+        of("fast.toml").write_built(NEW, b"built", "r1")
+    assert files(root).keys() == {"a.ipynb", "old/ch/b.ipynb", "new/b.ipynb"}
+    assert of("jcache.toml").clean(["b"]) == [
+        ("new/b.ipynb", "removed"),
+        ("old/ch/b.ipynb", "removed"),
+    ]
     assert files(root) == {"a.ipynb": "source"}
 
 

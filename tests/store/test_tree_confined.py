@@ -159,3 +159,28 @@ def test_pipes_and_folders_in_the_ledger_stay(root: Path) -> None:
     os.mkfifo(root / "out" / "x")
     assert tree.begin(one) == ()
     assert (root / "out" / "x").exists()
+
+
+def test_folders_that_links_lead_out_are_told_before_anything_is_written(
+    root: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / ".git").mkdir()
+    (outside / "file.txt").write_text("")
+    for name, target in {
+        "_build": outside,
+        "nowhere": tmp_path / "not there",
+        "git": root / ".git",
+        "file.txt": outside / "file.txt",
+        "inside": root,
+    }.items():
+        (root / name).symlink_to(target)
+    tree = tree_at(root, MemoryStore())
+    one = task("file.txt", "nowhere/x/*.txt", "git/**/*.txt", "inside/a.txt", "new/b.txt", "*.md")
+    assert tree.closed_folders([one, task("_build", name="deep/b.ipynb")]) == {
+        "_build": "a symbolic link that leaves the project",
+        "nowhere": "a symbolic link that leaves the project",
+        "git": "a symbolic link into .git or .nbbuild",
+    }
+    assert list(outside.iterdir()) == [outside / "file.txt"]

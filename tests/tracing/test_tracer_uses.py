@@ -169,7 +169,7 @@ def test_imports_tell_origin_importer_and_what_was_missing(observe, folder, pyth
     assert told["mylib"].locations == (f"{folder}/mylib",)
     assert (told["mylib"].importer, told["mylib.fit"].importer) == ("__main__", "mylib")
     assert told["mylib.deep"].kind == "namespace"
-    assert told["mylib"].path[:2] == ("", "nowhere")
+    assert told["mylib"].path[:2] == (str(folder), "nowhere")
     assert [(one.name, one.importer) for one in seen.observed.missing] == [
         ("optional_speedup", "mylib.fit")
     ]
