@@ -198,6 +198,10 @@ class Judge:
                 return self._hit(task, key, record)
             if not nearest or len(broken) < len(nearest):
                 nearest = broken
+        last = self._last(task.name)
+        if last is not None and last.key == key and not last.cached:
+            text = "its last result was not cached"
+            return run(Reason("uncached", text=": ".join([text, *last.notes[-1:]])))
         return run(*(nearest or self._why_not(task, key)))
 
     def _hit(self, task: Task, key: ActionKey, record: Record) -> Judgement:

@@ -205,16 +205,21 @@ class Watching:
                 changed.append(f"'{name}' appeared")
             return TraceItem("absent", name, left, via)
         if use.first.type == "d":
-            return TraceItem("folder", name, "", via)
+            # A folder of its own artefacts comes back with them.
+            return None if self.scope.own.name(name) else TraceItem("folder", name, "", via)
         if use.first.type != "f":
             return None
-        look = self.digests.look(path)
-        if look is None:
-            changed.append(f"'{name}' went away")
+        if use.written and _READING.intersection(use.uses) <= {"probe"}:
+            # Looked for and then written anew, as libraries do: what an earlier run left there.
             return None
+        look = self.digests.look(path)
         then = (use.first.size, use.first.mtime_ns, use.first.ctime_ns, use.first.inode)
-        if (look.size, look.mtime_ns, look.ctime_ns, look.inode) != then:
-            changed.append(f"'{name}' changed")
+        if look is None or (look.size, look.mtime_ns, look.ctime_ns, look.inode) != then:
+            by_itself = f"it read '{name}' and then changed it itself"
+            deed = "went away" if look is None else "changed"
+            changed.append(by_itself if use.written else f"'{name}' {deed}")
+        if look is None:
+            return None
         return TraceItem("file", name, self.digests.fresh(path) or "", via)
 
     def _listings(

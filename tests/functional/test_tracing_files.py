@@ -347,3 +347,56 @@ def test_with_trace_off_only_what_is_declared_counts(project):
     assert project.reasons("a.ipynb") == []
     project.config("[execution]\ntrace = false")
     assert project.build() == []
+
+
+def test_an_old_product_that_is_looked_for_and_written_anew_is_no_input(project):
+    project.config("")
+    project.write("d.txt", "one")
+    project.notebook(
+        "a.ipynb",
+        "d = open('d.txt').read()",
+        "if os.path.exists('old.txt'):\n    os.remove('old.txt')",
+        "_ = open('old.txt', 'w').write(d)",
+        "import shutil\n_ = shutil.copy('d.txt', 'copy.txt')",
+    )
+    assert project.build() == ["a"]
+    assert project.build() == []
+
+    project.write("d.txt", "two!")
+    assert project.build() == ["a"]
+    assert project.build() == []
+
+
+def test_a_file_that_a_notebook_reads_and_then_changes_is_told_and_never_trusted(project):
+    project.config("")
+    project.write("count.txt", "1")
+    project.notebook(
+        "a.ipynb",
+        "n = int(open('count.txt').read())\n_ = open('count.txt', 'w').write(str(n + 1))",
+    )
+    done = project.nbbuild()
+    assert (done.status, done.ran) == (0, ["a"])
+    told = "it read 'count.txt' and then changed it itself while it ran; it will run again"
+    assert told in done.err
+    assert project.reasons("a.ipynb")[0].startswith("its last result was not cached: ")
+    assert project.build() == ["a"]
+
+
+def test_a_folder_of_its_own_artefacts_comes_back_with_them(project):
+    project.config(
+        '[[notebook]]\npath = "a.ipynb"\nartefacts = ["figs/a.txt"]\n'
+        '[[notebook]]\npath = "b.ipynb"\nartefacts = ["figs/b.txt"]'
+    )
+    for name in "ab":
+        project.notebook(
+            f"{name}.ipynb",
+            "if not os.path.exists('figs'):\n    os.makedirs('figs', exist_ok=True)",
+            f"_ = open('figs/{name}.txt', 'w').write('made')",
+        )
+    assert project.build() == ["a", "b"]
+    for name in "ab":
+        (project.root / f"figs/{name}.txt").unlink()
+    (project.root / "figs").rmdir()
+    assert project.build() == []
+    assert project.exists("figs/a.txt")
+    assert project.exists("figs/b.txt")
