@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -32,7 +32,7 @@ class Uses:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._records: dict[str, Record] = {}
+        self._known: dict[str, _Facts] = {}
         self._lock = threading.Lock()
 
     def settle(self, task: Task, record: Record) -> tuple[tuple[Conflict, ...], tuple[Record, ...]]:
@@ -41,31 +41,34 @@ class Uses:
         Also returns the records of other tasks that read what this one has written since: they
         must not be used again. With conflicts the run is not taken in.
         """
+        facts = _facts(task, record)
         with self._lock:
-            found = tuple(dict.fromkeys(self._conflicts(task, record)))
+            found = tuple(dict.fromkeys(self._conflicts(facts)))
             # Who makes a file that another wrote over has a sound record: it is put back.
             stale = {one.reader for one in found if one.how != "makes"} - {task.name}
             if not found:
-                self._records[task.name] = record
-            return found, tuple(self._records[name] for name in stale if name in self._records)
+                self._known[task.name] = facts
+            return found, tuple(self._known[name].record for name in stale if name in self._known)
 
     def note(self, task: str, record: Record) -> None:
         """Take in an earlier run that still holds."""
         with self._lock:
-            self._records[task] = record
+            self._known[task] = _facts(self._graph.tasks[task], record)
 
-    def _conflicts(self, task: Task, record: Record) -> Iterator[Conflict]:
-        upstream = set(self._graph.needed([task.name]))
-        for name, other in self._records.items():
-            if name == task.name:
+    def _conflicts(self, ours: _Facts) -> Iterator[Conflict]:
+        for name, theirs in self._known.items():
+            if name == ours.task.name:
                 continue
-            theirs = self._graph.tasks[name]
-            if name not in upstream:
-                yield from _uses(theirs, other, task, record)
-            if task.name not in self._graph.needed([name]):
-                yield from _uses(task, record, theirs, other)
-            yield from _writes_over(task, record, theirs)
-            yield from _writes_over(theirs, other, task)
+            yield from self._unordered(theirs, ours)
+            yield from self._unordered(ours, theirs)
+            yield from _writes_over(ours, theirs.task)
+            yield from _writes_over(theirs, ours.task)
+
+    def _unordered(self, writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
+        met = list(_met(writer, reader))
+        # Every two tasks of a build come here, hardly any meet: the graph is asked last.
+        if met and writer.task.name not in self._graph.needed([reader.task.name]):
+            yield from met
 
 
 def failure(conflicts: Iterable[Conflict]) -> Failure:
@@ -90,21 +93,19 @@ def failure(conflicts: Iterable[Conflict]) -> Failure:
     )
 
 
-def _uses(writer: Task, written: Record, reader: Task, used: Record) -> Iterator[Conflict]:
-    """Yield what `reader` used of what `writer` wrote; a built notebook is written, too."""
-    declared = [writer.built, *(file.path for file in written.artefacts)]
-    for path, how in _met([*declared, *(file.path for file in written.undeclared)], used):
-        yield Conflict(writer.name, reader.name, path, how, path in declared)
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What one run wrote and used, as it is looked for."""
+
+    task: Task
+    record: Record
+    written: Mapping[str, bool]  # path → whether it is declared; a built notebook is
+    used: Mapping[str, str]  # path → how
+    folders: frozenset[str]  # that were listed
+    globs: tuple[str, ...]  # root-relative patterns
 
 
-def _writes_over(writer: Task, written: Record, maker: Task) -> Iterator[Conflict]:
-    for file in written.undeclared:
-        if makes(maker, file.path):
-            yield Conflict(writer.name, maker.name, file.path, "makes")
-
-
-def _met(written: list[str], record: Record) -> Iterator[tuple[str, str]]:
-    """Yield which of the paths `written` the run of `record` used, and how."""
+def _facts(task: Task, record: Record) -> _Facts:
     used: dict[str, str] = {}
     folders: set[str] = set()
     globs: list[str] = []
@@ -118,10 +119,25 @@ def _met(written: list[str], record: Record) -> Iterator[tuple[str, str]]:
         elif item.kind == "glob":
             base, _, pattern = item.name.partition(":")
             globs.append(posixpath.normpath(posixpath.join(base, pattern)))
-    for path in written:
-        if path in used:
-            yield path, used[path]
-        elif (posixpath.dirname(path) or ".") in folders:
-            yield path, "lists the folder of"
-        elif any(fnmatchcase(path, pattern) for pattern in globs):
-            yield path, "looks for"
+    written = {task.built: True, **{file.path: True for file in record.artefacts}}
+    for file in record.undeclared:
+        written.setdefault(file.path, False)
+    return _Facts(task, record, written, used, frozenset(folders), tuple(globs))
+
+
+def _met(writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
+    """Yield what `reader` used of what `writer` wrote."""
+    for path, declared in writer.written.items():
+        how = reader.used.get(path, "")
+        if not how and (posixpath.dirname(path) or ".") in reader.folders:
+            how = "lists the folder of"
+        if not how and any(fnmatchcase(path, pattern) for pattern in reader.globs):
+            how = "looks for"
+        if how:
+            yield Conflict(writer.task.name, reader.task.name, path, how, declared)
+
+
+def _writes_over(writer: _Facts, maker: Task) -> Iterator[Conflict]:
+    for file in writer.record.undeclared:
+        if makes(maker, file.path):
+            yield Conflict(writer.task.name, maker.name, file.path, "makes")
