@@ -76,6 +76,7 @@ class Scope:
         self._left_out = self._interpreter + self._but_those_around_the_root(outside)
         self._closed = tuple(f"{os.path.realpath(folder)}/" for folder in closed)
         home = (environ or os.environ).get("HOME", "")
+        self._home = os.path.realpath(home).rstrip("/") if home else None
         hidden = f"{os.path.realpath(home).rstrip('/')}/." if home else ""
         self._hidden = hidden if hidden and not f"{self.root}/".startswith(hidden) else None
 
@@ -83,6 +84,11 @@ class Scope:
         # A folder that holds the project cannot be left out: the project would be, too.
         real = dict.fromkeys(os.path.realpath(folder) for folder in folders)
         return tuple(f"{f}/" for f in real if not f"{self.root}/".startswith(f"{f}/"))
+
+    def surrounds(self, path: str) -> bool:
+        """Whether `path` is the root, a folder around it, or home: there on every machine."""
+        real = os.path.realpath(path).rstrip("/")
+        return f"{self.root}/".startswith(f"{real}/") or real == self._home
 
     def installed(self, path: str) -> bool:
         """Whether `path` lies in the interpreter's own folders."""
@@ -205,8 +211,9 @@ class Watching:
                 changed.append(f"'{name}' appeared")
             return TraceItem("absent", name, left, via)
         if use.first.type == "d":
-            # A folder of its own artefacts comes back with them.
-            return None if self.scope.own.name(name) else TraceItem("folder", name, "", via)
+            # A folder of its own artefacts comes back with them; one around the project is there.
+            known = self.scope.own.name(name) or self.scope.surrounds(use.path)
+            return None if known else TraceItem("folder", name, "", via)
         if use.first.type != "f":
             return None
         if use.written and _READING.intersection(use.uses) <= {"probe"}:

@@ -105,7 +105,15 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
 
 def _rows(items: tuple[TraceItem, ...]) -> list[tuple[str, str, str, str]]:
     return [
-        (one.kind, one.name, one.value[:_SHORT] if len(one.value) == 64 else one.value, one.via)
+        # The names of all installed modules in one item would make the column as wide as they are.
+        (one.kind, f"{len(one.name.split())} top-level modules", "", one.via)
+        if one.kind == "installed"
+        else (
+            one.kind,
+            one.name,
+            one.value[:_SHORT] if len(one.value) == 64 else one.value,
+            one.via,
+        )
         for one in items
     ]
 

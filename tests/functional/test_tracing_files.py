@@ -400,3 +400,13 @@ def test_a_folder_of_its_own_artefacts_comes_back_with_them(project):
     assert project.build() == []
     assert project.exists("figs/a.txt")
     assert project.exists("figs/b.txt")
+
+
+def test_folders_around_the_project_are_no_items(project):
+    project.config("")
+    (project.root / "data").mkdir()
+    project.notebook("a.ipynb", "[os.path.isdir(p) for p in ('.', '..', '../..', 'data')]")
+    assert project.build() == ["a"]
+    (explanation,) = project.nbbuild("explain", "-v", "--json", "a.ipynb").data
+    folders = [one["name"] for one in explanation["trace"]["items"] if one["kind"] == "folder"]
+    assert folders == ["data"]
