@@ -5,11 +5,17 @@ from __future__ import annotations
 import io
 import sys
 
-from nbbuild.cli import group
+from nbbuild import uptodate
 
 
 def main() -> None:
     """Run the command of `sys.argv`, and end the process with its exit status."""
+    quick = uptodate.answer(sys.argv[1:])
+    if quick is not None:
+        sys.exit(quick)
+    # Only now: loading the command takes longer than to see that there is nothing to do.
+    from nbbuild.cli import group
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name need not be text. In UTF-8 its bytes can be given as they are.
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"

@@ -93,6 +93,8 @@ class Digests:
         self._gone: set[str] = set()
         rows = [] if state is None else state.load_files()
         self._looks = {row.path: _look_from(row) for row in rows}
+        self.asked: dict[str, Look | None] = {}
+        """The files asked about so far, by absolute path, and what was answered last."""
 
     def digest(self, path: Path) -> Digest | None:
         """Return the file's digest; None if it does not exist or is no regular file.
@@ -152,6 +154,10 @@ class Digests:
 
     def _looked(self, path: Path, trusted: Callable[[Look], bool]) -> Look | None:
         key = _key(path)
+        look = self.asked[key] = self._look_at(key, trusted)
+        return look
+
+    def _look_at(self, key: str, trusted: Callable[[Look], bool]) -> Look | None:
         look = self._remembered(key, trusted)
         if not isinstance(look, _Unknown):
             return look

@@ -146,7 +146,7 @@ class _Answer(msgspec.Struct, frozen=True):
     rests_on: tuple[str, ...]
 
 
-class _Stamp(msgspec.Struct, frozen=True, array_like=True):
+class Stamp(msgspec.Struct, frozen=True, array_like=True):
     """A file or folder as it was; times in nanoseconds, all 0 when it was absent."""
 
     path: str
@@ -157,7 +157,7 @@ class _Stamp(msgspec.Struct, frozen=True, array_like=True):
 
 class _Memory(msgspec.Struct, frozen=True, array_like=True):
     probe: Probe
-    stamps: tuple[_Stamp, ...]
+    stamps: tuple[Stamp, ...]
 
 
 class Environments:
@@ -185,6 +185,7 @@ class Environments:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._known: dict[str, _Memory] = {}
+        self._unsettled = False
 
     def probe(self, kernel: Kernel) -> Probe | None:
         """Return what the interpreter of `kernel` has; None when it starts no IPython kernel.
@@ -205,6 +206,13 @@ class Environments:
             if memory is None or not _holds(memory.stamps):
                 memory = self._ask(kernel, prefix, env, key=key, program=program)
             return memory.probe
+
+    @property
+    def rests_on(self) -> tuple[Stamp, ...] | None:
+        """The stamps that the answers given so far rest on; None when one proves nothing later."""
+        if self._unsettled:
+            return None
+        return tuple({stamp: None for one in self._known.values() for stamp in one.stamps})
 
     def _from_memory(self, key: str) -> _Memory | None:
         value = self._recall(MEMORY, key)
@@ -258,6 +266,7 @@ class Environments:
             self._remember(MEMORY, key, msgspec.msgpack.encode(memory))
         else:
             self._known.pop(key, None)
+            self._unsettled = True
         return memory
 
 
@@ -339,13 +348,13 @@ def _rests_on(path: tuple[str, ...]) -> Iterator[str]:
                 yield str(Path(entry, name, "PKG-INFO"))  # rewritten in place
 
 
-def _stamp(path: str) -> _Stamp:
+def _stamp(path: str) -> Stamp:
     try:
         status = Path(path).stat()
     except (OSError, ValueError):
-        return _Stamp(path)
-    return _Stamp(path, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return Stamp(path)
+    return Stamp(path, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def _holds(stamps: tuple[_Stamp, ...]) -> bool:
+def _holds(stamps: tuple[Stamp, ...]) -> bool:
     return all(_stamp(stamp.path) == stamp for stamp in stamps)

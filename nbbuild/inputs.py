@@ -92,11 +92,11 @@ class Inputs:
         self._readings = readings
         self._walker = walker
         self._digests = digests
-        self._kernels = kernels
-        self._environments = environments
-        self._modules = modules
+        self.kernels = kernels
+        self.environments = environments
+        self.modules = modules
         self._environ = environ
-        self._overrides = overrides
+        self.overrides = overrides
         self._unseen = unseen
         self._commands: dict[str, Digest] = {}
         self._lock = threading.Lock()
@@ -104,7 +104,7 @@ class Inputs:
     def settings(self, task: Task, parsed: Parsed) -> Settings:
         """Return the settings in effect (DESIGN §3, precedence)."""
         own = Settings(timeout=parsed.timeout, allow_errors=parsed.allow_errors)
-        said = self._overrides.over(task.settings).over(own)
+        said = self.overrides.over(task.settings).over(own)
         return said.over(self._project.config.execution.settings).over(DEFAULTS)
 
     def parsed(self, task: Task, *, fresh: bool = False) -> Parsed:
@@ -115,8 +115,8 @@ class Inputs:
 
     def kernel(self, task: Task, parsed: Parsed, settings: Settings) -> tuple[Kernel, Probe | None]:
         """Return the kernel in effect and what its interpreter holds; may raise `KernelError`."""
-        kernel = self._kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
-        return kernel, self._environments.probe(kernel)
+        kernel = self.kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
+        return kernel, self.environments.probe(kernel)
 
     def kernel_of(self, task: Task) -> tuple[Kernel, Probe | None]:
         """Like `kernel`, for a task alone."""
@@ -161,7 +161,7 @@ class Inputs:
 
     def imported(self, text: str) -> list[str]:
         """Return the dotted names of the modules that the source `text` imports."""
-        found = self._modules.imports(text).found
+        found = self.modules.imports(text).found
         return [one.module for one in found if one.level == 0 and one.module]
 
     def check(self, task: Task) -> None:
@@ -193,7 +193,7 @@ class Inputs:
         search = list(dict.fromkeys((working_folder(task, settings), *task.python_path, ".")))
         cells = [cell.source for cell in parsed.cells]
         try:
-            return self._modules.closure(
+            return self.modules.closure(
                 task.modules, search=search, cells=cells, where=task.declared_in
             )
         except ConfigError as error:

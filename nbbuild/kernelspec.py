@@ -86,6 +86,12 @@ class Kernels:
                 self._found[key] = self._find(name, language)
             return self._found[key]
 
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """The folders that kernels are looked for in, and the files of those found so far."""
+        found = {kernel.folder for kernel in self._found.values()}
+        return (*self._manager.kernel_dirs, *(f"{folder}/kernel.json" for folder in found))
+
     def _find(self, name: str, language: str) -> Kernel:
         if name or language.lower() in ("", "python"):
             wanted = name or "python3"

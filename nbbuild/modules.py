@@ -66,6 +66,8 @@ class ModuleGraph:
         self._recall = recall
         self._remember = remember
         self._known: dict[str, Imports] = {}
+        self.looked: set[str] = set()
+        """The paths (root-relative) at which files and folders were looked for so far."""
 
     def closure(
         self,
@@ -85,7 +87,7 @@ class ModuleGraph:
         folders = tuple(dict.fromkeys("" if folder == "." else folder for folder in search))
         files: set[str] = set()
         errors: list[NbbuildError] = []
-        look = _Look(self._root, self._read)
+        look = _Look(self._root, self._read, self.looked)
         used = [one for cell in cells for one in imports_of_cell(cell).found]
         by_name = _Closure(self, look, folders)
         for module in dict.fromkeys(declared):
@@ -153,20 +155,23 @@ _KIND = f"imports-{sys.version_info.major}.{sys.version_info.minor}"
 class _Look:
     """The disk as one closure sees it; everything is looked at once."""
 
-    def __init__(self, root: Path, read: Read) -> None:
+    def __init__(self, root: Path, read: Read, looked: set[str]) -> None:
         self._root = root
         self._read = read
+        self._looked = looked
         self._texts: dict[str, str | None] = {}
         self._folders: dict[str, bool] = {}
         self._walker = Walker(root)
 
     def text(self, path: str) -> str | None:
         if path not in self._texts:
+            self._looked.add(path)
             self._texts[path] = self._read(path)
         return self._texts[path]
 
     def is_folder(self, path: str) -> bool:
         if path not in self._folders:
+            self._looked.add(path)
             self._folders[path] = (self._root / path).is_dir()
         return self._folders[path]
 
@@ -179,7 +184,9 @@ class _Look:
 
     def below(self, folder: str, package: str) -> Iterator[_Module]:
         """Yield every .py file below `folder`, which is the folder of `package`."""
-        for path in self._walker.match(f"{escape(folder)}/**/*.py"):
+        paths = self._walker.match(f"{escape(folder)}/**/*.py")
+        self._looked.update(self._walker.listed)
+        for path in paths:
             inner = posixpath.dirname(path[len(folder) + 1 :])
             yield _Module(path, ".".join([package, *filter(None, inner.split("/"))]))
 

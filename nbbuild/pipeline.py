@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbbuild import basis
 from nbbuild.conflicts import Uses
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.plan import Judge, Plan
+from nbbuild.report import summary
 from nbbuild.session import Session
 
 if TYPE_CHECKING:
@@ -55,6 +57,9 @@ def build(
     if idle or start is None:
         for judgement in todo:
             ledger.fresh(judgement)
+        report = ledger.report(names, seconds=time.monotonic() - began)
+        basis.keep(session, plan.judgements, targets=targets, summary=summary(report))
+        return report
     elif going or not ledger.outcomes:
         session.keep()  # before anything runs: a build that is killed need not read all again
         session.put_away_gone(observer)

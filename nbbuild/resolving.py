@@ -7,7 +7,7 @@ Zip files and finders of a package's own are not followed: what only they can fi
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 DEFAULT_SUFFIXES = (".so", ".py", ".pyc")
 """What module files end with, in the order in which Python looks."""
@@ -45,6 +45,11 @@ class Resolver:
             else:
                 return None
         return found
+
+    @property
+    def listed(self) -> Collection[str]:
+        """The folders looked into so far, those that are not there too."""
+        return self._names.keys()
 
     def forget(self) -> None:
         """Look at the disk anew from now on."""

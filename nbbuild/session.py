@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class Memo:
 
     def recall(self, kind: str, key: str) -> bytes | None:
         """Return what was remembered, in this session or before."""
-        return self._new.get((kind, key)) or self._state.recall(kind, key)
+        new = self._new.get((kind, key))
+        return self._state.recall(kind, key) if new is None else new
 
     def remember(self, kind: str, key: str, value: bytes) -> None:
         """Remember `value` for this session, and for later ones after `keep`."""
@@ -86,8 +88,10 @@ class Session:
     retired: Retired
     traces: Traces
     readings: Readings
+    pairs: Pairs
     inputs: Inputs
     memo: Memo
+    opened_ns: int  # when looking began, in ns since the epoch
 
     def __enter__(self) -> Session:
         return self
@@ -240,16 +244,25 @@ def open_session(
 
     Raises `ConfigError` (or `Problems`) for whatever cannot be right.
     """
+    opened_ns = time.time_ns()
     environ = dict(os.environ if environ is None else environ)
     path = configuration.find(Path(directory), str(file or "jcache.toml"))
     config = configuration.with_environment(configuration.load(path), environ)
-    return session_of(config, environ=environ, overrides=overrides)
+    return session_of(config, environ=environ, overrides=overrides, opened_ns=opened_ns)
 
 
 def session_of(
-    config: Config, *, environ: Mapping[str, str], overrides: Settings | None = None
+    config: Config,
+    *,
+    environ: Mapping[str, str],
+    overrides: Settings | None = None,
+    opened_ns: int | None = None,
 ) -> Session:
-    """Open the project that `config` describes, as `open_session` does; raises what that raises."""
+    """Open the project that `config` describes, as `open_session` does; raises what that raises.
+
+    `opened_ns` is when `config` was read, in ns since the epoch (None: just now).
+    """
+    opened_ns = time.time_ns() if opened_ns is None else opened_ns
     root = config.root
     if os.path.lexists(root / DOT) and not (root / DOT).is_dir():
         raise StoreError(
@@ -264,11 +277,12 @@ def session_of(
     readings = Readings(
         root, digests=digests, recall=memo.recall, remember=memo.remember, parse=_parser(root)
     )
+    pairs = Pairs(root, memo, readings.identity)
     loaded = project.load(
         config,
         walker=walker,
         readings=readings,
-        pair=_pairer(root),
+        pair=pairs.existing,
         built=lambda: built_paths(root),
     )
     store = DiskStore(config.store)
@@ -297,6 +311,7 @@ def session_of(
         retired=Retired(root / DOT),
         traces=Traces(root, digest=digests.digest),
         readings=readings,
+        pairs=pairs,
         inputs=Inputs(
             loaded,
             readings=readings,
@@ -312,6 +327,7 @@ def session_of(
             unseen=seccomp.unavailable,
         ),
         memo=memo,
+        opened_ns=opened_ns,
     )
 
 
@@ -339,13 +355,33 @@ def _parser(root: Path) -> Callable[[str], Parsed]:
     return parse
 
 
-def _pairer(root: Path) -> Callable[[str, str], tuple[str, ...]]:
-    def pair(source: str, formats: str) -> tuple[str, ...]:
+class Pairs:
+    """Where the other files of Jupytext pairs are; worked out once for each notebook's formats."""
+
+    def __init__(self, root: Path, memo: Memo, identity: Callable[[str], str]) -> None:
+        self._root = root
+        self._memo = memo
+        self._identity = identity
+        self.looked: set[str] = set()
+        """The paths (root-relative) at which such a file was looked for so far."""
+
+    def existing(self, source: str, formats: str) -> tuple[str, ...]:
+        """Return the other files of the pair of `source` that are there, root-relative, sorted."""
+        places = self._places(source, formats)
+        self.looked.update(places)
+        return tuple(path for path in places if (self._root / path).is_file())
+
+    def _places(self, source: str, formats: str) -> tuple[str, ...]:
+        key = "\n".join((source, formats, self._identity(source)))
+        known = self._memo.recall("pairs", key)
+        if known is not None:
+            return tuple(known.decode("utf-8", "surrogateescape").split("\0")) if known else ()
+        # Jupytext is imported only when some notebook's formats are new.
         from nbbuild.notebook import read
 
-        return read.pair(root, source, formats)
-
-    return pair
+        places = read.pairable(self._root, source, formats)
+        self._memo.remember("pairs", key, "\0".join(places).encode("utf-8", "surrogateescape"))
+        return places
 
 
 def _text_reader(root: Path) -> Callable[[str], str | None]:

@@ -73,6 +73,11 @@ class Traces:
         """Look at the disk anew from now on."""
         self._resolvers.clear()
 
+    @property
+    def listed(self) -> frozenset[str]:
+        """The folders (absolute) that imports were looked for in so far."""
+        return frozenset(folder for one in self._resolvers.values() for folder in one.listed)
+
     def broken(
         self, trace: Trace, *, probe: Probe | None, own: Callable[[str], bool]
     ) -> Iterator[Reason]:

@@ -7,22 +7,9 @@ import importlib
 import click
 
 from nbbuild.cli._group import VerbGroup
+from nbbuild.verbs import VERBS
 
-VERBS = {
-    "build": "Build the targets: what is meant when no verb is given.",
-    "status": "Say what is out of date, and run nothing.",
-    "explain": "Say why a notebook would run, or why not.",
-    "list": "List the notebooks and their tasks.",
-    "graph": "Show what depends on what.",
-    "show": "Show what became of a notebook: outcome, timings, traceback.",
-    "merge": "Put the cached outputs of a notebook into a file.",
-    "invalidate": "Make notebooks run again in the next build.",
-    "verify": "Execute again without the cache, and compare with what it holds.",
-    "init": "Write a jcache.toml for the notebooks of a folder or a book.",
-    "clean": "Remove what was built.",
-    "cache": "Look into the cache, and manage it.",
-}
-"""Verb → one line of help; in the order of `nbbuild --help`."""
+__all__ = ["VERBS", "group", "load"]
 
 
 def load(verb: str) -> click.Command:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from nbbuild.errors import NotebookError
@@ -27,27 +28,30 @@ def configuration_file(folder: Path) -> Path | None:
     Upwards from `folder`, the first in each folder; `pyproject.toml` only with a `[tool.jupytext]`;
     not above a folder in JUPYTEXT_CEILING_DIRECTORIES; last, those of the user and the system.
     """
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100  Path.absolute() keeps ".."
-    ceilings = [c for c in os.environ.get("JUPYTEXT_CEILING_DIRECTORIES", "").split(":") if c]
-    for here in (folder, *folder.parents):
-        if (found := _configuration_in(here)) is not None:
-            return found
-        if any(Path(ceiling) == here for ceiling in ceilings):
-            return None
-    for folder_name in _global_folders():
-        for here in (Path(folder_name, "jupytext"), Path(folder_name)):
-            if (found := _configuration_in(here)) is not None:
-                return found
+    for path in candidates(folder):
+        if not os.path.isfile(path):  # noqa: PTH113  called a hundred times a notebook
+            continue
+        if not path.endswith("/pyproject.toml") or _tool_jupytext(_bytes(Path(path))) is not None:
+            return Path(path)
     return None
 
 
-def _configuration_in(folder: Path) -> Path | None:
-    base = str(folder)
-    for name in _CONFIG_NAMES:
-        if os.path.isfile(f"{base}/{name}"):  # noqa: PTH113  called a hundred times a notebook
-            return folder / name
-    project = folder / "pyproject.toml"
-    return project if project.is_file() and _tool_jupytext(_bytes(project)) is not None else None
+def candidates(folder: Path) -> Iterator[str]:
+    """Yield the files, in order, of which the first that says something applies in `folder`."""
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100  Path.absolute() keeps ".."
+    ceilings = [c for c in os.environ.get("JUPYTEXT_CEILING_DIRECTORIES", "").split(":") if c]
+    for here in (folder, *folder.parents):
+        yield from _candidates_in(str(here))
+        if any(Path(ceiling) == here for ceiling in ceilings):
+            return
+    for name in _global_folders():
+        yield from _candidates_in(f"{name}/jupytext")
+        yield from _candidates_in(name)
+
+
+def _candidates_in(folder: str) -> Iterator[str]:
+    for name in (*_CONFIG_NAMES, "pyproject.toml"):
+        yield f"{folder}/{name}"
 
 
 def _global_folders() -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import blake3
@@ -68,6 +70,21 @@ def reader_identity(root: Path, source: str) -> str:
         where = Path(os.path.relpath(found, root)).as_posix()
         parts.append(f"{where} {blake3.blake3(configuration_bytes(found)).hexdigest(length=8)}")
     return ", ".join(parts)
+
+
+def rests_on(sources: Iterable[str], *, path: str) -> Iterator[str]:
+    """Yield what `reader_identity` of `sources` looks at, beside configurations.
+
+    These are the folders that hold the readers, and where on `path` (as PATH) converters are, or
+    could come before they are.
+    """
+    for name in (*_TEXT_READERS, "nbformat"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield str(importlib.metadata.distribution(name).locate_file(""))
+    converters = {_CONVERTERS.get(suffix(source)) for source in sources} - {None}
+    for converter in sorted(filter(None, converters)):
+        for folder in path.split(os.pathsep):
+            yield os.path.join(folder, converter)  # noqa: PTH118
 
 
 def _names_a_kernel(text: str, *, quarto: bool) -> bool:

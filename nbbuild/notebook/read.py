@@ -48,7 +48,12 @@ def from_bytes(data: bytes) -> NotebookNode:
 
 
 def pair(root: Path, source: str, formats: str) -> tuple[str, ...]:
-    """Return the other existing files of the Jupytext pair of `source`, relative to `root`, sorted.
+    """Return the other existing files of the Jupytext pair of `source`; see `pairable`."""
+    return tuple(path for path in pairable(root, source, formats) if (root / path).is_file())
+
+
+def pairable(root: Path, source: str, formats: str) -> tuple[str, ...]:
+    """Return where the other files of the pair of `source` would be, relative to `root`, sorted.
 
     `formats` is what the notebook's metadata says ("ipynb,md:myst"); where it says nothing, the
     Jupytext configuration decides. Raises `NotebookError` for formats that Jupytext does not know.
@@ -72,7 +77,7 @@ def pair(root: Path, source: str, formats: str) -> tuple[str, ...]:
             facts=[("formats", formats), ("reason", str(error)[:300])],
             hint="correct `formats` in its jupytext metadata, or in the Jupytext configuration",
         ) from error
-    return tuple(sorted(relative(root, p) for p in paths if p.is_file() and str(p) != main))
+    return tuple(sorted(relative(root, path) for path in paths if str(path) != main))
 
 
 def _contents(root: Path, source: str) -> bytes:

@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,9 +179,12 @@ class Artefacts:
             return False
         if not all(self._lies(artefact) for artefact in record.artefacts):
             return False
-        ours = {artefact.path for artefact in record.artefacts}
-        others = {made.path for made in ledger.made}.union(inherited) - ours
+        others = _others(ledger, inherited, record)
         return not any(self._ground.exists(path) for path in others)
+
+    def others(self, task: Task, record: Record) -> set[str]:
+        """Return what the task's earlier runs made and the record does not have."""
+        return _others(*self._heir(task), record)
 
     def restore(self, task: Task, record: Record) -> Restored:
         """Make the tree what the record says, if the store has all that this takes."""
@@ -280,6 +284,11 @@ class Artefacts:
                 self._ground.store.restore(artefact.digest, place, executable=artefact.executable)
             self._ground.digests.forget(place)
         return notes
+
+
+def _others(ledger: Ledger, inherited: Mapping[str, bool], record: Record) -> set[str]:
+    ours = {artefact.path for artefact in record.artefacts}
+    return {made.path for made in ledger.made}.union(inherited) - ours
 
 
 def _finished(ledger: Ledger, made: tuple[Made, ...], folders: set[str]) -> Ledger:

@@ -72,6 +72,11 @@ class BuiltNotebooks:
         place = self._ground.root / task.built
         return present.path == task.built and present.digest == self._ground.digests.digest(place)
 
+    def old_places(self, task: Task) -> set[str]:
+        """Return where this configuration had built the task before, which is to be gone."""
+        ledger = self._ground.ledgers.read(task.name)
+        return {built.path for built in self._at_old_places(task, ledger)}
+
     def remove(self, task: Task) -> tuple[str, ...]:
         """Remove the built notebook; one that was altered is kept in `replaced`, see the notes."""
         ground = self._ground

@@ -136,6 +136,10 @@ class Tree:
         """Whether each artefact of the record lies there, and nothing else that the task made."""
         return self._artefacts.in_order(task, record)
 
+    def not_there(self, task: Task, record: Record) -> set[str]:
+        """Return the paths at which nothing lies while all is in order: former outputs."""
+        return self._artefacts.others(task, record) | self._built.old_places(task)
+
     def restore(self, task: Task, record: Record) -> Restored:
         """Make the task's artefacts what the record says; changes nothing if blobs are missing.
 
