@@ -186,6 +186,11 @@ class Environments:
         self._locks: dict[str, threading.Lock] = {}
         self._known: dict[str, _Memory] = {}
         self._unsettled = False
+        self._checked: dict[int, tuple[Kernel, Probe | None]] = {}
+
+    def forget(self) -> None:
+        """Look at interpreters anew from now on: something may have been installed."""
+        self._checked.clear()
 
     def probe(self, kernel: Kernel) -> Probe | None:
         """Return what the interpreter of `kernel` has; None when it starts no IPython kernel.
@@ -193,6 +198,12 @@ class Environments:
         Raises:
             KernelError: the interpreter cannot be asked, or has no ipykernel.
         """
+        checked = self._checked.get(id(kernel))  # kept there too, so that its id stays its own
+        if checked is None:
+            checked = self._checked[id(kernel)] = (kernel, self._probed(kernel))
+        return checked[1]
+
+    def _probed(self, kernel: Kernel) -> Probe | None:
         prefix = kernel.interpreter
         if prefix is None:
             return None

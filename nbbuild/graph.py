@@ -68,8 +68,11 @@ class Graph:
     def needed(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return `names` and all that they wait for, directly or not, in order."""
         wanted = set(names)
-        for name in tuple(wanted):
-            wanted |= nx.ancestors(self._graph, name)
+        todo = list(wanted)
+        while todo:
+            new = set(self._graph.predecessors(todo.pop())) - wanted
+            wanted |= new
+            todo += new
         return self.sorted(wanted)
 
     def critical(self, durations: Mapping[str, float], *, unknown: float = 1.0) -> dict[str, float]:

@@ -6,6 +6,7 @@ import posixpath
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -70,8 +71,21 @@ class Overlay:
         return self._digests.get(path)
 
 
+@dataclass(frozen=True, slots=True)
+class InEffect:
+    """What a task's notebook says, and how it would be run now."""
+
+    parsed: Parsed
+    settings: Settings
+    kernel: Kernel
+    probe: Probe | None  # None: its kernel is no Python
+
+
 class Inputs:
-    """Looks up everything that an action key needs; reads, never writes."""
+    """Looks up everything that an action key needs; reads, never writes.
+
+    What is in effect for a task is looked up once, until `forget` or `look_again`.
+    """
 
     def __init__(
         self,
@@ -98,8 +112,32 @@ class Inputs:
         self._environ = environ
         self.overrides = overrides
         self._unseen = unseen
+        self._in_effect: dict[str, InEffect] = {}
         self._commands: dict[str, Digest] = {}
         self._lock = threading.Lock()
+
+    def forget(self) -> None:
+        """Look at the disk anew from now on."""
+        self._in_effect.clear()
+        self.environments.forget()
+
+    def look_again(self, task: Task) -> None:
+        """Look at one task's notebook anew, at what its kernel has, too."""
+        self._in_effect.pop(task.name, None)
+        self.environments.forget()
+
+    def in_effect(self, task: Task) -> InEffect:
+        """Return what the notebook of `task` says, its settings, its kernel and what that holds.
+
+        May raise `NotebookError`, `KernelError`.
+        """
+        known = self._in_effect.get(task.name)
+        if known is None:
+            parsed = self.parsed(task)
+            settings = self.settings(task, parsed)
+            kernel, probe = self.kernel(task, parsed, settings)
+            known = self._in_effect[task.name] = InEffect(parsed, settings, kernel, probe)
+        return known
 
     def settings(self, task: Task, parsed: Parsed) -> Settings:
         """Return the settings in effect (DESIGN §3, precedence)."""
@@ -107,10 +145,8 @@ class Inputs:
         said = self.overrides.over(task.settings).over(own)
         return said.over(self._project.config.execution.settings).over(DEFAULTS)
 
-    def parsed(self, task: Task, *, fresh: bool = False) -> Parsed:
+    def parsed(self, task: Task) -> Parsed:
         """Return what the source says, `:load:`ed files included; may raise `NotebookError`."""
-        if fresh:
-            self._digests.fresh(self._project.root / task.source)
         return with_loads(self._project.root, self._readings.parsed(task.source))
 
     def kernel(self, task: Task, parsed: Parsed, settings: Settings) -> tuple[Kernel, Probe | None]:
@@ -118,23 +154,16 @@ class Inputs:
         kernel = self.kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
         return kernel, self.environments.probe(kernel)
 
-    def kernel_of(self, task: Task) -> tuple[Kernel, Probe | None]:
-        """Like `kernel`, for a task alone."""
-        parsed = self.parsed(task)
-        return self.kernel(task, parsed, self.settings(task, parsed))
-
     def probe(self, task: Task) -> Probe | None:
         """Return what the interpreter of the kernel in effect holds, None for no Python."""
-        return self.kernel_of(task)[1]
+        return self.in_effect(task).probe
 
     def level(self, task: Task) -> str:
         """Return how closely a run of `task` is to be watched (traces.LEVELS)."""
-        parsed = self.parsed(task)
-        settings = self.settings(task, parsed)
-        kernel, _ = self.kernel(task, parsed, settings)
-        if settings.trace == "syscalls" and not self._unseen():
+        now = self.in_effect(task)
+        if now.settings.trace == "syscalls" and not self._unseen():
             return "syscalls"
-        return "python" if settings.trace and kernel.interpreter is not None else "none"
+        return "python" if now.settings.trace and now.kernel.interpreter is not None else "none"
 
     def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
         """Return the action key of `task` as things are.
@@ -143,20 +172,22 @@ class Inputs:
         trusting what this build has seen before. Raises `MissingInput`, `NotebookError`,
         `ConfigError`, `KernelError`.
         """
-        parsed = self.parsed(task, fresh=fresh)
-        settings = self.settings(task, parsed)
-        kernel, probe = self.kernel(task, parsed, settings)
+        if fresh:
+            self._digests.fresh(self._project.root / task.source)
+            self.look_again(task)
+        now = self.in_effect(task)
+        parsed, settings, kernel = now.parsed, now.settings, now.kernel
         look = self._digests.fresh if fresh else self._digests.digest
         used = Used(
             assets=self._assets(task, overlay or Overlay(), look),
             modules=self._module_files(task, parsed, settings, look),
-            packages=self._packages(task, kernel, probe),
+            packages=self._packages(task, kernel, now.probe),
             env={name: self._variable(name) for name in task.env},
             files=self._files(task, look),
             commands={command: self._command(command) for command in task.commands},
         )
         return action_key(
-            task, parsed=parsed, settings=settings, kernel=kernel, probe=probe, used=used
+            task, parsed=parsed, settings=settings, kernel=kernel, probe=now.probe, used=used
         )
 
     def imported(self, text: str) -> list[str]:
@@ -167,10 +198,9 @@ class Inputs:
     def check(self, task: Task) -> None:
         """Raise all that stands in the way of a key, but for the assets; hashes nothing."""
         parsed = self.parsed(task)
-        settings = self.settings(task, parsed)
         looks: list[Callable[[], object]] = [
-            lambda: self._packages(task, *self.kernel(task, parsed, settings)),
-            lambda: self.module_paths(task, parsed, settings),
+            lambda: self._packages(task, (now := self.in_effect(task)).kernel, now.probe),
+            lambda: self.module_paths(task, parsed, self.settings(task, parsed)),
             lambda: self._files(task, lambda path: None),
             *(partial(self._command, command) for command in task.commands),
         ]

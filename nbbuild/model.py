@@ -41,10 +41,13 @@ class Settings:
     def over(self, other: Settings) -> Settings:
         """Return these settings, with what they leave open taken from `other`."""
         said = {
-            f.name: mine if (mine := getattr(self, f.name)) is not None else getattr(other, f.name)
-            for f in fields(self)
+            name: mine if (mine := getattr(self, name)) is not None else getattr(other, name)
+            for name in _SETTINGS
         }
         return Settings(**said)
+
+
+_SETTINGS = tuple(setting.name for setting in fields(Settings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,7 @@ class Judge:
         Raises the `NbbuildError` that stands in the way of a key.
         """
         task = self._graph.tasks[name]
+        self._inputs.look_again(task)
         return self._by_records(task, self._inputs.key(task))
 
     # -- before anything runs ------------------------------------------------------------------

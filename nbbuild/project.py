@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -108,7 +108,7 @@ def load(
     walker: Walker,
     readings: Readings,
     pair: Callable[[str, str], tuple[str, ...]],
-    built: Callable[[], Collection[str]] = frozenset,
+    built: Callable[[], frozenset[str]] = frozenset,
 ) -> Project:
     """Expand `config` into tasks.
 
@@ -162,7 +162,7 @@ def _sources(
     walker: Walker,
     wanted: Callable[[str], bool],
     errors: list[NbbuildError],
-    built: Callable[[], Collection[str]],
+    built: Callable[[], frozenset[str]],
 ) -> tuple[str, ...]:
     """Return the notebooks that are listed, in the order in which the patterns name them."""
     found: dict[str, None] = {}
@@ -173,8 +173,8 @@ def _sources(
         met = [p for p in chosen if p.endswith(".ipynb") and not _in_full(pattern, p)]
         if met:
             # After `output` has changed, what was built lies where a glob may meet it.
-            ours = built()
-            chosen = [path for path in chosen if path not in met or path not in ours]
+            ours = built() & set(met)
+            chosen = [path for path in chosen if path not in ours]
         if met and not chosen:
             errors.append(_only_built(text, met))
         elif not chosen:
@@ -292,6 +292,7 @@ def _pairs(
     """
     tasks: dict[str, tuple[str, ...]] = {}
     taken: set[str] = set()
+    listed = set(sources)
     for source in sources:
         if source in taken:
             continue
@@ -301,7 +302,7 @@ def _pairs(
         texts = [m for m in members if not m.endswith(".ipynb") and not m.startswith("../")]
         candidates = [text for text in texts if wanted(text)] if texts else [source]
         if candidates:
-            chosen = min(candidates, key=lambda path: path not in sources)
+            chosen = min(candidates, key=lambda path: path not in listed)
             contents.read(chosen)
             tasks[chosen] = tuple(sorted({*members} - {chosen}))
     return tasks

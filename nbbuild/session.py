@@ -42,7 +42,7 @@ from nbbuild.retired import Retired
 from nbbuild.state import State
 from nbbuild.store import DiskStore
 from nbbuild.traces import Own, Traces
-from nbbuild.tree import Tree, built_paths
+from nbbuild.tree import Ledgers, Tree
 from nbbuild.walk import Walker
 
 MERGE_VERSION = "1"
@@ -77,6 +77,7 @@ class Session:
 
     root: Path
     config: Config
+    closed: tuple[str, ...]  # the folders of built notebooks and of the store, where in the root
     project: Project
     graph: Graph
     environ: Mapping[str, str]
@@ -170,18 +171,19 @@ class Session:
 
     def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
         """Return which paths are the task's own, or nbbuild's."""
-        closed = _inside([self.root / self.config.project.output, self.config.store], self.root)
         paths = (file.path for file in undeclared)
-        return Own(task, undeclared=paths, closed=[*closed, DOT])
+        return Own(task, undeclared=paths, closed=[*self.closed, DOT])
 
     def marks(self, judgement: Judgement) -> Iterator[str]:
         """Yield what a user should know of how far a verdict reaches."""
         task = self.graph.tasks[judgement.task]
         if task.source in self.project.unreadable:
             return
-        kernel, probe = self.inputs.kernel_of(task)
-        if probe is None and self.inputs.level(task) == "none":
-            yield (f"its kernel '{kernel.name}' cannot be watched: only what it declares counts")
+        now = self.inputs.in_effect(task)
+        if now.probe is None and self.inputs.level(task) == "none":
+            yield (
+                f"its kernel '{now.kernel.name}' cannot be watched: only what it declares counts"
+            )
         record = judgement.record or self.last(task)[1]
         if record is None:
             return
@@ -212,6 +214,7 @@ class Session:
         self.walker.forget()
         self.traces.forget()
         self.readings.forget()
+        self.inputs.forget()
 
     def check(self, names: Collection[str]) -> None:
         """Raise every error that stands in the way of building `names`."""
@@ -273,7 +276,9 @@ def session_of(
     state = State(root / DOT)
     memo = Memo(state)
     digests = Digests(state)
-    walker = Walker(root, closed=_inside([root / config.project.output, config.store], root))
+    closed = _inside([root / config.project.output, config.store], root)
+    ledgers = Ledgers(root / DOT, by=config.path.name)
+    walker = Walker(root, closed=closed)
     readings = Readings(
         root, digests=digests, recall=memo.recall, remember=memo.remember, parse=_parser(root)
     )
@@ -283,7 +288,7 @@ def session_of(
         walker=walker,
         readings=readings,
         pair=pairs.existing,
-        built=lambda: built_paths(root),
+        built=ledgers.built_paths,
     )
     store = DiskStore(config.store)
     sources = {path for task in loaded.tasks for path in (task.source, *task.paired)}
@@ -294,12 +299,13 @@ def session_of(
         _match_anew(walker),
         sources=sources,
         present=loaded.tasks,
-        by=config.path.name,
+        ledgers=ledgers,
     )
     walker.hide(tree.gone_files())
     return Session(
         root=root,
         config=config,
+        closed=closed,
         project=loaded,
         graph=link(loaded.tasks, output=config.project.output),
         environ=environ,
@@ -331,10 +337,10 @@ def session_of(
     )
 
 
-def _inside(folders: Sequence[Path], root: Path) -> list[str]:
+def _inside(folders: Sequence[Path], root: Path) -> tuple[str, ...]:
     """Return those of `folders` that lie in `root`, relative to it."""
     relative = (os.path.relpath(folder, root) for folder in folders)
-    return [Path(path).as_posix() for path in relative if not path.startswith("..")]
+    return tuple(Path(path).as_posix() for path in relative if not path.startswith(".."))
 
 
 def _match_anew(walker: Walker) -> Callable[[Sequence[str]], list[str]]:

@@ -53,10 +53,13 @@ class Records:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._ours = False
 
     def of(self, key: Digest) -> list[Record]:
         """Return the key's records, newest first."""
-        if not is_digest(key) or not self._layout.is_ours():
+        # Asked of each of thousands of tasks: once it is ours, what is not there is not found.
+        self._ours = self._ours or self._layout.is_ours()
+        if not is_digest(key) or not self._ours:
             return []
         return newest_first(self._in(self._layout.key(key)))
 
@@ -106,13 +109,20 @@ class Records:
                 yield path.lstat().st_size
 
     def _in(self, folder: Path) -> Iterator[Record]:
-        for path in folder.glob("*.json"):
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - for each of thousands of tasks
+        except OSError:
+            return
+        for name in names:
+            record_id, dot, suffix = name.rpartition(".")
+            if not dot or suffix != "json" or not is_record_id(record_id):
+                continue
             try:
-                data = path.read_bytes()
+                data = (folder / name).read_bytes()
             except OSError:
                 continue
-            record = decode(data, key=folder.name, record_id=path.stem)
-            if record is not None and is_record_id(record.id):
+            record = decode(data, key=folder.name, record_id=record_id)
+            if record is not None:
                 yield record
 
 

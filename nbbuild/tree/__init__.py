@@ -45,7 +45,7 @@ Callers hold `outputs_lock` around all that changes the tree for a task.
 """
 
 from nbbuild.tree.confined import Refused
-from nbbuild.tree.ledger import Ledger, Made, built_paths
+from nbbuild.tree.ledger import Ledger, Ledgers, Made
 from nbbuild.tree.tree import ArtefactError, Restored, Tree
 
-__all__ = ["ArtefactError", "Ledger", "Made", "Refused", "Restored", "Tree", "built_paths"]
+__all__ = ["ArtefactError", "Ledger", "Ledgers", "Made", "Refused", "Restored", "Tree"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import DOT, private_folder, sync_folder, write, writing
+from nbbuild.durable import private_folder, sync_folder, write, writing
 from nbbuild.model import Digest
 from nbbuild.sealed import seal, unseal
 
@@ -68,13 +68,14 @@ class Ledgers:
     def __init__(self, folder: Path, *, by: str = "") -> None:
         self._folder = folder
         self.by = by
+        self._known: dict[str, tuple[tuple[int, ...], Ledger | None]] = {}
 
     def read(self, task: str) -> Ledger:
         """Return the task's ledger, an empty one if there is none that is sound.
 
         Raises StoreError when reading fails: no ledger would mean that nothing is ours.
         """
-        ledger = _read(self._path(task))
+        ledger = self._read(self._path(task))
         return ledger if ledger is not None and ledger.task == task else Ledger(task=task)
 
     def write(self, ledger: Ledger) -> None:
@@ -100,10 +101,18 @@ class Ledgers:
     def but(self, tasks: Iterable[str]) -> Iterator[Ledger]:
         """Yield every sound ledger but those of `tasks`, which are not even read."""
         left_out = {self._path(task).name for task in tasks}
-        for path in sorted((self._folder / "tree").glob("*.json")):
-            ledger = None if path.name in left_out else _read(path)
-            if ledger is not None and self._path(ledger.task) == path:
-                yield ledger
+        folder = self._folder / "tree"
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for name in sorted(os.listdir(folder)):  # noqa: PTH208
+                if name in left_out or not name.endswith(".json"):
+                    continue
+                ledger = self._read(folder / name)
+                if ledger is not None and self._path(ledger.task).name == name:
+                    yield ledger
+
+    def built_paths(self) -> frozenset[str]:
+        """Return where built notebooks of the project lie, or lay when last seen to."""
+        return frozenset(built.path for ledger in self.all() for built in ledger.built)
 
     def staging(self, task: str) -> Path:
         """Return a folder, made, for the task's drafts. Raises OSError."""
@@ -124,6 +133,20 @@ class Ledgers:
                 (folder / name).unlink()
             folder.rmdir()
 
+    def _read(self, path: Path) -> Ledger | None:
+        """Return the ledger at `path`; one that is still the same file is not read again."""
+        with writing("what nbbuild wrote into the project cannot be told", path):
+            try:
+                # Each is written anew and renamed, so another content is another inode.
+                now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
+                stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+                known = self._known.get(path.name)
+                if known is None or known[0] != stamp:
+                    known = self._known[path.name] = (stamp, _decoded(path.read_bytes()))
+            except FileNotFoundError:
+                return None
+        return known[1]
+
     def _path(self, task: str) -> Path:
         return self._folder / "tree" / f"{safe_id(task)}.json"
 
@@ -134,18 +157,8 @@ def safe_id(task: str) -> str:
     return f"{_UNSAFE.sub('-', task).strip('-.')[:60]}-{digest[:16]}"
 
 
-def built_paths(root: Path) -> frozenset[str]:
-    """Return where built notebooks of the project at `root` lie, or lay when last seen to."""
-    ledgers = Ledgers(root / DOT)
-    return frozenset(built.path for ledger in ledgers.all() for built in ledger.built)
-
-
-def _read(path: Path) -> Ledger | None:
-    with writing("what nbbuild wrote into the project cannot be told", path):
-        try:
-            body = unseal(path.read_bytes())
-        except FileNotFoundError:
-            return None
+def _decoded(data: bytes) -> Ledger | None:
+    body = unseal(data)
     if body is None:
         return None
     try:

@@ -37,8 +37,8 @@ class Tree:
     """What nbbuild writes into the project at `root`; see the essay in nbbuild.tree.
 
     `match` must look at the disk anew each time it is called. `sources` (root-relative) are never
-    written. `present` are all tasks of the project, as the configuration file `by` gives them;
-    without them no task counts as gone. What changes the tree for a task needs its `outputs_lock`.
+    written. `present` are all tasks of the project, as the configuration file gives them for which
+    `ledgers` write (None: for none in particular); without them no task counts as gone. What changes the tree for a task needs its `outputs_lock`.
     All that writes raises StoreError when it cannot.
     """
 
@@ -51,7 +51,7 @@ class Tree:
         *,
         sources: Iterable[str] = (),
         present: Iterable[Task] | None = None,
-        by: str = "",
+        ledgers: Ledgers | None = None,
     ) -> None:
         real = Path(os.path.realpath(root))
         self._folder = real / DOT
@@ -61,7 +61,7 @@ class Tree:
             digests=digests,
             match=match,
             confined=Confined(real, sources),
-            ledgers=Ledgers(self._folder, by=by),
+            ledgers=ledgers or Ledgers(self._folder),
             replaced=Replaced(self._folder),
         )
         self._gone = Gone(self._ground, present)

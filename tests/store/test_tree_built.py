@@ -9,7 +9,7 @@ from nbbuild.digests import Digests
 from nbbuild.errors import StoreError
 from nbbuild.model import Task
 from nbbuild.store import MemoryStore
-from nbbuild.tree import Refused, Tree, built_paths
+from nbbuild.tree import Ledgers, Refused, Tree
 
 ONE = task(name="chapters/a.ipynb")
 BUILT = "_build/chapters/a.ipynb"
@@ -196,11 +196,11 @@ NEW = Task(name="b", source="b.ipynb", built="new/b.ipynb")
 
 def test_a_built_notebook_leaves_no_other_where_output_was_before(root: Path, tree: Tree) -> None:
     tree.write_built(OLD, b"built", "r1")
-    assert built_paths(root) == {"old/ch/b.ipynb"}
+    assert Ledgers(root / ".nbbuild").built_paths() == {"old/ch/b.ipynb"}
     assert tree.write_built(NEW, b"built", "r1") == (True, ())
     assert files(root) == {"a.ipynb": "source", "new/b.ipynb": "built"}
     assert not (root / "old").exists()
-    assert built_paths(root) == {"new/b.ipynb"}
+    assert Ledgers(root / ".nbbuild").built_paths() == {"new/b.ipynb"}
     # One that was altered is kept; a failure, too, leaves none behind.
     (root / "new/b.ipynb").write_text("edited")
     (note,) = tree.remove_built(OLD)
@@ -229,7 +229,9 @@ def test_a_place_that_is_another_tasks_now_or_a_sources_is_left_alone(root: Path
 
 def test_two_configurations_of_one_folder_build_to_two_places(root: Path) -> None:
     def of(by: str) -> Tree:
-        return Tree(root, MemoryStore(), Digests(), matcher(root), by=by)
+        return Tree(
+            root, MemoryStore(), Digests(), matcher(root), ledgers=Ledgers(root / ".nbbuild", by=by)
+        )
 
     for _ in range(2):
         of("jcache.toml").write_built(OLD, b"built", "r1")

@@ -12,12 +12,20 @@ from store_helpers import files, killed_at, matcher, record, replaced, task, wri
 from nbbuild.digests import Digests
 from nbbuild.model import Record, Task
 from nbbuild.store import DiskStore, MemoryStore, Store
-from nbbuild.tree import Tree
+from nbbuild.tree import Ledgers, Tree
 
 
 def tree_of(root: Path, store: Store, *present: Task, by: str = "") -> Tree:
     sources = [task.source for task in present]
-    return Tree(root, store, Digests(), matcher(root), sources=sources, present=present, by=by)
+    return Tree(
+        root,
+        store,
+        Digests(),
+        matcher(root),
+        sources=sources,
+        present=present,
+        ledgers=Ledgers(root / ".nbbuild", by=by),
+    )
 
 
 def run(tree: Tree, one: Task, store: Store, work: Callable[[], object]) -> Record:
