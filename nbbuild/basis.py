@@ -8,6 +8,7 @@ absent still, or nothing is written.
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import stat
@@ -113,6 +114,7 @@ class _Basis:
             "files": [(self._name(path), *was) for path, was in sorted(self._files.items())],
             "folders": [self._folder(*one) for one in sorted(self._folders.items())],
             "absent": sorted(map(self._name, self._absent)),
+            "plain": sorted(self._above(records)),
             "records": sorted(self._records(records.values())),
         }
 
@@ -150,7 +152,8 @@ class _Basis:
                     self._whatever(self._absolute(item.name))
                 elif item.kind == "glob":
                     base, _, pattern = item.name.partition(":")
-                    for path in _folders_below(self._absolute(base), pattern, item.way):
+                    hidden = item.way != "glob"
+                    for path in _folders_of(self._absolute(base), pattern, hidden=hidden):
                         self._whatever(path)
 
     def _places(self) -> Iterator[str]:
@@ -183,6 +186,16 @@ class _Basis:
         for record in records:
             path = str(layout.record(record.key.digest, record.id))
             yield os.path.relpath(path, self._root), os.stat(path).st_size  # noqa: PTH116
+
+    def _above(self, records: dict[str, Record]) -> set[str]:
+        """Return the folders (root-relative) above all outputs: none of them is to be a link."""
+        above: set[str] = set()
+        for name, record in records.items():
+            built = self._session.graph.tasks[name].built
+            for path in (built, *(artefact.path for artefact in record.artefacts)):
+                while (path := os.path.dirname(path)) and path not in above:  # noqa: PTH120
+                    above.add(path)
+        return above
 
     def _until(self, records: dict[str, Record], now: float) -> float:
         """Return when, in seconds since the epoch, the first record will be too old."""
@@ -230,19 +243,20 @@ class _Basis:
         return path[len(self._root) + 1 :] if path.startswith(f"{self._root}/") else path
 
 
-def _folders_below(base: str, pattern: str, way: str) -> Iterator[str]:
+def _folders_of(base: str, pattern: str, *, hidden: bool) -> Iterator[str]:
     """Yield the folders that a glob may have looked into."""
-    yield base
     parts = pattern.split("/")
-    depth = None if "**" in parts else len(parts) - 1
+    plain = next((n for n, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    base, rest = os.path.normpath("/".join([base, *parts[:plain]])), parts[plain:]
+    if ".." in rest:
+        raise _Unsettled
+    yield base
+    depth = None if "**" in rest else len(rest) - 1
     if depth == 0:
         return
     count = 0
     for folder, inner, _ in os.walk(base):
-        inner[:] = [name for name in inner if name != DOT and (way != "glob" or name[0] != ".")]
-        below = 0 if folder == base else folder[len(base) :].count("/")
-        if depth is not None and below >= depth:
-            inner.clear()
+        inner[:] = [name for name in inner if name != DOT and (hidden or name[0] != ".")]
         for name in inner:
             if os.path.islink(f"{folder}/{name}"):  # noqa: PTH114
                 raise _Unsettled  # followed by some globs, and not by others
@@ -250,6 +264,8 @@ def _folders_below(base: str, pattern: str, way: str) -> Iterator[str]:
             if count > _MOST_FOLDERS:
                 raise _Unsettled
             yield f"{folder}/{name}"
+        if depth is not None and folder[len(base) :].count("/") + 1 >= depth:
+            inner.clear()
 
 
 def _thin_out(folder: Path) -> None:

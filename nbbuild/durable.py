@@ -116,7 +116,7 @@ def private_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def writing(what: str, path: Path) -> Iterator[None]:
+def writing(what: str, path: Path | str) -> Iterator[None]:
     """Tell an OSError in the block as a StoreError: `what` could not be done, at `path`, why."""
     try:
         yield

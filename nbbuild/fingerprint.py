@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -128,7 +129,7 @@ def _settings(task: Task, settings: Settings) -> Sequence[tuple[str, str]]:
 
 def working_folder(task: Task, settings: Settings) -> str:
     """Return the folder that the kernel starts in, relative to the root."""
-    return "." if settings.cwd == "project" else str(PurePosixPath(task.source).parent)
+    return "." if settings.cwd == "project" else posixpath.dirname(task.source) or "."
 
 
 def typed(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,8 +83,8 @@ class Readings:
 
     def identity(self, source: str) -> str:
         """Return how `source` is read; looked up once for all notebooks of a kind in a folder."""
-        path = PurePosixPath(source)
-        kind = (str(path.parent), path.suffix)
+        folder, name = posixpath.split(source)
+        kind = (folder, posixpath.splitext(name)[1])
         if kind not in self._identities:
             self._identities[kind] = reader_identity(self._root, source)
         return self._identities[kind]

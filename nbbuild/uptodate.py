@@ -142,6 +142,7 @@ def holds(known: Mapping[str, Any], *, root: str, environ: Mapping[str, str]) ->
         and _files_hold(f"{root}/", known["files"])
         and _folders_hold(f"{root}/", known["folders"])
         and _nothing_there(f"{root}/", known["absent"])
+        and not any(map(os.path.islink, (f"{root}/{path}" for path in known["plain"])))
         and all(_size(f"{root}/{path}") == size for path, size in known["records"])
     )
 

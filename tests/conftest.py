@@ -139,6 +139,12 @@ class Project:
         return json.loads(self.read(f"_build/executed/{path}"))
 
 
+@pytest.fixture(scope="session")
+def project_class():
+    """For tests that share what takes long to build: `project_class(root, environ)`."""
+    return Project
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """An empty project; the current folder is its root."""

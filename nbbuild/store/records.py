@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
@@ -53,6 +52,7 @@ class Records:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._folder = str(layout.records)
         self._ours = False
 
     def of(self, key: Digest) -> list[Record]:
@@ -61,14 +61,14 @@ class Records:
         self._ours = self._ours or self._layout.is_ours()
         if not is_digest(key) or not self._ours:
             return []
-        return newest_first(self._in(self._layout.key(key)))
+        return newest_first(self._in(f"{self._folder}/{key[:2]}/{key}", key))
 
     def all(self) -> Iterator[Record]:
         """Yield every record, in no order."""
         if self._layout.is_ours():
             for folder in self._layout.records.glob("??/*"):
                 if is_digest(folder.name):
-                    yield from self._in(folder)
+                    yield from self._in(str(folder), folder.name)
 
     def publish(self, record: Record) -> None:
         """Keep a record, whose blobs must have been put before."""
@@ -108,7 +108,7 @@ class Records:
             with suppress(OSError):
                 yield path.lstat().st_size
 
-    def _in(self, folder: Path) -> Iterator[Record]:
+    def _in(self, folder: str, key: Digest) -> Iterator[Record]:
         try:
             names = os.listdir(folder)  # noqa: PTH208 - for each of thousands of tasks
         except OSError:
@@ -118,10 +118,11 @@ class Records:
             if not dot or suffix != "json" or not is_record_id(record_id):
                 continue
             try:
-                data = (folder / name).read_bytes()
+                with open(f"{folder}/{name}", "rb") as file:  # noqa: PTH123
+                    data = file.read()
             except OSError:
                 continue
-            record = decode(data, key=folder.name, record_id=record_id)
+            record = decode(data, key=key, record_id=record_id)
             if record is not None:
                 yield record
 

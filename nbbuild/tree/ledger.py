@@ -68,6 +68,7 @@ class Ledgers:
     def __init__(self, folder: Path, *, by: str = "") -> None:
         self._folder = folder
         self.by = by
+        self._tree = str(folder / "tree")
         self._known: dict[str, tuple[tuple[int, ...], Ledger | None]] = {}
 
     def read(self, task: str) -> Ledger:
@@ -75,7 +76,7 @@ class Ledgers:
 
         Raises StoreError when reading fails: no ledger would mean that nothing is ours.
         """
-        ledger = self._read(self._path(task))
+        ledger = self._read(f"{safe_id(task)}.json")
         return ledger if ledger is not None and ledger.task == task else Ledger(task=task)
 
     def write(self, ledger: Ledger) -> None:
@@ -101,12 +102,11 @@ class Ledgers:
     def but(self, tasks: Iterable[str]) -> Iterator[Ledger]:
         """Yield every sound ledger but those of `tasks`, which are not even read."""
         left_out = {self._path(task).name for task in tasks}
-        folder = self._folder / "tree"
         with suppress(FileNotFoundError, NotADirectoryError):
-            for name in sorted(os.listdir(folder)):  # noqa: PTH208
+            for name in sorted(os.listdir(self._tree)):  # noqa: PTH208
                 if name in left_out or not name.endswith(".json"):
                     continue
-                ledger = self._read(folder / name)
+                ledger = self._read(name)
                 if ledger is not None and self._path(ledger.task).name == name:
                     yield ledger
 
@@ -133,16 +133,18 @@ class Ledgers:
                 (folder / name).unlink()
             folder.rmdir()
 
-    def _read(self, path: Path) -> Ledger | None:
-        """Return the ledger at `path`; one that is still the same file is not read again."""
+    def _read(self, name: str) -> Ledger | None:
+        """Return the ledger in the file `name`; while it is the same file, it is read once."""
+        path = f"{self._tree}/{name}"
         with writing("what nbbuild wrote into the project cannot be told", path):
             try:
                 # Each is written anew and renamed, so another content is another inode.
                 now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
                 stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-                known = self._known.get(path.name)
+                known = self._known.get(name)
                 if known is None or known[0] != stamp:
-                    known = self._known[path.name] = (stamp, _decoded(path.read_bytes()))
+                    with open(path, "rb") as file:  # noqa: PTH123
+                        known = self._known[name] = (stamp, _decoded(file.read()))
             except FileNotFoundError:
                 return None
         return known[1]

@@ -38,7 +38,8 @@ class Tree:
 
     `match` must look at the disk anew each time it is called. `sources` (root-relative) are never
     written. `present` are all tasks of the project, as the configuration file gives them for which
-    `ledgers` write (None: for none in particular); without them no task counts as gone. What changes the tree for a task needs its `outputs_lock`.
+    `ledgers` write (None: for none in particular); without them no task counts as gone. What
+    changes the tree for a task needs its `outputs_lock`.
     All that writes raises StoreError when it cannot.
     """
 

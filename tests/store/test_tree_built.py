@@ -229,9 +229,8 @@ def test_a_place_that_is_another_tasks_now_or_a_sources_is_left_alone(root: Path
 
 def test_two_configurations_of_one_folder_build_to_two_places(root: Path) -> None:
     def of(by: str) -> Tree:
-        return Tree(
-            root, MemoryStore(), Digests(), matcher(root), ledgers=Ledgers(root / ".nbbuild", by=by)
-        )
+        ledgers = Ledgers(root / ".nbbuild", by=by)
+        return Tree(root, MemoryStore(), Digests(), matcher(root), ledgers=ledgers)
 
     for _ in range(2):
         of("jcache.toml").write_built(OLD, b"built", "r1")
