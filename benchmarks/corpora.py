@@ -1,0 +1,83 @@
+"""Make the notebooks that are measured: trivial ones, plots, many cells, much output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+CONFIG = '[project]\nnotebooks = ["nb/**/*.ipynb"]\n'
+
+PLOT = (
+    "import numpy as np, pandas as pd",
+    "import matplotlib.pyplot as plt",
+    "frame = pd.DataFrame({{'x': np.linspace(0, {n} + 6, 200)}})\nframe['y'] = np.sin(frame.x)",
+    "frame.plot(x='x', y='y')\nplt.title('{n}')",
+    "frame.describe()",
+)
+
+
+def notebook(cells: Sequence[str], *, executed: bool = False) -> str:
+    """Return a notebook of code cells; an `executed` one has an output in each."""
+    shown = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
+    return json.dumps(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {
+                "kernelspec": {
+                    "name": "python3",
+                    "display_name": "Python 3 (ipykernel)",
+                    "language": "python",
+                }
+            },
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "id": f"cell-{number}",
+                    "metadata": {},
+                    "source": source,
+                    "execution_count": number + 1 if executed else None,
+                    "outputs": shown if executed else [],
+                }
+                for number, source in enumerate(cells)
+            ],
+        },
+        indent=1,
+    )
+
+
+def trivial(number: int) -> list[str]:
+    """Return the cells of a notebook that does next to nothing."""
+    return [f"value = {number}", "print(value)"]
+
+
+def plotting(number: int, *, version: int = 1) -> list[str]:
+    """Return the cells of a notebook with numpy, pandas, matplotlib and a plot."""
+    return [*(cell.format(n=number) for cell in PLOT), f"version = {version}"]
+
+
+def many_cells(number: int, cells: int = 60) -> list[str]:
+    """Return many small cells that print."""
+    return [f"print({number}, {cell}, sum(range({cell})))" for cell in range(cells)]
+
+
+def project(root: Path, sources: Sequence[Sequence[str]], *, config: str = "") -> list[Path]:
+    """Write a project of one notebook for each of `sources`, a hundred to a folder."""
+    paths = []
+    for number, cells in enumerate(sources):
+        path = root / "nb" / f"s{number // 100:03}" / f"n{number:05}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(notebook(cells), encoding="utf-8")
+        paths.append(path)
+    (root / "jcache.toml").write_text(CONFIG + config, encoding="utf-8")
+    return paths
+
+
+def built(root: Path, paths: Sequence[Path]) -> None:
+    """Write built notebooks as if `paths` had been executed, for `nbbuild -t` to accept."""
+    for path in paths:
+        cells = ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]]
+        target = root / "_build/executed" / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(notebook(cells, executed=True), encoding="utf-8")
