@@ -67,9 +67,22 @@ def build(
             if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
                 # Now: what it wrote undeclared lies there, whoever reads it before its turn comes.
                 ledger.uses.note(judgement.task, judgement.record)
-        work = [one.task for one in todo]
+        settled = _settled(session, todo)
+        for judgement in todo:
+            if judgement.task in settled:
+                ledger.fresh(judgement)
+        work = [one.task for one in todo if one.task not in settled]
         _execute(session, judge, work, ledger, start(slots), going)
     return ledger.report(names, seconds=time.monotonic() - began)
+
+
+def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:
+    """Return the tasks that no run of this build can change: fresh, and all that they wait for."""
+    settled: set[str] = set()
+    for one in judgements:
+        if one.verdict is Verdict.FRESH and settled.issuperset(session.graph.upstream(one.task)):
+            settled.add(one.task)
+    return settled
 
 
 def _executor(name: str) -> Callable[[int], Workers]:
