@@ -181,6 +181,7 @@ def readers(root: Path) -> _Readers:
             "notebooks": patterns,
             "exclude": patterns,
             "output": paths.inside(root),
+            "readers": paths.readers(root),
             "python_path": values.listed(paths.path(root)),
         },
         "execution": {

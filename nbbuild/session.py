@@ -35,6 +35,7 @@ from nbbuild.model import (
     Task,
 )
 from nbbuild.modules import ModuleGraph
+from nbbuild.notebook.readers import Readers
 from nbbuild.plan import Judge, Plan
 from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
@@ -85,6 +86,7 @@ class Session:
     tree: Tree
     retired: Retired
     traces: Traces
+    readers: Readers
     readings: Readings
     inputs: Inputs
     memo: Memo
@@ -261,14 +263,20 @@ def session_of(
     memo = Memo(state)
     digests = Digests(state)
     walker = Walker(root, closed=_inside([root / config.project.output, config.store], root))
+    readers = Readers(config.project.readers)
     readings = Readings(
-        root, digests=digests, recall=memo.recall, remember=memo.remember, parse=_parser(root)
+        root,
+        digests=digests,
+        recall=memo.recall,
+        remember=memo.remember,
+        parse=_parser(root, readers),
+        readers=readers,
     )
     loaded = project.load(
         config,
         walker=walker,
         readings=readings,
-        pair=_pairer(root),
+        pair=_pairer(root, readers),
         built=lambda: built_paths(root),
     )
     store = DiskStore(config.store)
@@ -296,6 +304,7 @@ def session_of(
         tree=tree,
         retired=Retired(root / DOT),
         traces=Traces(root, digest=digests.digest),
+        readers=readers,
         readings=readings,
         inputs=Inputs(
             loaded,
@@ -329,21 +338,22 @@ def _match_anew(walker: Walker) -> Callable[[Sequence[str]], list[str]]:
     return match
 
 
-def _parser(root: Path) -> Callable[[str], Parsed]:
+def _parser(root: Path, readers: Readers) -> Callable[[str], Parsed]:
     def parse(source: str) -> Parsed:
         # nbformat and jupytext are imported only when some notebook has to be read again.
         from nbbuild.notebook import code, read
 
-        return code.parse(read.read(root, source), source)
+        return code.parse(read.read(root, source, readers=readers), source)
 
     return parse
 
 
-def _pairer(root: Path) -> Callable[[str, str], tuple[str, ...]]:
+def _pairer(root: Path, readers: Readers) -> Callable[[str, str], tuple[str, ...]]:
     def pair(source: str, formats: str) -> tuple[str, ...]:
         from nbbuild.notebook import read
 
-        return read.pair(root, source, formats)
+        # Pairs are Jupytext's: another reader may mean something else by the same metadata.
+        return () if readers.custom(source) is not None else read.pair(root, source, formats)
 
     return pair
 
