@@ -262,7 +262,7 @@ def session_of(
     state = State(root / DOT)
     memo = Memo(state)
     digests = Digests(state)
-    walker = Walker(root, closed=_inside([root / config.project.output, config.store], root))
+    walker = walker_of(config)
     readers = Readers(config.project.readers)
     readings = Readings(
         root,
@@ -322,6 +322,12 @@ def session_of(
         ),
         memo=memo,
     )
+
+
+def walker_of(config: Config) -> Walker:
+    """Return what finds the files of the project that `config` describes."""
+    closed = [config.root / config.project.output, config.store]
+    return Walker(config.root, closed=_inside(closed, config.root))
 
 
 def _inside(folders: Sequence[Path], root: Path) -> list[str]:

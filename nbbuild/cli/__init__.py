@@ -19,6 +19,8 @@ VERBS = {
     "invalidate": "Make notebooks run again in the next build.",
     "verify": "Execute again without the cache, and compare with what it holds.",
     "init": "Write a jcache.toml for the notebooks of a folder or a book.",
+    "add": "Add notebooks to jcache.toml, with what they depend on.",
+    "remove": "Take notebooks out of jcache.toml.",
     "clean": "Remove what was built.",
     "cache": "Look into the cache, and manage it.",
 }

@@ -116,23 +116,27 @@ class Readers:
         return self._custom()[name]
 
     def problems(self, sources: Collection[str]) -> Iterator[NbbuildError]:
-        """Yield an error for each reader that is unknown and each pattern for none of `sources`."""
+        """Yield an error for each unknown reader, and each pattern that matches no source."""
+        yield from self.unknown()
+        for pattern, _ in self._chosen:
+            if not any(matches(pattern, source) for source in sources):
+                yield ConfigError(
+                    f"no notebook of the project matches '{pattern}'",
+                    facts=[_declared(pattern)],
+                    hint=did_you_mean(pattern.text, sources)
+                    or "list it in [project] notebooks, or remove that reader",
+                )
+
+    def unknown(self) -> Iterator[NbbuildError]:
+        """Yield an error for each reader that no installed distribution has."""
         for pattern, name in self._chosen:
-            where = [("declared in", f"jcache.toml, [project] readers, '{pattern}'")]
             if name not in BUILT_IN and name not in self._custom():
                 known = sorted({*BUILT_IN, *self._custom()})
                 yield ConfigError(
                     f"there is no reader '{name}'",
-                    facts=[*where, ("readers", ", ".join(known))],
+                    facts=[_declared(pattern), ("readers", ", ".join(known))],
                     hint=did_you_mean(name, known)
                     or "install the package that has it, where nbbuild itself is installed",
-                )
-            if not any(matches(pattern, source) for source in sources):
-                yield ConfigError(
-                    f"no notebook of the project matches '{pattern}'",
-                    facts=where,
-                    hint=did_you_mean(pattern.text, sources)
-                    or "list it in [project] notebooks, or remove that reader",
                 )
 
     def _custom(self) -> dict[str, CustomReader]:
@@ -145,6 +149,10 @@ class Readers:
                     for point in reversed(tuple(importlib.metadata.entry_points(group=group)))
                 }
             return self._found
+
+
+def _declared(pattern: Pattern) -> tuple[str, str]:
+    return ("declared in", f"jcache.toml, [project] readers, '{pattern}'")
 
 
 def _module_file(module: str) -> Path | None:
