@@ -14,6 +14,7 @@ VERBS = {
     "explain": "Say why a notebook would run, or why not.",
     "list": "List the notebooks and their tasks.",
     "graph": "Show what depends on what.",
+    "diff": "Show how the code differs from that of a run in the cache.",
     "show": "Show what became of a notebook: outcome, timings, traceback.",
     "merge": "Put the cached outputs of a notebook into a file.",
     "invalidate": "Make notebooks run again in the next build.",

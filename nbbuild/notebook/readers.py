@@ -106,6 +106,12 @@ class Readers:
         by_suffix = "jupytext" if is_text(source) else ""
         return self.configured(source) or ("nbformat" if source.endswith(".ipynb") else by_suffix)
 
+    def label(self, source: str) -> str:
+        """Say which reader takes `source`, with its package where it is not built in."""
+        name = self.configured(source)
+        found = self._custom().get(name) if name and name not in BUILT_IN else None
+        return found.label if found is not None else self.name(source)
+
     def custom(self, source: str) -> CustomReader | None:
         """Return the reader of `source` if it is not built in; raise `NotebookError` if unknown."""
         name = self.configured(source)

@@ -93,3 +93,11 @@ def test_a_page_that_myst_nb_reads_runs_again_when_what_it_loads_changes(project
     project.write("page.md", project.read("page.md").replace("# A page", "# A page\n\nReworded."))
     assert project.build() == []
     assert "Reworded." in project.read("_build/executed/page.ipynb")
+
+
+def test_show_names_a_reader_with_its_package(project, tmp_path, monkeypatch):
+    install(monkeypatch, tmp_path / "site", "slides_reader", SLIDES, GROUPS)
+    project.config(CONFIG)
+    project.text("a.slides", "1")
+    assert project.build() == []
+    assert "\n  reader: 'slides' of slides-reader 1.0\n" in project.nbbuild("show", "a.slides").out
