@@ -6,12 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nbbuild.errors import UsageError
 from nbbuild.inputs import MissingInput
 from nbbuild.model import (
-    ActionKey,
     Digest,
-    Fingerprint,
     Judgement,
     Outcome,
     Reason,
@@ -21,8 +18,7 @@ from nbbuild.model import (
     Verdict,
 )
 from nbbuild.notebook.code import cell_digests, possible_digests
-from nbbuild.notebook.merge import ExecutedCell, decode, executed_cells
-from nbbuild.notebook.source import prepared
+from nbbuild.notebook.merge import ExecutedCell, decode
 from nbbuild.reasons import compare
 from nbbuild.session import Session
 
@@ -103,7 +99,7 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
         task=name,
         source=task.source,
         verdict=judgement.verdict,
-        reasons=_explained(session, task, reasons, record),
+        reasons=explained(session, task, reasons, record),
         because=because,
         trace=record.trace if record is not None else None,
     )
@@ -120,56 +116,7 @@ def _own(session: Session, task: Task, last: Outcome | None) -> tuple[Reason, ..
     return tuple(reason for reason in compare(last.key, key) if reason.kind != "assets")
 
 
-def latest(session: Session, task: Task) -> Record:
-    """Return the record of the task's last run, or the newest of its notebook in the cache.
-
-    Raises `UsageError` when there is none.
-    """
-    record = session.last(task)[1]
-    if record is not None:
-        return record
-    found = [one for one in session.store.all_records() if one.source == task.source]
-    if not found:
-        raise UsageError(
-            f"the cache has no result of '{task.name}' to compare with",
-            hint=f"`nbbuild {task.name}` makes one; or name a RECORD of `nbbuild cache list`",
-        )
-    return max(found, key=lambda one: (one.task == task.name, one.created))
-
-
-def differences(session: Session, task: Task, record: Record) -> tuple[Explained, ...]:
-    """Return how the code of `task` differs now from that of the run of `record`, by cells.
-
-    Raises `NotebookError` if the notebook cannot be read.
-    """
-    old = tuple(one for one in record.key.fingerprints if one.kind == "code")
-    new = (Fingerprint("code", _code_now(session, task)),)
-    reasons = compare(ActionKey("", old), ActionKey("", new))
-    return _explained(session, task, reasons, record)
-
-
-def code_of(session: Session, record: Record) -> tuple[str, ...]:
-    """Return the sources of the code cells that the run of `record` executed.
-
-    Raises `UsageError` when the cache has lost them.
-    """
-    cells = _executed(session, record)
-    if cells is None:
-        raise UsageError(
-            f"the cells of record '{record.id}' are not in the cache any more",
-            hint="`nbbuild diff --plain` says at least which of them changed",
-        )
-    return tuple(cell.source for cell in cells)
-
-
-def code_now(session: Session, task: Task) -> tuple[str, ...]:
-    """Return the sources of the code cells that `task` would execute, in order."""
-    language = session.inputs.parsed(task).language
-    notebook = prepared(session.root, task, language=language, readers=session.readers)
-    return tuple(cell.source for cell in executed_cells(notebook).cells)
-
-
-def _explained(
+def explained(
     session: Session, task: Task, reasons: Iterable[Reason], record: Record | None
 ) -> tuple[Explained, ...]:
     """Return `reasons` with the diffs of changed cells since the run of `record`."""
@@ -179,7 +126,7 @@ def _explained(
     before = _sources(session, record)
     after = dict(
         zip(
-            (digest for _, digest in _code_now(session, task)),
+            (digest for _, digest in code_digests(session, task)),
             (cell.source for cell in session.inputs.parsed(task).cells),
             strict=True,
         )
@@ -189,12 +136,13 @@ def _explained(
 
 def _sources(session: Session, record: Record | None) -> dict[Digest, str]:
     """Return the sources of the cells of the run of `record`, by their digests in its key."""
-    cells = _executed(session, record) if record is not None else None
+    cells = executed(session, record) if record is not None else None
     # By content, not by place: among them may be one that holds the parameters.
     return {digest: cell.source for cell in cells or () for digest in possible_digests(cell.source)}
 
 
-def _executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | None:
+def executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | None:
+    """Return the code cells that the run of `record` executed; None if the cache lost them."""
     data = session.store.get(record.cells)
     if data is None:
         return None
@@ -204,7 +152,8 @@ def _executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | No
         return None
 
 
-def _code_now(session: Session, task: Task) -> tuple[tuple[str, Digest], ...]:
+def code_digests(session: Session, task: Task) -> tuple[tuple[str, Digest], ...]:
+    """Return ("cell 1", digest), … of the code of `task` as it is now."""
     return cell_digests(session.inputs.parsed(task), injecting=bool(task.parameters))
 
 

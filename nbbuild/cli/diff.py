@@ -35,7 +35,7 @@ def command(
     none. Exit status 0 when nothing differs, 1 when something does, and higher in trouble, as
     for diff.
     """
-    from nbbuild.explain import code_now, code_of, differences, latest
+    from nbbuild.diffing import code_now, code_of, differences, latest
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
