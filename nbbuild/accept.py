@@ -107,7 +107,8 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
         return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=judgement.record)
     assert judgement.key is not None
     sources = session.sources(task)  # before reading: an edit in between is seen next time
-    source = prepared(session.root, task, language=session.inputs.parsed(task).language)
+    language = session.inputs.parsed(task).language
+    source = prepared(session.root, task, language=language, readers=session.readers)
     last = judgement.record or session.last(task)[1]
     cells, seconds = _outputs(session, task, last)
     accepted = align(source, cells)

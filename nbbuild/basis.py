@@ -169,7 +169,9 @@ class _Basis:
         sources = {p for task in session.project.tasks for p in (task.source, *task.paired)}
         for folder in {os.path.dirname(self._absolute(source)) for source in sources}:  # noqa: PTH120
             yield from map(str, candidates(Path(folder)))
-        yield from readers_rest_on(sources, path=session.environ.get("PATH", ""))
+        yield from readers_rest_on(
+            sources, readers=session.readers, path=session.environ.get("PATH", "")
+        )
         yield from map(self._absolute, session.pairs.looked)
         yield from inputs.kernels.rests_on
 

@@ -221,7 +221,9 @@ class Builder:
         )
 
     def _prepared(self, task: Task) -> NotebookNode:
-        return prepared(self.session.root, task, language=self.session.inputs.parsed(task).language)
+        session = self.session
+        language = session.inputs.parsed(task).language
+        return prepared(session.root, task, language=language, readers=session.readers)
 
     def _action(
         self, task: Task, parsed: Parsed, settings: Settings, notebook: bytes

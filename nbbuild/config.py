@@ -48,6 +48,7 @@ __all__ = [
     "check_artefact",
     "expand",
     "find",
+    "find_above",
     "load",
     "notices",
     "read",
@@ -76,12 +77,17 @@ def find(start: Path, name: str = "jcache.toml") -> Path:
     if path.is_file():
         return path
     start = Path(os.path.abspath(start))  # noqa: PTH100 - not through links: what the user sees
-    above = next((folder for folder in start.parents if (folder / name).is_file()), None)
+    above = find_above(start, name)
     if above is None or Path(name).is_absolute():
         hint = "`nbbuild init` writes one" if not path.exists() else "it has to be a file"
     else:
         hint = f"there is one in '{above}': use `nbbuild -C {os.path.relpath(above)}`"
     raise ConfigError(f"there is no '{name}' in '{start}'", hint=hint)
+
+
+def find_above(start: Path, name: str = "jcache.toml") -> Path | None:
+    """Return the nearest folder above `start`, an absolute path, that holds the file `name`."""
+    return next((folder for folder in start.parents if (folder / name).is_file()), None)
 
 
 def load(path: Path) -> Config:
@@ -181,6 +187,7 @@ def readers(root: Path) -> _Readers:
             "notebooks": patterns,
             "exclude": patterns,
             "output": paths.inside(root),
+            "readers": paths.readers(root),
             "python_path": values.listed(paths.path(root)),
         },
         "execution": {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from nbbuild.config_values import Reader, filled, quoted
-from nbbuild.errors import ConfigError
+from nbbuild.config_values import Reader, filled, quoted, table
+from nbbuild.errors import ConfigError, NbbuildError, raise_all
 from nbbuild.patterns import Pattern, has_magic
 
 
@@ -19,6 +19,34 @@ def pattern(root: Path) -> Reader[str]:
         return rooted(root, _slashed(key, value))
 
     return read
+
+
+def readers(root: Path) -> Reader[Mapping[str, str]]:
+    """Return a reader of the table of notebooks' readers: pattern → name, in its order.
+
+    A key such as ".md" is short for the pattern of all files with that suffix.
+    """
+    plain = pattern(root)
+
+    def read(key: str, value: object) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        errors: list[NbbuildError] = []
+        for text, name in table(key, value).items():
+            where = f"{key}.{quoted(text)}"
+            try:
+                normal = plain(where, f"**/*{text}" if _is_suffix(text) else text)
+                found.pop(normal, None)  # later patterns win, so the order counts
+                found[normal] = filled(where, name)
+            except ConfigError as error:
+                errors.append(error)
+        raise_all(errors)
+        return found
+
+    return read
+
+
+def _is_suffix(text: str) -> bool:
+    return re.fullmatch(r"\.[^./\\][^/\\]*", text) is not None
 
 
 def artefact(root: Path) -> Reader[str]:

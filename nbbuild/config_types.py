@@ -30,6 +30,7 @@ class ProjectTable:
     notebooks: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     output: str = "_build/executed"
+    readers: Mapping[str, str] = field(default_factory=dict)  # pattern → name; later ones win
     python_path: tuple[str, ...] = ()
 
 

@@ -84,6 +84,21 @@ def write(
         draft.commit(target, sync=sync)
 
 
+def keep_copy(target: Path) -> Path:
+    """Copy the file `target` to the first free name beside it, and return that. Raises OSError."""
+    old = target.read_bytes()
+    number = 0
+    while True:
+        copy = target.with_name(f"{target.name}.bak{f'.{number}' if number else ''}")
+        try:
+            with copy.open("xb") as file:
+                file.write(old)
+        except FileExistsError:
+            number += 1
+        else:
+            return copy
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` last through a power failure, where its file system can."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

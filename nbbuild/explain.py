@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nbbuild.inputs import MissingInput
 from nbbuild.model import (
-    ActionKey,
     Digest,
     Judgement,
     Outcome,
@@ -18,8 +17,8 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
-from nbbuild.notebook.code import cell_digests
-from nbbuild.notebook.merge import decode
+from nbbuild.notebook.code import cell_digests, possible_digests
+from nbbuild.notebook.merge import ExecutedCell, decode
 from nbbuild.reasons import compare
 from nbbuild.session import Session
 
@@ -87,7 +86,7 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
     judgement = judged[name]
     task = session.graph.tasks[name]
     last, record = session.last(task)
-    reasons = judgement.reasons
+    reasons: tuple[Reason, ...] = judgement.reasons
     because: tuple[Explanation, ...] = ()
     if judgement.verdict is Verdict.WAIT:
         because = tuple(
@@ -96,13 +95,11 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
             if judged[other].verdict not in (Verdict.FRESH, Verdict.REFRESH)
         )
         reasons += _own(session, task, last)
-    before = _sources(session, last, record)
-    after = dict(_now(session, task, reasons))
     return Explanation(
         task=name,
         source=task.source,
         verdict=judgement.verdict,
-        reasons=tuple(Explained(reason, _diff(reason, before, after)) for reason in reasons),
+        reasons=explained(session, task, reasons, record),
         because=because,
         trace=record.trace if record is not None else None,
     )
@@ -119,35 +116,45 @@ def _own(session: Session, task: Task, last: Outcome | None) -> tuple[Reason, ..
     return tuple(reason for reason in compare(last.key, key) if reason.kind != "assets")
 
 
-def _sources(session: Session, last: Outcome | None, record: Record | None) -> dict[Digest, str]:
-    """Return the sources of the last run's cells by their digests in its key."""
-    if record is None:
-        return {}
+def explained(
+    session: Session, task: Task, reasons: Iterable[Reason], record: Record | None
+) -> tuple[Explained, ...]:
+    """Return `reasons` with the diffs of changed cells since the run of `record`."""
+    reasons = tuple(reasons)
+    if not any(reason.kind == "code" for reason in reasons):
+        return tuple(map(Explained, reasons))
+    before = _sources(session, record)
+    after = dict(
+        zip(
+            (digest for _, digest in code_digests(session, task)),
+            (cell.source for cell in session.inputs.parsed(task).cells),
+            strict=True,
+        )
+    )
+    return tuple(Explained(reason, _diff(reason, before, after)) for reason in reasons)
+
+
+def _sources(session: Session, record: Record | None) -> dict[Digest, str]:
+    """Return the sources of the cells of the run of `record`, by their digests in its key."""
+    cells = executed(session, record) if record is not None else None
+    # By content, not by place: among them may be one that holds the parameters.
+    return {digest: cell.source for cell in cells or () for digest in possible_digests(cell.source)}
+
+
+def executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | None:
+    """Return the code cells that the run of `record` executed; None if the cache lost them."""
     data = session.store.get(record.cells)
     if data is None:
-        return {}
+        return None
     try:
-        cells = decode(data).cells
+        return decode(data).cells
     except ValueError:
-        return {}
-    return dict(zip(_digests(record.key), (cell.source for cell in cells), strict=False))
+        return None
 
 
-def _now(session: Session, task: Task, reasons: tuple[Reason, ...]) -> list[tuple[Digest, str]]:
-    """Return the present sources of the cells by their digests, where some cell changed."""
-    if not any(reason.kind == "code" for reason in reasons):
-        return []
-    parsed = session.inputs.parsed(task)
-    return [
-        (digest, cell.source)
-        for (_, digest), cell in zip(
-            cell_digests(parsed, injecting=bool(task.parameters)), parsed.cells, strict=True
-        )
-    ]
-
-
-def _digests(key: ActionKey) -> list[Digest]:
-    return [digest for one in key.fingerprints if one.kind == "code" for _, digest in one.items]
+def code_digests(session: Session, task: Task) -> tuple[tuple[str, Digest], ...]:
+    """Return ("cell 1", digest), … of the code of `task` as it is now."""
+    return cell_digests(session.inputs.parsed(task), injecting=bool(task.parameters))
 
 
 def _diff(reason: Reason, before: dict[Digest, str], after: dict[Digest, str]) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
     if cells is None:
         return None
     language = session.inputs.parsed(task).language
-    return to_bytes(merge(prepared(session.root, task, language=language), decode(cells)))
+    source = prepared(session.root, task, language=language, readers=session.readers)
+    return to_bytes(merge(source, decode(cells)))
 
 
 def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:

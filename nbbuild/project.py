@@ -17,6 +17,7 @@ from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mea
 from nbbuild.model import Digest, Parsed, Settings, Task
 from nbbuild.notebook.formats import is_notebook, is_text, reader_identity
 from nbbuild.notebook.loads import loaded_text
+from nbbuild.notebook.readers import Readers
 from nbbuild.patterns import Pattern, can_meet, literal_prefix, matches
 from nbbuild.walk import Walker
 
@@ -56,14 +57,16 @@ class Readings:
         recall: Callable[[str, str], bytes | None],
         remember: Callable[[str, str, bytes], None],
         parse: Callable[[str], Parsed],
+        readers: Readers | None = None,
     ) -> None:
         self._root = root
         self._digests = digests
         self._recall = recall
         self._remember = remember
         self._parse = parse
+        self.readers = readers or Readers()
         self._read: dict[str, tuple[str, Parsed]] = {}
-        self._identities: dict[tuple[str, str], str] = {}
+        self._identities: dict[tuple[str, str, str], str] = {}
 
     def parsed(self, source: str) -> Parsed:
         """Return what the notebook `source` says; raise `NotebookError` if it cannot be read."""
@@ -84,9 +87,9 @@ class Readings:
     def identity(self, source: str) -> str:
         """Return how `source` is read; looked up once for all notebooks of a kind in a folder."""
         folder, name = posixpath.split(source)
-        kind = (folder, posixpath.splitext(name)[1])
+        kind = (folder, posixpath.splitext(name)[1], self.readers.configured(source))
         if kind not in self._identities:
-            self._identities[kind] = reader_identity(self._root, source)
+            self._identities[kind] = reader_identity(self._root, source, self.readers)
         return self._identities[kind]
 
     def forget(self) -> None:
@@ -121,7 +124,9 @@ def load(
     if not config.project.notebooks and not config.notebooks:
         errors.append(_lists_nothing(config))
     wanted = _wanted(config)
-    sources = _sources(config, walker, wanted, errors, built)
+    sources = tuple(
+        listed(config, walker=walker, readers=readings.readers, built=built, errors=errors)
+    )
     contents = _Contents(config.root, readings, pair)
     for source in sources:
         contents.read(source)
@@ -136,6 +141,7 @@ def load(
     errors += [
         _matches_no_notebook(entry, known) for entry in config.notebooks if entry.where not in used
     ]
+    errors += readings.readers.problems(known)
     errors += _clashes(tasks)
     raise_all(errors)
     tasks = _resolve_depends_on(tasks)
@@ -158,19 +164,25 @@ def _wanted(config: Config) -> Callable[[str], bool]:
     return lambda path: not any(matches(pattern, path) for pattern in excluded)
 
 
-def _sources(
+def listed(
     config: Config,
+    *,
     walker: Walker,
-    wanted: Callable[[str], bool],
-    errors: list[NbbuildError],
+    readers: Readers,
     built: Callable[[], frozenset[str]],
-) -> tuple[str, ...]:
-    """Return the notebooks that are listed, in the order in which the patterns name them."""
-    found: dict[str, None] = {}
+    errors: list[NbbuildError],
+) -> dict[str, str]:
+    """Return the notebooks that are listed, in the order in which the patterns name them.
+
+    Each comes with the first pattern that means it. What is wrong is added to `errors`; no notebook
+    is read, but for the headers of text files. `built()` as in `load`.
+    """
+    wanted = _wanted(config)
+    found: dict[str, str] = {}
     for text in config.project.notebooks:
         pattern = Pattern.parse(text)
         paths = walker.match(pattern)
-        chosen = [p for p in paths if wanted(p) and _is_notebook(config.root, pattern, p)]
+        chosen = [p for p in paths if wanted(p) and _is_notebook(config.root, pattern, p, readers)]
         met = [p for p in chosen if p.endswith(".ipynb") and not _in_full(pattern, p)]
         if met:
             # After `output` has changed, what was built lies where a glob may meet it.
@@ -180,11 +192,12 @@ def _sources(
             errors.append(_only_built(text, met))
         elif not chosen:
             errors.append(_nothing_matches(text, paths, wanted))
-        found.update(dict.fromkeys(chosen))
+        for path in chosen:
+            found.setdefault(path, text)
     for entry in config.notebooks:
         pattern = Pattern.parse(entry.path)
         if pattern.literal and wanted(pattern.path) and walker.match(pattern) == [pattern.path]:
-            found.setdefault(pattern.path)
+            found.setdefault(pattern.path, entry.path)
     outside = [path for path in found if path.startswith("../")]
     errors += [
         ConfigError(
@@ -194,12 +207,12 @@ def _sources(
         )
         for path in outside
     ]
-    return tuple(path for path in found if not path.startswith("../"))
+    return {path: text for path, text in found.items() if not path.startswith("../")}
 
 
-def _is_notebook(root: Path, pattern: Pattern, path: str) -> bool:
-    """Whether `path`, met by `pattern`, is a notebook: one named in full always is."""
-    if _in_full(pattern, path):
+def _is_notebook(root: Path, pattern: Pattern, path: str, readers: Readers) -> bool:
+    """Whether `path`, met by `pattern`, is one: what is named in full or has a reader always is."""
+    if _in_full(pattern, path) or readers.configured(path):
         return True
     if PurePosixPath(path).suffix == ".ipynb":
         return True

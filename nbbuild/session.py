@@ -36,6 +36,7 @@ from nbbuild.model import (
     Task,
 )
 from nbbuild.modules import ModuleGraph
+from nbbuild.notebook.readers import Readers
 from nbbuild.plan import Judge, Plan
 from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
@@ -88,6 +89,7 @@ class Session:
     tree: Tree
     retired: Retired
     traces: Traces
+    readers: Readers
     readings: Readings
     pairs: Pairs
     inputs: Inputs
@@ -141,6 +143,18 @@ class Session:
                 hint="name one of them",
             )
         return self.graph.tasks[names[0]]
+
+    def record(self, word: str) -> Record:
+        """Return the one record whose id is, or begins with, `word`; raise `UsageError`."""
+        found = [one for one in self.store.all_records() if one.id.startswith(word)]
+        if len(found) == 1:
+            return found[0]
+        raise UsageError(
+            f"{len(found)} records begin with '{word}'"
+            if found
+            else f"there is no record '{word}'",
+            hint="`nbbuild cache list` shows their ids",
+        )
 
     def judge(self, *, forced: Collection[str] = ()) -> Judge:
         """Return a judge of this project's tasks; `forced` ones run whatever the store holds."""
@@ -276,13 +290,18 @@ def session_of(
     state = State(root / DOT)
     memo = Memo(state)
     digests = Digests(state)
-    closed = _inside([root / config.project.output, config.store], root)
     ledgers = Ledgers(root / DOT, by=config.path.name)
-    walker = Walker(root, closed=closed)
+    walker = walker_of(config)
+    readers = Readers(config.project.readers)
     readings = Readings(
-        root, digests=digests, recall=memo.recall, remember=memo.remember, parse=_parser(root)
+        root,
+        digests=digests,
+        recall=memo.recall,
+        remember=memo.remember,
+        parse=_parser(root, readers),
+        readers=readers,
     )
-    pairs = Pairs(root, memo, readings.identity)
+    pairs = Pairs(root, memo, readings)
     loaded = project.load(
         config,
         walker=walker,
@@ -305,7 +324,7 @@ def session_of(
     return Session(
         root=root,
         config=config,
-        closed=closed,
+        closed=_closed(config),
         project=loaded,
         graph=link(loaded.tasks, output=config.project.output),
         environ=environ,
@@ -316,6 +335,7 @@ def session_of(
         tree=tree,
         retired=Retired(root / DOT),
         traces=Traces(root, digest=digests.digest),
+        readers=readers,
         readings=readings,
         pairs=pairs,
         inputs=Inputs(
@@ -337,6 +357,15 @@ def session_of(
     )
 
 
+def walker_of(config: Config) -> Walker:
+    """Return what finds the files of the project that `config` describes."""
+    return Walker(config.root, closed=_closed(config))
+
+
+def _closed(config: Config) -> tuple[str, ...]:
+    return _inside([config.root / config.project.output, config.store], config.root)
+
+
 def _inside(folders: Sequence[Path], root: Path) -> tuple[str, ...]:
     """Return those of `folders` that lie in `root`, relative to it."""
     relative = (os.path.relpath(folder, root) for folder in folders)
@@ -351,12 +380,12 @@ def _match_anew(walker: Walker) -> Callable[[Sequence[str]], list[str]]:
     return match
 
 
-def _parser(root: Path) -> Callable[[str], Parsed]:
+def _parser(root: Path, readers: Readers) -> Callable[[str], Parsed]:
     def parse(source: str) -> Parsed:
         # nbformat and jupytext are imported only when some notebook has to be read again.
         from nbbuild.notebook import code, read
 
-        return code.parse(read.read(root, source), source)
+        return code.parse(read.read(root, source, readers=readers), source)
 
     return parse
 
@@ -364,21 +393,23 @@ def _parser(root: Path) -> Callable[[str], Parsed]:
 class Pairs:
     """Where the other files of Jupytext pairs are; worked out once for each notebook's formats."""
 
-    def __init__(self, root: Path, memo: Memo, identity: Callable[[str], str]) -> None:
+    def __init__(self, root: Path, memo: Memo, readings: Readings) -> None:
         self._root = root
         self._memo = memo
-        self._identity = identity
+        self._readings = readings
         self.looked: set[str] = set()
         """The paths (root-relative) at which such a file was looked for so far."""
 
     def existing(self, source: str, formats: str) -> tuple[str, ...]:
         """Return the other files of the pair of `source` that are there, root-relative, sorted."""
-        places = self._places(source, formats)
+        # Pairs are Jupytext's: another reader may mean something else by the same metadata.
+        custom = self._readings.readers.custom(source) is not None
+        places = () if custom else self._places(source, formats)
         self.looked.update(places)
         return tuple(path for path in places if (self._root / path).is_file())
 
     def _places(self, source: str, formats: str) -> tuple[str, ...]:
-        key = "\n".join((source, formats, self._identity(source)))
+        key = "\n".join((source, formats, self._readings.identity(source)))
         known = self._memo.recall("pairs", key)
         if known is not None:
             return tuple(known.decode("utf-8", "surrogateescape").split("\0")) if known else ()

@@ -10,7 +10,6 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, table
-from nbbuild.errors import UsageError
 from nbbuild.model import Record
 from nbbuild.report import duration
 
@@ -68,7 +67,7 @@ def info(record: str | None, as_json: bool, directory: Path, file: Path | None) 
                 "bytes": size,
             }
         else:
-            found = _one(session, record)
+            found = session.record(record)
             facts = {**_plain(found), "inputs": _inputs(found)}
     if as_json:
         emit(facts)
@@ -82,16 +81,6 @@ def _folder(session: Session) -> Path:
 
 def _newest_first(session: Session) -> list[Record]:
     return sorted(session.store.all_records(), key=lambda record: -record.created)
-
-
-def _one(session: Session, word: str) -> Record:
-    found = [one for one in session.store.all_records() if one.id.startswith(word)]
-    if len(found) == 1:
-        return found[0]
-    raise UsageError(
-        f"{len(found)} records begin with '{word}'" if found else f"there is no record '{word}'",
-        hint="`nbbuild cache list` shows their ids",
-    )
 
 
 def _plain(record: Record) -> dict[str, Any]:

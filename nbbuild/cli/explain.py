@@ -90,8 +90,7 @@ def _suggested(one: Suggestion) -> str:
 def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> list[str]:
     lines = [indent + _SENTENCES[explanation.verdict].format(task=explanation.task)]
     for one in explanation.reasons:
-        lines.append(f"{indent}  {one.reason}{_values(one.reason)}")
-        lines += [f"{indent}    {line}" for line in one.diff]
+        lines += [f"{indent}  {line}" for line in as_lines(one)]
     for upstream in explanation.because:
         lines += _lines(upstream, indent + "  ")
     if verbose and explanation.trace is not None:
@@ -101,6 +100,11 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines += [f"{indent}    contacted {host}" for host in trace.hosts]
         lines += [f"{indent}    seen in part: {why}" for why in trace.partial]
     return lines
+
+
+def as_lines(one: Explained) -> list[str]:
+    """Return a reason as text, with the diff of a cell below it."""
+    return [f"{one.reason}{_values(one.reason)}", *(f"  {line}" for line in one.diff)]
 
 
 def _rows(items: tuple[TraceItem, ...]) -> list[tuple[str, str, str, str]]:
@@ -130,13 +134,14 @@ def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]
         "task": explanation.task,
         "source": explanation.source,
         "verdict": explanation.verdict.value,
-        "reasons": [_reason(one) for one in explanation.reasons],
+        "reasons": [as_plain(one) for one in explanation.reasons],
         "because": [_plain(one) for one in explanation.because],
         **({"trace": msgspec.to_builtins(explanation.trace)} if verbose else {}),
     }
 
 
-def _reason(one: Explained) -> dict[str, Any]:
+def as_plain(one: Explained) -> dict[str, Any]:
+    """Return a reason as JSON has it."""
     reason = one.reason
     hidden = reason.kind == "env" or (reason.kind, reason.item) == ("kernel", "env")
     return {

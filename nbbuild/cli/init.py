@@ -201,21 +201,6 @@ def _write(target: Path, text: str) -> None:
     """Write `text` to `target`, through a link; what was there is kept beside it."""
     target = target.resolve()
     if target.exists():
-        copy = _keep(target)
+        copy = durable.keep_copy(target)
         say(f"kept the old one as '{copy.name}'")
     durable.write(target, text.encode())
-
-
-def _keep(target: Path) -> Path:
-    """Copy `target` to the first free name, so that no earlier copy is lost."""
-    old = target.read_bytes()
-    number = 0
-    while True:
-        copy = target.with_name(f"{target.name}.bak{f'.{number}' if number else ''}")
-        try:
-            with copy.open("xb") as file:
-                file.write(old)
-        except FileExistsError:
-            number += 1
-        else:
-            return copy

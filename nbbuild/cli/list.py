@@ -9,29 +9,42 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, table
+from nbbuild.cli.show import discovered
 from nbbuild.model import Outcome, OutcomeKind, Record, Task
 from nbbuild.report import duration
 
 
 @click.command("list")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--assets", "with_assets", is_flag=True, help="Add the files that they read.")
 @json_option
 @project_options
-def command(targets: tuple[str, ...], as_json: bool, directory: Path, file: Path | None) -> None:
-    """List TARGETs, or all tasks: the notebook, where it is built, its groups and last outcome."""
+def command(
+    targets: tuple[str, ...],
+    with_assets: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> None:
+    """List TARGETs, or all tasks: the notebook, its groups, its last outcome and seconds.
+
+    With --assets, also the assets that are declared, and how many other files the last run turned
+    out to use.
+    """
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
         names = session.wanted(targets, upstream=False)
         durations = session.state.durations()
         rows = [
-            (task, last, _seconds(last, record, durations.get(task.name)))
+            (task, last, _seconds(last, record, durations.get(task.name)), discovered(record))
             for task in map(session.graph.tasks.__getitem__, names)
             for last, record in [session.last(task)]
         ]
     if as_json:
-        emit([_plain(task, last, seconds) for task, last, seconds in rows])
+        emit([_plain(task, last, seconds, found) for task, last, seconds, found in rows])
         return
+    header = ("task", "notebook", "groups", "last", "took", *(("assets",) if with_assets else ()))
     emit(
         table(
             [
@@ -41,10 +54,11 @@ def command(targets: tuple[str, ...], as_json: bool, directory: Path, file: Path
                     ",".join(task.groups),
                     last.kind.value if last else "",
                     "" if seconds is None else duration(seconds),
+                    *([_assets(task, found)] if with_assets else ()),
                 )
-                for task, last, seconds in rows
+                for task, last, seconds, found in rows
             ],
-            header=("task", "notebook", "groups", "last", "took"),
+            header=header,
             right=[4],
         )
     )
@@ -57,7 +71,14 @@ def _seconds(last: Outcome | None, record: Record | None, known: float | None) -
     return known if record is None else record.seconds
 
 
-def _plain(task: Task, last: Outcome | None, seconds: float | None) -> dict[str, Any]:
+def _assets(task: Task, found: list[str]) -> str:
+    """Return "data/*.csv, +2 used": what is declared, and how much more was met."""
+    return ", ".join([*task.assets, *([f"+{len(found)} used"] if found else [])])
+
+
+def _plain(
+    task: Task, last: Outcome | None, seconds: float | None, found: list[str]
+) -> dict[str, Any]:
     return {
         "task": task.name,
         "source": task.source,
@@ -65,6 +86,7 @@ def _plain(task: Task, last: Outcome | None, seconds: float | None) -> dict[str,
         "paired": list(task.paired),
         "groups": list(task.groups),
         "assets": list(task.assets),
+        "discovered": found,
         "modules": list(task.modules),
         "artefacts": list(task.artefacts),
         "depends_on": list(task.depends_on),

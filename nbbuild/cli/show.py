@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, say, table
@@ -19,10 +20,22 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("target")
+@click.option(
+    "--traceback/--no-traceback",
+    "--tb/--no-tb",
+    "with_traceback",
+    default=True,
+    help="Show the traceback of a failure, or not. It is shown unless told.",
+)
 @json_option
 @project_options
-def command(target: str, as_json: bool, directory: Path, file: Path | None) -> int:
+def command(
+    target: str, with_traceback: bool, as_json: bool, directory: Path, file: Path | None
+) -> int:
     """Show the last run of TARGET: outcome, seconds of each cell, traceback, artefacts, records.
+
+    Also how the notebook is read, and which files it reads: those declared, and those that its last
+    run turned out to use.
 
     Exit status 1 when it has not been built here yet.
     """
@@ -32,6 +45,7 @@ def command(target: str, as_json: bool, directory: Path, file: Path | None) -> i
         task = session.task(target)
         outcome, record = session.last(task)
         records = _records(session, outcome)
+        reader = session.readers.label(task.source)
     if outcome is None:
         if as_json:
             emit(None, as_json=True)
@@ -39,9 +53,19 @@ def command(target: str, as_json: bool, directory: Path, file: Path | None) -> i
             say(f"{task.name} has not been built here yet")
         return 1
     if as_json:
-        emit({"outcome": outcome, "record": record, "records": [_plain(one) for one in records]})
+        emit(
+            {
+                "reader": reader,
+                "assets": list(task.assets),
+                "discovered": discovered(record),
+                "outcome": outcome if with_traceback else _without_traceback(outcome),
+                "record": record,
+                "records": [_plain(one) for one in records],
+            }
+        )
     else:
-        emit(_text(task, outcome, record, records))
+        shown = outcome if with_traceback else _without_traceback(outcome)
+        emit(_text(task, shown, record, records, reader=reader))
     return 0
 
 
@@ -52,7 +76,22 @@ def _records(session: Session, outcome: Outcome | None) -> list[Record]:
     return session.store.records(outcome.key.digest)
 
 
-def _text(task: Task, outcome: Outcome, record: Record | None, records: list[Record]) -> str:
+def discovered(record: Record | None) -> list[str]:
+    """Return the files that a run turned out to use beyond those declared, root-relative."""
+    items = record.trace.items if record is not None else ()
+    return sorted({item.name for item in items if item.kind == "file"})
+
+
+def _without_traceback(outcome: Outcome) -> Outcome:
+    if outcome.failure is None:
+        return outcome
+    failure = msgspec.structs.replace(outcome.failure, traceback="")
+    return msgspec.structs.replace(outcome, failure=failure)
+
+
+def _text(
+    task: Task, outcome: Outcome, record: Record | None, records: list[Record], *, reader: str
+) -> str:
     lines = [f"{task.name}: {outcome.kind.value}, {_when(outcome.when)}"]
     lines += [f"  built notebook: {outcome.built}"] if outcome.built else []
     lines += [f"  because: {reason}" for reason in outcome.reasons]
@@ -60,6 +99,9 @@ def _text(task: Task, outcome: Outcome, record: Record | None, records: list[Rec
     if record is not None:
         lines.append(f"  executed: {_when(record.created)}, in {duration(record.seconds)}")
         lines += [f"  artefact: {one.path} ({one.size} bytes)" for one in record.artefacts]
+    lines.append(f"  reader: {reader}")
+    lines += [f"  asset: {text}" for text in task.assets]
+    lines += [f"  also used: {path}" for path in discovered(record)]
     seconds = outcome.cell_seconds or (record.cell_seconds if record else ())
     if seconds:
         rows = [(str(at), f"{spent:.3f}") for at, spent in enumerate(seconds, 1)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import blake3
 import msgspec
 
 from nbbuild.errors import NotebookError
-from nbbuild.model import CodeCell, Parsed
+from nbbuild.model import CodeCell, Digest, Parsed
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.suffixes import SCRIPTS, suffix
 
@@ -89,6 +91,14 @@ def _counted(cell: CodeCell, injecting: bool) -> CodeCell:
         return CodeCell(cell.index, "", (INJECTED,))
     tags = tuple(tag for tag in cell.tags if tag != INJECTED)
     return msgspec.structs.replace(cell, tags=tags)
+
+
+def possible_digests(source: str) -> Iterator[Digest]:
+    """Yield each digest that a cell with this source can have in `cell_digests`."""
+    tags = sorted(_KEPT)
+    for number in range(len(tags) + 1):
+        for chosen in combinations(tags, number):
+            yield _digest(CodeCell(0, source, chosen))
 
 
 def is_blank(source: str) -> bool:

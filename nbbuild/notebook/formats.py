@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import blake3
@@ -17,6 +17,7 @@ import yaml
 from nbbuild.notebook.configuration import configuration_bytes, configuration_file
 from nbbuild.notebook.fences import has_code_cell
 from nbbuild.notebook.headers import HEADER_LIMIT, header, mapping
+from nbbuild.notebook.readers import Readers
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, NOTEBOOK_SUFFIXES, is_text, suffix
 
 __all__ = ["NOTEBOOK_SUFFIXES", "PARSE_VERSION", "is_notebook", "is_text", "reader_identity"]
@@ -28,7 +29,7 @@ _NOTEBOOK_KEYS = ("kernelspec", "jupytext")
 _KEY_LINE = re.compile(
     r"^(?:jupyter\s*:\s*\n(?:[ \t].*\n|\n)*?[ \t]+)?(?:kernelspec|jupytext)\s*:", re.M
 )
-_TEXT_READERS = ("jupytext", "nbformat", "markdown-it-py", "mdit-py-plugins", "PyYAML")
+_PARSERS = ("nbformat", "markdown-it-py", "mdit-py-plugins", "PyYAML")
 _CONVERTERS = {".qmd": "quarto", ".md": "pandoc", ".markdown": "pandoc", ".py": "marimo"}
 
 
@@ -51,14 +52,20 @@ def is_notebook(path: str, data: bytes) -> bool:
     return has_code_cell(data.decode("utf-8-sig", "replace"))
 
 
-def reader_identity(root: Path, source: str) -> str:
+def reader_identity(root: Path, source: str, readers: Readers | None = None) -> str:
     """Return the reader of `source`, its version and its configuration, as a short string.
 
-    It changes when the same bytes could be read differently, or paired differently. Raises
-    `NotebookError` for a configuration that cannot be opened.
+    It changes when the same bytes could be read differently, or paired differently. `readers` are
+    those that the project configures. Raises `NotebookError` for a configuration that cannot be
+    opened.
     """
-    if is_text(source):
-        parts = [f"{name} {_version(name)}" for name in _TEXT_READERS]
+    readers = readers or Readers()
+    custom = readers.custom(source)
+    if custom is not None:
+        parsers = [f"{parser} {_version(parser)}" for parser in _PARSERS]
+        return ", ".join([custom.identity(), *parsers, f"nbbuild {PARSE_VERSION}"])
+    if readers.name(source) == "jupytext":
+        parts = [f"{parser} {_version(parser)}" for parser in ("jupytext", *_PARSERS)]
         if converter := _CONVERTERS.get(suffix(source)):
             parts += _program(converter, os.environ.get("PATH", ""))
     else:
@@ -72,13 +79,15 @@ def reader_identity(root: Path, source: str) -> str:
     return ", ".join(parts)
 
 
-def rests_on(sources: Iterable[str], *, path: str) -> Iterator[str]:
+def rests_on(sources: Collection[str], *, readers: Readers, path: str) -> Iterator[str]:
     """Yield what `reader_identity` of `sources` looks at, beside configurations.
 
-    These are the folders that hold the readers, and where on `path` (as PATH) converters are, or
-    could come before they are.
+    These are the folders and files that hold the readers, and where on `path` (as PATH) converters
+    are, or could come before they are.
     """
-    for name in (*_TEXT_READERS, "nbformat"):
+    for custom in {reader for source in sources if (reader := readers.custom(source))}:
+        yield from custom.rests_on()
+    for name in ("jupytext", *_PARSERS):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             yield str(importlib.metadata.distribution(name).locate_file(""))
     converters = {_CONVERTERS.get(suffix(source)) for source in sources} - {None}

@@ -26,13 +26,20 @@ def read_ipynb(source: str, text: str) -> NotebookNode:
             f"'{source}' is empty",
             hint="a notebook without cells still holds JSON: create it in Jupyter, or remove it",
         )
-    data = _json(source, text)
+    return from_data(source, _json(source, text))
+
+
+def from_data(source: str, data: dict[str, Any], *, keep_ids: bool = True) -> NotebookNode:
+    """Return the notebook that `data`, the JSON object of an `.ipynb` or its like, describes.
+
+    `keep_ids` as for `tidy`. `data` may be changed. Raises `NotebookError`.
+    """
     major = _version(source, data)
     try:
         # Older minors are not converted by nbformat: its ids for their cells are random.
         notebook = nbformat.v4.to_notebook(data) if major == 4 else _converted(data, major)
         notebook = nbformat.v4.rwbase.strip_transient(notebook)
-        return tidy(notebook, source, keep_ids=major == 4)
+        return tidy(notebook, source, keep_ids=keep_ids and major == 4)
     except _MALFORMED as error:
         reason = str(error) or type(error).__name__
         raise NotebookError(

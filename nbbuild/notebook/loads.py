@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nbbuild.errors import NotebookError
-from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
+from nbbuild.notebook.suffixes import suffix
 
 
 def can_load(notebook: Any, source: str) -> bool:
@@ -16,10 +16,13 @@ def can_load(notebook: Any, source: str) -> bool:
 
     Its paired `.ipynb` carries the same metadata, where `load` means nothing.
     """
-    if suffix(source) not in MYST_SUFFIXES:
+    if suffix(source) == ".ipynb":
         return False
-    said = notebook["metadata"].get("jupytext", {}).get("text_representation", {})
-    return bool(said.get("format_name") == "myst")
+    said = notebook["metadata"].get("jupytext")
+    form = said.get("text_representation") if isinstance(said, dict) else None
+    is_myst = isinstance(form, dict) and form.get("format_name") == "myst"
+    # MyST-NB's other way to say so, which its own reader leaves as it is.
+    return is_myst or notebook["metadata"].get("file_format") == "mystnb"
 
 
 def loaded_path(source: str, named: object) -> str:

@@ -10,36 +10,60 @@ from jupytext.paired_paths import InconsistentPath, find_base_path_and_format, p
 from nbformat import NotebookNode
 
 from nbbuild.errors import NotebookError
-from nbbuild.notebook.cells import identify, is_skipped
+from nbbuild.notebook.cells import identify, is_skipped, plain
 from nbbuild.notebook.code import paired_formats
-from nbbuild.notebook.ipynb import read_ipynb
+from nbbuild.notebook.ipynb import from_data, read_ipynb
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text, relative
-from nbbuild.notebook.suffixes import NOTEBOOK_SUFFIXES, is_text, suffix
+from nbbuild.notebook.readers import CustomReader, Readers
+from nbbuild.notebook.suffixes import is_text
 from nbbuild.notebook.text import configuration, read_text
 
 
-def read(root: Path, source: str, data: bytes | None = None) -> NotebookNode:
+def read(
+    root: Path, source: str, data: bytes | None = None, *, readers: Readers | None = None
+) -> NotebookNode:
     """Return the notebook `source`, a path relative to `root`, as valid nbformat 4.5.
 
-    `data` is its contents where the caller has them. Ids are kept where the file has valid ones,
-    and otherwise follow from the cells. MyST's `:load:` cells hold what they load; the skipped
-    cells of a text notebook hold the outputs that its paired `.ipynb` has for them.
-    Raises `NotebookError`.
+    `data` is its contents where the caller has them; `readers` are those that the project
+    configures. Ids are kept where an .ipynb has valid ones, and otherwise follow from the cells.
+    MyST's `:load:` cells hold what they load; the skipped cells of a text notebook hold the outputs
+    that its paired `.ipynb` has for them. Raises `NotebookError`.
     """
+    readers = readers or Readers()
     if data is None:
         data = _contents(root, source)
-    if not is_text(source):
-        if suffix(source) not in NOTEBOOK_SUFFIXES:
-            raise NotebookError(
-                f"no reader takes '{source}'",
-                hint="notebooks are .ipynb files, or text that Jupytext reads: .md, .py, .Rmd, …",
-            )
+    custom, name = readers.custom(source), readers.name(source)
+    if custom is not None:
+        with readers.lock:
+            notebook = _read_custom(custom, root, source, data)
+    elif name == "nbformat":
         return read_ipynb(source, _decode(source, data))
-    notebook = read_text(root, source, _decode(source, data))
+    elif name == "jupytext":
+        notebook = read_text(root, source, _decode(source, data))
+    else:
+        raise NotebookError(
+            f"no reader takes '{source}'",
+            hint="notebooks are .ipynb files, or text that Jupytext reads: .md, .py, .Rmd, …; "
+            "[project] readers names readers for others",
+        )
     if can_load(notebook, source):
         _load(root, source, notebook)
-    _take_skipped_outputs(root, source, notebook)
+    if custom is None:
+        _take_skipped_outputs(root, source, notebook)
     return notebook
+
+
+def _read_custom(custom: CustomReader, root: Path, source: str, data: bytes) -> NotebookNode:
+    found = custom(source, root / source, data)
+    try:
+        # Readers often make random ids.
+        return from_data(source, plain(found), keep_ids=False)
+    except NotebookError as error:
+        raise NotebookError(
+            error.what,
+            facts=[("reader", custom.label), *error.facts],
+            hint="that reader has to give a valid notebook: choose another, or mend it",
+        ) from error
 
 
 def from_bytes(data: bytes) -> NotebookNode:

@@ -9,9 +9,10 @@ from nbformat import NotebookNode
 from nbbuild.model import Task
 from nbbuild.notebook.parameters import inject
 from nbbuild.notebook.read import read
+from nbbuild.notebook.readers import Readers
 
 
-def prepared(root: Path, task: Task, *, language: str) -> NotebookNode:
+def prepared(root: Path, task: Task, *, language: str, readers: Readers) -> NotebookNode:
     """Return the notebook of `task` with its parameters; raise `NotebookError`."""
-    notebook = read(root, task.source)
+    notebook = read(root, task.source, readers=readers)
     return inject(notebook, task.parameters, language=language) if task.parameters else notebook

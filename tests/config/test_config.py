@@ -196,6 +196,32 @@ def test_paths_that_climb_out_and_back_are_the_plain_ones(load: Load, root: Path
     assert loaded.notebooks[0].assets == ("a.csv", "../other/b", "c*.csv", "../d/", ".")
 
 
+def test_readers_come_in_their_order_and_a_suffix_means_all_files_with_it(
+    load: Load, root: Path, complain: Complain
+) -> None:
+    text = (
+        'readers = { ".md" = "a", "./talks/x.md" = "b", "**/*.md" = "c", ".hidden/*" = "d", '
+        f"\"{root}/y\" = 'e' }}\n"
+    )
+    assert list(load(f"[project]\n{text}").project.readers.items()) == [
+        ("talks/x.md", "b"),
+        ("**/*.md", "c"),
+        (".hidden/*", "d"),
+        ("y", "e"),
+    ]
+    assert complain('[project]\nreaders = { ".md" = 1, "a\\\\b" = "c" }\n') == (
+        "'readers.\".md\"' must be a string, not the number 1\n"
+        "  in: jcache.toml, [project]\n\n"
+        'hint: write readers.".md" = "1"\n\n'
+        'error: "a\\\\b" in \'readers."a\\\\b"\' has a backslash\n'
+        "  in: jcache.toml, [project]\n\n"
+        'hint: write "a/b"'
+    )
+    assert complain('[project]\nreaders = ["a"]\n').startswith(
+        "'readers' must be a table, not a list\n"
+    )
+
+
 def test_the_store_is_relative_to_the_root(load: Load, root: Path) -> None:
     assert load("").store == root / ".nbbuild/store"
     assert load('[cache]\npath = "/far/store"').store == Path("/far/store")

@@ -288,5 +288,6 @@ def test_a_format_that_needs_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_suffix_that_nobody_reads() -> None:
     assert error_of("a.txt", "") == (
         "no reader takes 'a.txt'\n\n"
-        "hint: notebooks are .ipynb files, or text that Jupytext reads: .md, .py, .Rmd, …"
+        "hint: notebooks are .ipynb files, or text that Jupytext reads: .md, .py, .Rmd, …; "
+        "[project] readers names readers for others"
     )

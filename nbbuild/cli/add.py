@@ -1,0 +1,59 @@
+"""`nbbuild add NOTEBOOK…`: list notebooks in jcache.toml, with what they depend on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._editing import tell
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import json_option
+from nbbuild.errors import ConfigError
+
+_FILE = click.Path()
+
+
+@click.command("add")
+@click.argument("notebooks", nargs=-1, required=True, type=_FILE, metavar="NOTEBOOK...")
+@click.option(
+    "--asset", "assets", multiple=True, type=_FILE, metavar="PATTERN", help="They read this."
+)
+@click.option("--module", "modules", multiple=True, type=_FILE, help="They import this.")
+@click.option(
+    "--artefact", "artefacts", multiple=True, type=_FILE, metavar="PATTERN", help="They write this."
+)
+@click.option("-r", "--reader", default="", metavar="NAME", help="What reads them.")
+@json_option
+@project_options
+def command(
+    notebooks: tuple[str, ...],
+    assets: tuple[str, ...],
+    modules: tuple[str, ...],
+    artefacts: tuple[str, ...],
+    reader: str,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> None:
+    """Add NOTEBOOKs to jcache.toml, files or patterns; comments and layout stay.
+
+    The options can be repeated and hold for all NOTEBOOKs; for notebooks that are listed already,
+    they add to what is declared. Where there is no jcache.toml yet, it is written.
+    """
+    from nbbuild import config
+    from nbbuild.listing import Declared, add
+
+    path = directory / (file or "jcache.toml")
+    if not os.path.lexists(path) and file is None:
+        above = config.find_above(Path(os.path.abspath(directory)))  # noqa: PTH100 - as shown
+        if above is not None:
+            where = os.path.relpath(above)
+            raise ConfigError(
+                f"there is no 'jcache.toml' in '{Path(os.path.abspath(directory))}'",  # noqa: PTH100
+                hint=f"there is one in '{above}': use `nbbuild -C {where} add`, with paths from "
+                "there; `-f jcache.toml` begins another project here",
+            )
+    declared = Declared(assets=assets, modules=modules, artefacts=artefacts, reader=reader)
+    tell(add(path, notebooks, declared, folder=directory, environ=os.environ), as_json=as_json)

@@ -1,0 +1,41 @@
+"""`nbbuild remove NOTEBOOK…`: take notebooks out of jcache.toml."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._editing import tell
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import json_option
+from nbbuild.errors import UsageError
+
+
+@click.command("remove")
+@click.argument("notebooks", nargs=-1, type=click.Path(), metavar="[NOTEBOOK]...")
+@click.option("-a", "--all", "everything", is_flag=True, help="All; a copy of the file is kept.")
+@json_option
+@project_options
+def command(
+    notebooks: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> None:
+    """Take NOTEBOOKs out of jcache.toml, with their own [[notebook]] entries; no file is deleted.
+
+    One that a pattern still matches is put into [project] exclude.
+    """
+    if bool(notebooks) == everything:
+        raise UsageError("say which NOTEBOOKs to remove, or --all")
+    from nbbuild import config
+    from nbbuild.listing import clear, remove
+
+    path = config.find(directory, str(file or "jcache.toml"))
+    if everything:
+        tell(clear(path, environ=os.environ), as_json=as_json)
+    else:
+        tell(remove(path, notebooks, folder=directory, environ=os.environ), as_json=as_json)
