@@ -13,5 +13,6 @@ VERBS = {
     "init": "Write a jcache.toml for the notebooks of a folder or a book.",
     "clean": "Remove what was built.",
     "cache": "Look into the cache, and manage it.",
+    "import": "Take the results of another tool's cache.",
 }
 """Verb → one line of help; in the order of `nbbuild --help`."""

@@ -96,32 +96,34 @@ class Artefacts:
         self._begun.pop(task.name, None)
         return artefacts
 
+    def adoptable(self, task: Task, files: Mapping[str, Path]) -> dict[str, Path]:
+        """Return the artefacts that `adopt` would take, and where each is now."""
+        rest = [
+            text
+            for text in task.artefacts
+            if not any(matches(Pattern.parse(text), path) for path in files)
+        ]
+        there = {text: self._ground.match([text]) for text in rest}
+        bare = [text for text, found in there.items() if not found]
+        if bare:
+            raise _nothing_there(task, bare)
+        lying = {path: self._ground.root / path for found in there.values() for path in found}
+        return {**lying, **files}
+
     def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
         """Take what lies under the task's patterns for its artefacts, whoever wrote it.
 
         `files` has some by path that may lie elsewhere: only these of a pattern that matches any.
         """
-        old = self._ground.ledgers.read(task.name)
-        open_patterns = tuple(
-            text
-            for text in task.artefacts
-            if not any(matches(Pattern.parse(text), path) for path in files)
-        )
-        there = {text: self._ground.match([text]) for text in open_patterns}
-        bare = [text for text, found in there.items() if not found]
-        if bare:
-            raise _nothing_there(task, bare)
-        places = {path: self._ground.root / path for found in there.values() for path in found}
-        places |= files
         artefacts = tuple(
             self._kept(task, path, stored=True)
             if place == self._ground.root / path
             else self._brought(task, path, place)
-            for path, place in sorted(places.items())
+            for path, place in sorted(self.adoptable(task, files).items())
         )
-        made = tuple(
-            Made(artefact.path, artefact.digest) for artefact in artefacts if self._lies(artefact)
-        )
+        old = self._ground.ledgers.read(task.name)
+        lying = [artefact for artefact in artefacts if self._lies(artefact)]
+        made = tuple(Made(artefact.path, artefact.digest) for artefact in lying)
         accepted = msgspec.structs.replace(old, patterns=task.artefacts)
         self._ground.ledgers.write(_finished(accepted, made, set(old.folders)))
         return artefacts

@@ -131,6 +131,13 @@ class Tree:
         """
         return self._artefacts.adopt(task, files)
 
+    def adoptable(self, task: Task, files: Mapping[str, Path]) -> Mapping[str, Path]:
+        """Return where the artefacts are that `adopt` would take; raise ArtefactError as it does.
+
+        Nothing is written.
+        """
+        return self._artefacts.adoptable(task, files)
+
     def abandon(self, task: Task) -> None:
         """End a run that failed: what it wrote goes with the next `begin` or `restore`."""
         self._artefacts.abandon(task)
