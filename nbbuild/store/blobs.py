@@ -118,10 +118,9 @@ class Blobs:
     def all(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield where each blob lies, and how it looks, in no order."""
         if self._layout.is_ours():
-            for path in self._layout.blobs.glob("??/*"):
+            for path, look in self._layout.looks(self._layout.blobs, "??/*"):
                 if is_digest(path.name):
-                    with suppress(OSError):
-                        yield path, path.lstat()
+                    yield path, look
 
     def fault(self, place: Path) -> str:
         """Say what is wrong with the blob at `place`, "" if its bytes are what its name says."""

@@ -55,7 +55,7 @@ def _read(layout: Layout) -> int | None:
             return None
         first, *rest = data.decode("ascii").split("\n")
         found, when = first.split(" ")
-        if not 0 <= time.time() - int(when) < _TRUSTED:
+        if abs(time.time() - int(when)) > _TRUSTED:
             return None
         return int(found) + sum(int(line) for line in rest if line)
     except (OSError, ValueError):

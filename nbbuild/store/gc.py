@@ -90,8 +90,8 @@ class Collector:
             now = self.layout.pruning.stat().st_mtime
             pruned = self._prune(limits, since=min([now, *at_work(self.layout)]), dry=False)
             sweep(self.layout.locks)
-            drafts = ((path, path.lstat()) for path in (self.layout.folder / "tmp").iterdir())
-            self._remove(_listed(drafts), since=now - _DRAFTS, dry=False)
+            drafts = _listed(self.layout.looks(self.layout.folder / "tmp", "*.tmp"))
+            self._remove(drafts, since=now - _DRAFTS, dry=False)
             gauge.set_to(self.layout, pruned.left)
         return pruned
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,15 @@ class Layout:
     def leases(self) -> Iterator[Path]:
         """Yield the locks of builds, some of which may have ended."""
         return self.locks.glob("build-*.lock")
+
+    def looks(self, folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the matches of `pattern` in `folder`, and how each looks, in no order.
+
+        A file that goes meanwhile is left out.
+        """
+        for path in folder.glob(pattern):
+            with suppress(OSError):
+                yield path, path.lstat()
 
     def is_ours(self) -> bool:
         """Whether there is a store of this format here."""

@@ -109,10 +109,9 @@ class Records:
     def files(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield where each file of a record lies, sound or not, and how it looks, in no order."""
         if self._layout.is_ours():
-            for path in self._layout.records.glob("??/*/*.json"):
+            for path, look in self._layout.looks(self._layout.records, "??/*/*.json"):
                 if is_digest(path.parent.name):
-                    with suppress(OSError):
-                        yield path, path.lstat()
+                    yield path, look
 
     def kept(self, path: Path, look: os.stat_result) -> Kept | None:
         """Return the record in the file at `path`, None if it is not sound."""
