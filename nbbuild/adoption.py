@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
+import msgspec
 from nbformat import NotebookNode
 
 from nbbuild.errors import NbbuildError, UsageError, did_you_mean
@@ -26,7 +27,7 @@ from nbbuild.model import (
     Verdict,
 )
 from nbbuild.notebook.cells import is_skipped
-from nbbuild.notebook.code import cell_digests, is_blank, parse
+from nbbuild.notebook.code import INJECTED, cell_digests, is_blank, parse
 from nbbuild.notebook.merge import ExecutedCells, align, encode, executed_cells, merge, to_bytes
 from nbbuild.notebook.read import read
 from nbbuild.notebook.source import prepared
@@ -213,8 +214,8 @@ def _check_code(session: Session, task: Task, notebook: NotebookNode, *, shown: 
 def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tuple[str, str], ...]:
     """Say in labelled facts where `notebook` has other code than `task`; () if nowhere."""
     language = session.inputs.parsed(task).language
-    ours = parse(prepared(session.root, task, language=language), task.source)
-    theirs = parse(notebook, "")
+    ours = _tidied(parse(prepared(session.root, task, language=language), task.source))
+    theirs = _tidied(parse(notebook, ""))
     pairs = zip(cell_digests(ours), cell_digests(theirs), strict=False)
     for number, (mine, other) in enumerate(pairs):
         if mine != other:
@@ -230,6 +231,17 @@ def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tu
     return ()
 
 
+def _tidied(parsed: Parsed) -> Parsed:
+    """Return `parsed` without the line end with which papermill leaves its parameters."""
+    cells = (
+        msgspec.structs.replace(cell, source=cell.source.rstrip())
+        if INJECTED in cell.tags
+        else cell
+        for cell in parsed.cells
+    )
+    return msgspec.structs.replace(parsed, cells=tuple(cells))
+
+
 def _code(parsed: Parsed) -> list[CodeCell]:
     return [cell for cell in parsed.cells if not is_blank(cell.source)]
 
@@ -238,10 +250,13 @@ def _told(cell: CodeCell, other: CodeCell) -> str:
     """Return the first line in which `cell` differs from `other`, or else its tags."""
     if cell.source == other.source:
         return f"the tags {', '.join(cell.tags) or 'none'}"
-    lines, others = cell.source.splitlines(), other.source.splitlines()
-    pairs = zip_longest(lines, others, fillvalue=None)
-    line = next((mine for mine, theirs in pairs if mine != theirs), None)
-    return "nothing more" if line is None else line[:100]
+    lines, others = cell.source.splitlines(keepends=True), other.source.splitlines(keepends=True)
+    pairs = zip_longest(lines, others, fillvalue="")
+    mine, theirs = next((mine, theirs) for mine, theirs in pairs if mine != theirs)
+    if not mine:
+        return "nothing more"
+    line = mine.rstrip()
+    return repr(mine) if line.strip() == theirs.strip() else line[:100]
 
 
 def _check_run(session: Session, task: Task, notebook: NotebookNode, *, shown: str) -> None:

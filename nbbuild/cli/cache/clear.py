@@ -14,7 +14,7 @@ from nbbuild.errors import UsageError
 
 
 @click.command("clear")
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Do not ask.")
 @json_option
 @project_options
 def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> None:
