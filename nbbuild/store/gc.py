@@ -117,15 +117,15 @@ class Collector:
                 if file.mtime >= since
             ),
         )
-        chosen = {id(one) for one in choice.going}
-        going = [file for one, file in kept if id(one) in chosen]
-        gone = self._remove([*going, *unsound], since=since, dry=dry)
+        file_of = {id(one): file for one, file in kept}
+        going = [(one.record, file_of[id(one)]) for one in choice.going]
+        gone = self._remove([*(file for _, file in going), *unsound], since=since, dry=dry)
         left = [one.record for one, file in kept if file not in gone]
         # Only now: a record that was used meanwhile has stayed, and with it its blobs.
         freed = self._remove(_unnamed(blobs, left), since=since, dry=dry)
         listed = [*(file for _, file in kept), *unsound, *blobs]
         return Pruned(
-            records=tuple(one.record for one, file in kept if file in gone),
+            records=tuple(record for record, file in going if file in gone),
             blobs=len(freed),
             freed=sum(file.size for file in gone | freed),
             left=sum(file.size for file in listed if file not in gone | freed),

@@ -146,7 +146,7 @@ class MemoryStore:
             if not dry_run:
                 self.blobs = {one: self.blobs[one] for one in sizes.keys() - blobs}
                 self.files = {one: self.files[one] for one in self.files.keys() - gone}
-        records = tuple(kept[name].record for name in kept if name in going)
+        records = tuple(one.record for one in choice.going)
         return Pruned(
             records=records,
             blobs=len(blobs),

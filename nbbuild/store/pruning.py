@@ -31,7 +31,7 @@ class Limits:
 class Pruned:
     """What pruning took, or would take."""
 
-    records: tuple[Record, ...] = ()
+    records: tuple[Record, ...] = ()  # least recently used first
     blobs: int = 0
     freed: int = 0  # bytes
     left: int = 0  # bytes
