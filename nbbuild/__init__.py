@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from nbbuild.adoption import adopt as adopt
     from nbbuild.config import Config as Config
     from nbbuild.errors import NbbuildError as NbbuildError
     from nbbuild.model import Judgement as Judgement
@@ -44,6 +45,7 @@ _HOMES = {
     "Session": "session",
     "Task": "model",
     "Verdict": "model",
+    "adopt": "adoption",
     "build": "pipeline",
     "open_session": "session",
 }
@@ -61,6 +63,7 @@ __all__ = [
     "Task",
     "Verdict",
     "__version__",
+    "adopt",
     "build",
     "open_session",
 ]

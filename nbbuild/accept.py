@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Sequence
 
 import msgspec
 
+from nbbuild.adoption import Result, keep
 from nbbuild.builder import Builder
 from nbbuild.conflicts import Uses
 from nbbuild.errors import NbbuildError
@@ -22,21 +22,10 @@ from nbbuild.model import (
     Record,
     Report,
     Task,
-    Trace,
     Verdict,
 )
-from nbbuild.notebook.merge import (
-    ExecutedCells,
-    align,
-    decode,
-    encode,
-    executed_cells,
-    merge,
-    to_bytes,
-)
+from nbbuild.notebook.merge import decode, executed_cells
 from nbbuild.notebook.read import read
-from nbbuild.notebook.source import prepared
-from nbbuild.plan import made_from
 from nbbuild.session import Session
 
 
@@ -51,6 +40,13 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
     began = time.monotonic()
     names = session.wanted(targets)
     session.check(names)
+    with session.store.in_use():
+        outcomes = _accept_all(session, names, observer)
+    session.state.save_outcomes(one for one in outcomes if one.kind is OutcomeKind.REFRESHED)
+    return Report(outcomes=tuple(outcomes), seconds=time.monotonic() - began)
+
+
+def _accept_all(session: Session, names: Sequence[str], observer: Observer) -> list[Outcome]:
     judge = session.judge()
     observer(Planned(len(names), 0, 1))
     builder = Builder(
@@ -86,8 +82,7 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
         outcome = msgspec.structs.replace(outcome, when=time.time())
         outcomes.append(outcome)
         observer(Ended(outcome))
-    session.state.save_outcomes(one for one in outcomes if one.kind is OutcomeKind.REFRESHED)
-    return Report(outcomes=tuple(outcomes), seconds=time.monotonic() - began)
+    return outcomes
 
 
 def _altered(session: Session, task: Task, judgement: Judgement) -> bool:
@@ -105,30 +100,8 @@ def _altered(session: Session, task: Task, judgement: Judgement) -> bool:
 def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     if judgement.verdict is Verdict.FRESH:
         return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=judgement.record)
-    assert judgement.key is not None
-    sources = session.sources(task)  # before reading: an edit in between is seen next time
-    language = session.inputs.parsed(task).language
-    source = prepared(session.root, task, language=language, readers=session.readers)
     last = judgement.record or session.last(task)[1]
-    cells, seconds = _outputs(session, task, last)
-    accepted = align(source, cells)
-    record = Record(
-        id=f"{judgement.key.digest[:12]}-{secrets.token_hex(8)}",
-        key=judgement.key,
-        trace=_trace(session, task, last),
-        task=task.name,
-        source=task.source,
-        cells=session.store.put(encode(accepted)),
-        artefacts=session.tree.adopt(task),
-        created=time.time(),
-        seconds=seconds,
-        accepted=True,
-    )
-    session.store.publish(record)
-    built = to_bytes(merge(source, accepted))
-    _, notes = session.tree.write_built(task, built, made_from(record, sources))
-    session.tree.drop_failed(task)
-    session.retired.unmark(task.name)
+    record, notes = keep(session, task, judgement, _outputs(session, task, last), last=last)
     return Outcome.of(
         task,
         OutcomeKind.REFRESHED,
@@ -138,22 +111,14 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     )
 
 
-def _trace(session: Session, task: Task, record: Record | None) -> Trace:
-    """Return the trace of the run that `record` is of, its items as they are now."""
-    if record is None:
-        return Trace()
-    own = session.own(task, record.undeclared)
-    return session.traces.renewed(record.trace, probe=session.inputs.probe(task), own=own.name)
-
-
-def _outputs(session: Session, task: Task, record: Record | None) -> tuple[ExecutedCells, float]:
-    """Return the outputs to accept, and the seconds that they had taken; 0 when nobody knows."""
+def _outputs(session: Session, task: Task, record: Record | None) -> Result:
+    """Return the outputs to accept."""
     if record is not None:
         data = session.store.get(record.cells)
         if data is not None:
-            return decode(data), record.seconds
+            return Result(cells=decode(data), seconds=record.seconds)
     if (session.root / task.built).is_file():
-        return executed_cells(read(session.root, task.built)), 0.0
+        return Result(cells=executed_cells(read(session.root, task.built)))
     raise NbbuildError(
         f"there is nothing to accept for '{task.name}': it has not been built yet",
         hint=f"run `nbbuild {task.name}`",

@@ -115,6 +115,7 @@ class Builder:
         if record is None or judgement.verdict is Verdict.RUN:
             return None
         self.uses.note(task.name, record)
+        self.session.store.used(record)
         if judgement.verdict is Verdict.FRESH:
             return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=record)
         cells = self.session.store.get(record.cells)

@@ -58,7 +58,7 @@ __all__ = [
 
 LATER: Final = {
     "execution": ("warm",),
-    "cache": ("max_size", "remote"),
+    "cache": ("remote",),
     "report": ("junit", "html"),
 }
 """Keys that are read and checked, but not acted on in this version."""

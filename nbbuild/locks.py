@@ -43,27 +43,46 @@ class Cancelled(Exception):
     """The wait was called off."""
 
 
+class Held(Exception):
+    """Somebody else holds the lock."""
+
+
 @contextmanager
 def lock(
     path: Path,
     *,
     shared: bool = False,
+    wait: bool = True,
     on_wait: Callable[[str], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> Iterator[None]:
     """Hold the lock at `path`; its file and the folders above are made.
 
     `on_wait` is called once, with who holds the lock ("process 123"), when that takes longer than
-    half a second. Raises Cancelled when `cancelled` is set before the lock is ours, StoreError
-    when the file cannot be made or its file system has no locks.
+    half a second. Raises Cancelled when `cancelled` is set before the lock is ours, Held when it
+    would have to wait and must not, StoreError when the file cannot be made or its file system has
+    no locks.
     """
-    descriptor = _acquire(path, shared=shared, on_wait=on_wait, cancelled=cancelled)
+    descriptor = _acquire(path, shared=shared, wait=wait, on_wait=on_wait, cancelled=cancelled)
     try:
         yield
     finally:
         # Said aloud, since a forked child may still share the descriptor.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock at `path` alone just now; makes no file."""
+    try:
+        with _opened(path, os.O_RDONLY) as descriptor:
+            # Shared: NFS gives an exclusive one only on a file that is open for writing.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def sweep(folder: Path) -> int:
@@ -82,6 +101,7 @@ def _acquire(
     path: Path,
     *,
     shared: bool,
+    wait: bool,
     on_wait: Callable[[str], None] | None,
     cancelled: threading.Event | None,
 ) -> int:
@@ -101,6 +121,8 @@ def _acquire(
                 descriptor = -1
                 descriptor = _open(path)
                 continue
+            if not wait:
+                raise Held(f"{path.name} is held by {_holder(descriptor)}")
             if on_wait is not None and time.monotonic() >= patience:
                 on_wait(_holder(descriptor))
                 on_wait = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from nbbuild import durable
 from nbbuild.errors import NbbuildError, UsageError
 from nbbuild.model import Record, Task
-from nbbuild.notebook.merge import decode, merge, to_bytes
+from nbbuild.notebook.merge import alone, decode, executed_cells, merge, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.session import Session
 
@@ -44,6 +44,34 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
     language = session.inputs.parsed(task).language
     source = prepared(session.root, task, language=language, readers=session.readers)
     return to_bytes(merge(source, decode(cells)))
+
+
+def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
+    """Return the notebook that `record` made, and whether it has the source's prose.
+
+    It has, while the source is there and its code is still what ran. Otherwise the notebook is
+    made of the code cells alone. Raises `NotCached` when the cells are not in the store.
+    """
+    data = session.store.get(record.cells)
+    if data is None:
+        raise NotCached(
+            f"the cells of the record '{record.id}' are no longer in the cache",
+            hint="`nbbuild cache verify` finds what else is damaged",
+        )
+    cells = decode(data)
+    task = session.graph.tasks.get(record.task)
+    if task is not None and task.source not in session.project.unreadable:
+        source = prepared(
+            session.root,
+            task,
+            language=session.inputs.parsed(task).language,
+            readers=session.readers,
+        )
+        if [cell.source for cell in executed_cells(source).cells] == [
+            cell.source for cell in cells.cells
+        ]:
+            return to_bytes(merge(source, cells)), True
+    return to_bytes(alone(cells)), False
 
 
 def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:

@@ -163,7 +163,12 @@ class Record(msgspec.Struct, frozen=True):
     seconds: float = 0.0  # of the whole notebook, kernel start included
     cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
     undeclared: tuple[ArtefactFile, ...] = ()  # written without being declared
-    accepted: bool = False  # by -t: never pushed to a remote
+    accepted: bool = False  # not by a run of ours (-t, adopted): never pushed to a remote
+
+    @property
+    def blobs(self) -> tuple[Digest, ...]:
+        """The blobs that it takes to restore it."""
+        return (self.cells, *(artefact.digest for artefact in self.artefacts))
 
 
 class Verdict(enum.Enum):

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from nbbuild import basis
 from nbbuild.conflicts import Uses
-from nbbuild.errors import NbbuildError
-from nbbuild.events import Ended, Observer, Planned, silent
+from nbbuild.errors import NbbuildError, StoreError
+from nbbuild.events import Ended, Noted, Observer, Planned, silent
+from nbbuild.locks import Held
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.plan import Judge, Plan
-from nbbuild.report import summary
+from nbbuild.report import amount, summary
 from nbbuild.session import Session
+from nbbuild.store import Limits
 
 if TYPE_CHECKING:
     from nbbuild.executors import Workers
@@ -61,18 +63,22 @@ def build(
         basis.keep(session, plan.judgements, targets=targets, summary=summary(report))
         return report
     elif going or not ledger.outcomes:
-        session.keep()  # before anything runs: a build that is killed need not read all again
-        session.put_away_gone(observer)
-        for judgement in todo:
-            if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
-                # Now: what it wrote undeclared lies there, whoever reads it before its turn comes.
-                ledger.uses.note(judgement.task, judgement.record)
-        settled = _settled(session, todo)
-        for judgement in todo:
-            if judgement.task in settled:
-                ledger.fresh(judgement)
-        work = [one.task for one in todo if one.task not in settled]
-        _execute(session, judge, work, ledger, start(slots), going)
+        with session.store.in_use():
+            _mark_used(session, todo)
+            session.keep()  # before anything runs: a build that is killed need not read all again
+            session.put_away_gone(observer)
+            for judgement in todo:
+                if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
+                    # What it wrote undeclared lies there, whoever reads it before its turn comes.
+                    ledger.uses.note(judgement.task, judgement.record)
+            settled = _settled(session, todo)
+            for judgement in todo:
+                if judgement.task in settled:
+                    ledger.fresh(judgement)
+            work = [one.task for one in todo if one.task not in settled]
+            _execute(session, judge, work, ledger, start(slots), going)
+            if not ledger.interrupted:
+                _prune(session, observer)
     return ledger.report(names, seconds=time.monotonic() - began)
 
 
@@ -83,6 +89,39 @@ def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:
         if one.verdict is Verdict.FRESH and settled.issuperset(session.graph.upstream(one.task)):
             settled.add(one.task)
     return settled
+
+
+def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
+    """Have nobody prune what this build may put back, long before its turn comes."""
+    for judgement in judgements:
+        task = session.graph.tasks[judgement.task]
+        waits = judgement.verdict is Verdict.WAIT
+        record = session.last(task)[1] if waits else judgement.record
+        if record is not None:
+            session.store.used(record)
+
+
+def _prune(session: Session, observer: Observer) -> None:
+    """Bring the cache back to a little under its greatest size, if it is past that."""
+    store, most = session.store, session.config.cache.max_size
+    if not store.writable or not store.exceeds(most):
+        return
+    try:
+        # A little under: so that this does not come after each build.
+        pruned = store.prune(Limits(max_size=most * 9 // 10), wait=False)
+    except Held:  # somebody else is at it
+        return
+    except StoreError as error:  # the build is done all the same
+        reasons = "".join(f": {value}" for label, value in error.facts if label == "reason")
+        observer(Noted("", f"{error.what}{reasons}"))
+        return
+    if pruned.records:
+        count = f"{len(pruned.records)} result{'s' * (len(pruned.records) > 1)}"
+        text = f"the cache was past its max_size: {count} not used for longest went"
+        observer(Noted("", f"{text}, {amount(pruned.freed)}"))
+    if pruned.left > most:
+        text = f"the cache is past its max_size, {amount(most)}: running builds use"
+        observer(Noted("", f"{text} {amount(pruned.left)}; let [cache] max_size be larger"))
 
 
 def _executor(name: str) -> Callable[[int], Workers]:
@@ -176,6 +215,7 @@ class _Ledger:
         """Keep that there was nothing to do for a task."""
         assert judgement.record is not None
         self.uses.note(judgement.task, judgement.record)
+        self._session.store.used(judgement.record)
         self.keep(
             Outcome.of(
                 self._tasks[judgement.task],

@@ -212,8 +212,7 @@ class Judge:
         in_order = self._tree.in_order(task, record)
         if in_order and self._tree.built_in_order(task, made_from(record, self._sources(task))):
             return Judgement(task.name, Verdict.FRESH, (), key, record)
-        blobs = [record.cells, *(artefact.digest for artefact in record.artefacts)]
-        if not all(self._store.has(blob) for blob in blobs):
+        if not all(self._store.has(blob) for blob in record.blobs):
             text = "its result is no longer whole in the cache"
             return Judgement(task.name, Verdict.RUN, (Reason("lost", text=text),), key)
         text = (

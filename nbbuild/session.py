@@ -144,18 +144,6 @@ class Session:
             )
         return self.graph.tasks[names[0]]
 
-    def record(self, word: str) -> Record:
-        """Return the one record whose id is, or begins with, `word`; raise `UsageError`."""
-        found = [one for one in self.store.all_records() if one.id.startswith(word)]
-        if len(found) == 1:
-            return found[0]
-        raise UsageError(
-            f"{len(found)} records begin with '{word}'"
-            if found
-            else f"there is no record '{word}'",
-            hint="`nbbuild cache list` shows their ids",
-        )
-
     def judge(self, *, forced: Collection[str] = ()) -> Judge:
         """Return a judge of this project's tasks; `forced` ones run whatever the store holds."""
         return Judge(

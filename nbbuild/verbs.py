@@ -16,5 +16,6 @@ VERBS = {
     "remove": "Take notebooks out of jcache.toml.",
     "clean": "Remove what was built.",
     "cache": "Look into the cache, and manage it.",
+    "import": "Take the results of another tool's cache.",
 }
 """Verb → one line of help; in the order of `nbbuild --help`."""

@@ -136,9 +136,13 @@ def verify(
         order = f"the order is that of --seed {seed}"
         observer(Noted("", f"executing in a scratch copy of the project; {order}"))
         ours = _Ours(session, needed, records)
-        with scratch_copy(
-            session.root, left_out=ours.left_out(), told=_tells_copying(observer)
-        ) as scratch:
+        left_out, tell = ours.left_out(), _tells_copying(observer)
+        with (
+            session.store.in_use(),
+            scratch_copy(session.root, left_out=left_out, told=tell) as scratch,
+        ):
+            for record in records.values():  # they are compared with in the end only
+                session.store.used(record)
             ours.complete(scratch)
             if scratch.unreadable:
                 observer(Noted("", f"not copied, since unreadable: {_named(scratch.unreadable)}"))

@@ -111,13 +111,13 @@ class Project:
         (explanation,) = done.data
         return [reason["text"] for reason in explanation["reasons"]]
 
-    def process(self, *words, **more):
+    def process(self, *words, stdin=subprocess.DEVNULL, **more):
         """Start the command as a process of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "nbbuild", *words],
             cwd=self.root,
             env={**os.environ, **self.environ},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -38,3 +38,17 @@ def ipynb(cells, *, kernel="python3", metadata=None):
         },
         indent=1,
     )
+
+
+def executed(*cells, start=1):
+    """Return the text of an executed notebook: (source, output text) pairs, or whole cells."""
+    whole, count = [], start
+    for cell in cells:
+        if not isinstance(cell, tuple):
+            whole.append(cell)
+            continue
+        source, text = cell
+        outputs = [{"output_type": "stream", "name": "stdout", "text": text}]
+        whole.append(code(source, execution_count=count, outputs=outputs if text else []))
+        count += 1
+    return ipynb(whole)

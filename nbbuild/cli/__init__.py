@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 
 import click
 
@@ -14,7 +15,9 @@ __all__ = ["VERBS", "group", "load"]
 
 def load(verb: str) -> click.Command:
     """Import a verb's module and return its command."""
-    command = importlib.import_module(f"nbbuild.cli.{verb}").command
+    # A word of Python's own cannot be a module's name.
+    module = f"{verb}_" if keyword.iskeyword(verb) else verb
+    command = importlib.import_module(f"nbbuild.cli.{module}").command
     assert isinstance(command, click.Command)
     return command
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli.cache._records import found as record_of
 from nbbuild.cli.explain import as_lines, as_plain
 from nbbuild.cli.render import emit, json_option, say
 
@@ -42,7 +43,7 @@ def command(
         task = session.task(target)
         if task.source in session.project.unreadable:
             raise session.project.unreadable[task.source]
-        against = session.record(record) if record else latest(session, task)
+        against = record_of(session, record) if record else latest(session, task)
         found = differences(session, task, against)
         by_nbdime = not (plain or as_json) and importlib.util.find_spec("nbdime") is not None
         sides = (

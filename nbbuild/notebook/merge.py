@@ -11,7 +11,7 @@ import msgspec
 import nbformat
 from nbformat import NotebookNode
 
-from nbbuild.notebook.cells import is_skipped
+from nbbuild.notebook.cells import identify, is_skipped
 from nbbuild.notebook.code import is_blank
 
 _OF_A_RUN = ("kernelspec", "language_info", "widgets")
@@ -106,6 +106,21 @@ def merge(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
             cell.execution_count = result.execution_count
     built.metadata = nbformat.from_dict(_metadata(built.metadata, executed.metadata, code))
     return built
+
+
+def alone(executed: ExecutedCells) -> NotebookNode:
+    """Return a notebook of nothing but the results of a run, for when its source is gone."""
+    cells = [
+        nbformat.v4.new_code_cell(
+            source=cell.source,
+            execution_count=cell.execution_count,
+            outputs=[nbformat.from_dict(output) for output in cell.outputs],
+        )
+        for cell in executed.cells
+    ]
+    identify(cells, keep=False)
+    metadata = nbformat.from_dict(_copied(executed.metadata))
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
 def to_bytes(notebook: NotebookNode) -> bytes:

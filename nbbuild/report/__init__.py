@@ -11,9 +11,9 @@ from typing import Protocol, TextIO
 from nbbuild.events import Event, Planned
 from nbbuild.model import Report
 from nbbuild.report.plain import Plain
-from nbbuild.report.words import Words, duration, summary
+from nbbuild.report.words import Words, amount, duration, summary
 
-__all__ = ["BuildObserver", "duration", "observer", "summary"]
+__all__ = ["BuildObserver", "amount", "duration", "observer", "summary"]
 
 
 class BuildObserver(Protocol):

@@ -134,6 +134,18 @@ def duration(seconds: float, *, whole: bool = False) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def amount(size: int) -> str:
+    """Return a number of bytes as people write it: "512 bytes", "1.2 kB", "3.4 GB"."""
+    if size < 1000:
+        return f"{size} byte{'s' * (size != 1)}"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if round(value, 1) < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
 def summary(report: Report) -> str:
     """Return a build in one line: what was done, how long it took, and the time saved."""
     kinds = Counter(outcome.kind for outcome in report.outcomes)

@@ -5,8 +5,19 @@ is checked when it is read; what is damaged is a miss. Nothing outside this pack
 files; `layout` draws them.
 """
 
+from nbbuild.store.checking import Checked, Fault
 from nbbuild.store.disk import DiskStore
 from nbbuild.store.memory import MemoryStore
 from nbbuild.store.protocol import Store
+from nbbuild.store.pruning import Kept, Limits, Pruned
 
-__all__ = ["DiskStore", "MemoryStore", "Store"]
+__all__ = [
+    "Checked",
+    "DiskStore",
+    "Fault",
+    "Kept",
+    "Limits",
+    "MemoryStore",
+    "Pruned",
+    "Store",
+]

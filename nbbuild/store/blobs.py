@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,29 +15,32 @@ from nbbuild.digests import digest_bytes
 from nbbuild.durable import Draft, writing
 from nbbuild.model import Digest
 from nbbuild.store.layout import EMPTY, Layout, is_digest
+from nbbuild.store.uses import Uses
 
 _CHUNK = 1 << 20  # bytes
 _READ_ONLY = 0o444
-_USED_EVERY = 3600.0  # seconds between two notes of a blob's use
+OTHER_BYTES = "its bytes are not what its name says"
+
 _UNWRITTEN = "the cache cannot be written"
 
 
 class Blobs:
     """The blobs of one store. Writers raise StoreError; readers take what is bad for missing."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, uses: Uses) -> None:
         self._layout = layout
+        self._uses = uses
 
     def put(self, data: bytes) -> Digest:
         """Keep `data`; return its digest. A damaged blob of that name is replaced."""
         digest = digest_bytes(data)
         place = self._layout.blob(digest)
-        if self._layout.is_ours() and _holds(place, data):
-            _used(place)
+        # Noted only if it is there still: it may have been pruned since it was compared.
+        if self._layout.is_ours() and _holds(place, data) and self._uses.note(place):
             return digest
         with writing(_UNWRITTEN, place), self._layout.draft(mode=_READ_ONLY) as draft:
             draft.write(data)
-            _commit(draft, place)
+            self._commit(draft, place, len(data))
         return digest
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
@@ -60,7 +62,7 @@ class Blobs:
                 draft.write(chunk)
                 size += len(chunk)
             digest = hasher.hexdigest()
-            _commit(draft, self._layout.blob(digest))
+            self._commit(draft, self._layout.blob(digest), size)
         return digest, size
 
     def get(self, digest: Digest) -> bytes | None:
@@ -76,7 +78,7 @@ class Blobs:
         if digest_bytes(data) != digest:
             self._drop(digest)
             return None
-        _used(self._layout.blob(digest))
+        self._uses.note(self._layout.blob(digest))
         return data
 
     def has(self, digest: Digest) -> bool:
@@ -110,14 +112,36 @@ class Blobs:
                     return False
                 # No fsync: a file of the tree can be restored again, and nobody trusts it unread.
                 draft.commit(target, sync=False)
-        _used(self._layout.blob(digest))
+        self._uses.note(self._layout.blob(digest))
         return True
 
-    def sizes(self) -> Iterator[int]:
-        """Yield the size of each blob, in bytes."""
-        for path in self._layout.blobs.glob("??/*"):
-            with suppress(OSError):
-                yield path.lstat().st_size
+    def all(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield where each blob lies, and how it looks, in no order."""
+        if self._layout.is_ours():
+            for path, look in self._layout.looks(self._layout.blobs, "??/*"):
+                if is_digest(path.name):
+                    yield path, look
+
+    def fault(self, place: Path) -> str:
+        """Say what is wrong with the blob at `place`, "" if its bytes are what its name says."""
+        try:
+            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb", buffering=0) as file:
+                hasher = blake3()
+                for chunk in _chunks(file):
+                    hasher.update(chunk)
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
+        return "" if hasher.hexdigest() == place.name else OTHER_BYTES
+
+    def _commit(self, draft: Draft, place: Path, size: int) -> None:
+        known = os.path.lexists(place)
+        # The folder is not synced: a record that names a blob which a power failure took is a miss.
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with self._uses.keeping():
+            draft.commit(place)
+        if not known:
+            self._uses.grew(size)
 
     def _open(self, digest: Digest) -> BinaryIO | None:
         if not self.has(digest):
@@ -142,12 +166,6 @@ def _chunks(file: BinaryIO) -> Iterator[memoryview]:
         yield view[:count]
 
 
-def _commit(draft: Draft, place: Path) -> None:
-    # The folder is not synced: a record that names a blob which a power failure took is a miss.
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft.commit(place)
-
-
 def _holds(place: Path, data: bytes) -> bool:
     """Whether the file at `place` is a blob of exactly these bytes."""
     try:
@@ -157,10 +175,3 @@ def _holds(place: Path, data: bytes) -> bool:
         return place.read_bytes() == data
     except OSError:
         return False
-
-
-def _used(place: Path) -> None:
-    """Note that the blob was used, for pruning: by its mtime, and not at each use."""
-    with suppress(OSError):
-        if place.stat().st_mtime < time.time() - _USED_EVERY:
-            os.utime(place)

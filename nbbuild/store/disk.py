@@ -6,13 +6,20 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
+from nbbuild.errors import StoreError
 from nbbuild.locks import lock
 from nbbuild.model import Digest, Record
+from nbbuild.store import checking, gauge
 from nbbuild.store.blobs import Blobs
+from nbbuild.store.checking import Checked
+from nbbuild.store.gc import Collector
 from nbbuild.store.layout import Layout, is_digest
+from nbbuild.store.pruning import Kept, Limits, Pruned
 from nbbuild.store.records import Records
+from nbbuild.store.uses import Uses
 
 
 class DiskStore:
@@ -20,8 +27,9 @@ class DiskStore:
 
     def __init__(self, path: Path) -> None:
         self.layout = Layout(path.absolute())
-        self._blobs = Blobs(self.layout)
-        self._records = Records(self.layout)
+        self._uses = Uses(self.layout)
+        self._blobs = Blobs(self.layout, self._uses)
+        self._records = Records(self.layout, self._uses)
 
     @property
     def writable(self) -> bool:
@@ -64,6 +72,12 @@ class DiskStore:
         """Note that a record was a hit."""
         self._records.used(record)
 
+    def in_use(self) -> AbstractContextManager[None]:
+        """Keep what is used in the block from being pruned; see gc."""
+        if not self.writable:
+            return nullcontext()
+        return self._uses.lease(on_end=partial(gauge.add, self.layout))
+
     def remove(self, record: Record) -> None:
         """Remove a record, if it is there."""
         self._records.remove(record)
@@ -72,9 +86,34 @@ class DiskStore:
         """Yield every sound record, in no order."""
         return self._records.all()
 
+    def kept(self) -> Iterator[Kept]:
+        """Yield every sound record with its size and its last use, in no order."""
+        found = (self._records.kept(path, look) for path, look in self._records.files())
+        return (one for one in found if one is not None)
+
+    def prune(self, limits: Limits, *, dry_run: bool = False, wait: bool = True) -> Pruned:
+        """Forget what is past `limits`, and what nothing names; see gc."""
+        if not dry_run and not self.writable:
+            raise StoreError(
+                "the cache can only be read, so nothing is removed from it",
+                facts=[("path", str(self.layout.folder))],
+                hint="make it writable, or say --dry-run to see what would go",
+            )
+        collector = Collector(self.layout, self._blobs, self._records, self._uses)
+        return collector.prune(limits, dry_run=dry_run, wait=wait)
+
+    def exceeds(self, size: int) -> bool:
+        """Whether the store is larger than `size` bytes; walks it only if it may be."""
+        return gauge.exceeds(self.layout, size, walk=lambda: self.size()[2])
+
+    def check(self) -> Checked:
+        """Read everything; say what is damaged, and remove it if the store can be written."""
+        return checking.check(self._blobs, self._records, self._uses, removing=self.writable)
+
     def size(self) -> tuple[int, int, int]:
         """Return how many blobs and records there are, and the bytes of both together."""
-        blobs, records = list(self._blobs.sizes()), list(self._records.sizes())
+        blobs = [look.st_size for _, look in self._blobs.all()]
+        records = [look.st_size for _, look in self._records.files()]
         return len(blobs), len(records), sum(blobs) + sum(records)
 
     def lock(

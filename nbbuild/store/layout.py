@@ -8,15 +8,22 @@
         blobs/ab/<digest>           bytes, named by their BLAKE3; 0444, never linked into a tree
         records/ab/<key>/<id>.json  a sealed Record: its digest in the first line, then JSON
         locks/<key>.lock            held by whoever executes the key (locks.py)
+        locks/build-<hex>.lock      held by a build at work; its mtime says since when (gc.py)
+        locks/gc.lock               held by whoever prunes
+        locks/going.lock            exclusive while files go, shared while they come or are noted
+        usage                       an estimate of the store's size; can be deleted (gauge.py)
         tmp/                        drafts; what a crash leaves here is garbage
 
-Change anything here, or the meaning of a field of model.Record, and raise FORMAT.
+Change anything here, or the meaning of a field of model.Record, and raise FORMAT. What only comes
+in addition, and may be missing, leaves it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +92,38 @@ class Layout:
     def lock(self, key: Digest) -> Path:
         """The file of a key's lock."""
         return self.locks / f"{key}.lock"
+
+    @property
+    def going(self) -> Path:
+        """The lock between what comes and what goes."""
+        return self.locks / "going.lock"
+
+    @property
+    def pruning(self) -> Path:
+        """The lock of whoever prunes."""
+        return self.locks / "gc.lock"
+
+    @property
+    def usage(self) -> Path:
+        """Where the store's size is estimated."""
+        return self.folder / "usage"
+
+    def lease(self) -> Path:
+        """A new lock for one build."""
+        return self.locks / f"build-{os.urandom(8).hex()}.lock"
+
+    def leases(self) -> Iterator[Path]:
+        """Yield the locks of builds, some of which may have ended."""
+        return self.locks.glob("build-*.lock")
+
+    def looks(self, folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the matches of `pattern` in `folder`, and how each looks, in no order.
+
+        A file that goes meanwhile is left out.
+        """
+        for path in folder.glob(pattern):
+            with suppress(OSError):
+                yield path, path.lstat()
 
     def is_ours(self) -> bool:
         """Whether there is a store of this format here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from nbbuild.digests import digest_bytes
 from nbbuild.durable import write, writing
 from nbbuild.locks import PATIENCE, Cancelled
 from nbbuild.model import Digest, Record
+from nbbuild.store.blobs import OTHER_BYTES
+from nbbuild.store.checking import INCOMPLETE, UNSOUND, Checked, Fault, in_order
 from nbbuild.store.layout import EMPTY
+from nbbuild.store.pruning import Kept, Limits, Pruned, choose
 from nbbuild.store.records import decode, encode, newest_first
 
 _PAUSE = 0.01  # seconds between two looks at a lock
@@ -24,6 +27,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
         self.files: dict[tuple[Digest, str], bytes] = {}  # (key, record id) → sealed record
+        self.uses: dict[object, float] = {}  # digest, or (key, record id) → seconds, of the last
+        self._leases: list[float] = []
         self._locks: dict[Digest, threading.Lock] = {}
         self._turn = threading.Lock()
 
@@ -35,7 +40,9 @@ class MemoryStore:
     def put(self, data: bytes) -> Digest:
         """Keep `data`; return its digest."""
         digest = digest_bytes(data)
-        self.blobs[digest] = bytes(data)
+        with self._turn:
+            self.blobs[digest] = bytes(data)
+            self.uses[digest] = time.time()
         return digest
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
@@ -46,10 +53,12 @@ class MemoryStore:
 
     def get(self, digest: Digest) -> bytes | None:
         """Return a blob, checked; None if it is missing or damaged."""
-        data = self.blobs.get(digest)
-        if data is None or digest_bytes(data) == digest:
-            return data
-        self.blobs.pop(digest, None)
+        with self._turn:
+            data = self.blobs.get(digest)
+            if data is None or digest_bytes(data) == digest:
+                self.uses[digest] = time.time()
+                return data
+            self.blobs.pop(digest, None)
         return None
 
     def has(self, digest: Digest) -> bool:
@@ -75,9 +84,24 @@ class MemoryStore:
         data = encode(record)
         with self._turn:
             self.files[record.key.digest, record.id] = data
+            self.uses[record.key.digest, record.id] = time.time()
 
     def used(self, record: Record) -> None:
-        """Do nothing: nothing is pruned here."""
+        """Note that a record was a hit."""
+        with self._turn:
+            self.uses[record.key.digest, record.id] = time.time()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep what is used in the block from being pruned."""
+        began = time.time()
+        with self._turn:
+            self._leases.append(began)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._leases.remove(began)
 
     def remove(self, record: Record) -> None:
         """Remove a record, if it is there."""
@@ -86,12 +110,71 @@ class MemoryStore:
 
     def all_records(self) -> Iterator[Record]:
         """Yield every sound record, in no order."""
+        return (one.record for one in self.kept())
+
+    def kept(self) -> Iterator[Kept]:
+        """Yield every sound record with its size and its last use, in no order."""
         with self._turn:
             files = list(self.files.items())
         for (key, record_id), data in files:
             record = decode(data, key=key, record_id=record_id)
             if record is not None:
-                yield record
+                yield Kept(record, len(data), self.uses.get((key, record_id), 0.0))
+
+    def prune(self, limits: Limits, *, dry_run: bool = False, wait: bool = True) -> Pruned:
+        """Forget what is past `limits`, and what nothing names."""
+        now = time.time()
+        kept = {(one.record.key.digest, one.record.id): one for one in self.kept()}
+        with self._turn:
+            since = min([now, *self._leases])
+            sizes = {digest: len(data) for digest, data in self.blobs.items()}
+
+            def unused(name: object) -> bool:
+                return self.uses.get(name, 0.0) < since
+
+            def loose(records: Iterable[Kept]) -> set[Digest]:
+                return sizes.keys() - {blob for one in records for blob in one.record.blobs}
+
+            fixed = sum(sizes[one] for one in loose(kept.values()) if not unused(one))
+            choice = choose(kept.values(), sizes, limits, now=now, since=since, fixed=fixed)
+            going = {(one.record.key.digest, one.record.id) for one in choice.going}
+            gone = going | {name for name in self.files.keys() - kept.keys() if unused(name)}
+            left = [one for name, one in kept.items() if name not in gone]
+            blobs = {one for one in loose(left) if unused(one)}
+            freed = sum(sizes[one] for one in blobs) + sum(len(self.files[one]) for one in gone)
+            total = sum(sizes.values()) + sum(map(len, self.files.values()))
+            if not dry_run:
+                self.blobs = {one: self.blobs[one] for one in sizes.keys() - blobs}
+                self.files = {one: self.files[one] for one in self.files.keys() - gone}
+        records = tuple(one.record for one in choice.going)
+        return Pruned(
+            records=records,
+            blobs=len(blobs),
+            freed=freed,
+            left=total - freed,
+            spared=choice.spared,
+        )
+
+    def exceeds(self, size: int) -> bool:
+        """Whether the store is larger than `size` bytes."""
+        return self.size()[2] > size
+
+    def check(self) -> Checked:
+        """Read everything; say what is damaged, and remove it."""
+        with self._turn:
+            files, blobs = dict(self.files), dict(self.blobs)
+        faults = [Fault("blob", one, OTHER_BYTES) for one in blobs if self.get(one) is None]
+        for (key, record_id), data in files.items():
+            record = decode(data, key=key, record_id=record_id)
+            if record is None:
+                faults.append(Fault("record", record_id, UNSOUND))
+            elif not all(one in self.blobs for one in record.blobs):
+                faults.append(Fault("record", record_id, INCOMPLETE, record.task))
+            else:
+                continue
+            with self._turn:
+                self.files.pop((key, record_id), None)
+        return Checked(len(blobs), len(files), in_order(faults))
 
     def size(self) -> tuple[int, int, int]:
         """Return how many blobs and records there are, and the bytes of both together."""

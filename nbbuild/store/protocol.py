@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from nbbuild.model import Digest, Record
+from nbbuild.store.checking import Checked
+from nbbuild.store.pruning import Kept, Limits, Pruned
 
 
 class Store(Protocol):
@@ -55,12 +57,39 @@ class Store(Protocol):
         """Note that a record was a hit, so that pruning takes others first."""
         ...
 
+    def in_use(self) -> AbstractContextManager[None]:
+        """Keep what is put, published, read or noted as used in the block from being pruned.
+
+        Whoever publishes does it in such a block, from the first blob to the record.
+        """
+        ...
+
     def remove(self, record: Record) -> None:
         """Remove a record, if it is there."""
         ...
 
     def all_records(self) -> Iterator[Record]:
         """Yield every sound record, in no order."""
+        ...
+
+    def kept(self) -> Iterator[Kept]:
+        """Yield every sound record with its size and its last use, in no order."""
+        ...
+
+    def prune(self, limits: Limits, *, dry_run: bool = False, wait: bool = True) -> Pruned:
+        """Forget what is past `limits`, least recently used first, and what nothing names.
+
+        What is in use stays. With `dry_run`, only say what would go. Raises locks.Held if somebody
+        else prunes and `wait` is false.
+        """
+        ...
+
+    def exceeds(self, size: int) -> bool:
+        """Whether the store is larger than `size` bytes; cheap to ask after each build."""
+        ...
+
+    def check(self) -> Checked:
+        """Read everything; say what is damaged and, where the store can be written, remove it."""
         ...
 
     def size(self) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -13,6 +14,8 @@ from nbbuild.errors import StoreError
 from nbbuild.model import Digest, Record
 from nbbuild.sealed import seal, unseal
 from nbbuild.store.layout import Layout, is_digest, is_record_id
+from nbbuild.store.pruning import Kept
+from nbbuild.store.uses import Uses
 
 _TRIES = 100
 
@@ -50,8 +53,9 @@ def newest_first(records: Iterator[Record]) -> list[Record]:
 class Records:
     """The records of one store. Writers raise StoreError; readers skip what is not sound."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, uses: Uses) -> None:
         self._layout = layout
+        self._uses = uses
         self._folder = str(layout.records)
         self._ours = False
 
@@ -88,11 +92,11 @@ class Records:
                         raise
             with suppress(FileNotFoundError):  # pruned already
                 sync_folder(place.parent)
+        self._uses.grew(len(data))
 
     def used(self, record: Record) -> None:
-        """Note that the record was a hit, for pruning: by its mtime."""
-        with suppress(OSError):
-            os.utime(self._layout.record(record.key.digest, record.id))
+        """Note that the record was a hit, for pruning."""
+        self._uses.note(self._layout.record(record.key.digest, record.id))
 
     def remove(self, record: Record) -> None:
         """Remove a record; its blobs stay."""
@@ -102,11 +106,17 @@ class Records:
         with suppress(OSError):
             place.parent.rmdir()
 
-    def sizes(self) -> Iterator[int]:
-        """Yield the size of each record's file, in bytes."""
-        for path in self._layout.records.glob("??/*/*.json"):
-            with suppress(OSError):
-                yield path.lstat().st_size
+    def files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield where each file of a record lies, sound or not, and how it looks, in no order."""
+        if self._layout.is_ours():
+            for path, look in self._layout.looks(self._layout.records, "??/*/*.json"):
+                if is_digest(path.parent.name):
+                    yield path, look
+
+    def kept(self, path: Path, look: os.stat_result) -> Kept | None:
+        """Return the record in the file at `path`, None if it is not sound."""
+        record = _read(str(path), path.parent.name, path.stem)
+        return Kept(record, look.st_size, look.st_mtime) if record else None
 
     def _in(self, folder: str, key: Digest) -> Iterator[Record]:
         try:
@@ -115,16 +125,23 @@ class Records:
             return
         for name in names:
             record_id, dot, suffix = name.rpartition(".")
-            if not dot or suffix != "json" or not is_record_id(record_id):
+            if not dot or suffix != "json":
                 continue
-            try:
-                with open(f"{folder}/{name}", "rb") as file:  # noqa: PTH123
-                    data = file.read()
-            except OSError:
-                continue
-            record = decode(data, key=key, record_id=record_id)
+            record = _read(f"{folder}/{name}", key, record_id)
             if record is not None:
                 yield record
+
+
+def _read(path: str, key: Digest, record_id: str) -> Record | None:
+    """Return the record in the file at `path`, None if there is none that is sound."""
+    if not is_record_id(record_id):
+        return None
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - for each of thousands of tasks
+            data = file.read()
+    except OSError:
+        return None
+    return decode(data, key=key, record_id=record_id)
 
 
 def _unfit(record: Record, reason: str) -> StoreError:

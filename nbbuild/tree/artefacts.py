@@ -96,13 +96,35 @@ class Artefacts:
         self._begun.pop(task.name, None)
         return artefacts
 
-    def adopt(self, task: Task) -> tuple[ArtefactFile, ...]:
-        """Take what lies under the task's patterns for its artefacts, whoever wrote it."""
+    def adoptable(self, task: Task, files: Mapping[str, Path]) -> dict[str, Path]:
+        """Return the artefacts that `adopt` would take, and where each is now."""
+        rest = [
+            text
+            for text in task.artefacts
+            if not any(matches(Pattern.parse(text), path) for path in files)
+        ]
+        there = {text: self._ground.match([text]) for text in rest}
+        bare = [text for text, found in there.items() if not found]
+        if bare:
+            raise _nothing_there(task, bare)
+        lying = {path: self._ground.root / path for found in there.values() for path in found}
+        return {**lying, **files}
+
+    def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
+        """Take what lies under the task's patterns for its artefacts, whoever wrote it.
+
+        `files` has some by path that may lie elsewhere: only these of a pattern that matches any.
+        """
+        artefacts = tuple(
+            self._kept(task, path, stored=True)
+            if place == self._ground.root / path
+            else self._brought(task, path, place)
+            for path, place in sorted(self.adoptable(task, files).items())
+        )
         old = self._ground.ledgers.read(task.name)
-        accepted = msgspec.structs.replace(old, patterns=task.artefacts, before=())
-        written = self._written(task, accepted)
-        artefacts = tuple(self._kept(task, path, stored=True) for path in written)
-        made = tuple(Made(artefact.path, artefact.digest) for artefact in artefacts)
+        lying = [artefact for artefact in artefacts if self._lies(artefact)]
+        made = tuple(Made(artefact.path, artefact.digest) for artefact in lying)
+        accepted = msgspec.structs.replace(old, patterns=task.artefacts)
         self._ground.ledgers.write(_finished(accepted, made, set(old.folders)))
         return artefacts
 
@@ -155,6 +177,14 @@ class Artefacts:
                     executable = bool(after.st_mode & stat.S_IXUSR)
                     return ArtefactFile(path, digest, size, executable)
         raise _cannot_be_kept(task, path, "is still being written, though the run has ended")
+
+    def _brought(self, task: Task, path: str, file: Path) -> ArtefactFile:
+        """Take a file that lies elsewhere for the artefact at `path`; it is not put there."""
+        fault = self._ground.confined.fault(path)
+        if fault:
+            raise _cannot_be_kept(task, path, f"cannot be kept: {fault}")
+        digest, size = self._ground.store.put_file(file)
+        return ArtefactFile(path, digest, size, os.access(file, os.X_OK))
 
     def _unfit(self, path: str) -> str:
         """Say why a file that a run wrote cannot be an artefact, "" if it can."""
@@ -337,6 +367,15 @@ def _nothing_written(task: Task, patterns: list[str], old: list[str]) -> Artefac
         what,
         facts=[("declared in", task.declared_in)],
         hint="let the notebook write each artefact anew, or correct `artefacts`",
+    )
+
+
+def _nothing_there(task: Task, patterns: list[str]) -> ArtefactError:
+    quoted = ", ".join(f"'{pattern}'" for pattern in patterns)
+    return ArtefactError(
+        f"there is no file for {quoted}, which '{task.name}' is to write",
+        facts=[("declared in", task.declared_in)],
+        hint=f"put it in its place, or run the notebook: `nbbuild {task.name}`",
     )
 
 

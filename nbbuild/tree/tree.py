@@ -122,12 +122,21 @@ class Tree:
         self._ground.digests.forget(place)
         return notes
 
-    def adopt(self, task: Task) -> tuple[ArtefactFile, ...]:
+    def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
         """Take the files that lie there for the task's artefacts, as if a run had written them.
 
-        Raises ArtefactError if a pattern has none, or a file cannot be kept.
+        `files` has some by their root-relative paths, which may lie elsewhere: of a pattern that
+        matches any of these, only they are taken, and `restore` puts them in their places. Raises
+        ArtefactError if a pattern has none, or a file cannot be kept.
         """
-        return self._artefacts.adopt(task)
+        return self._artefacts.adopt(task, files)
+
+    def adoptable(self, task: Task, files: Mapping[str, Path]) -> Mapping[str, Path]:
+        """Return where the artefacts are that `adopt` would take; raise ArtefactError as it does.
+
+        Nothing is written.
+        """
+        return self._artefacts.adoptable(task, files)
 
     def abandon(self, task: Task) -> None:
         """End a run that failed: what it wrote goes with the next `begin` or `restore`."""

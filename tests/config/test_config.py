@@ -735,7 +735,6 @@ def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
     assert config.notices(loaded) == [
         "[execution] warm is read but not acted on in this version",
         "[[notebook]] 1 warm is read but not acted on in this version",
-        "[cache] max_size is read but not acted on in this version",
         "[cache] remote is read but not acted on in this version",
         "[report] junit is read but not acted on in this version",
         "[report] html is read but not acted on in this version",

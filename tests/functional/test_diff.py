@@ -63,7 +63,8 @@ def test_changed_cells_are_shown_and_the_exit_status_is_that_of_diff(project):
     done = project.nbbuild("diff", "a.ipynb", "none")
     assert (done.status, done.err) == (
         2,
-        "error: there is no record 'none'\n\nhint: `nbbuild cache list` shows their ids\n",
+        "error: there is no record 'none'\n\n"
+        "hint: name a record as `nbbuild cache list` shows them, or one notebook\n",
     )
 
 

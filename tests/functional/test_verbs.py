@@ -408,7 +408,7 @@ def test_merge_and_the_cache_give_a_result_without_running(project):
     (record,) = project.nbbuild("cache", "list", "--json").data
     assert (record["task"], record["source"], record["artefacts"]) == ("a.ipynb", "a.ipynb", [])
     header, line = project.nbbuild("cache", "list").out.splitlines()
-    assert header.split() == ["RECORD", "TASK", "CREATED", "TOOK"]
+    assert header.split() == ["RECORD", "TASK", "CREATED", "USED", "TOOK"]
     assert line.startswith(f"{record['record']}  a.ipynb  ")
     info = project.nbbuild("cache", "info", "--json").data
     store = project.root / ".nbbuild" / "store" / "v1"

@@ -4,7 +4,7 @@ import pytest
 
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
-from nbbuild.report.words import Tone, Words, clean, duration, summary
+from nbbuild.report.words import Tone, Words, amount, clean, duration, summary
 
 
 def outcome(task, kind, **fields):
@@ -161,3 +161,19 @@ def test_no_control_character_passes():
     assert clean("a\x1b[1;31mred\x1b[0m\x1b]0;title\x07\r\x07b\tc") == "ared?b\tc"
     bad = outcome("a", OutcomeKind.FAILED, failure=Failure("error", "\x1b[31mE\x1b[0m\x08: x"))
     assert said(Words(), bad) == ["failed a after 0.0 s: E?: x"]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1234, "1.2 kB"),
+        (999_960, "1.0 MB"),
+        (5_000_000_000, "5.0 GB"),
+        (2_500_000_000_000, "2.5 TB"),
+    ],
+)
+def test_bytes_are_written_as_people_write_them(size, text):
+    assert amount(size) == text

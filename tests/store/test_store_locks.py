@@ -9,7 +9,7 @@ import pytest
 from store_helpers import KEY, OTHER_KEY
 
 from nbbuild.errors import StoreError
-from nbbuild.locks import Cancelled, lock, sweep
+from nbbuild.locks import Cancelled, Held, is_held, lock, sweep
 from nbbuild.store import Store
 
 
@@ -161,3 +161,19 @@ def test_a_link_or_a_pipe_is_no_lock_file(tmp_path: Path) -> None:
         with pytest.raises(StoreError), lock(tmp_path / name):
             pytest.fail("locked")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_lock_can_be_asked_for_and_looked_at_without_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    assert not is_held(path)
+    assert not path.exists()
+    child, let_go = holder(path)
+    assert is_held(path)
+    with pytest.raises(Held) as caught, lock(path, wait=False):
+        pass
+    assert str(caught.value) == f"a.lock is held by process {child}"
+    os.close(let_go)
+    os.waitpid(child, 0)
+    assert not is_held(path)
+    with lock(path, wait=False):
+        assert is_held(path)

@@ -1,0 +1,21 @@
+"""`nbbuild cache …`: look into the cache, and manage it; a file for each of its verbs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.cache import add, cat, clear, gc, info, path, remove, verify
+from nbbuild.cli.cache import list as list_
+
+
+@click.group("cache")
+@project_options
+def command(directory: Path, file: Path | None) -> None:
+    """Look into the cache of results, and manage it."""
+
+
+for _verb in (list_, info, cat, add, remove, clear, gc, verify, path):
+    command.add_command(_verb.command)

@@ -1,0 +1,64 @@
+"""`nbbuild cache cat RECORD [PATH]`: what a run made, to stdout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.cache._records import found
+from nbbuild.cli.render import say
+from nbbuild.errors import UsageError, did_you_mean
+from nbbuild.model import Record
+
+
+@click.command("cat")
+@click.argument("record")
+@click.argument("path", required=False)
+@project_options
+def command(record: str, path: str | None, directory: Path, file: Path | None) -> None:
+    """Write the notebook that RECORD made to stdout, or its artefact PATH.
+
+    RECORD is an id, the beginning of one, or a notebook for its current record. The notebook has
+    the source's prose while its code is still what ran, and else the code cells alone. Exit status
+    1 when the cache no longer has it.
+    """
+    from nbbuild.merging import NotCached, of_record
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        one = found(session, record)
+        if path is None:
+            data, whole = of_record(session, one)
+            click.echo(data, nl=False)
+            if not whole:
+                say(f"note: '{one.source}' has other code by now: these are the code cells alone")
+            return
+        digest = _artefact(one, os.path.normpath(path))
+        # First to a file: what is damaged is found in the end only, and must not be shown.
+        with tempfile.TemporaryDirectory(prefix="nbbuild-") as folder:
+            copy = Path(folder, "artefact")
+            if not session.store.restore(digest, copy):
+                raise NotCached(
+                    f"the cache no longer has '{path}' of the record '{one.id}'",
+                    hint="`nbbuild cache verify` finds what else is damaged",
+                )
+            with copy.open("rb") as source:
+                shutil.copyfileobj(source, sys.stdout.buffer)
+
+
+def _artefact(record: Record, path: str) -> str:
+    """Return the digest of an artefact."""
+    digests = {one.path: one.digest for one in record.artefacts}
+    if path not in digests:
+        raise UsageError(
+            f"the record '{record.id}' has no artefact '{path}'",
+            facts=[("artefacts", ", ".join(digests) or "none")],
+            hint=did_you_mean(path, digests),
+        )
+    return digests[path]

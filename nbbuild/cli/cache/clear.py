@@ -1,0 +1,43 @@
+"""`nbbuild cache clear`: forget everything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.cache._records import as_data, count, folder, told
+from nbbuild.cli.render import emit, json_option, say
+from nbbuild.errors import UsageError
+
+
+@click.command("clear")
+@click.option("--force", is_flag=True, help="Do not ask.")
+@json_option
+@project_options
+def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> None:
+    """Remove all that is in the cache, of every project that shares it.
+
+    What running builds use stays. What was built stays in the tree, and is out of date then.
+    """
+    from nbbuild.session import open_session
+    from nbbuild.store import Limits
+
+    with open_session(directory, file=file) as session:
+        if not force:
+            _ask(f"remove {count(session.store.size()[1], 'record')} from {folder(session)}?")
+        pruned = session.store.prune(Limits(max_records=0))
+    if as_json:
+        emit(as_data(pruned))
+    else:
+        say(told(pruned))
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is nobody to ask whether to clear the cache", hint="say --force to clear it"
+        )
+    click.confirm(question, abort=True, err=True)

@@ -1,0 +1,76 @@
+"""`nbbuild cache gc`: forget what was not used for longest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbbuild import config_values
+from nbbuild.cli._options import project_options
+from nbbuild.cli.cache._records import as_data, told
+from nbbuild.cli.render import emit, json_option, say
+from nbbuild.errors import ConfigError, UsageError
+
+
+def _as_configured(
+    read: Callable[[str, object], Any],
+) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Return what reads an option as jcache.toml is read: bytes, or seconds."""
+
+    def convert(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+        if value is None:
+            return None
+        try:
+            return read(param.opts[-1], int(value) if value.isdecimal() else value)
+        except ConfigError as error:
+            raise UsageError(error.what, facts=error.facts) from error
+
+    return convert
+
+
+@click.command("gc")
+@click.option(
+    "--max-size",
+    metavar="SIZE",
+    callback=_as_configured(config_values.size),
+    help='Keep so much at most: "500MB" [as configured, if no option is given].',
+)
+@click.option(
+    "--max-age",
+    metavar="TIME",
+    callback=_as_configured(config_values.duration),
+    help='Forget what was not used for so long: "30d".',
+)
+@click.option("--max-records", type=click.IntRange(min=0), help="Keep so many records at most.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@json_option
+@project_options
+def command(
+    max_size: int | None,
+    max_age: float | None,
+    max_records: int | None,
+    dry_run: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> None:
+    """Remove what is past the limits, least recently used first, and what nothing needs any more.
+
+    What running builds use stays.
+    """
+    from nbbuild.session import open_session
+    from nbbuild.store import Limits
+
+    with open_session(directory, file=file) as session:
+        if max_size is None and max_age is None and max_records is None:
+            max_size = session.config.cache.max_size
+        limits = Limits(max_size=max_size, max_age=max_age, max_records=max_records)
+        pruned = session.store.prune(limits, dry_run=dry_run)
+    if as_json:
+        emit(as_data(pruned))
+    else:
+        emit("\n".join(f"{one.id}  {one.task}" for one in pruned.records))
+        say(told(pruned, dry_run=dry_run))

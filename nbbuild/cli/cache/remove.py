@@ -1,0 +1,47 @@
+"""`nbbuild cache remove RECORD…`: forget results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.cache._records import count, found
+from nbbuild.cli.render import emit, json_option, say
+from nbbuild.errors import UsageError
+
+
+@click.command("remove")
+@click.argument("records", nargs=-1, metavar="[RECORD]...")
+@click.option("-a", "--all", "everything", is_flag=True, help="Every record.")
+@json_option
+@project_options
+def command(
+    records: tuple[str, ...], everything: bool, as_json: bool, directory: Path, file: Path | None
+) -> None:
+    """Remove RECORDs from the cache, and the bytes that only they needed.
+
+    RECORD is an id, the beginning of one, or a notebook for its current record. What was built
+    from them stays in the tree, and is out of date then.
+    """
+    if bool(records) == everything:
+        raise UsageError("say which RECORDs to remove, or --all")
+    from nbbuild.session import open_session
+    from nbbuild.store import Limits
+
+    with open_session(directory, file=file) as session:
+        if everything:
+            wanted = list(session.store.all_records())
+        else:
+            # All are found before the first one goes.
+            each = [found(session, word) for word in records]
+            wanted = list({one.id: one for one in each}.values())
+        for one in wanted:
+            session.store.remove(one)
+        session.store.prune(Limits())
+    if as_json:
+        emit([one.id for one in wanted])
+    else:
+        emit("\n".join(f"{one.id}  {one.task}" for one in wanted))
+        say(f"{count(len(wanted), 'record')} removed")

@@ -1,0 +1,43 @@
+"""`nbbuild cache verify`: read everything, and take away what is damaged."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.cache._records import count
+from nbbuild.cli.render import emit, json_option, say
+from nbbuild.store.checking import Fault
+
+_DAMAGED = 3
+
+
+@click.command("verify")
+@json_option
+@project_options
+def command(as_json: bool, directory: Path, file: Path | None) -> int:
+    """Read every blob and every record, and remove those that are damaged or lack something.
+
+    What goes is a miss: its notebook runs in the next build. Exit status 3 if anything was
+    damaged. Where the cache can only be read, it is named and stays; it is never used anyway.
+    """
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        checked = session.store.check()
+    if as_json:
+        emit(dataclasses.asdict(checked))
+    else:
+        emit("\n".join(map(_line, checked.faults)))
+        looked = f"{count(checked.records, 'record')} and {count(checked.blobs, 'blob')} read"
+        say(f"{looked}, {len(checked.faults) or 'none'} damaged")
+    return _DAMAGED if checked.faults else 0
+
+
+def _line(fault: Fault) -> str:
+    verb = "removed" if fault.removed else "damaged"
+    task = f" ({fault.task})" if fault.task else ""
+    return f"{verb}  {fault.kind} {fault.name}{task}: {fault.reason}"

@@ -1,0 +1,85 @@
+"""Look a store through for damage, and take away what cannot be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbbuild.durable import writing
+from nbbuild.model import Digest
+from nbbuild.store.blobs import Blobs
+from nbbuild.store.records import Records
+from nbbuild.store.uses import Uses
+
+UNSOUND = "it is not the record that was written"
+INCOMPLETE = "some of its blobs are gone or damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in a store that cannot be used."""
+
+    kind: str  # blob | record
+    name: str  # the digest, or the record's id
+    reason: str
+    task: str = ""  # whose result is lost, where that is known
+    removed: bool = True  # False: the store can only be read
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a look through a store found."""
+
+    blobs: int  # that were read
+    records: int
+    faults: tuple[Fault, ...] = ()
+
+
+def check(blobs: Blobs, records: Records, uses: Uses, *, removing: bool) -> Checked:
+    """Read every blob and every record; what is wrong is returned and, if `removing`, removed.
+
+    So is a record that lacks a blob, since its task could not be put back. Raises StoreError.
+    """
+    faults: list[Fault] = []
+    bad: set[Digest] = set()
+    blobs_read = records_read = 0
+
+    def found(kind: str, path: Path, look: os.stat_result, reason: str, task: str = "") -> None:
+        if removing and not _remove(path, look, uses):
+            return  # somebody has put it anew since it was read, or has taken it away
+        bad.add(path.name)
+        faults.append(Fault(kind, path.stem, reason, task, removed=removing))
+
+    for path, look in blobs.all():
+        blobs_read += 1
+        reason = blobs.fault(path)
+        if reason:
+            found("blob", path, look, reason)
+    for path, look in records.files():
+        records_read += 1
+        kept = records.kept(path, look)
+        if kept is None:
+            found("record", path, look, UNSOUND)
+        elif any(digest in bad or not blobs.has(digest) for digest in kept.record.blobs):
+            found("record", path, look, INCOMPLETE, kept.record.task)
+    return Checked(blobs_read, records_read, in_order(faults))
+
+
+def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Sort faults: blobs first, by name."""
+    return tuple(sorted(faults, key=lambda one: (one.kind, one.name)))
+
+
+def _remove(path: Path, look: os.stat_result, uses: Uses) -> bool:
+    """Remove the file that was looked at; False if it is another one by now."""
+    with uses.taking(), writing("what is damaged cannot be removed from the cache", path):
+        try:
+            now = path.lstat()
+        except FileNotFoundError:
+            return False
+        if (now.st_ino, now.st_ctime_ns) != (look.st_ino, look.st_ctime_ns):
+            return False
+        path.unlink()
+    return True

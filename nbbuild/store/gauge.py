@@ -1,0 +1,62 @@
+"""Estimate a store's size without walking it: what the last walk found, and what came since.
+
+The first line of `usage` is what a walk found, "<bytes> <when>"; each build that adds something
+appends "+<bytes>". What goes is not noted, nor what a killed build had put: so a walk must prove
+what the estimate says, and an estimate that is old counts for nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from nbbuild.durable import write
+from nbbuild.store.layout import Layout
+
+_TRUSTED = 7 * 24 * 3600.0  # seconds after which a walk is due
+_LONGEST = 1 << 16  # bytes of the file after which a walk is due
+
+
+def exceeds(layout: Layout, size: int, *, walk: Callable[[], int]) -> bool:
+    """Whether the store is larger than `size` bytes; walks only if it may be, or nobody knows."""
+    estimate = _read(layout)
+    if estimate is not None and estimate <= size:
+        return False
+    found = walk()
+    set_to(layout, found)
+    return found > size
+
+
+def set_to(layout: Layout, size: int) -> None:
+    """Keep what a walk found."""
+    with suppress(OSError):  # nothing is estimated then
+        folder = layout.folder / "tmp"
+        write(layout.usage, f"{size} {time.time():.0f}\n".encode(), folder=folder, sync=False)
+
+
+def add(layout: Layout, size: int) -> None:
+    """Note that so many bytes came; nothing, where no walk began the estimate."""
+    with suppress(OSError):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(layout.usage, flags)
+        try:
+            os.write(descriptor, f"+{size}\n".encode())
+        finally:
+            os.close(descriptor)
+
+
+def _read(layout: Layout) -> int | None:
+    """Return the estimate, None if there is none to be trusted."""
+    try:
+        data = layout.usage.read_bytes()
+        if len(data) > _LONGEST:
+            return None
+        first, *rest = data.decode("ascii").split("\n")
+        found, when = first.split(" ")
+        if abs(time.time() - int(when)) > _TRUSTED:
+            return None
+        return int(found) + sum(int(line) for line in rest if line)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,161 @@
+"""Prune a store on disk while others build with it.
+
+**What goes.** Records that are past a limit, least recently used first; files of records that are
+not sound; blobs that no record names; drafts that a crash left; locks that nobody holds. A use is
+noted by a file's mtime: of a record, whenever it is a hit or is made; of a blob, whenever it is put
+or read (`uses`).
+
+**What a running build needs** is all that it has used or put: the records that are its hits, which
+it may restore in an hour only; the blobs of a run, which lie there before the record that names
+them. So a build takes a lease before it begins: a lock of its own, whose mtime says since when.
+While it has one, each use is noted, however recent the last note. Nothing goes that was used since
+the oldest lease began whose holder lives. A lease dies with its owner, like every lock here, so a
+killed build protects nothing, and a build that runs for a day only what it has used in that day.
+All these times are the store's file system's own, not those of the clocks of several machines.
+
+**Between looking and removing** a file may come to be used. So `going.lock` is held alone while a
+file is looked at for the last time and removed, and shared while a use is noted or a blob takes its
+place. Both take microseconds. What was noted first stays; and what went first is not there to be
+noted, so that a put makes it anew and a hit becomes a miss.
+
+**In that order:** the moment is noted; leases are read; records are listed, chosen and removed;
+then blobs are listed, and those go that no remaining record names. A record that is published
+meanwhile names blobs that were put under a lease, or after that moment. Killed anywhere, pruning
+leaves blobs without records, which the next one takes, and never a record without its blobs.
+Whoever publishes without a lease loses that promise only: the record may lack blobs, and is a miss.
+
+**Two that prune** take turns by `gc.lock`; at the end of a build, the second one leaves it be.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbbuild.durable import writing
+from nbbuild.locks import lock, sweep
+from nbbuild.model import Record
+from nbbuild.store import gauge
+from nbbuild.store.blobs import Blobs
+from nbbuild.store.layout import Layout
+from nbbuild.store.pruning import Kept, Limits, Pruned, choose
+from nbbuild.store.records import Records
+from nbbuild.store.uses import Uses, at_work
+
+_BATCH = 64  # files that go under one lock, so that nobody waits long
+_DRAFTS = 3600.0  # seconds after which a draft is taken for left behind
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it looked when it was listed."""
+
+    path: Path
+    size: int
+    mtime: float
+
+    @classmethod
+    def of(cls, path: Path, look: os.stat_result) -> _File:
+        return cls(path, look.st_size, look.st_mtime)
+
+    def is_still(self) -> bool:
+        """Whether it looks as it did: it was neither used nor made anew."""
+        try:
+            return self == _File.of(self.path, self.path.lstat())
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Takes away what a store on disk need not keep."""
+
+    layout: Layout
+    blobs: Blobs
+    records: Records
+    uses: Uses
+
+    def prune(self, limits: Limits, *, dry_run: bool, wait: bool) -> Pruned:
+        """Keep the store to `limits`. Raises StoreError, and Held if it must not wait."""
+        if not self.layout.is_ours():
+            return Pruned()
+        if dry_run:
+            return self._prune(limits, since=min([time.time(), *at_work(self.layout)]), dry=True)
+        with lock(self.layout.pruning, wait=wait):
+            # Locking wrote that file, so this is now by the store's clock.
+            now = self.layout.pruning.stat().st_mtime
+            pruned = self._prune(limits, since=min([now, *at_work(self.layout)]), dry=False)
+            sweep(self.layout.locks)
+            drafts = _listed(self.layout.looks(self.layout.folder / "tmp", "*.tmp"))
+            self._remove(drafts, since=now - _DRAFTS, dry=False)
+            gauge.set_to(self.layout, pruned.left)
+        return pruned
+
+    def _prune(self, limits: Limits, *, since: float, dry: bool) -> Pruned:
+        kept: list[tuple[Kept, _File]] = []
+        unsound: list[_File] = []
+        for path, look in self.records.files():
+            one, file = self.records.kept(path, look), _File.of(path, look)
+            if one is None:
+                unsound.append(file)
+            else:
+                kept.append((one, file))
+        blobs = _listed(self.blobs.all())
+        choice = choose(
+            [one for one, _ in kept],
+            {file.path.name: file.size for file in blobs},
+            limits,
+            now=time.time(),
+            since=since,
+            fixed=sum(
+                file.size
+                for file in [*_unnamed(blobs, (one.record for one, _ in kept)), *unsound]
+                if file.mtime >= since
+            ),
+        )
+        file_of = {id(one): file for one, file in kept}
+        going = [(one.record, file_of[id(one)]) for one in choice.going]
+        gone = self._remove([*(file for _, file in going), *unsound], since=since, dry=dry)
+        left = [one.record for one, file in kept if file not in gone]
+        # Only now: a record that was used meanwhile has stayed, and with it its blobs.
+        freed = self._remove(_unnamed(blobs, left), since=since, dry=dry)
+        listed = [*(file for _, file in kept), *unsound, *blobs]
+        return Pruned(
+            records=tuple(record for record, file in going if file in gone),
+            blobs=len(freed),
+            freed=sum(file.size for file in gone | freed),
+            left=sum(file.size for file in listed if file not in gone | freed),
+            spared=choice.spared,
+        )
+
+    def _remove(self, files: Iterable[_File], *, since: float, dry: bool) -> frozenset[_File]:
+        """Remove those of `files` that look as they did and were not used since; return them."""
+        unused = [file for file in files if file.mtime < since]
+        if dry:
+            return frozenset(unused)
+        gone: set[_File] = set()
+        for start in range(0, len(unused), _BATCH):
+            with self.uses.taking():
+                for file in unused[start : start + _BATCH]:
+                    if file.is_still():
+                        with writing("the cache cannot be pruned", file.path):
+                            file.path.unlink(missing_ok=True)
+                        gone.add(file)
+        for folder in {file.path.parent for file in gone if file.path.suffix == ".json"}:
+            with suppress(OSError):  # the key has other records, or a new one
+                folder.rmdir()
+        return frozenset(gone)
+
+
+def _listed(found: Iterable[tuple[Path, os.stat_result]]) -> list[_File]:
+    return [_File.of(path, look) for path, look in found]
+
+
+def _unnamed(blobs: Iterable[_File], records: Iterable[Record]) -> list[_File]:
+    """Return the blobs that no record names."""
+    named = {digest for record in records for digest in record.blobs}
+    return [file for file in blobs if file.path.name not in named]
