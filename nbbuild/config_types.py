@@ -72,6 +72,20 @@ class ReportTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportTable:
+    """`[export]`: what each build hands over to other tools; "" and false are nothing."""
+
+    jupyter_cache: str = ""  # absolute, or relative to the root
+    doctrees: tuple[str, ...] = ()  # Sphinx's, beyond those found beside the cache
+    mystmd: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a build has to export anything."""
+        return bool(self.jupyter_cache or self.mystmd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyTable:
     """`[verify]`: what `nbbuild verify` sets aside."""
 
@@ -110,6 +124,7 @@ class Config:
     environment: EnvironmentTable = EnvironmentTable()
     cache: CacheTable = CacheTable()
     report: ReportTable = ReportTable()
+    export: ExportTable = ExportTable()
     verify: VerifyTable = VerifyTable()
     notebooks: tuple[NotebookEntry, ...] = ()
 

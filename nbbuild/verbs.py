@@ -10,6 +10,7 @@ VERBS = {
     "merge": "Put the cached outputs of a notebook into a file.",
     "invalidate": "Make notebooks run again in the next build.",
     "verify": "Execute again without the cache, and compare with what it holds.",
+    "export": "Hand results over to Sphinx, Jupyter Book or mystmd.",
     "init": "Write a jcache.toml for the notebooks of a folder or a book.",
     "clean": "Remove what was built.",
     "cache": "Look into the cache, and manage it.",
