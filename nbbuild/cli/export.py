@@ -103,8 +103,13 @@ def describe(done: Exported) -> list[str]:
         word = "note" if one.meant else "not exported"
         lines.append(f"{word}: {one.source}: {one.why}" + (f"; {one.hint}" if one.hint else ""))
     number = len(done.written) + len(done.kept)
-    parts = [f"{number} notebook{'s' * (number != 1)} in {done.path}"]
+    parts = [f"{number} notebook{'s' * (number != 1)} in {_shown(Path(done.path))}"]
     parts += [f"{len(done.written)} written"] if done.written else []
     parts += [f"{len(done.removed)} removed"] if done.removed else []
     lines.append(", ".join(parts if len(parts) > 1 else [*parts, "nothing changed"]))
     return lines
+
+
+def _shown(path: Path) -> Path:
+    full, here = path.absolute(), Path.cwd()
+    return full.relative_to(here) if full.is_relative_to(here) else path
