@@ -50,8 +50,8 @@ def keep(
 ) -> bool:
     """Keep why all of `judgements`, those of a build of `targets`, are FRESH; say whether it was.
 
-    `summary` is what that build said last; the files `also` have to stay as well. Raises nothing: without this, the next build only takes
-    longer.
+    `summary` is what that build said last; the files `also` have to stay as they are, too. Raises
+    nothing: without this, the next build only takes longer.
     """
     if not _simple(session, judgements):
         return False

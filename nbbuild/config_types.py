@@ -132,3 +132,13 @@ class Config:
     def store(self) -> Path:
         """The folder of the store, absolute."""
         return self.root / self.cache.path
+
+    @property
+    def closed(self) -> tuple[Path, ...]:
+        """The folders that are nbbuild's to write in, absolute: no glob enters them."""
+        given = self.export.jupyter_cache
+        return (
+            self.root / self.project.output,
+            self.store,
+            *([self.root / given] if given else []),
+        )

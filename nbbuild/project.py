@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -19,6 +19,9 @@ from nbbuild.notebook.formats import is_notebook, is_text, reader_identity
 from nbbuild.notebook.loads import loaded_text
 from nbbuild.patterns import Pattern, can_meet, literal_prefix, matches
 from nbbuild.walk import Walker
+
+_RENDERED: Final = "_build"
+"""Where Sphinx, Jupyter Book and mystmd put what they make: copies of the notebooks, too."""
 
 
 class Digests(Protocol):
@@ -158,6 +161,12 @@ def _wanted(config: Config) -> Callable[[str], bool]:
     return lambda path: not any(matches(pattern, path) for pattern in excluded)
 
 
+def _is_rendered(path: str, pattern: Pattern) -> bool:
+    """Whether a glob has met `path` in what a renderer made, without naming that folder."""
+    named = literal_prefix(pattern).split("/")
+    return _RENDERED in path.split("/")[:-1] and _RENDERED not in named
+
+
 def _sources(
     config: Config,
     walker: Walker,
@@ -169,7 +178,7 @@ def _sources(
     found: dict[str, None] = {}
     for text in config.project.notebooks:
         pattern = Pattern.parse(text)
-        paths = walker.match(pattern)
+        paths = [path for path in walker.match(pattern) if not _is_rendered(path, pattern)]
         chosen = [p for p in paths if wanted(p) and _is_notebook(config.root, pattern, p)]
         met = [p for p in chosen if p.endswith(".ipynb") and not _in_full(pattern, p)]
         if met:

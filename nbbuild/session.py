@@ -276,7 +276,7 @@ def session_of(
     state = State(root / DOT)
     memo = Memo(state)
     digests = Digests(state)
-    closed = _inside([root / config.project.output, config.store], root)
+    closed = _inside(config.closed, root)
     ledgers = Ledgers(root / DOT, by=config.path.name)
     walker = Walker(root, closed=closed)
     readings = Readings(
