@@ -77,7 +77,7 @@ class Session:
 
     root: Path
     config: Config
-    closed: tuple[str, ...]  # the folders of built notebooks and of the store, where in the root
+    closed: tuple[str, ...]  # nbbuild's folders in the root: output, store, what it exports to
     project: Project
     graph: Graph
     environ: Mapping[str, str]

@@ -39,7 +39,7 @@ def forget(folders: Iterable[Path], root: Path, sources: Iterable[str]) -> list[
     sources = list(sources)
     for folder in folders:
         for source in sources:
-            full = os.fsencode(root / source)
+            full = str(root / source).encode("utf-8", "surrogatepass")  # as pickle does
             for name in _names(source):
                 doctree = folder / f"{name}.doctree"
                 if doctree.is_file() and full in doctree.read_bytes():

@@ -12,6 +12,8 @@ import sys
 import pytest
 from jupyter_cache import get_cache
 
+from nbbuild import basis, digests, uptodate
+
 CONFIG = '[export]\njupyter_cache = ".jupyter_cache"\nmystmd = true\n'
 MESSAGE = "nothing to do: 2 notebooks are up to date\n"
 
@@ -53,6 +55,24 @@ def test_a_build_with_nothing_to_do_imports_no_reader_and_no_jupyter_cache(two):
     words = [sys.executable, "-c", program]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=two.root)
     assert (done.stdout, done.stderr) == ("[]\n", MESSAGE)
+
+
+def test_the_quick_answer_rests_on_what_was_exported_too(two, monkeypatch):
+    # What was just written counts as old enough: ctimes cannot be set back.
+    for module in (digests, basis):
+        monkeypatch.setattr(module, "SETTLED_NS", -(10**12))
+    assert two.nbbuild().err == MESSAGE
+    assert uptodate.answer([]) == 0
+    for_mystmd(two)[0].unlink()
+    assert uptodate.answer([]) is None
+    assert two.build() == []
+    assert len(for_mystmd(two)) == 2
+
+    # Where an export failed, the next build tries again.
+    shutil.rmtree(two.root / "_build/execute")
+    two.write("_build/execute", "in the way")
+    assert two.build(status=3) == []
+    assert uptodate.answer([]) is None
 
 
 def test_what_was_lost_there_is_written_again_without_a_run(two):
