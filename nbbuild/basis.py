@@ -41,17 +41,22 @@ class _Unsettled(Exception):
 
 
 def keep(
-    session: Session, judgements: Collection[Judgement], *, targets: Sequence[str], summary: str
+    session: Session,
+    judgements: Collection[Judgement],
+    *,
+    targets: Sequence[str],
+    summary: str,
+    also: Collection[str] = (),
 ) -> bool:
     """Keep why all of `judgements`, those of a build of `targets`, are FRESH; say whether it was.
 
-    `summary` is what that build said last. Raises nothing: without this, the next build only takes
-    longer.
+    `summary` is what that build said last; the files `also` have to stay as they are, too. Raises
+    nothing: without this, the next build only takes longer.
     """
     if not _simple(session, judgements):
         return False
     try:
-        known = _Basis(session, judgements).known
+        known = _Basis(session, judgements, also).known
     except (_Unsettled, OSError):
         return False
     known |= {
@@ -82,7 +87,9 @@ def _simple(session: Session, judgements: Collection[Judgement]) -> bool:
 class _Basis:
     """Gathers the expectations for one answer."""
 
-    def __init__(self, session: Session, judgements: Collection[Judgement]) -> None:
+    def __init__(
+        self, session: Session, judgements: Collection[Judgement], also: Collection[str]
+    ) -> None:
         self._session = session
         self._root = str(session.root)
         self._newest_ns = session.opened_ns - SETTLED_NS
@@ -93,7 +100,7 @@ class _Basis:
         records = {one.task: one.record for one in judgements if one.record is not None}
         self._asked(records)
         self._listed(records.values())
-        for path in self._places():
+        for path in (*self._places(), *also):
             self._whatever(path)
         for path in self._rewritten():
             self._whatever(path)

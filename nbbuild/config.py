@@ -20,6 +20,7 @@ from nbbuild.config_types import (
     Config,
     EnvironmentTable,
     ExecutionTable,
+    ExportTable,
     NotebookEntry,
     ProjectTable,
     ReportTable,
@@ -41,6 +42,7 @@ __all__ = [
     "Config",
     "EnvironmentTable",
     "ExecutionTable",
+    "ExportTable",
     "NotebookEntry",
     "ProjectTable",
     "ReportTable",
@@ -159,6 +161,7 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
         environment=EnvironmentTable(**tables.get("environment", {})),
         cache=CacheTable(**tables.get("cache", {})),
         report=ReportTable(**tables.get("report", {})),
+        export=ExportTable(**tables.get("export", {})),
         verify=VerifyTable(**tables.get("verify", {})),
         notebooks=tuple(entries),
     )
@@ -209,6 +212,11 @@ def readers(root: Path) -> _Readers:
             "remote": values.string,
         },
         "report": {"junit": values.string, "html": values.string},
+        "export": {
+            "jupyter_cache": paths.handed_over(root),
+            "doctrees": values.listed(paths.path(root)),
+            "mystmd": values.boolean,
+        },
         "verify": {"ignore": values.listed(values.expression)},
         "notebook": {
             "path": paths.pattern(root),
@@ -339,7 +347,7 @@ def _shown(tables: Iterable[str], comma: str = ", ") -> str:
 
 
 def _check_folders(config: Config, problems: _Collected) -> None:
-    """Check that output, store and sources do not lie in each other."""
+    """Check that output, store, what is exported and sources do not lie in each other."""
     output = config.project.output
     folder = f"{output}/"
     named = [("[project]", text) for text in config.project.notebooks]
@@ -354,7 +362,24 @@ def _check_folders(config: Config, problems: _Collected) -> None:
                 where,
             )
     store = os.path.relpath(config.store, config.root)
-    if f"{store}/".startswith(folder) or folder.startswith(f"{store}/"):
+    if config.export.jupyter_cache:
+        given = os.path.relpath(config.root / config.export.jupyter_cache, config.root)
+        taken = (
+            ("[project] output", output),
+            ("[cache] path", store),
+            ("nbbuild itself", ".nbbuild"),
+        )
+        near = [name for name, path in taken if _meet(given, path)]
+        if near:
+            problems.add(
+                ConfigError(
+                    f"'jupyter_cache' '{config.export.jupyter_cache}' and the folder of "
+                    f"{near[0]} lie in each other",
+                    hint="give each a folder of its own",
+                ),
+                "[export]",
+            )
+    if _meet(store, output):
         problems.add(
             ConfigError(
                 f"[cache] path '{config.cache.path}' and [project] output '{output}' "
@@ -369,6 +394,10 @@ def _check_folders(config: Config, problems: _Collected) -> None:
             ),
             "[project]",
         )
+
+
+def _meet(one: str, other: str) -> bool:
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 # -- what comes from elsewhere -----------------------------------------------------------------

@@ -127,8 +127,8 @@ def inside(root: Path) -> Reader[str]:
     return read
 
 
-def store(root: Path) -> Reader[str]:
-    """Return a reader of the store's path: anywhere, but never the project or around it."""
+def store(root: Path, *, what: str = "the store") -> Reader[str]:
+    """Return a reader of the path of a cache: anywhere, but never the project or around it."""
 
     def read(key: str, value: object) -> str:
         text = filled(key, value)
@@ -141,12 +141,18 @@ def store(root: Path) -> Reader[str]:
             ) from None
         if root.is_relative_to(os.path.normpath(root / chosen)):
             raise ConfigError(
-                f"'{key}' {quoted(text)} would put the store around the project",
-                hint="give the store a folder of its own",
+                f"'{key}' {quoted(text)} would put {what} around the project",
+                hint=f"give {what} a folder of its own",
             )
         return os.path.normpath(chosen)
 
     return read
+
+
+def handed_over(root: Path) -> Reader[str]:
+    """Return a reader of the path of another tool's cache; "" is none."""
+    some = store(root, what="the cache")
+    return lambda key, value: some(key, value) if value != "" else ""
 
 
 def module(root: Path) -> Reader[str]:

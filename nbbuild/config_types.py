@@ -73,6 +73,20 @@ class ReportTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportTable:
+    """`[export]`: what each build hands over to other tools; "" and false are nothing."""
+
+    jupyter_cache: str = ""  # absolute, or relative to the root
+    doctrees: tuple[str, ...] = ()  # Sphinx's, beyond those found beside the cache
+    mystmd: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a build has to export anything."""
+        return bool(self.jupyter_cache or self.mystmd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyTable:
     """`[verify]`: what `nbbuild verify` sets aside."""
 
@@ -111,6 +125,7 @@ class Config:
     environment: EnvironmentTable = EnvironmentTable()
     cache: CacheTable = CacheTable()
     report: ReportTable = ReportTable()
+    export: ExportTable = ExportTable()
     verify: VerifyTable = VerifyTable()
     notebooks: tuple[NotebookEntry, ...] = ()
 
@@ -118,3 +133,13 @@ class Config:
     def store(self) -> Path:
         """The folder of the store, absolute."""
         return self.root / self.cache.path
+
+    @property
+    def closed(self) -> tuple[Path, ...]:
+        """The folders that are nbbuild's to write in, absolute: no glob enters them."""
+        given = self.export.jupyter_cache
+        return (
+            self.root / self.project.output,
+            self.store,
+            *([self.root / given] if given else []),
+        )

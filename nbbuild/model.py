@@ -306,12 +306,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: tuple[Outcome, ...] = ()
     seconds: float = 0.0
     interrupted: bool = False
+    problems: tuple[str, ...] = ()  # that are no task's: whole messages
 
     @property
     def exit_status(self) -> int:
-        """0 all well, 1 a notebook failed, 2 one could not be read, 130 interrupted."""
+        """0 all well, 1 a notebook failed, 2 one is unreadable, 3 a problem, 130 interrupted."""
         if self.interrupted:
             return 130
+        if self.problems:
+            return 3
         failures = [o.failure for o in self.outcomes if o.failure is not None]
         if any(f.kind == "unreadable" for f in failures):
             return 2

@@ -22,6 +22,7 @@ from nbbuild.store import Limits
 
 if TYPE_CHECKING:
     from nbbuild.executors import Workers
+    from nbbuild.export.after_build import Handed
 
 
 def build(
@@ -59,8 +60,14 @@ def build(
     if idle or start is None:
         for judgement in todo:
             ledger.fresh(judgement)
+        handed = _export(session, names, plan, observer)
+        ledger.problems = handed.problems
         report = ledger.report(names, seconds=time.monotonic() - began)
-        basis.keep(session, plan.judgements, targets=targets, summary=summary(report))
+        if handed.rests_on is not None:
+            said = summary(report)
+            basis.keep(
+                session, plan.judgements, targets=targets, summary=said, also=handed.rests_on
+            )
         return report
     elif going or not ledger.outcomes:
         with session.store.in_use():
@@ -79,6 +86,8 @@ def build(
             _execute(session, judge, work, ledger, start(slots), going)
             if not ledger.interrupted:
                 _prune(session, observer)
+    if not ledger.interrupted:
+        ledger.problems = _export(session, names, None, observer).problems
     return ledger.report(names, seconds=time.monotonic() - began)
 
 
@@ -122,6 +131,41 @@ def _prune(session: Session, observer: Observer) -> None:
     if pruned.left > most:
         text = f"the cache is past its max_size, {amount(most)}: running builds use"
         observer(Noted("", f"{text} {amount(pruned.left)}; let [cache] max_size be larger"))
+
+
+def _export(
+    session: Session, names: Sequence[str], plan: Plan | None, observer: Observer
+) -> Handed:
+    """Hand results over to other tools, as `[export]` says.
+
+    `plan` is what still holds after a build that did nothing.
+    """
+    from nbbuild.export import after_build
+
+    if not session.config.export.wanted:
+        return after_build.Handed()
+    tasks = session.graph.tasks
+    whole = len(names) == len(tasks)
+
+    def judged() -> Sequence[Judgement]:
+        if plan is not None and whole:
+            return plan.judgements
+        try:
+            return session.judge().plan(session.wanted(())).judgements
+        except NbbuildError:  # of a notebook that this build does not need
+            return session.judge().plan(names).judgements
+
+    try:
+        return after_build.export_all(
+            session,
+            judged() if plan is None else plan.judgements,
+            everything=judged,
+            only=None if whole else {tasks[name].source for name in names},
+            observer=observer,
+        )
+    except NbbuildError as error:
+        problems = (f"nothing was exported: {error}",)
+        return after_build.Handed(problems=problems, rests_on=None)
 
 
 def _executor(name: str) -> Callable[[int], Workers]:
@@ -196,6 +240,7 @@ class _Ledger:
         self.durations = durations
         self.outcomes: dict[str, Outcome] = {}
         self.interrupted = False
+        self.problems: tuple[str, ...] = ()
         self.uses = Uses(session.graph)
         self._session = session
         self._tasks = session.graph.tasks
@@ -251,7 +296,12 @@ class _Ledger:
             self.outcomes.get(name) or Outcome.of(self._tasks[name], OutcomeKind.CANCELLED)
             for name in names
         )
-        return Report(outcomes=outcomes, seconds=seconds, interrupted=self.interrupted)
+        return Report(
+            outcomes=outcomes,
+            seconds=seconds,
+            interrupted=self.interrupted,
+            problems=self.problems,
+        )
 
     def _block(self, name: str, reasons: tuple[str, ...]) -> None:
         kind = OutcomeKind.BLOCKED

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -20,6 +20,9 @@ from nbbuild.notebook.loads import loaded_text
 from nbbuild.notebook.readers import Readers
 from nbbuild.patterns import Pattern, can_meet, literal_prefix, matches
 from nbbuild.walk import Walker
+
+_RENDERED: Final = "_build"
+"""Where Sphinx, Jupyter Book and mystmd put what they make: copies of the notebooks, too."""
 
 
 class Digests(Protocol):
@@ -164,6 +167,12 @@ def _wanted(config: Config) -> Callable[[str], bool]:
     return lambda path: not any(matches(pattern, path) for pattern in excluded)
 
 
+def _is_rendered(path: str, pattern: Pattern) -> bool:
+    """Whether a glob has met `path` in what a renderer made, without naming that folder."""
+    named = literal_prefix(pattern).split("/")
+    return _RENDERED in path.split("/")[:-1] and _RENDERED not in named
+
+
 def listed(
     config: Config,
     *,
@@ -181,7 +190,7 @@ def listed(
     found: dict[str, str] = {}
     for text in config.project.notebooks:
         pattern = Pattern.parse(text)
-        paths = walker.match(pattern)
+        paths = [path for path in walker.match(pattern) if not _is_rendered(path, pattern)]
         chosen = [p for p in paths if wanted(p) and _is_notebook(config.root, pattern, p, readers)]
         met = [p for p in chosen if p.endswith(".ipynb") and not _in_full(pattern, p)]
         if met:

@@ -78,7 +78,7 @@ class Session:
 
     root: Path
     config: Config
-    closed: tuple[str, ...]  # the folders of built notebooks and of the store, where in the root
+    closed: tuple[str, ...]  # nbbuild's folders in the root: output, store, what it exports to
     project: Project
     graph: Graph
     environ: Mapping[str, str]
@@ -312,7 +312,7 @@ def session_of(
     return Session(
         root=root,
         config=config,
-        closed=_closed(config),
+        closed=_inside(config.closed, config.root),
         project=loaded,
         graph=link(loaded.tasks, output=config.project.output),
         environ=environ,
@@ -347,11 +347,7 @@ def session_of(
 
 def walker_of(config: Config) -> Walker:
     """Return what finds the files of the project that `config` describes."""
-    return Walker(config.root, closed=_closed(config))
-
-
-def _closed(config: Config) -> tuple[str, ...]:
-    return _inside([config.root / config.project.output, config.store], config.root)
+    return Walker(config.root, closed=_inside(config.closed, config.root))
 
 
 def _inside(folders: Sequence[Path], root: Path) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Give the nouns as plain data for `--json`; the keys below are interface.
 
 A report: `exit_status`, `interrupted`, `seconds`, `counts` (outcome → number, those that are not
-0), `outcomes`. An outcome, a failure and a reason: the fields of these nouns in model.py, but an
-outcome's `key` is the key's digest. A judgement: `task`, `verdict`, `reasons`, `key` (its digest)
-and `record` (its id). Null stands for a key, record or failure that there is not. Any other noun:
-its fields. Enums are their values, times are seconds.
+0), `outcomes`, `problems` (messages). An outcome, a failure and a reason: the fields of these nouns
+in model.py, but an outcome's `key` is the key's digest. A judgement: `task`, `verdict`, `reasons`,
+`key` (its digest) and `record` (its id). Null stands for a key, record or failure that there is
+not. Any other noun: its fields. Enums are their values, times are seconds.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ def _report(report: Report) -> Json:
         "seconds": report.seconds,
         "counts": dict(counts),
         "outcomes": [to_data(outcome) for outcome in report.outcomes],
+        "problems": list(report.problems),
     }
 
 

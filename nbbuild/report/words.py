@@ -96,6 +96,9 @@ class Words:
             if outcome.task not in self._told
             for line in self.ended(outcome)
         ]
+        for problem in report.problems:
+            first, *rest = clean(problem).splitlines()
+            lines += [Line("error:", first, Tone.BAD), *map(Line, rest)]
         return lines if self.silent else [*lines, _sum(report)]
 
     def _is_shown(self, outcome: Outcome) -> bool:
@@ -169,7 +172,9 @@ def clean(text: str) -> str:
 
 
 def _sum(report: Report) -> Line:
-    bad = report.interrupted or any(o.failure is not None for o in report.outcomes)
+    bad = (
+        report.interrupted or report.problems or any(o.failure is not None for o in report.outcomes)
+    )
     return Line(summary(report), tone=Tone.BAD if bad else Tone.PLAIN)
 
 

@@ -46,7 +46,10 @@ def defaults(table: str) -> dict[str, Any]:
     return own | settings if own.pop("settings", None) is not None else own
 
 
-TABLES = ("project", "execution", "environment", "cache", "report", "verify", "notebook")
+TABLES = (
+    *("project", "execution", "environment", "cache", "report", "export", "verify"),
+    "notebook",
+)
 
 
 @pytest.fixture

@@ -14,11 +14,14 @@ MADE = {"quickstart": ("build", "figures"), "book": ("data",)}
 
 
 def files(root):
-    """Return every file of a project but nbbuild's own, by path, with its content."""
+    """Return every file of a project by path, with its content.
+
+    But for nbbuild's own, and the database of a jupyter-cache, which holds times.
+    """
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and ".nbbuild" not in path.parts
+        if path.is_file() and ".nbbuild" not in path.parts and path.name != "global.db"
     }
 
 

@@ -58,6 +58,7 @@ TABLES = {
     "environment": config.EnvironmentTable(),
     "cache": config.CacheTable(),
     "report": config.ReportTable(),
+    "export": config.ExportTable(),
     "verify": config.VerifyTable(),
     "notebook": config.NotebookEntry(where="", path=""),
 }

@@ -78,6 +78,7 @@ def test_a_report_and_its_outcomes():
                 "when": 0.0,
             },
         ],
+        "problems": [],
     }
 
 

@@ -1,0 +1,115 @@
+"""`nbbuild export …`: hand results over to the tools that render them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import emit, json_option, say
+
+if TYPE_CHECKING:
+    from nbbuild.export.pages import Exported
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group("export")
+@project_options
+def command(directory: Path, file: Path | None) -> None:
+    """Hand results over to other tools."""
+
+
+@command.command("jupyter-cache")
+@click.argument("path", required=False, type=_PATH)
+@click.option(
+    "--doctrees",
+    multiple=True,
+    type=_PATH,
+    metavar="DIR",
+    help="A folder of Sphinx's doctrees, beyond those found beside the cache.",
+)
+@json_option
+@project_options
+def jupyter_cache(
+    path: Path | None,
+    doctrees: tuple[Path, ...],
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> int:
+    """Write up-to-date results to the jupyter-cache at PATH, for MyST-NB and Jupyter Book 1.
+
+    Nothing executes. PATH is `[export] jupyter_cache` or `_build/.jupyter_cache` if it is not said.
+    The doctrees of changed pages are deleted, so that Sphinx reads these again. Exit status 1 when
+    a page has no result there that it should have.
+    """
+    return _export("jupyter-cache", path, directory, file, doctrees=doctrees, as_json=as_json)
+
+
+@command.command("mystmd")
+@click.argument("path", required=False, type=_PATH)
+@json_option
+@project_options
+def mystmd(path: Path | None, as_json: bool, directory: Path, file: Path | None) -> int:
+    """Write up-to-date results to PATH, for `myst build --execute` and Jupyter Book 2.
+
+    Nothing executes. PATH is `_build/execute` beside myst.yml if it is not said. Exit status 1 when
+    a page has no result there that it should have.
+    """
+    return _export("mystmd", path, directory, file, as_json=as_json)
+
+
+def _export(
+    tool: str,
+    path: Path | None,
+    directory: Path,
+    file: Path | None,
+    *,
+    as_json: bool,
+    doctrees: tuple[Path, ...] = (),
+) -> int:
+    from nbbuild.export.pages import pages
+    from nbbuild.export.tools import export
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        whole = pages(session, session.plan().judgements)
+        done = export(session, tool, whole, path=path, doctrees=doctrees)
+    if as_json:
+        emit(
+            {
+                "exit_status": done.exit_status,
+                "path": done.path,
+                "written": done.written,
+                "kept": done.kept,
+                "removed": done.removed,
+                "missing": done.missing,
+                "doctrees": done.doctrees,
+            }
+        )
+    else:
+        for line in describe(done):
+            say(line)
+    return done.exit_status
+
+
+def describe(done: Exported) -> list[str]:
+    """Return a line for each page that has no result there, and the sum."""
+    lines = []
+    for one in done.missing:
+        word = "note" if one.meant else "not exported"
+        lines.append(f"{word}: {one.source}: {one.why}" + (f"; {one.hint}" if one.hint else ""))
+    number = len(done.written) + len(done.kept)
+    parts = [f"{number} notebook{'s' * (number != 1)} in {_shown(Path(done.path))}"]
+    parts += [f"{len(done.written)} written"] if done.written else []
+    parts += [f"{len(done.removed)} removed"] if done.removed else []
+    lines.append(", ".join(parts if len(parts) > 1 else [*parts, "nothing changed"]))
+    return lines
+
+
+def _shown(path: Path) -> Path:
+    full, here = path.absolute(), Path.cwd()
+    return full.relative_to(here) if full.is_relative_to(here) else path

@@ -1,0 +1,187 @@
+"""What there is to export: each source notebook as a page of a book, with the result it shows.
+
+jupyter-cache and mystmd know a notebook by its code alone, under a key of their own: neither its
+path nor what it reads counts. So one key may belong to several pages. `settle` gives a key to them
+only if they all show the same; otherwise the tool would silently show one's outputs in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from nbbuild.model import Judgement, Record, Task, Verdict
+from nbbuild.session import Session
+
+_Value = TypeVar("_Value")
+
+_AT_HAND = (Verdict.FRESH, Verdict.REFRESH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One source notebook; with `record` it shows that result, else `why` says why none."""
+
+    source: str
+    files: tuple[str, ...]  # the source, then the rest of its Jupytext pair
+    task: Task | None = None  # whose result it shows
+    record: Record | None = None
+    why: str = ""
+    meant: bool = False  # it has none by its configuration, so nothing is amiss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A page that the other tool finds no result for."""
+
+    source: str
+    why: str
+    hint: str = ""
+    meant: bool = False  # as configured, or the tool takes it for no notebook: nothing is amiss
+    clash: bool = False  # with another page, whose change may end it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What became of one export. Pages are named by their sources."""
+
+    path: str
+    written: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()  # were there already
+    removed: tuple[str, ...] = ()  # what lay there for them was not theirs, or is out of date
+    missing: tuple[Missing, ...] = ()
+    doctrees: tuple[str, ...] = ()  # of Sphinx's, deleted so that it reads the pages again
+    files: Mapping[str, tuple[str, ...]]  # page → what holds its result there
+    variables: tuple[str, ...] = ()  # of the environment, whose values the keys depend on
+
+    @property
+    def exit_status(self) -> int:
+        """1 if a page misses its result although nobody meant that."""
+        return int(any(not one.meant for one in self.missing))
+
+
+def pages(session: Session, judgements: Iterable[Judgement]) -> list[Page]:
+    """Return the project's sources as pages, in order.
+
+    A page shows the notebook as it stands, so it is the task without parameters that fills it.
+    """
+    by_name = {judgement.task: judgement for judgement in judgements}
+    by_source: dict[str, list[Task]] = {}
+    for task in session.project.tasks:
+        by_source.setdefault(task.source, []).append(task)
+    return [_page(tasks, by_name) for tasks in by_source.values()]
+
+
+def _page(tasks: list[Task], judgements: Mapping[str, Judgement]) -> Page:
+    first = tasks[0]
+    files = (first.source, *first.paired)
+    task = next((one for one in tasks if not one.parameters), None)
+    if task is None:
+        why = "it has parameters in each of its tasks, and the page shows it without"
+        return Page(source=first.source, files=files, why=why, meant=True)
+    judgement = judgements.get(task.name)
+    if judgement is not None and judgement.record and judgement.verdict in _AT_HAND:
+        return Page(source=task.source, files=files, task=task, record=judgement.record)
+    if not task.cache:
+        why = "`cache = false`: no result of it is kept"
+        return Page(source=task.source, files=files, task=task, why=why, meant=True)
+    reasons = "; ".join(map(str, judgement.reasons[:3])) if judgement else "it was not asked for"
+    return Page(source=task.source, files=files, task=task, why=reasons)
+
+
+# -- one key, several pages --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer(Generic[_Value]):
+    """What would lie under one key for one file of a page."""
+
+    key: str
+    page: Page
+    file: str
+    shown: str = ""  # a digest of the outputs
+    value: _Value | None = None  # None: the page has no result
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[_Value]):
+    """Which keys get a result, and which must have none."""
+
+    give: Mapping[str, tuple[Offer[_Value], ...]]  # all with the same outputs
+    take: Mapping[str, tuple[Offer[_Value], ...]]
+    clashes: tuple[Missing, ...]
+
+
+def settle(
+    offers: Iterable[Offer[_Value]], *, tool: str, only: Collection[str] | None
+) -> Settled[_Value]:
+    """Group `offers` by key, and let go of those that a key cannot tell apart.
+
+    With `only`, keys without any of these pages are left alone.
+    """
+    groups: dict[str, list[Offer[_Value]]] = {}
+    for offer in offers:
+        groups.setdefault(offer.key, []).append(offer)
+    give: dict[str, tuple[Offer[_Value], ...]] = {}
+    take: dict[str, tuple[Offer[_Value], ...]] = {}
+    clashes: dict[str, Missing] = {}
+    for key, group in groups.items():
+        if only is not None and not any(offer.page.source in only for offer in group):
+            continue
+        alike = len({offer.shown for offer in group}) == 1
+        if alike and group[0].value is not None:
+            give[key] = tuple(group)
+            continue
+        take[key] = tuple(group)
+        for missing in _clashes(group, tool):
+            clashes.setdefault(missing.source, missing)
+    return Settled(give, take, tuple(clashes.values()))
+
+
+def exported(
+    path: Path,
+    settled: Settled[Any],
+    *,
+    missing: Sequence[Missing],
+    written: Collection[str],
+    removed: Iterable[str],
+    place: Callable[[str], Path],
+    only: Collection[str] | None,
+    doctrees: Iterable[Path] = (),
+    variables: Iterable[str] = (),
+) -> Exported:
+    """Return what became of an export of `settled`; `place` says where a key's result lies."""
+    files: dict[str, tuple[str, ...]] = {}
+    for key, group in settled.give.items():
+        for source in dict.fromkeys(offer.page.source for offer in group):
+            files[source] = (*files.get(source, ()), str(place(key)))
+    said = {one.source for one in missing}
+    lacking = (*missing, *(one for one in settled.clashes if one.source not in said))
+    clashing = {one.source for one in settled.clashes}
+    return Exported(
+        path=str(path),
+        written=tuple(sorted(set(written) - clashing)),
+        kept=tuple(sorted(set(files) - set(written) - clashing)),
+        removed=tuple(sorted(removed)),
+        missing=tuple(one for one in lacking if only is None or one.source in only),
+        doctrees=tuple(map(str, doctrees)),
+        files={source: found for source, found in files.items() if source not in clashing},
+        variables=tuple(sorted(variables)),
+    )
+
+
+def _clashes(group: list[Offer[Any]], tool: str) -> Iterator[Missing]:
+    for offer in group:
+        if offer.value is None:
+            continue
+        other = next(one for one in group if one.shown != offer.shown)
+        has = "other outputs" if other.value is not None else "no result that can be shown"
+        yield Missing(
+            source=offer.page.source,
+            why=f"'{other.page.source}' has the same code but {has}, and {tool} tells notebooks "
+            "apart by their code alone",
+            hint="let the code of one differ, if only by a comment",
+            clash=True,
+        )
