@@ -36,8 +36,8 @@ from nbbuild.notebook.merge import (
 )
 from nbbuild.notebook.read import read
 from nbbuild.notebook.source import prepared
-from nbbuild.plan import made_from
 from nbbuild.session import Session
+from nbbuild.verdicts import made_from
 
 
 def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer = silent) -> Report:

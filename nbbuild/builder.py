@@ -48,13 +48,13 @@ from nbbuild.model import (
 from nbbuild.notebook.merge import decode, encode, executed_cells, merge, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern
-from nbbuild.plan import Judge, made_from
 from nbbuild.reasons import compare
 from nbbuild.sandbox import Beyond, Sandbox, hint
 from nbbuild.sandbox import failure as undeclared
 from nbbuild.session import Session
 from nbbuild.tracing import Scope, Watched, Watching
 from nbbuild.tree import ArtefactError
+from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
 
 
