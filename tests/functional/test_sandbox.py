@@ -70,6 +70,11 @@ UNDECLARED = {
         "undeclared: cell 2 looks for 'data/b.csv', which is in the project and not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
+    "shell": (
+        "!cat data/b.csv",
+        "undeclared: cell 2 looks for 'data/b.csv', which is in the project and not in its sandbox",
+        'assets = ["data/b.csv"]',
+    ),
     "glob": (
         "import glob\nprint(glob.glob('data/b*.csv'))",
         "undeclared: cell 2 looks for 'data/b.csv', which is in the project and not in its sandbox",
