@@ -13,6 +13,7 @@ is the same. `beyond` tells them from what the kernel was watched to do, not fro
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from nbbuild.kernels.observed import FileUse, Glob, Import, Listing, Observed
+from nbbuild.kernels.observed import Child, FileUse, Glob, Import, Listing, Observed
 from nbbuild.model import Failure
 from nbbuild.patterns import escape
 from nbbuild.resolving import Resolver
@@ -128,6 +129,7 @@ class Beyond:
             *self._files(observed.files),
             *self._listings(observed.listings),
             *self._globs(observed.globs),
+            *self._arguments(observed.children),
         ):
             found.setdefault(use.path, use)
         return sorted(found.values(), key=lambda use: use.cell)
@@ -220,6 +222,20 @@ class Beyond:
                 if os.path.normpath(match) not in seen and Path(match).is_file():
                     yield from self._use(os.path.normpath(match), "looks for", one.cell)
 
+    def _arguments(self, children: Iterable[Child]) -> Iterator[Use]:
+        """Yield the files that programs were started with and cannot have found."""
+        for child in children:
+            for word in _words(child.argv):
+                path = os.path.normpath(Path(child.cwd, word))
+                place = self.sandbox.stands_for(path)
+                if place is None:
+                    around = self._in_the_project(os.path.realpath(path))
+                    place = os.path.realpath(path) if around else None
+                elif os.path.lexists(path):  # the program may have made it
+                    place = None
+                if place is not None and Path(place).is_file():
+                    yield from self._use(place, "names", child.cell)
+
     # -- modules -------------------------------------------------------------------------------
 
     def _imports(self, observed: Observed) -> Iterator[Use]:
@@ -302,6 +318,18 @@ def hint(uses: Sequence[Use], *, config: str) -> str:
     return (
         f"a sandbox holds what is declared; in {config}, for this notebook: {' and '.join(lists)}"
     )
+
+
+def _words(argv: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments of a program, those of a shell's script too."""
+    yield from (word for word in argv[1:] if word and "\0" not in word)
+    if len(argv) > 2 and argv[1].startswith("-") and argv[1].endswith("c"):
+        script = shlex.shlex(argv[2], posix=True, punctuation_chars=True)
+        script.whitespace_split, script.commenters = True, ""
+        try:
+            yield from script
+        except ValueError:  # no script of a shell
+            return
 
 
 def _quoted(names: Collection[str]) -> Iterator[str]:

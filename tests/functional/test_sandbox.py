@@ -71,8 +71,8 @@ UNDECLARED = {
         'assets = ["data/b.csv"]',
     ),
     "shell": (
-        "!cat data/b.csv",
-        "undeclared: cell 2 looks for 'data/b.csv', which is in the project and not in its sandbox",
+        "!echo made > data.txt; cat 'data/b.csv' data.txt",
+        "undeclared: cell 2 names 'data/b.csv', which is in the project and not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "glob": (
@@ -143,7 +143,8 @@ def test_what_is_undeclared_fails_and_names_the_lines_to_add(project):
         project.write(path, path)
     for path in ("src/tool.py", "plugins/__init__.py", "plugins/extra.py", "lib/far.py"):
         project.write(path, "")
-    project.write("tomlkit.py", "")
+    for path in ("tomlkit.py", "data.txt"):
+        project.write(path, "")
     for name, (cell, _, _) in UNDECLARED.items():
         project.notebook(f"{name}.ipynb", cell.replace("{root}", str(project.root)))
     done = project.nbbuild("--json", "-j2")
