@@ -28,7 +28,7 @@ from nbbuild.patterns import escape
 from nbbuild.resolving import Resolver
 from nbbuild.scratch import LEFT_OUT
 from nbbuild.traces import NOT_LISTED, glob_matches
-from nbbuild.tracing import READING, Scope, literals, parted
+from nbbuild.tracing import READING, Scope, is_file, literals, parted
 
 _SHOWN = 5  # names in a hint
 _Stamp: TypeAlias = tuple[int, int]
@@ -143,7 +143,7 @@ class Beyond:
         for literal in (one for text in cells for one in literals(text)):
             place = os.path.normpath(self.sandbox.home / self.folder / literal)
             name = self._undeclared(place)
-            if name is not None and Path(place).is_file():
+            if name is not None and is_file(place):
                 names.setdefault(name, Use(name, "names"))
         return list(names.values())
 
@@ -156,7 +156,7 @@ class Beyond:
         name = self.scope.counts(place)
         if name is None or name in self.sandbox.held:
             return None
-        if (listed or Path(place).is_dir()) and self.scope.own.name(name):
+        if (listed or not is_file(place)) and self.scope.own.name(name):
             return None
         # A sandbox is no working copy: what tells of version control is not missed there.
         return name if LEFT_OUT.isdisjoint(name.split("/")) else None
@@ -233,7 +233,7 @@ class Beyond:
                     place = os.path.realpath(path) if around else None
                 elif os.path.lexists(path):  # the program may have made it
                     place = None
-                if place is not None and Path(place).is_file():
+                if place is not None and is_file(place):
                     yield from self._use(place, "names", child.cell)
 
     # -- modules -------------------------------------------------------------------------------

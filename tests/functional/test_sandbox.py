@@ -71,7 +71,7 @@ UNDECLARED = {
         'assets = ["data/b.csv"]',
     ),
     "shell": (
-        "!echo made > data.txt; cat 'data/b.csv' data.txt",
+        f"!echo made {'z' * 300} > data.txt; cat 'data/b.csv' data.txt",
         "undeclared: cell 2 names 'data/b.csv', which is in the project and not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
@@ -192,7 +192,7 @@ def test_what_a_sandbox_may_do_without(project):
 def test_without_a_watch_the_failing_cell_tells_what_it_names(project):
     project.config(SANDBOX + "trace = false")
     project.write("data.csv", "1")
-    project.notebook("a.ipynb", "x = 'elsewhere.csv'", "print(open('data.csv').read())")
+    project.notebook("a.ipynb", "x = 'elsewhere.csv'", f"{'z' * 300!r}; open('data.csv')")
     done = project.nbbuild("--json")
     assert done.status == 1
     assert failure(done) == (
