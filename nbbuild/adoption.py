@@ -32,8 +32,8 @@ from nbbuild.notebook.merge import ExecutedCells, align, encode, executed_cells,
 from nbbuild.notebook.read import read
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern, matches
-from nbbuild.plan import made_from
 from nbbuild.session import Session
+from nbbuild.verdicts import made_from
 
 
 class NotAdopted(NbbuildError):

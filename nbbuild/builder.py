@@ -10,8 +10,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,7 @@ from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
 from nbbuild.kernels.execute import Execution, Limits
+from nbbuild.kernels.observed import Observed
 from nbbuild.kernels.process import Launcher
 from nbbuild.locks import Cancelled
 from nbbuild.model import (
@@ -46,11 +48,13 @@ from nbbuild.model import (
 from nbbuild.notebook.merge import decode, encode, executed_cells, merge, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern
-from nbbuild.plan import Judge, made_from
 from nbbuild.reasons import compare
+from nbbuild.sandbox import Beyond, Sandbox, hint
+from nbbuild.sandbox import failure as undeclared
 from nbbuild.session import Session
 from nbbuild.tracing import Scope, Watched, Watching
 from nbbuild.tree import ArtefactError
+from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
 
 
@@ -238,7 +242,8 @@ class Builder:
             ]
             modules = self.session.inputs.module_paths(task, parsed, settings)
             files = self.session.walker.match_all(task.files)
-            staged = tuple(dict.fromkeys([task.source, *inputs, *modules, *files]))
+            loaded = [cell.load for cell in parsed.cells if cell.load]
+            staged = tuple(dict.fromkeys([task.source, *inputs, *modules, *files, *loaded]))
         return runner.Action(
             task=task.name,
             notebook=notebook,
@@ -267,16 +272,20 @@ class Builder:
                 launcher=self.launcher,
                 bring_in=self.session.tree.bring_in,
                 match=lambda root: _matching(root, self.session.root, self.session.walker, task),
+                inspect=partial(self._inspected, task, action.folder),
                 cancelled=self.cancelled,
                 on_cell=lambda at, total: self.observer(CellStarted(task.name, at, total)),
             )
             done = ran.execution
             notes += (*done.notes, *ran.notes)
             self.session.forget()
-            if done.failure is None or done.cancelled or attempt == retries:
+            failure = done.failure
+            if failure is None or done.cancelled or attempt == retries:
+                break
+            if failure.kind == "undeclared":  # another attempt would use the same
                 break
             self.session.tree.abandon(task)
-            notes += (f"attempt {attempt + 1} of {retries + 1} failed: {done.failure.message}",)
+            notes += (f"attempt {attempt + 1} of {retries + 1} failed: {failure.message}",)
         return ran, notes
 
     def _watched(
@@ -299,13 +308,7 @@ class Builder:
         if ran.observed is None:
             return Watched(trace=Trace(), changed=("the kernel did not tell what it used",))
         watching = Watching(
-            scope=Scope(
-                session.root,
-                folders=(before or nothing).folders,
-                closed=[session.config.store, *ran.private],
-                own=session.own(task),
-                environ=session.environ,
-            ),
+            scope=self._scope(task, before, closed=ran.private),
             digests=session.digests,
             cells=tuple(cell.source for cell in parsed.cells),
             cwd=(ran.root / working_folder(task, settings)).resolve(),
@@ -322,6 +325,45 @@ class Builder:
         )
         return watching.watched(ran.observed)
 
+    def _scope(self, task: Task, probe: Probe | None, *, closed: Sequence[Path] = ()) -> Scope:
+        session = self.session
+        return Scope(
+            session.root,
+            folders=probe.folders if probe is not None else (),
+            closed=[session.config.store, *closed],
+            own=session.own(task),
+            environ=session.environ,
+        )
+
+    def _inspected(
+        self,
+        task: Task,
+        folder: str,
+        sandbox: Sandbox,
+        observed: Observed | None,
+        failed: Failure | None,
+    ) -> Failure | None:
+        """Return what a run in `sandbox` comes to: it fails if it used what is not declared."""
+        if failed is not None and failed.kind != "error":
+            return failed
+        session = self.session
+        probe = session.inputs.probe(task)
+        beyond = Beyond(
+            sandbox=sandbox,
+            scope=self._scope(task, probe),
+            folder=folder,
+            search=list(dict.fromkeys((folder, *task.python_path, "."))),
+            suffixes=probe.suffixes if probe is not None else (),
+        )
+        uses = beyond.used(observed) if observed is not None else []
+        config = session.config.path.name
+        if failed is None:
+            return undeclared(uses, config=config) if uses else None
+        cells = session.inputs.parsed(task).cells
+        uses = uses or beyond.named(c.source for c in cells if c.index == failed.cell)
+        said = hint(uses, config=config) if uses else failed.hint
+        return msgspec.structs.replace(failed, hint=said)
+
     def _products(self, task: Task, watched: Watched) -> tuple[str, ...]:
         """Say which files the run wrote without declaring them, unless the last one did, too."""
         _, last = self.session.last(task)
@@ -329,8 +371,7 @@ class Builder:
         new = [file.path for file in watched.undeclared if file.path not in known]
         if not new:
             return ()
-        listed = ", ".join(f'"{path}"' for path in new[:5]) + (", …" if len(new) > 5 else "")
-        return (f"wrote what it does not declare; to keep it: artefacts = [{listed}]",)
+        return (f"wrote what it does not declare; to keep it: {runner.keeping(new)}",)
 
     def _unpublished(
         self, task: Task, key: ActionKey, watched: Watched, *, writable: bool, whole: bool

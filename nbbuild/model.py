@@ -227,7 +227,8 @@ class Failure(msgspec.Struct, frozen=True):
     """Why a task failed.
 
     Kinds: error (a cell raised), timeout, died (the kernel), start (it did not), lost (messages
-    were), artefact (not written), input (not there), unreadable (the notebook), internal.
+    were), artefact (not written), input (not there), order (nobody declared it), undeclared (used,
+    and not in the sandbox), unreadable (the notebook), internal.
     """
 
     kind: str

@@ -15,10 +15,10 @@ from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Ended, Noted, Observer, Planned, silent
 from nbbuild.locks import Held
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
-from nbbuild.plan import Judge, Plan
 from nbbuild.report import amount, summary
 from nbbuild.session import Session
 from nbbuild.store import Limits
+from nbbuild.verdicts import Judge, Plan
 
 if TYPE_CHECKING:
     from nbbuild.executors import Workers
@@ -34,13 +34,15 @@ def build(
     keep_going: bool | None = None,
     force: bool = False,
     observer: Observer = silent,
+    cancelled: threading.Event | None = None,
 ) -> Report:
     """Bring `targets` (none: everything) up to date and return what became of each task.
 
     `jobs` notebooks run at once (None: as configured). Without `keep_going` nothing starts after a
     failure. With `force` everything that the targets need runs. Raises `UsageError`,
     `ConfigError`, `KernelError` before anything runs or is written, `StoreError` when the cache
-    fails. An interrupt ends all kernels; the report then says `interrupted`.
+    fails. An interrupt, or `cancelled` once it is set, ends all kernels; the report then says
+    `interrupted`.
     """
     began = time.monotonic()
     execution = session.config.execution
@@ -83,7 +85,8 @@ def build(
                 if judgement.task in settled:
                     ledger.fresh(judgement)
             work = [one.task for one in todo if one.task not in settled]
-            _execute(session, judge, work, ledger, start(slots), going)
+            stop = threading.Event() if cancelled is None else cancelled
+            _execute(session, judge, work, ledger, start(slots), going, stop)
             if not ledger.interrupted:
                 _prune(session, observer)
     if not ledger.interrupted:
@@ -182,6 +185,7 @@ def _execute(
     ledger: _Ledger,
     workers: Workers,
     keep_going: bool,
+    cancelled: threading.Event,
 ) -> None:
     """Hand `names` to the scheduler; return when none of them runs any more."""
     # What a build with nothing to do never needs is imported here: doit, nbformat, nbclient.
@@ -189,7 +193,6 @@ def _execute(
     from nbbuild.builder import Builder
     from nbbuild.kernels.process import Launcher
 
-    cancelled = threading.Event()
     with workers.executor, Launcher() as launcher:
         builder = Builder(
             session=session,
@@ -224,10 +227,12 @@ def _execute(
                 # One at a time, the listed order is as quick as any and easier to follow.
                 priority=session.graph.critical(ledger.durations) if workers.slots > 1 else {},
                 keep_going=keep_going,
+                stop=cancelled.is_set,
                 abort=cancelled.set,
             )
         except KeyboardInterrupt:
             ledger.interrupted = True
+        ledger.interrupted = ledger.interrupted or cancelled.is_set()
 
 
 class _Ledger:

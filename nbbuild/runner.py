@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from nbbuild.kernels.execute import Execution, Limits, execute
 from nbbuild.kernels.observed import (
@@ -24,7 +23,9 @@ from nbbuild.kernels.observed import (
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernelspec import Kernel
+from nbbuild.model import Failure
 from nbbuild.notebook.read import from_bytes
+from nbbuild.sandbox import Sandbox, stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +64,25 @@ def run(
     launcher: Launcher,
     match: Callable[[Path], Sequence[str]],
     bring_in: Callable[[Path, str], tuple[str, ...]],
+    inspect: Callable[[Sandbox, Observed | None, Failure | None], Failure | None],
     cancelled: threading.Event,
     on_cell: Callable[[int, int], None],
 ) -> Ran:
     """Execute the notebook of `action`.
 
-    `match(root)` names the files under the task's artefact patterns below `root`: what a sandboxed
-    run that ended well leaves there goes to its place in the tree by `bring_in(file, path)`, which
-    returns notes for users.
+    `inspect(sandbox, observed, failure)` is asked while the sandbox of a run is still there; it
+    returns the failure, if any, that the run comes to. `match(root)` names the files under the
+    task's artefact patterns below `root`: what a sandboxed run that ended well wrote there goes to
+    its place in the tree by `bring_in(file, path)`, which returns notes for users.
     """
-    with _stage(action) as (root, stage), tempfile.TemporaryDirectory(prefix="nbbuild-") as private:
-        staged = {path: _stamp(root / path) for path in match(root)} if action.sandbox else {}
-        before, after, report = _preparations(action, root, Path(private))
+    with ExitStack() as stack:
+        sandbox: Sandbox | None = None
+        if action.sandbox is not None:
+            folders = (action.folder, *action.python_path)
+            sandbox = stack.enter_context(stage(action.root, action.sandbox, folders))
+        root = action.root if sandbox is None else sandbox.root
+        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nbbuild-")))
+        before, after, report = _preparations(action, root, private)
         watch = Watch() if action.syscalls else None
         with watch or nullcontext():
             done = execute(
@@ -94,17 +102,38 @@ def run(
         notes: tuple[str, ...] = ()
         if watch is not None and watch.seen.blind:
             notes += (f"watched as with `trace = true`: {watch.seen.blind}",)
-        if action.sandbox is not None and done.failure is None and not done.cancelled:
-            for path in match(root):
-                if staged.get(path) != _stamp(root / path):
-                    notes += bring_in(root / path, path)
+        observed = _observed(report, watch)
+        if sandbox is not None and not done.cancelled:
+            done.failure = inspect(sandbox, observed, done.failure)
+            if done.failure is None:
+                notes += _bring_in(sandbox, match(root), bring_in)
         return Ran(
             execution=done,
             notes=notes,
-            observed=_observed(report, watch),
+            observed=observed,
             root=root,
-            private=(Path(private), *([] if stage is None else [stage])),
+            private=(private, *([] if sandbox is None else [sandbox.above])),
         )
+
+
+def _bring_in(
+    sandbox: Sandbox, artefacts: Sequence[str], bring_in: Callable[[Path, str], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Bring what a run wrote under its patterns to its place; return what users should know."""
+    lost = sandbox.lost(artefacts)
+    notes: tuple[str, ...] = ()
+    for path in artefacts:
+        if sandbox.changed(path):
+            notes += bring_in(sandbox.root / path, path)
+    if lost:
+        notes += (f"wrote in its sandbox what it does not declare; to keep it: {keeping(lost)}",)
+    return notes
+
+
+def keeping(paths: Sequence[str]) -> str:
+    """Return the line that declares `paths` as artefacts, cut short if there are many."""
+    listed = ", ".join(f'"{path}"' for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+    return f"artefacts = [{listed}]"
 
 
 def _begin(
@@ -186,31 +215,3 @@ def _environment(action: Action, root: Path) -> dict[str, str]:
     # A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
     environ["PYTHONDONTWRITEBYTECODE"] = "1"
     return environ
-
-
-@contextmanager
-def _stage(action: Action) -> Iterator[tuple[Path, Path | None]]:
-    """Yield the root to run in: the project's own, or one in a temporary folder, and that folder.
-
-    The temporary root holds only the inputs, each at its path, and lies as deep as they climb.
-    """
-    if action.sandbox is None:
-        yield action.root, None
-        return
-    with tempfile.TemporaryDirectory(prefix="nbbuild-") as folder:
-        stage = Path(folder).resolve()
-        climbs = max(PurePosixPath(path).parts.count("..") for path in action.sandbox)
-        root = stage.joinpath(*(f"{number}" for number in range(climbs)), "root")
-        (root / action.folder).mkdir(parents=True)
-        for path in action.sandbox:
-            target = Path(os.path.normpath(root / path))
-            if not target.is_relative_to(stage):
-                raise ValueError(f"{path!r} leads out of the sandbox")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(action.root / path, target)
-        yield root, stage
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_ctime_ns, stat.st_ino

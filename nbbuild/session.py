@@ -13,7 +13,7 @@ from types import TracebackType
 from blake3 import blake3
 
 from nbbuild import config as configuration
-from nbbuild import plan, project
+from nbbuild import project
 from nbbuild.config import Config
 from nbbuild.digests import Digests
 from nbbuild.durable import DOT
@@ -37,13 +37,13 @@ from nbbuild.model import (
 )
 from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.readers import Readers
-from nbbuild.plan import Judge, Plan
 from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
 from nbbuild.state import State
 from nbbuild.store import DiskStore
 from nbbuild.traces import Own, Traces
 from nbbuild.tree import Ledgers, Tree
+from nbbuild.verdicts import Judge, Plan, check
 from nbbuild.walk import Walker
 
 MERGE_VERSION = "1"
@@ -108,6 +108,11 @@ class Session:
         if error is None and (self.root / DOT).exists():
             self.keep()
         self.state.close()
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks, as `jcache.toml` lists their notebooks."""
+        return self.project.tasks
 
     def keep(self) -> None:
         """Keep what was learned of files and notebooks, for later sessions."""
@@ -220,7 +225,7 @@ class Session:
 
     def check(self, names: Collection[str]) -> None:
         """Raise every error that stands in the way of building `names`."""
-        raise_all(plan.check(self.project, self.graph, self.inputs, names, tree=self.tree))
+        raise_all(check(self.project, self.graph, self.inputs, names, tree=self.tree))
 
     def sources(self, task: Task) -> Digest:
         """Return a digest of all that the built notebook of `task` takes from its source."""

@@ -40,7 +40,7 @@ _MACOS = ("/System", "/Library", "/private/etc", "/private/var")
 _SYSTEM = (*_LINUX, "/sys", "/usr", "/var", *_MACOS)
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
-_READING = frozenset({"read", "probe", "named", "open"})
+READING = frozenset({"read", "probe", "named", "open"})
 _SYNTHETIC = frozenset({"__main__", "__mp_main__"})
 _LONGEST_LITERAL = 4096
 
@@ -196,7 +196,7 @@ class Watching:
             name = self.scope.counts(use.path)
             if name is None or name in self.declared or use.made:
                 continue
-            if _READING.isdisjoint(use.uses):
+            if READING.isdisjoint(use.uses):
                 continue
             item = self._file(use, name, changed)
             if item is not None:
@@ -216,7 +216,7 @@ class Watching:
             return None if known else TraceItem("folder", name, "", via)
         if use.first.type != "f":
             return None
-        if use.written and _READING.intersection(use.uses) <= {"probe"}:
+        if use.written and READING.intersection(use.uses) <= {"probe"}:
             # Looked for and then written anew, as libraries do: what an earlier run left there.
             return None
         look = self.digests.look(path)
@@ -243,7 +243,7 @@ class Watching:
 
     def _globs(self, globs: Iterable[Glob], ours: _Ours, changed: list[str]) -> Iterator[TraceItem]:
         for one in globs:
-            folder, pattern = _parted(one.base, one.pattern)
+            folder, pattern = parted(one.base, one.pattern)
             base = self.scope.name(folder)
             if base is None or one.matches is None:
                 continue
@@ -267,7 +267,7 @@ class Watching:
                 name = self.scope.counts(path)
                 if name is None or name in self.declared or path in written:
                     continue
-                if not Path(path).is_file():
+                if not is_file(path):
                     continue
                 if self.digests.changed_since(Path(path), self.began_ns):
                     changed.append(f"'{name}' changed")
@@ -547,7 +547,12 @@ def literals(text: str) -> Iterator[str]:
             yield word
 
 
-def _parted(base: str, pattern: str) -> tuple[str, str]:
+def is_file(path: str) -> bool:
+    """Whether a path that a text may mean is a file; any text will do."""
+    return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for a name that is too long
+
+
+def parted(base: str, pattern: str) -> tuple[str, str]:
     """Return a glob's folder and pattern, of an absolute pattern those that it comes to."""
     if not pattern.startswith("/"):
         return base, pattern

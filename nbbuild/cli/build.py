@@ -114,7 +114,7 @@ def _check_words(session: Session, targets: tuple[str, ...]) -> None:
 
 def _tell_plan(plan: object, *, as_json: bool, verbose: bool) -> None:
     from nbbuild.cli.status import describe
-    from nbbuild.plan import Plan
+    from nbbuild.verdicts import Plan
 
     assert isinstance(plan, Plan)
     if as_json:

@@ -10,7 +10,7 @@ import click
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.model import Verdict
-from nbbuild.plan import Plan
+from nbbuild.verdicts import Plan
 
 WORDS = {
     Verdict.FRESH: "fresh",

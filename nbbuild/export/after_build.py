@@ -24,8 +24,8 @@ from nbbuild.events import Noted, Observer
 from nbbuild.export import places, tools
 from nbbuild.export.pages import Exported, Page, pages
 from nbbuild.model import Judgement
-from nbbuild.plan import made_from
 from nbbuild.session import Session
+from nbbuild.verdicts import made_from
 
 _KIND = "export"
 _TOOLS: Final = {"jupyter-cache": ("jupyter-cache", "myst-nb"), "mystmd": ()}

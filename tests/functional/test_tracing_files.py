@@ -410,3 +410,11 @@ def test_folders_around_the_project_are_no_items(project):
     (explanation,) = project.nbbuild("explain", "-v", "--json", "a.ipynb").data
     folders = [one["name"] for one in explanation["trace"]["items"] if one["kind"] == "folder"]
     assert folders == ["data"]
+
+
+def test_texts_that_are_too_long_for_a_file_name_are_no_trouble(project):
+    project.config("")
+    project.notebook("a.ipynb", f"text = {'long ' * 100!r}", f"!echo {'z' * 300} | wc -c")
+    assert project.build() == ["a"]
+    assert project.shown("a.ipynb").strip() == "301"
+    assert project.build() == []

@@ -1,0 +1,234 @@
+"""What Python programs call: load a project, plan and build it, read what its store holds.
+
+A project is given as what `load` returned, or by its folder, which is then loaded for this one
+call. Nothing here prints, changes the working folder or installs signal handlers, so that it works
+from any thread, beside a running event loop, and inside other tools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from nbbuild import pipeline
+from nbbuild.errors import StoreError, UsageError
+from nbbuild.events import Event, Observer, silent
+from nbbuild.model import ArtefactFile, Record, Report, Settings
+from nbbuild.notebook.merge import ExecutedCell, decode
+from nbbuild.session import Session, open_session
+from nbbuild.store import DiskStore
+from nbbuild.store.layout import FORMAT
+from nbbuild.store.records import newest_first
+from nbbuild.verdicts import Plan
+
+Project: TypeAlias = Session | Path | str
+"""A loaded project, or the folder of its `jcache.toml`."""
+
+Targets: TypeAlias = str | Sequence[str]
+"""One word or several, as on the command line; none mean everything."""
+
+
+def load(
+    directory: Path | str = ".",
+    *,
+    file: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Settings | None = None,
+) -> Session:
+    """Load the project in `directory`, for `with`; writes nothing.
+
+    `file` is another name than `jcache.toml`; `environ` stands for `os.environ`, here and for the
+    kernels; `overrides` win over all that the project says of how notebooks run. Raises
+    `ConfigError`, or `Problems` for several at once.
+    """
+    return open_session(directory, file=file, environ=environ, overrides=overrides)
+
+
+def plan(project: Project = ".", targets: Targets = (), *, force: bool = False) -> Plan:
+    """Judge what `targets` need, without running or writing anything.
+
+    With `force`, as if nothing were up to date. Raises what `load` raises, `UsageError` for a
+    target that means nothing, `KernelError`.
+    """
+    with _opened(project) as session:
+        return session.plan(_words(targets), forced=force)
+
+
+def build(
+    project: Project = ".",
+    targets: Targets = (),
+    *,
+    jobs: int | None = None,
+    executor: str | None = None,
+    keep_going: bool | None = None,
+    force: bool = False,
+    observer: Observer = silent,
+    cancelled: threading.Event | None = None,
+) -> Report:
+    """Bring `targets` up to date, and return what became of each task.
+
+    A failed notebook is no exception: see `Report.exit_status` and `Outcome.failure`. `jobs`
+    notebooks run at once and `executor` names what runs them (None: as configured). Without
+    `keep_going` nothing starts after a failure. With `force` all that the targets need runs.
+
+    `observer` is called with each `Event`, from any thread; it should be quick and must not raise.
+    Once `cancelled` is set, kernels are ended and nothing starts any more, within a fraction of a
+    second. Then, as after Ctrl-C in the main thread, the report says `interrupted`.
+
+    Raises what `plan` raises, before anything runs, and `StoreError` when the cache fails.
+    """
+    with _opened(project) as session:
+        return pipeline.build(
+            session,
+            targets=_words(targets),
+            jobs=jobs,
+            executor=executor,
+            keep_going=keep_going,
+            force=force,
+            observer=observer,
+            cancelled=cancelled,
+        )
+
+
+async def build_async(
+    project: Project = ".",
+    targets: Targets = (),
+    *,
+    jobs: int | None = None,
+    executor: str | None = None,
+    keep_going: bool | None = None,
+    force: bool = False,
+    observer: Observer = silent,
+) -> Report:
+    """Like `build`, beside whatever else the event loop does.
+
+    `observer` is called in the loop's own thread, so it may touch what the loop's tasks touch. When
+    the task that awaits this is cancelled, no kernel is left once `CancelledError` is raised.
+    """
+    loop = asyncio.get_running_loop()
+    cancelled = threading.Event()
+
+    def tell(event: Event) -> None:
+        loop.call_soon_threadsafe(observer, event)
+
+    work = loop.run_in_executor(
+        None,
+        partial(
+            build,
+            project,
+            targets,
+            jobs=jobs,
+            executor=executor,
+            keep_going=keep_going,
+            force=force,
+            observer=tell,
+            cancelled=cancelled,
+        ),
+    )
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        cancelled.set()
+        while not work.done():  # however often it is cancelled: kernels must not outlive this
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # else asyncio tells that nobody looked at it
+        raise
+
+
+class Store:
+    """The results kept in one folder: that of `[cache] path`, or what `nbbuild cache path` prints.
+
+    Only reads. A result whose bytes are missing or damaged has `None` for them.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the store in the folder `path`; raise `StoreError` if there is none."""
+        folder = Path(path)
+        if folder.name == f"v{FORMAT}" and (folder / "VERSION").exists():
+            folder = folder.parent
+        self._disk = DiskStore(folder)
+        if not self._disk.layout.is_ours():
+            raise StoreError(
+                f"there is no cache in '{path}'",
+                hint="the first build makes it; `nbbuild cache path` prints its folder",
+            )
+
+    @property
+    def path(self) -> Path:
+        """The folder that was opened."""
+        return self._disk.layout.path
+
+    def records(self, task: str = "") -> list[Record]:
+        """Return the results of `task`, or of all tasks, newest first."""
+        found = self._disk.all_records()
+        return newest_first(record for record in found if task in ("", record.task))
+
+    def record(self, id: str) -> Record:
+        """Return the record whose id is, or begins with, `id`; raise `UsageError` if not just one.
+
+        An id begins with its key's, so that a short one can mean several runs of one notebook.
+        """
+        found = [record for record in self._disk.all_records() if record.id.startswith(id)]
+        exact = [record for record in found if record.id == id]
+        if len(exact or found) != 1:
+            raise UsageError(
+                f"{len(found)} records begin with '{id}'"
+                if found
+                else f"there is no record '{id}'",
+                hint="`nbbuild cache list` shows their ids",
+            )
+        return (exact or found)[0]
+
+    def cells(self, record: Record) -> tuple[ExecutedCell, ...] | None:
+        """Return the executed code cells of a record, in order, with their outputs."""
+        data = self._disk.get(record.cells)
+        if data is None:
+            return None
+        try:
+            return decode(data).cells
+        except ValueError:
+            return None
+
+    def artefact(self, record: Record, path: str) -> bytes | None:
+        """Return what the run of `record` wrote to `path`, relative to the root.
+
+        Raises `UsageError` if it wrote no artefact there.
+        """
+        return self._disk.get(self._file(record, path).digest)
+
+    def restore(self, record: Record, path: str, target: Path | str) -> bool:
+        """Write an artefact of `record` to `target`, in one step; return whether it was there."""
+        file = self._file(record, path)
+        return self._disk.restore(file.digest, Path(target), executable=file.executable)
+
+    def _file(self, record: Record, path: str) -> ArtefactFile:
+        for file in record.artefacts:
+            if file.path == path:
+                return file
+        raise UsageError(
+            f"the run of '{record.task}' wrote no artefact '{path}'",
+            facts=[("artefacts", ", ".join(file.path for file in record.artefacts) or "none")],
+            hint="name one of these, relative to the root",
+        )
+
+
+@contextmanager
+def _opened(project: Project) -> Iterator[Session]:
+    """Yield a project as the disk is now; close it if it was opened for this."""
+    if isinstance(project, Session):
+        project.forget()
+        yield project
+    else:
+        with load(project) as session:
+            yield session
+
+
+def _words(targets: Targets) -> Sequence[str]:
+    return [targets] if isinstance(targets, str) else targets
