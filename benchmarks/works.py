@@ -273,10 +273,10 @@ def plots(work: Path, rounds: int) -> Result:
     return Result("24 plots, the second version", tuple(contenders), bars)
 
 
-def many_cells(work: Path, rounds: int) -> Result:
+def many_cells(work: Path, rounds: int, *, count: int = 12, cells: int = 60) -> Result:
     """12 notebooks of 60 small cells, beside stock nbclient, two at a time."""
     root = work / "many-cells"
-    paths = corpora.project(root, [corpora.many_cells(number) for number in range(12)])
+    paths = corpora.project(root, [corpora.many_cells(number, cells) for number in range(count)])
     ours = Contender(
         "nbbuild",
         peers.nbbuild(f"-j{JOBS}"),
@@ -287,7 +287,7 @@ def many_cells(work: Path, rounds: int) -> Result:
     stock = Contender(f"nbclient, {JOBS} at a time", peers.nbclient(paths, jobs=JOBS), root)
     interleaved([ours, stock], rounds=rounds, warm_up=0)
     bars = tuple(_ratio("many cells", ours, stock, 0.6))
-    return Result("12 notebooks of 60 cells", (ours, stock), bars)
+    return Result(f"{count} notebooks of {cells} cells", (ours, stock), bars)
 
 
 def outputs(work: Path, rounds: int) -> Result:

@@ -200,13 +200,14 @@ class _Server:
         except Exception as error:  # noqa: BLE001, whoever waits must go on
             self._miss(f"a fault in nbbuild's watch over system calls: {error!r}")
         self._first = False
+        # Before the call goes on: a thread that opens one file may be gone right after.
+        process = self._process(thread) if found else 0
         answer = seccomp.ANSWER.pack(name, 0, 0, seccomp.GO_ON)
         try:
             fcntl.ioctl(listener, seccomp.SEND, answer)
         except OSError:
             return  # it died meanwhile: what was read may be somebody else's
-        for record in found:
-            self._seen.records.append((self._process(thread), record))
+        self._seen.records += ((process, record) for record in found)
 
     def _miss(self, sentence: str) -> None:
         self._seen.missed.setdefault(sentence)
