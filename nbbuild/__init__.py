@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from nbbuild.adoption import NotAdopted as NotAdopted
     from nbbuild.adoption import adopt as adopt
     from nbbuild.api import Store as Store
     from nbbuild.api import build as build
@@ -75,6 +76,7 @@ _HOMES = {
     "KernelError": "errors",
     "NbbuildError": "errors",
     "NotebookError": "errors",
+    "NotAdopted": "adoption",
     "Noted": "events",
     "Observer": "events",
     "Outcome": "model",
@@ -117,6 +119,7 @@ __all__ = [
     "Judgement",
     "KernelError",
     "NbbuildError",
+    "NotAdopted",
     "NotebookError",
     "Noted",
     "Observer",

@@ -18,7 +18,8 @@ from typing import TypeAlias
 from nbbuild import pipeline
 from nbbuild.errors import StoreError, UsageError
 from nbbuild.events import Event, Observer, silent
-from nbbuild.model import ArtefactFile, Record, Report, Settings
+from nbbuild.lookup import artefact_named, record_named
+from nbbuild.model import Record, Report, Settings
 from nbbuild.notebook.merge import ExecutedCell, decode
 from nbbuild.session import Session, open_session
 from nbbuild.store import DiskStore
@@ -173,18 +174,14 @@ class Store:
     def record(self, id: str) -> Record:
         """Return the record whose id is, or begins with, `id`; raise `UsageError` if not just one.
 
-        An id begins with its key's, so that a short one can mean several runs of one notebook.
+        All runs of one key begin alike.
         """
-        found = [record for record in self._disk.all_records() if record.id.startswith(id)]
-        exact = [record for record in found if record.id == id]
-        if len(exact or found) != 1:
+        found = record_named(id, self._disk.all_records())
+        if found is None:
             raise UsageError(
-                f"{len(found)} records begin with '{id}'"
-                if found
-                else f"there is no record '{id}'",
-                hint="`nbbuild cache list` shows their ids",
+                f"there is no record '{id}'", hint="`nbbuild cache list` shows their ids"
             )
-        return (exact or found)[0]
+        return found
 
     def cells(self, record: Record) -> tuple[ExecutedCell, ...] | None:
         """Return the executed code cells of a record, in order, with their outputs."""
@@ -201,22 +198,15 @@ class Store:
 
         Raises `UsageError` if it wrote no artefact there.
         """
-        return self._disk.get(self._file(record, path).digest)
+        return self._disk.get(artefact_named(path, record).digest)
 
     def restore(self, record: Record, path: str, target: Path | str) -> bool:
-        """Write an artefact of `record` to `target`, in one step; return whether it was there."""
-        file = self._file(record, path)
-        return self._disk.restore(file.digest, Path(target), executable=file.executable)
+        """Write an artefact of `record` to `target`, in one step; return whether it was there.
 
-    def _file(self, record: Record, path: str) -> ArtefactFile:
-        for file in record.artefacts:
-            if file.path == path:
-                return file
-        raise UsageError(
-            f"the run of '{record.task}' wrote no artefact '{path}'",
-            facts=[("artefacts", ", ".join(file.path for file in record.artefacts) or "none")],
-            hint="name one of these, relative to the root",
-        )
+        Raises what `artefact` raises, and `StoreError` when it cannot be written.
+        """
+        file = artefact_named(path, record)
+        return self._disk.restore(file.digest, Path(target), executable=file.executable)
 
 
 @contextmanager

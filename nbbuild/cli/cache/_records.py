@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbbuild.errors import UsageError
+from nbbuild.lookup import record_named
 from nbbuild.model import Record
 from nbbuild.report import amount
 
@@ -26,13 +27,9 @@ def found(session: Session, word: str) -> Record:
     That is an id, or the beginning of one; or a target, for the record that holds for it now, or
     else that of its last build. Raises UsageError.
     """
-    begun = [one for one in session.store.all_records() if word and one.id.startswith(word)]
-    if len(begun) == 1:
-        return begun[0]
-    if len(begun) > 1:
-        raise UsageError(
-            f"{len(begun)} records begin with '{word}'", hint="`nbbuild cache list` shows their ids"
-        )
+    begun = record_named(word, session.store.all_records())
+    if begun is not None:
+        return begun
     from nbbuild.project import select
 
     if len(select(session.project.tasks, word)) != 1:

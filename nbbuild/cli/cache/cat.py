@@ -13,8 +13,7 @@ import click
 from nbbuild.cli._options import project_options
 from nbbuild.cli.cache._records import found
 from nbbuild.cli.render import say
-from nbbuild.errors import UsageError, did_you_mean
-from nbbuild.model import Record
+from nbbuild.lookup import artefact_named
 
 
 @click.command("cat")
@@ -39,7 +38,7 @@ def command(record: str, path: str | None, directory: Path, file: Path | None) -
             if not whole:
                 say(f"note: '{one.source}' has other code by now: these are the code cells alone")
             return
-        digest = _artefact(one, os.path.normpath(path))
+        digest = artefact_named(os.path.normpath(path), one).digest
         # First to a file: what is damaged is found in the end only, and must not be shown.
         with tempfile.TemporaryDirectory(prefix="nbbuild-") as folder:
             copy = Path(folder, "artefact")
@@ -50,15 +49,3 @@ def command(record: str, path: str | None, directory: Path, file: Path | None) -
                 )
             with copy.open("rb") as source:
                 shutil.copyfileobj(source, sys.stdout.buffer)
-
-
-def _artefact(record: Record, path: str) -> str:
-    """Return the digest of an artefact."""
-    digests = {one.path: one.digest for one in record.artefacts}
-    if path not in digests:
-        raise UsageError(
-            f"the record '{record.id}' has no artefact '{path}'",
-            facts=[("artefacts", ", ".join(digests) or "none")],
-            hint=did_you_mean(path, digests),
-        )
-    return digests[path]
