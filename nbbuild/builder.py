@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from nbformat import NotebookNode
@@ -58,6 +59,19 @@ from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
 
 
+class Warming(Protocol):
+    """Says what is loaded in the process that a task's kernel is forked from."""
+
+    def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> runner.Warmth | None:
+        """Return it; None when the kernel is to be started anew."""
+        ...
+
+
+def stock(task: Task, settings: Settings, probe: Probe | None) -> runner.Warmth | None:
+    """Have every kernel started anew."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
     """Builds one task at a time, from any thread."""
@@ -68,6 +82,7 @@ class Builder:
     observer: Observer
     cancelled: threading.Event
     uses: Uses
+    warming: Warming = stock
 
     def build(self, name: str) -> Outcome:
         """Bring `name` up to date, its upstream tasks being done; never raises for a notebook."""
@@ -201,6 +216,7 @@ class Builder:
             created=time.time(),
             seconds=done.seconds,
             cell_seconds=done.cell_seconds,
+            preloads=done.preloads,
         )
         conflicts, stale = self.uses.settle(task, record)
         if conflicts:
@@ -233,7 +249,7 @@ class Builder:
     def _action(
         self, task: Task, parsed: Parsed, settings: Settings, notebook: bytes
     ) -> runner.Action:
-        kernel, _ = self.session.inputs.kernel(task, parsed, settings)
+        kernel, probe = self.session.inputs.kernel(task, parsed, settings)
         staged: tuple[str, ...] | None = None
         if settings.sandbox:
             assets = (Pattern.parse(text) for text in task.assets)
@@ -257,6 +273,7 @@ class Builder:
             watched=bool(settings.trace),
             syscalls=settings.trace == "syscalls",
             cache=self.session.root / DOT / "tracer",
+            warmth=self.warming(task, settings, probe),
             sandbox=staged,
         )
 
@@ -277,6 +294,8 @@ class Builder:
                 on_cell=lambda at, total: self.observer(CellStarted(task.name, at, total)),
             )
             done = ran.execution
+            if done.shortfall:
+                self.observer(Noted(task.name, done.shortfall, detail=True))
             notes += (*done.notes, *ran.notes)
             self.session.forget()
             failure = done.failure

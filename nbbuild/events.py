@@ -45,10 +45,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something that a user should know about a task (or "" for the build), and no failure."""
+    """Something that a user should know about a task (or "" for the build), and no failure.
+
+    `detail`: only a user who asks for all has to know it.
+    """
 
     task: str
     text: str
+    detail: bool = False
 
 
 Event: TypeAlias = Planned | Started | CellStarted | Ended | Noted

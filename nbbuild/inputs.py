@@ -16,6 +16,7 @@ from nbbuild.environment import Environments, Probe, normalised
 from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
 from nbbuild.fingerprint import UNSET, Used, action_key, secret, working_folder
 from nbbuild.graph import makes
+from nbbuild.imports import Import
 from nbbuild.kernelspec import Kernel, Kernels
 from nbbuild.model import ActionKey, Digest, Parsed, Settings, Task
 from nbbuild.modules import ModuleGraph
@@ -190,10 +191,14 @@ class Inputs:
             task, parsed=parsed, settings=settings, kernel=kernel, probe=now.probe, used=used
         )
 
+    def imports(self, text: str) -> list[Import]:
+        """Return the absolute imports of the source `text`."""
+        found = self.modules.imports(text).found
+        return [one for one in found if one.level == 0 and one.module]
+
     def imported(self, text: str) -> list[str]:
         """Return the dotted names of the modules that the source `text` imports."""
-        found = self.modules.imports(text).found
-        return [one.module for one in found if one.level == 0 and one.module]
+        return [one.module for one in self.imports(text)]
 
     def check(self, task: Task) -> None:
         """Raise all that stands in the way of a key, but for the assets; hashes nothing."""

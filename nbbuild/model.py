@@ -138,6 +138,7 @@ class Trace(msgspec.Struct, frozen=True):
     variables: tuple[str, ...] = ()  # of the environment that were read; no items
     partial: tuple[str, ...] = ()  # what could not be seen whole, and why
     made: tuple[str, ...] = ()  # folders that the run made, so that no listing counts them
+    set: tuple[str, ...] | None = None  # variables that the notebook set; None: nobody looked
 
 
 class ArtefactFile(msgspec.Struct, frozen=True):
@@ -164,6 +165,7 @@ class Record(msgspec.Struct, frozen=True):
     cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
     undeclared: tuple[ArtefactFile, ...] = ()  # written without being declared
     accepted: bool = False  # not by a run of ours (-t, adopted): never pushed to a remote
+    preloads: tuple[str, ...] = ()  # modules that the kernel had loaded before its notebook began
 
     @property
     def blobs(self) -> tuple[Digest, ...]:

@@ -86,7 +86,9 @@ def build(
                     ledger.fresh(judgement)
             work = [one.task for one in todo if one.task not in settled]
             stop = threading.Event() if cancelled is None else cancelled
-            _execute(session, judge, work, ledger, start(slots), going, stop)
+            runs = (Verdict.RUN, Verdict.WAIT)
+            executing = [one.task for one in todo if one.verdict in runs]
+            _execute(session, judge, work, ledger, start(slots), going, stop, executing)
             if not ledger.interrupted:
                 _prune(session, observer)
     if not ledger.interrupted:
@@ -186,12 +188,14 @@ def _execute(
     workers: Workers,
     keep_going: bool,
     cancelled: threading.Event,
+    executing: Sequence[str],
 ) -> None:
     """Hand `names` to the scheduler; return when none of them runs any more."""
     # What a build with nothing to do never needs is imported here: doit, nbformat, nbclient.
     from nbbuild import scheduler
     from nbbuild.builder import Builder
     from nbbuild.kernels.process import Launcher
+    from nbbuild.warming import Warmings
 
     with workers.executor, Launcher() as launcher:
         builder = Builder(
@@ -201,6 +205,7 @@ def _execute(
             observer=ledger.observer,
             cancelled=cancelled,
             uses=ledger.uses,
+            warming=Warmings(session, executing),
         )
 
         def up_to_date(name: str) -> bool:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from nbbuild.imports import Import
 from nbbuild.kernels.execute import Execution, Limits, execute
+from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.observed import (
     Observed,
     install_code,
@@ -19,6 +21,7 @@ from nbbuild.kernels.observed import (
     prepare,
     read_report,
     report_code,
+    zygote_code,
 )
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.syscalls import Watch
@@ -26,6 +29,14 @@ from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
 from nbbuild.notebook.read import from_bytes
 from nbbuild.sandbox import Sandbox, stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmth:
+    """What the process has loaded that a kernel is forked from: ipykernel, and `modules`."""
+
+    installed: str  # stands for what the interpreter has installed; another one, another process
+    modules: tuple[Import, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,7 @@ class Action:
     watched: bool = False  # whether the kernel tells what it uses
     syscalls: bool = False  # whether its system calls tell, too
     cache: Path | None = None  # a folder for compiled parts of the tracer
+    warmth: Warmth | None = None  # None: its kernel is started anew
     sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
 
 
@@ -90,7 +102,7 @@ def run(
                 action.kernel,
                 launcher=launcher,
                 cwd=root / action.folder,
-                env=_environment(action, root),
+                env=_environment(action, _folders(action, root)),
                 allow_errors=action.allow_errors,
                 limits=action.limits,
                 cancelled=cancelled,
@@ -98,6 +110,7 @@ def run(
                 before=before,
                 after=after,
                 watch=watch,
+                warm=_warm(action),
             )
         notes: tuple[str, ...] = ()
         if watch is not None and watch.seen.blind:
@@ -205,10 +218,23 @@ def _folders(action: Action, root: Path) -> list[str]:
     return [str((root / entry).resolve()) for entry in action.python_path]
 
 
-def _environment(action: Action, root: Path) -> dict[str, str]:
-    """Return the kernel's environment; its children find python_path there."""
+def _warm(action: Action) -> Warm | None:
+    """Return what the action's kernel is forked from."""
+    if action.warmth is None:
+        return None
+    # Without python_path, which lies elsewhere in each sandbox.
+    env = _environment(action, [])
+    installed, modules = action.warmth.installed, action.warmth.modules
+    if not modules or not action.watched or action.cache is None:
+        # Without an account there is none of what was loaded beforehand.
+        return Warm.of(action.kernel, env, installed=installed)
+    watch = zygote_code(action.cache)
+    return Warm.of(action.kernel, env, installed=installed, modules=modules, watch=watch)
+
+
+def _environment(action: Action, folders: Sequence[str]) -> dict[str, str]:
+    """Return the kernel's environment; its children find python_path, `folders`, there."""
     environ = dict(action.environ)
-    folders = _folders(action, root)
     if folders:
         inherited = [environ["PYTHONPATH"]] if environ.get("PYTHONPATH") else []
         environ["PYTHONPATH"] = os.pathsep.join([*folders, *inherited])

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nbbuild.digests import Digests
 from nbbuild.environment import Probe, normalised
-from nbbuild.kernels.observed import FileUse, Glob, Import, Listing, Module, Observed
+from nbbuild.kernels.observed import FileUse, Glob, Import, Listing, Module, Observed, Variable
 from nbbuild.model import ArtefactFile, Trace, TraceItem
 from nbbuild.resolving import Resolver
 from nbbuild.traces import (
@@ -43,6 +43,7 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 READING = frozenset({"read", "probe", "named", "open"})
 _SYNTHETIC = frozenset({"__main__", "__mp_main__"})
 _LONGEST_LITERAL = 4096
+_SETTERS = frozenset({"IPython", "dotenv", "environs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +175,7 @@ class Watching:
                 hosts=tuple(hosts),
                 variables=tuple(variables),
                 partial=observed.partial,
+                set=tuple(sorted({one.name for one in observed.variables if _sets(one, readers)})),
                 made=tuple(sorted(name for name, path in made.items() if Path(path).is_dir())),
             ),
             undeclared=tuple(self._undeclared(observed)),
@@ -518,6 +520,15 @@ class _Modules:
             if now != version or not version.startswith(told.get(name, version)):
                 changed.append(f"the package '{name}' changed")
             yield TraceItem("distribution", name, version)
+
+
+def _sets(one: Variable, readers: Collection[str]) -> bool:
+    """Whether it was the notebook that set a variable, by itself or through what is meant for it.
+
+    What a package sets as it is imported is its own affair.
+    """
+    by = one.reader.partition(".")[0]
+    return one.deed == "set" and (one.reader in readers or by in _SETTERS)
 
 
 def literals(text: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ from typing import Any
 
 from nbformat import NotebookNode, ValidationError
 
+from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.outputs import OUTPUTS, Assembler
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.session import (
@@ -82,6 +83,8 @@ class Execution:
     cancelled: bool = False
     notes: tuple[str, ...] = ()  # what a user should know, and no failure
     cut_short: bool = False  # the kernel was killed while it was leaving: files may be incomplete
+    preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
+    shortfall: str = ""  # what of a warm start there was not, and why
 
 
 def execute(
@@ -98,6 +101,7 @@ def execute(
     before: Sequence[str] = (),
     after: Sequence[str] = (),
     watch: Watch | None = None,
+    warm: Warm | None = None,
 ) -> Execution:
     """Execute a copy of `notebook` in `kernel`, started in `cwd` with `env` and kernel.json's env.
 
@@ -113,7 +117,8 @@ def execute(
     `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
     cell and after the last one that ran, or as far as it comes to that.
 
-    A `watch` sees what the kernel and its descendants open.
+    A `watch` sees what the kernel and its descendants open. With `warm` the kernel is forked from a
+    zygote, where that can be.
 
     `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
     or raises, neither the kernel nor any process that descends from it is left.
@@ -128,7 +133,7 @@ def execute(
         before=before,
         after=after,
     )
-    run.perform(launcher=launcher, cwd=cwd, env=env, watch=watch)
+    run.perform(launcher=launcher, cwd=cwd, env=env, watch=watch, warm=warm)
     return Execution(
         notebook=run.notebook,
         cell_seconds=tuple(run.cell_seconds),
@@ -137,6 +142,8 @@ def execute(
         cancelled=run.stopped and run.failure is None,
         notes=tuple(run.notes),
         cut_short=run.cut_short,
+        preloads=run.preloads,
+        shortfall=run.shortfall,
     )
 
 
@@ -174,6 +181,8 @@ class _Run:
         self.stopped = False
         self.notes: list[str] = []
         self.cut_short = False
+        self.preloads: tuple[str, ...] = ()
+        self.shortfall = ""
         self._kernel = kernel
         self._allow_errors = allow_errors
         self._limits = limits
@@ -192,7 +201,13 @@ class _Run:
         self._heard = 0.0
 
     def perform(
-        self, *, launcher: Launcher, cwd: Path, env: Mapping[str, str], watch: Watch | None = None
+        self,
+        *,
+        launcher: Launcher,
+        cwd: Path,
+        env: Mapping[str, str],
+        watch: Watch | None,
+        warm: Warm | None,
     ) -> None:
         """Start the kernel, run the cells, end the kernel; the result is in the attributes."""
         for index in self._cells:
@@ -205,6 +220,7 @@ class _Run:
                 env=env,
                 check=self._check,
                 watch=watch,
+                warm=warm,
             )
         except _Stop as stop:
             self.stopped, self.failure = True, stop.failure
@@ -212,6 +228,8 @@ class _Run:
         except NotStarted as error:
             self.failure = _not_started(self._kernel, error)
             return
+        self.preloads = session.process.preloads
+        self.shortfall = session.process.shortfall
         try:
             self._run_cells(session)
         finally:

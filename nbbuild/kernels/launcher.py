@@ -20,15 +20,21 @@ The promises, and what each rests on:
   somebody else.
 
 The protocol. The lifeline carries one byte per kernel, and with it a socket of that kernel's own.
-On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder, filter), and
-along with its first bytes the descriptors for stdin, stdout and stderr. With a filter (syscalls.py)
-comes a fourth, a socket that takes its listener, or the reason why there is none. Afterwards "i"
-interrupts; end of file asks to kill the family. The helper answers in lines of JSON:
+On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder, filter, way),
+and along with its first bytes the descriptors for stdin, stdout and stderr. With a filter
+(syscalls.py) comes a fourth, a socket that takes its listener, or the reason why there is none.
+Afterwards "i" interrupts; end of file asks to kill the family. The helper answers in lines of JSON:
 
-    {"pid": 123}      once the program runs, or {"error": "…"} when it cannot
+    {"pid": 123, "cold": ""}   once the program runs, or {"error": "…"} when it cannot
     {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
     {"gone": [], "peak": 7}   the family is dead, else the process ids that did not die; and the
                       most memory that the kernel and its own children had, in bytes
+
+Three ways lead to a process: "cold" is fork and exec. "zygote" is that as well, for a process that
+forks kernels itself (zygote.py): it lives as long as the build, so no orphan can be held against
+it. For "warm" the fourth descriptor is a channel to a kernel that the zygote forks meanwhile, and
+that has become the helper's own child when it speaks. Should none come of it, the helper starts the
+kernel cold, and says in `cold` why.
 
 Linux gives all of this. On macOS there are no death signal, no subreaper and no /proc: the
 process group is killed, and orphans that left it are not found.
@@ -49,8 +55,9 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +174,16 @@ class _Kernel:
     """What the helper knows of one kernel; `pid` is 0 until it was forked."""
 
     connection: socket.socket
-    request: bytearray = field(default_factory=bytearray)
+    heard: bytearray = field(default_factory=bytearray)
     stdio: list[int] = field(default_factory=list)
+    request: Mapping[str, Any] = field(default_factory=dict)
     id: str = ""
     folder: str = ""
     pid: int = 0
     report: int = -1  # the end of a pipe on which a failed exec is told
+    channel: socket.socket | None = None  # to a warm kernel that does not run yet
+    said: bytes = b""  # on the channel
+    cold: str = ""  # why it could not be a warm one
     status: int | None = None
     told: bool = False  # the status
     ending_since: float | None = None
@@ -204,28 +215,25 @@ class Helper:
 
     def serve(self) -> int:
         """Serve until the lifeline ends and every family is dead; return the exit status."""
-        self._selector.register(self._lifeline, selectors.EVENT_READ, None)
-        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._on(self._lifeline, self._admit)
+        self._on(self._wake, lambda: os.read(self._wake, 4096))
         with contextlib.suppress(AttributeError, OSError):  # not on macOS, nor before Linux 5.3
             self._parent = os.pidfd_open(os.getppid())
-            self._selector.register(self._parent, selectors.EVENT_READ, None)
+            self._on(self._parent, self._lose_parent)
         while not (self._closing and not self._kernels):
             ending = any(kernel.ending_since is not None for kernel in self._kernels)
             for key, _ in self._selector.select(_AGAIN if ending else None):
-                if key.fileobj is self._lifeline:
-                    self._admit()
-                elif key.fileobj == self._wake:
-                    os.read(self._wake, 4096)
-                elif key.fileobj == self._parent:
-                    self._selector.unregister(self._parent)
-                    self._close()
-                elif isinstance(key.fileobj, socket.socket):
-                    self._hear(key.data)
-                else:
-                    self._started(key.data)
+                key.data()
             self._notice_deaths()
             self._end_families()
         return _ALL_GIVEN_UP if self._given_up else 0
+
+    def _on(self, source: socket.socket | int, answer: Callable[[], object]) -> None:
+        self._selector.register(source, selectors.EVENT_READ, answer)
+
+    def _lose_parent(self) -> None:
+        self._selector.unregister(self._parent)
+        self._close()
 
     def _close(self) -> None:
         """End every family: nbbuild is gone, or wants us to go."""
@@ -246,7 +254,7 @@ class Helper:
         connection.setblocking(False)
         kernel = _Kernel(connection)
         self._kernels.append(kernel)
-        self._selector.register(connection, selectors.EVENT_READ, kernel)
+        self._on(connection, partial(self._hear, kernel))
 
     def _hear(self, kernel: _Kernel) -> None:
         try:
@@ -261,10 +269,10 @@ class Helper:
         if not data:
             self._selector.unregister(kernel.connection)
             self._end(kernel)
-        elif not kernel.pid:
-            kernel.request += data
+        elif not kernel.request:
+            kernel.heard += data
             self._start_when_complete(kernel)
-        elif kernel.status is None:
+        elif kernel.pid and kernel.status is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(kernel.pid, signal.SIGINT)
 
@@ -275,26 +283,75 @@ class Helper:
     # Birth.
 
     def _start_when_complete(self, kernel: _Kernel) -> None:
-        if len(kernel.request) < LENGTH.size:
+        if len(kernel.heard) < LENGTH.size:
             return
-        (length,) = LENGTH.unpack_from(kernel.request)
-        if len(kernel.request) < LENGTH.size + length:
+        (length,) = LENGTH.unpack_from(kernel.heard)
+        if len(kernel.heard) < LENGTH.size + length:
             return
-        request = json.loads(kernel.request[LENGTH.size :])
-        kernel.request.clear()
+        kernel.request = request = json.loads(kernel.heard[LENGTH.size :])
+        kernel.heard.clear()
         kernel.id, kernel.folder = request["id"], request["folder"]
+        outer = request["env"].get(MARKER)
+        request["env"][MARKER] = f"{outer}:{kernel.id}" if outer else kernel.id
+        request["env"]["JPY_PARENT_PID"] = str(os.getpid())  # whom ipykernel watches
+        if request["way"] == "warm":
+            kernel.channel = socket.socket(fileno=kernel.stdio.pop())
+            self._on(kernel.channel, partial(self._warm, kernel, kernel.channel))
+        else:
+            self._fork(kernel)
+
+    def _fork(self, kernel: _Kernel) -> None:
         kernel.report, report = os.pipe()
         helper = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become(request, kernel.stdio, report, helper=helper)
+            self._become(kernel.request, kernel.stdio, report, helper=helper)
         os.close(report)
         _close_all(kernel.stdio)
         kernel.pid = pid
-        self._selector.register(kernel.report, selectors.EVENT_READ, kernel)
+        self._on(kernel.report, partial(self._started, kernel))
+
+    def _warm(self, kernel: _Kernel, channel: socket.socket) -> None:
+        """Hear what a kernel that a zygote forks says of itself."""
+        try:
+            data = channel.recv(4096)
+        except ConnectionError:
+            data = b""
+        *lines, kernel.said = (kernel.said + data).split(b"\n")
+        news = {key: value for line in lines for key, value in json.loads(line).items()}
+        if "pid" in news:
+            kernel.pid = news["pid"]
+            self._instruct(kernel, channel)
+        if "error" in news:
+            self._leave_channel(kernel)
+            self._tell(kernel, error=news["error"])
+        elif "unfit" in news or (not data and not kernel.pid):
+            self._leave_channel(kernel)
+            kernel.cold = news.get("unfit", "the process that forks kernels has ended")
+            kernel.pid = 0  # `_notice_deaths` takes it for somebody else's orphan
+            if kernel.ending_since is None:
+                self._fork(kernel)
+        elif not data:
+            self._leave_channel(kernel)
+            _close_all(kernel.stdio)
+            self._tell(kernel, pid=kernel.pid, cold="")
+
+    def _instruct(self, kernel: _Kernel, channel: socket.socket) -> None:
+        """Send the request on; the kernel waits for nothing else."""
+        text = json.dumps({key: kernel.request[key] for key in ("id", "argv", "env", "cwd")})
+        message = LENGTH.pack(len(text)) + text.encode()
+        with contextlib.suppress(OSError):  # it has just been killed: the end of file comes next
+            sent = socket.send_fds(channel, [message], kernel.stdio)
+            channel.sendall(message[sent:])
+
+    def _leave_channel(self, kernel: _Kernel) -> None:
+        if kernel.channel is not None:
+            self._selector.unregister(kernel.channel)
+            kernel.channel.close()
+            kernel.channel = None
 
     def _become(
-        self, request: Mapping[str, object], stdio: list[int], report: int, *, helper: int
+        self, request: Mapping[str, Any], stdio: list[int], report: int, *, helper: int
     ) -> None:
         """Turn the forked child into the kernel; never returns."""
         argv, cwd = request["argv"], request["cwd"]
@@ -312,14 +369,10 @@ class Helper:
             for target, descriptor in enumerate(stdio[:3]):
                 os.dup2(descriptor, target)
             os.chdir(subject)
-            env = dict(request["env"])  # type: ignore[call-overload]  # JSON
-            outer = env.get(MARKER)
-            env[MARKER] = f"{outer}:{request['id']}" if outer else str(request["id"])
-            env["JPY_PARENT_PID"] = str(helper)  # whom ipykernel watches
-            subject = str(argv[0])  # type: ignore[index]  # JSON
+            subject = str(argv[0])
             if request["filter"]:
-                self._install(request["filter"], stdio[3])  # type: ignore[arg-type]  # JSON
-            os.execvpe(subject, argv, env)  # type: ignore[arg-type]  # JSON
+                self._install(request["filter"], stdio[3])
+            os.execvpe(subject, argv, request["env"])
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             os.write(report, f"{reason}: '{subject}'".encode())
@@ -356,7 +409,7 @@ class Helper:
         if reason:
             self._tell(kernel, error=reason.decode(errors="replace"))
         else:
-            self._tell(kernel, pid=kernel.pid)
+            self._tell(kernel, pid=kernel.pid, cold=kernel.cold)
 
     # Death.
 
@@ -366,6 +419,8 @@ class Helper:
 
     def _notice_deaths(self) -> None:
         for kernel in self._kernels:
+            if kernel.channel is not None:
+                continue  # it may yet be replaced by a cold one
             if kernel.pid and kernel.status is None:
                 kernel.status = _ended(kernel.pid)
             if kernel.status is not None and kernel.report < 0 and not kernel.told:
@@ -385,7 +440,7 @@ class Helper:
             return
         table = process_table()
         self._look_for_strays(table)
-        still_running = {kernel.id for kernel in self._kernels if kernel.ending_since is None}
+        still_running = {kernel.id for kernel in self._suspects if kernel.ending_since is None}
         orphaned = {
             pid for (pid, _), suspects in self._strays.items() if not suspects & still_running
         }
@@ -402,6 +457,7 @@ class Helper:
     def _look_for_strays(self, table: Mapping[int, Process]) -> None:
         """Note the orphans that fell to us and tell nothing of where they come from."""
         ours, ids = os.getpid(), {kernel.id for kernel in self._kernels}
+        suspects = {kernel.id for kernel in self._suspects}
         pids = {kernel.pid for kernel in self._kernels}
         seen: dict[tuple[int, int], set[str]] = {}
         for process in table.values():
@@ -411,14 +467,20 @@ class Helper:
             if name in self._strays:
                 seen[name] = self._strays[name]
             elif not process.kernels & ids:
-                seen[name] = set(ids)
+                seen[name] = set(suspects)
         self._strays = seen
+
+    @property
+    def _suspects(self) -> list[_Kernel]:
+        """Those that an orphan may come from."""
+        return [kernel for kernel in self._kernels if kernel.request.get("way") != "zygote"]
 
     def _bury(self, kernel: _Kernel, left: list[int]) -> None:
         self._given_up |= bool(left)
         if kernel.report >= 0:
             self._selector.unregister(kernel.report)
             os.close(kernel.report)
+        self._leave_channel(kernel)
         peak = 0
         if kernel.pid:
             with contextlib.suppress(ChildProcessError):

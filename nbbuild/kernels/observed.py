@@ -28,9 +28,13 @@ from typing import Any, Final
 
 import msgspec
 
+from nbbuild.durable import write
 from nbbuild.kernels.syscalls import Seen
 
 FORMAT: Final = 1
+
+_WAKE: Final = "nbbuild.wake"
+"""The audit event by which a watcher that was forked with its kernel goes on."""
 
 
 # -- before: what a kernel runs ----------------------------------------------------------------
@@ -73,7 +77,7 @@ def watch(how, source, cache, **where):
     exec(load(source, cache), names)
     for new in set(sys.modules) - known:
         del sys.modules[new]
-    names[how](**where)
+    return names[how](**where)
 """
 
 _KERNEL = (
@@ -84,7 +88,10 @@ def begin():
     cell = sys._getframe(2).f_code.co_filename
     try:
         where = dict(folder={folder!r}, report={report!r}, event={event!r})
-        watch("watch_kernel", {source!r}, {cache!r}, **where)
+        answer = []  # of a watcher that was forked with this kernel
+        sys.audit({wake!r}, answer, *where.values())
+        if not answer:
+            watch("watch_kernel", {source!r}, {cache!r}, **where)
     except Exception as error:
         import json
         reason = "the tracer cannot be installed: %r" % (error,)
@@ -135,12 +142,9 @@ def prepare(folder: Path, *, cache: Path | None = None) -> Tracing:
     site = folder / "site"
     for made in (site, folder / "children", *([cache] if cache else [])):
         made.mkdir(parents=True, exist_ok=True)
-    text = (resources.files("nbbuild.kernels") / "tracer.py").read_bytes()
+    text = _tracer()
     (site / "tracer.py").write_bytes(text)
-    code = site
-    if cache is not None:
-        code = cache / sha256(text).hexdigest()[:16]
-        code.mkdir(exist_ok=True)
+    code = site if cache is None else _cache(cache, text)
     tracing = Tracing(
         folder=str(folder.resolve()),
         report=str(folder.resolve() / "report.json"),
@@ -157,6 +161,28 @@ def prepare(folder: Path, *, cache: Path | None = None) -> Tracing:
     return tracing
 
 
+def _tracer() -> bytes:
+    return (resources.files("nbbuild.kernels") / "tracer.py").read_bytes()
+
+
+def _cache(cache: Path, text: bytes) -> Path:
+    """Return the folder in `cache` for what this tracer is compiled to."""
+    folder = cache / sha256(text).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def zygote_code(cache: Path) -> str:
+    """Return the code by which a process that forks kernels gets a `watcher` of its imports."""
+    text = _tracer()
+    folder = _cache(cache, text).resolve()
+    source = folder / "tracer.py"
+    if not source.exists():
+        write(source, text)
+    where = f"{str(source)!r}, {str(folder)!r}, wake={_WAKE!r}"
+    return f"{_LOAD}\nwatcher = watch('watch_zygote', {where})\n"
+
+
 def install_code(tracing: Tracing) -> str:
     """Return the code that begins to watch; of a Python kernel's first, silent execution."""
     script = _KERNEL.format(
@@ -165,6 +191,7 @@ def install_code(tracing: Tracing) -> str:
         folder=tracing.folder,
         report=tracing.report,
         event=tracing.event,
+        wake=_WAKE,
         format=FORMAT,
     )
     return f"exec({script!r}, {{'__name__': 'nbbuild'}})"

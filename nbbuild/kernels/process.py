@@ -14,17 +14,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from nbbuild.errors import KernelError
 from nbbuild.kernels import launcher, seccomp
+from nbbuild.kernels.nursery import Nursery, Warm, Zygote
 from nbbuild.kernels.syscalls import Watch
 
 START_PATIENCE = 60.0
 """Seconds that the launcher may take to run a program."""
+
+_COLD = "its kernel was started in the ordinary way: {}"
+
+WARM_PATIENCE = 5.0
+"""Seconds that a zygote may take to fork a kernel."""
 
 
 class KernelProcess:
@@ -41,6 +47,10 @@ class KernelProcess:
         """The kernel's process id, and that of its process group."""
         self.peak_memory = 0
         """Bytes that the kernel held at most; known after `kill`, 0 where it is not."""
+        self.preloads: tuple[str, ...] = ()
+        """The modules that it had loaded as it was forked."""
+        self.shortfall = ""
+        """What of a warm start there was not, and why: a sentence, or ""."""
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is news: the kernel ended."""
@@ -85,13 +95,15 @@ class KernelProcess:
         self._connection.close()
         return self._left
 
-    def _expect_start(self) -> None:
-        """Wait for the word that the program runs.
+    def _expect_start(self, zygote: Zygote | None = None) -> None:
+        """Wait for the word that the program runs; a `zygote` that does not hurry is ended.
 
         Raises:
             KernelError: it cannot be run; `what` says why.
             ConnectionError: the launcher is gone.
         """
+        if zygote is not None and not self._listen(WARM_PATIENCE):
+            zygote.end()  # now the launcher starts an ordinary process
         deadline = time.monotonic() + START_PATIENCE
         while not self.pid:
             if not self._listen(max(0.0, deadline - time.monotonic())):
@@ -123,6 +135,8 @@ class KernelProcess:
             raise KernelError(news["error"])
         if "pid" in news:
             self.pid = news["pid"]
+            if news["cold"]:
+                self.preloads, self.shortfall = (), _COLD.format(news["cold"])
         if "status" in news:
             self._status = news["status"]
         if "gone" in news:
@@ -154,6 +168,7 @@ class Launcher:
         self._lock = threading.Lock()
         self._helper: subprocess.Popen[bytes] | None = None
         self._lifeline: socket.socket | None = None
+        self._nursery = Nursery(self._start_zygote)
 
     def __enter__(self) -> Launcher:
         return self
@@ -180,12 +195,17 @@ class Launcher:
         output: int,
         folder: Path | None = None,
         watch: Watch | None = None,
+        warm: Warm | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> KernelProcess:
         """Run `argv`, found on the PATH of `env`, in `cwd`, in a session of its own.
 
         stdin is empty; stdout and stderr go to the descriptor `output`. A `folder` is removed,
         should nbbuild not live to do it itself. With a `watch`, all that it and its descendants
         open is told to that.
+
+        With `warm`, a zygote forks it, where that can be; `shortfall` of the process says what not.
+        Until the zygote is ready `check` is called now and again, which may raise to give up.
 
         Raises:
             KernelError: it cannot be run; `what` is the system's reason.
@@ -195,27 +215,76 @@ class Launcher:
                 "kernels cannot be started on Windows yet",
                 hint="run nbbuild in the Windows Subsystem for Linux",
             )
+        zygote, lacks = None, ""
+        if warm is not None and watch is not None:
+            # The filter has to be put on before the first program runs.
+            lacks = 'trace = "syscalls" watches a program from its beginning'
+        elif warm is not None:
+            zygote, lacks = self._nursery.zygote(warm, check)
+        request = {
+            "argv": list(argv),
+            "env": dict(env),
+            "cwd": str(cwd),
+            "folder": str(folder) if folder is not None else "",
+        }
+        process = self._start(request, output=output, watch=watch, zygote=zygote)
+        if lacks and not process.shortfall:
+            process.shortfall = lacks if zygote is not None else _COLD.format(lacks)
+        return process
+
+    def close(self) -> None:
+        """Kill what still runs, and end the helper."""
+        with self._lock:
+            self._end_helper()
+        self._nursery.close()
+
+    def _start_zygote(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: int, output: int
+    ) -> KernelProcess:
+        request = {
+            "argv": list(argv),
+            "env": dict(env),
+            "cwd": str(cwd),
+            "folder": str(cwd),
+            "way": "zygote",
+        }
+        return self._start(request, stdin=stdin, output=output)
+
+    def _start(
+        self,
+        request: Mapping[str, object],
+        *,
+        stdin: int | None = None,
+        output: int,
+        watch: Watch | None = None,
+        zygote: Zygote | None = None,
+    ) -> KernelProcess:
+        """Have the helper start what `request` says (launcher.py)."""
         kernel_id = secrets.token_hex(8)
-        private = str(folder) if folder is not None else ""
         while True:
             helper_is_new, connection = self._connect()
             process = KernelProcess(connection, kernel_id=kernel_id)
-            listening = watch.attach(private=private) if watch is not None else None
-            request = {
-                "id": kernel_id,
-                "argv": list(argv),
-                "env": dict(env),
-                "cwd": str(cwd),
-                "folder": private,
-                "filter": None if listening is None else _filter(),
-            }
+            more: dict[str, object] = {"id": kernel_id, "way": "cold", "filter": None}
+            channel, fourth = None, None
+            if watch is not None:
+                fourth = watch.attach(private=str(request["folder"]))
+                more["filter"] = None if fourth is None else _filter()
+            elif zygote is not None:
+                channel, fourth = socket.socketpair()
+                more["way"] = "warm"
+                process.preloads = zygote.warm.preloads
             try:
-                with listening or contextlib.nullcontext():
-                    self._request(connection, request, output=output, listening=listening)
-                process._expect_start()
+                with fourth or contextlib.nullcontext(), channel or contextlib.nullcontext():
+                    self._request(
+                        connection, more | dict(request), stdin=stdin, output=output, fourth=fourth
+                    )
+                    if zygote is not None and channel is not None:
+                        zygote.fork(channel)
+                process._expect_start(zygote)
             except (BrokenPipeError, ConnectionError) as error:
                 # A helper that somebody killed is replaced, but not for ever.
                 process.kill()
+                zygote = None  # it has ended with the helper
                 if helper_is_new:
                     raise KernelError("the process that starts kernels has ended") from error
             except BaseException:
@@ -224,24 +293,20 @@ class Launcher:
             else:
                 return process
 
-    def close(self) -> None:
-        """Kill what still runs, and end the helper."""
-        with self._lock:
-            self._end_helper()
-
     def _request(
         self,
         connection: socket.socket,
         request: Mapping[str, object],
         *,
+        stdin: int | None,
         output: int,
-        listening: socket.socket | None,
+        fourth: socket.socket | None,
     ) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
-            stdio = array.array("i", [nothing, output, output])
-            if listening is not None:
-                stdio.append(listening.fileno())
+            stdio = array.array("i", [nothing if stdin is None else stdin, output, output])
+            if fourth is not None:
+                stdio.append(fourth.fileno())
             text = json.dumps(request).encode()
             message = launcher.LENGTH.pack(len(text)) + text
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, stdio)]

@@ -42,6 +42,7 @@ import zmq
 from jupyter_client.session import Session
 
 from nbbuild.errors import KernelError
+from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import KernelProcess, Launcher
 from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernelspec import Kernel
@@ -112,8 +113,10 @@ class KernelSession:
         cwd: Path,
         env: Mapping[str, str],
         watch: Watch | None = None,
+        warm: Warm | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Run the kernel's command, without waiting for an answer.
+        """Run the kernel's command, without waiting for an answer; `check` as `start` has it.
 
         Raises:
             KernelError: the command cannot be run, or there is no place for the sockets.
@@ -144,6 +147,8 @@ class KernelSession:
                     output=log,
                     folder=self._folder,
                     watch=watch,
+                    warm=warm,
+                    check=check,
                 )
             finally:
                 os.close(log)
@@ -343,11 +348,12 @@ def start(
     env: Mapping[str, str],
     check: Callable[[], None],
     watch: Watch | None = None,
+    warm: Warm | None = None,
 ) -> KernelSession:
     """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
 
-    `env` is the whole environment, but for what kernel.json adds. `check` is called every `TICK`
-    and may raise to give up.
+    `env` is the whole environment, but for what kernel.json adds. With `warm` it is forked from a
+    zygote, where that can be. `check` is called every `TICK` and may raise to give up.
 
     Raises:
         NotStarted: it cannot be started.
@@ -355,7 +361,9 @@ def start(
     second = False
     while True:
         try:
-            session = KernelSession(kernel, launcher=launcher, cwd=cwd, env=env, watch=watch)
+            session = KernelSession(
+                kernel, launcher=launcher, cwd=cwd, env=env, watch=watch, warm=warm, check=check
+            )
         except KernelError as error:
             # A second time would end the same way.
             reason = ": ".join([error.what, *(value for _, value in error.facts)])
@@ -368,7 +376,7 @@ def start(
                 if isinstance(error, NotStarted):
                     raise
                 raise NotStarted(str(error)) from error
-            second = True  # no cell has run: nothing is lost by starting afresh
+            second, warm = True, None  # no cell has run: nothing is lost by starting afresh
         except BaseException:
             session.close()
             raise

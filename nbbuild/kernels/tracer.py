@@ -26,6 +26,10 @@ Where the account goes. A kernel keeps its records and writes them when asked to
 whose name only the supervisor knows, and again as it exits. Its children can be killed at any
 time, so each appends every record to a log of its own, which it opens for that moment only.
 
+A process that kernels are forked from (zygote.py) is watched while it imports. What it did then is
+part of each kernel's account, as if the kernel had done it, in its own working folder. Between its
+last import and the kernel's first cell the watcher sleeps, as it is not there yet in other kernels.
+
 Records are lists: [kind, time, …], with time in seconds of the monotonic clock, which all processes
 share; observed.py names the fields. A stat is null or
 [type, size, mtime_ns, ctime_ns, inode], type being f(ile), d(irectory), l(ink to nowhere) or
@@ -331,6 +335,10 @@ class _Watcher:
         self.search_index = -1
         self.base = set(sys.modules)
         self.environ_stale = True
+        self.asleep: dict[str, Callable[..., None]] | None = None  # its handlers meanwhile
+        self.stage = ""  # the folder in which a zygote imports
+        self.preloaded: set[str] = set()  # the modules that it imported
+        self.woken: Callable[[], None] | None = None  # called in each kernel
         self.shell: Any = None
         self.own = f"/ipykernel_{posix.getpid()}/"  # where the cells' code pretends to lie
         self.handlers: dict[str, Callable[..., None]] = {
@@ -413,6 +421,8 @@ class _Watcher:
         """Return `function` as a look-alike may call it: unwatched, and its faults stay in here."""
 
         def call(*args: Any) -> Any:
+            if self.asleep is not None:
+                return None
             _mine.busy = True
             try:
                 return function(*args)
@@ -769,7 +779,7 @@ class _Watcher:
 
     def prepare_environ(self) -> None:
         """Let the processes to come watch themselves; os.environ does not show it."""
-        if self.environ_stale:
+        if self.environ_stale and self.folder:
             value = os.environ._data.get(b"PYTHONPATH", b"")  # type: ignore[attr-defined]
             posix.putenv(b"PYTHONPATH", self.python_path(value))
             self.environ_stale = False
@@ -895,6 +905,46 @@ class _Watcher:
         os._exit = _look_alike(posix._exit, before=self.leaving)
         os.register_at_fork(after_in_child=self.guarded(self.forked))
 
+    # From a zygote to a kernel.
+
+    def sleep(self) -> None:
+        """See nothing, until a kernel that was forked asks to be watched by the event."""
+        self.asleep = dict(self.handlers)
+        self.handlers.clear()
+        self.handlers[self.event] = self.on_wake
+        self.preloaded = set(sys.modules) - self.base
+
+    def on_wake(self, answer: list[str], folder: str, report: str, event: str) -> None:
+        """Watch this kernel from now on; what its zygote imported was not there before."""
+        assert self.asleep is not None
+        self.folder, self.path, self.event = folder, report, event
+        self.handlers.clear()
+        self.handlers.update(self.asleep)
+        self.handlers[event] = self.on_ask
+        self.asleep = None
+        self.own = f"/ipykernel_{posix.getpid()}/"
+        self.base = set(sys.modules) - self.preloaded
+        self.shell = _shell()
+        self.search_path()
+        self.absent = set()
+        self.records = [self.moved_record(one) for one in self.records if _outlasts(one)]
+        __import__("atexit").register(self.at_exit)
+        if "_posixsubprocess" in sys.modules:
+            self.watch_subprocess(sys.modules["_posixsubprocess"])
+        self.prepare_environ()
+        answer.append("awake")
+        if self.woken is not None:
+            self.woken()
+
+    def moved_record(self, record: Any) -> Any:
+        """Return what a zygote recorded as it would be in this kernel's folder, on its path."""
+        kind, when, *rest = record
+        if kind == "import":
+            rest[6] = self.search_index
+        elif isinstance(rest[0], str) and rest[0].startswith(f"{self.stage}/"):
+            rest[0] = _getcwd() + rest[0][len(self.stage) :]
+        return (kind, when, *rest)
+
     # Beginning and end.
 
     def watch(self) -> None:
@@ -955,6 +1005,15 @@ class _Watcher:
         temporary = f"{path}.{posix.getpid()}"
         _write(temporary, json.dumps(report) if json else _encoded(report))
         posix.replace(temporary, path)
+
+
+def _outlasts(record: Any) -> bool:
+    """Say whether what a zygote recorded is true of its kernels, too.
+
+    How it found a module is not: they have other folders on their path.
+    """
+    kind, *rest = record
+    return kind != "path" and bool(kind != "import" or rest[3] == "missing")
 
 
 def _caller_of_hook() -> Any:
@@ -1126,15 +1185,31 @@ def _log_name(folder: str) -> str:
     return f"{folder}/children/{posix.getpid()}-{time.time_ns()}.jsonl"
 
 
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return None if ipython is None else ipython.get_ipython()
+
+
 def watch_kernel(*, folder: str, report: str, event: str) -> None:
     """Watch a kernel: the account goes to `report` as it exits, or where `event` says."""
     watcher = _Watcher(folder=folder, report=report, event=event)
-    ipython = sys.modules.get("IPython")
-    if ipython is not None:
-        watcher.shell = ipython.get_ipython()
+    watcher.shell = _shell()
     # A plain import: every kernel has it, and until 3.9 Python crashes if it is gone at the exit.
     __import__("atexit").register(watcher.at_exit)
     watcher.watch()
+
+
+def watch_zygote(*, wake: str) -> _Watcher:
+    """Watch what a process imports that kernels are forked from, in which `wake` goes on.
+
+    That event names a list, which tells whether anybody woke, and folder, report and event as of
+    `watch_kernel`.
+    """
+    watcher = _Watcher(folder="")
+    watcher.event = wake
+    watcher.stage = _getcwd()
+    watcher.watch()
+    return watcher
 
 
 def watch_child(*, folder: str) -> None:

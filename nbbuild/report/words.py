@@ -82,6 +82,8 @@ class Words:
 
     def noted(self, event: Noted) -> list[Line]:
         """Return the line for a note, unless it has been told."""
+        if event.detail and not self._verbose:
+            return []
         if self.silent or (event.task, event.text) in self._notes:
             return []
         self._notes.add((event.task, event.text))

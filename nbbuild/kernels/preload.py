@@ -1,0 +1,267 @@
+"""Import packages in a zygote as a notebook's first cell would, or say why that cannot be.
+
+zygote.py runs this file in a namespace of its own, so no module of this name exists there; it
+needs the standard library of Python 3.8 only.
+
+A module that is imported before there is a kernel must be what it would be in the kernel. So each
+import is made on a *stage* on which all looks as it does in a cell, and what happens is watched.
+It is refused, by name, when it
+
+* prints or warns (what keeps hold of sys.stdout keeps a stand-in, which is the kernel's later);
+* asks for IPython's shell, or where it is; `_ANSWERED` holds those that are known to be content
+  with the answer that they are given;
+* looks at the working folder otherwise than for single files that are not there: their absence
+  is looked at again in each kernel, and is part of its account;
+* starts threads or processes, contacts anybody, takes signals or hooks; `_FORK_AWARE` packages
+  may have native threads, of pools that begin anew after a fork;
+* brings in what is not safe after a fork, or what is no installed package.
+"""
+
+# Paths are strings here, and whatever goes wrong in an import only means that it is not made.
+# ruff: noqa: BLE001, PTH208
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import signal
+import sys
+import types
+import warnings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+_FORK_AWARE = {"numpy", "pandas", "pyarrow", "scipy"}
+_ANSWERED = {"matplotlib", "multiprocessing.process", "pandas.core.config_init"}
+_INLINE = "module://matplotlib_inline.backend_inline"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP)
+_STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120
+
+
+class Refused(Exception):
+    """The import of `module` would not be what it is in a kernel."""
+
+    def __init__(self, module: str, reason: str) -> None:
+        super().__init__(reason)
+        self.module = module
+        self.reason = reason
+
+
+class Preload:
+    """The packages that are loaded in this process; `watcher` is the tracer's (tracer.py).
+
+    `wanted` holds modules, each with the names that are imported from it: [["numpy", []], …].
+    `unsafe` are modules that may not be loaded before a fork. Raises Refused.
+    """
+
+    def __init__(self, wanted: Any, *, unsafe: Iterable[str], watcher: Any) -> None:
+        self._unsafe = set(unsafe)
+        self._watcher = watcher
+        self._looked_for: set[str] = set()  # in the working folder, in vain
+        self._streams = _Stream(), _Stream()
+        before = set(sys.modules)
+        for module, names in wanted:
+            for reason in self._import(module, names):
+                raise Refused(module, reason)
+        self.threads = len(os.listdir("/proc/self/task"))
+        self.names = _tops(set(sys.modules) - before) | _tops(watcher.missing)
+        """Top-level modules that were looked for, so that no others may come before them."""
+        watcher.sleep()
+        watcher.woken = self._kernel_is_there
+
+    def settle(self) -> str:
+        """Make what is loaded that of a kernel just forked; say why it cannot be, or ""."""
+        for name in self._looked_for:
+            if os.path.lexists(name):
+                return f"'{name}' is looked for by what is loaded already"
+        process: Any = sys.modules.get("multiprocessing.process")
+        if process is not None:
+            process.ORIGINAL_DIR = os.getcwd()  # noqa: PTH109
+            process.current_process().authkey = os.urandom(32)
+        numpy: Any = sys.modules.get("numpy.random")
+        if numpy is not None:
+            numpy.seed()  # else all kernels would draw the same
+        return ""
+
+    def _kernel_is_there(self) -> None:
+        out, err = self._streams
+        out.real, err.real = sys.stdout, sys.stderr
+
+    def _import(self, module: str, names: list[str]) -> Iterable[str]:
+        """Import one module; yield what speaks against it."""
+        before, recorded = set(sys.modules), len(self._watcher.records)
+        threads, written = len(os.listdir("/proc/self/task")), os.fstat(1).st_size
+        failure = ""
+        with _Stage(*self._streams) as stage:
+            try:
+                __import__(module, {"__name__": "__main__"}, {}, names)
+            except BaseException as error:
+                failure = f"it cannot be imported: {error!r}"
+        if failure:
+            yield failure
+        yield from stage.reasons
+        new = set(sys.modules) - before
+        for name in sorted(_tops(new) & self._unsafe):
+            yield f"'{name}' must not be loaded before a fork"
+        for name in sorted(new):
+            file = getattr(sys.modules[name], "__file__", None)
+            if isinstance(file, str) and not _installed(file):
+                yield f"'{name}' is no installed package: {file}"
+        if os.fstat(1).st_size != written:
+            yield "its import prints"
+        if len(sys._current_frames()) > 1:
+            yield "its import starts a thread"
+        if len(os.listdir("/proc/self/task")) > threads and not _tops(new) & _FORK_AWARE:
+            yield "its import starts native threads"
+        yield from self._doings(self._watcher.records[recorded:])
+
+    def _doings(self, records: Iterable[Any]) -> Iterable[str]:
+        """Yield what speaks against an import in what the tracer recorded."""
+        stage = os.getcwd() + "/"  # noqa: PTH109
+        for kind, _, subject, *rest in records:
+            if kind in ("child", "fork"):
+                yield "its import starts a process"
+            elif kind == "host":
+                yield f"its import contacts {subject}"
+            elif kind == "partial":
+                yield f"its import cannot be watched: {subject}"
+            elif kind == "glob" and f"{rest[0]}/".startswith(stage):
+                yield "its import looks into the working folder"
+            elif kind in ("read", "probe") and f"{subject}/".startswith(stage):
+                if rest[0] is not None or len(subject) < len(stage):
+                    yield "its import looks at the working folder"
+                self._looked_for.add(subject[len(stage) :])
+            elif isinstance(subject, str) and f"{subject}/".startswith(stage):
+                yield "its import uses the working folder"
+
+
+class _Stage:
+    """All that an import finds as it would in a cell; `reasons` are why it is no good."""
+
+    def __init__(self, out: _Stream, err: _Stream) -> None:
+        self.reasons: list[str] = []
+        self._out, self._err = out, err
+        self._put_there: list[tuple[Any, str, Any, Any]] = []  # owner, name, before, now
+        self._hooks = self._hooks_now()
+
+    def __enter__(self) -> _Stage:
+        shell: Any = sys.modules["IPython.core.interactiveshell"].InteractiveShell
+        getcwd = os.getcwd
+        os.environ.setdefault("MPLBACKEND", _INLINE)  # as ipykernel does in each kernel
+        self._put(sys, "stdout", self._out)
+        self._put(sys, "stderr", self._err)
+        self._put(sys, "ps1", "In : ")
+        self._put(sys, "argv", ["ipykernel_launcher.py", "-f", "connection.json"])
+        self._put(builtins, "__IPYTHON__", True)
+        self._put(builtins, "get_ipython", lambda: self._asked(1, _Shell()))
+        self._put(shell, "initialized", lambda: self._asked(2, False))
+        self._put(os, "getcwd", lambda: self._asked(1, getcwd()))
+        self._put(warnings, "showwarning", self._warned)
+        self._main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        warnings.simplefilter("always")
+        self._filter = warnings.filters[0]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._filter in warnings.filters:
+            filters: Any = warnings.filters
+            filters.remove(self._filter)
+        with warnings.catch_warnings():  # makes the filters be looked at anew
+            pass
+        sys.modules["__main__"] = self._main
+        while self._put_there:
+            owner, name, before, now = self._put_there.pop()
+            if getattr(owner, name, None) is not now:
+                self.reasons.append(f"its import replaces {name}")
+            if before is _NOTHING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+            # Known to `now` and to the call.
+            if name in _KEPT and sys.getrefcount(now) > 2:
+                self.reasons.append(f"it keeps hold of {name}")
+        if self._out.said or self._err.said:
+            self.reasons.append("its import prints")
+        if self._hooks != self._hooks_now():
+            self.reasons.append("its import takes signals or hooks")
+
+    def _put(self, owner: Any, name: str, value: Any) -> None:
+        self._put_there.append((owner, name, vars(owner).get(name, _NOTHING), value))
+        setattr(owner, name, value)
+
+    def _hooks_now(self) -> tuple[Any, ...]:
+        handlers = [signal.getsignal(number) for number in _SIGNALS]
+        return (sys.excepthook, sys.displayhook, sys.unraisablehook, *handlers)
+
+    def _asked(self, depth: int, answer: Any) -> Any:
+        """Answer an import that asks for what a kernel is; note who did."""
+        frame: Any = sys._getframe(depth + 1)
+        while frame is not None and frame.f_globals.get("__name__") in _THROUGH:
+            frame = frame.f_back
+        name = str(frame.f_globals.get("__name__")) if frame is not None else ""
+        if name not in _ANSWERED:
+            self.reasons.append(f"its import depends on where it is ('{name}' asks)")
+        return answer
+
+    def _warned(self, message: Any, category: Any, *rest: Any) -> None:
+        self.reasons.append(f"its import warns: {category.__name__}: {message}")
+
+
+class _Shell:
+    """What is shown of IPython's shell to those who only look whether it is a kernel's."""
+
+    kernel = None
+
+
+class _Stream(io.TextIOBase):
+    """Stands in for one of a kernel's streams, and is that stream once the kernel is there."""
+
+    real: Any = None
+    said = False
+
+    def write(self, text: str) -> int:
+        if self.real is None:
+            self.said = True
+            return len(text)
+        return int(self.real.write(text))
+
+    def flush(self) -> None:
+        if self.real is not None:
+            self.real.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return int(self.real.fileno()) if self.real is not None else super().fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return "utf-8" if self.real is None else str(self.real.encoding)
+
+    def __getattr__(self, name: str) -> Any:
+        if self.real is None:
+            raise AttributeError(name)
+        return getattr(self.real, name)
+
+
+_NOTHING: Any = object()
+_KEPT = ("getcwd", "get_ipython")
+_THROUGH = ("posixpath", "genericpath", "pathlib", "pathlib._local", "ntpath", "os")
+
+
+def _tops(names: Iterable[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def _installed(file: str) -> bool:
+    """Say whether a file belongs to the interpreter or to what was installed for it."""
+    return file.startswith(_STDLIB) or "/site-packages/" in file or "/dist-packages/" in file
