@@ -59,7 +59,6 @@ __all__ = [
 ]
 
 LATER: Final = {
-    "execution": ("warm",),
     "cache": ("remote",),
     "report": ("junit", "html"),
 }
@@ -442,20 +441,12 @@ def with_environment(config: Config, environ: Mapping[str, str]) -> Config:
 def notices(config: Config) -> list[str]:
     """Return a sentence for each key that is said, not its default, and not yet acted on."""
     text = "{where} {key} is read but not acted on in this version"
-    found = [
+    return [
         text.format(where=f"[{table}]", key=key)
         for table, default in (("cache", CacheTable()), ("report", ReportTable()))
         for key in LATER[table]
         if getattr(getattr(config, table), key) != getattr(default, key)
     ]
-    levels = [("[execution]", config.execution.settings)]
-    levels += [(entry.where, entry.settings) for entry in config.notebooks]
-    return [
-        text.format(where=where, key=key)
-        for where, settings in levels
-        for key in LATER["execution"]
-        if getattr(settings, key) not in (None, getattr(DEFAULTS, key))
-    ] + found
 
 
 # -- placeholders ------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ class Trace(msgspec.Struct, frozen=True):
     variables: tuple[str, ...] = ()  # of the environment that were read; no items
     partial: tuple[str, ...] = ()  # what could not be seen whole, and why
     made: tuple[str, ...] = ()  # folders that the run made, so that no listing counts them
-    set: tuple[str, ...] | None = None  # variables that the notebook set; None: nobody looked
+    set_variables: tuple[str, ...] | None = None  # by the notebook; None: nobody looked
 
 
 class ArtefactFile(msgspec.Struct, frozen=True):

@@ -175,7 +175,9 @@ class Watching:
                 hosts=tuple(hosts),
                 variables=tuple(variables),
                 partial=observed.partial,
-                set=tuple(sorted({one.name for one in observed.variables if _sets(one, readers)})),
+                set_variables=tuple(
+                    sorted({one.name for one in observed.variables if _sets(one, readers)})
+                ),
                 made=tuple(sorted(name for name, path in made.items() if Path(path).is_dir())),
             ),
             undeclared=tuple(self._undeclared(observed)),

@@ -24,9 +24,11 @@ from nbbuild.session import Session
 PARENTS = 3
 """Processes with packages in memory, for one build."""
 
-# What may set variables that packages look at as they are imported, or change how they warn.
+# What sets variables that packages look at as they are imported, has warnings shown that are not
+# shown otherwise, or puts something else in a package's place.
 _BEFOREHAND = re.compile(
-    r"environ|putenv|%\s*(?:set_)?env\b|dotenv|warnings|sys\s*\.\s*(?:path|modules)"
+    r"environ\s*(?:\[[^\]]*\]\s*=(?!=)|\.\s*(?:update|setdefault|pop|popitem|clear)\b|\|=)"
+    r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv|warnings|sys\s*\.\s*modules\s*\["
 )
 
 
@@ -67,7 +69,7 @@ class Warmings:
             return nothing  # told when its turn comes
         record = self._session.last(task)[1]
         sources = [cell.source for cell in parsed.cells]
-        if record is None or probe is None or record.trace.set != ():
+        if record is None or probe is None or record.trace.set_variables != ():
             return nothing
         if any(_BEFOREHAND.search(source) for source in sources):
             return nothing
@@ -97,7 +99,7 @@ def parents(
     given: dict[str, frozenset[Import]] = {}
     for _ in range(limit):
         gains = {one: _gain(one, wanted, given) for one in candidates}
-        best = max(sorted(candidates, key=_in_order), key=lambda one: gains[one], default=None)
+        best = max(sorted(candidates, key=_words), key=lambda one: gains[one], default=None)
         if best is None or gains[best] <= 0:
             break
         given.update(dict.fromkeys(_served(best, wanted, given), best))
@@ -128,7 +130,11 @@ def _gain(
 
 
 def _in_order(imports: Iterable[Import]) -> tuple[Import, ...]:
-    return tuple(sorted(imports, key=lambda one: (one.module, one.names)))
+    return tuple(sorted(imports, key=msgspec.structs.astuple))
+
+
+def _words(imports: Iterable[Import]) -> list[tuple[object, ...]]:
+    return [msgspec.structs.astuple(one) for one in _in_order(imports)]
 
 
 def _top(one: Import) -> str:

@@ -232,10 +232,12 @@ class Nursery:
             zygote = Zygote(process, ours, warm=warm, folder=folder)
             failing.callback(zygote.end)
             word = _hear(ours, check)
-            if not word.unfit and word.pid != process.pid:
-                word = _Word(unfit="the kernel's command starts Python in a process of its own")
-            if word.unfit and not word.culprit:
+            if not word.pid:
                 kind.unfit = ": ".join([word.unfit, *_last_words(log)])
+            elif word.pid != process.pid:
+                kind.unfit = "the kernel's command starts Python in a process of its own"
+            elif word.unfit and not word.culprit:
+                kind.unfit = word.unfit
             elif word.unfit:
                 kind.unfit = f"'{word.culprit}' is not loaded beforehand: {word.unfit}"
                 kind.less = warm.without(word.culprit)

@@ -146,9 +146,10 @@ class _Zygote:
 
     def _load(self, program: str, wanted: dict[str, Any]) -> None:
         space: dict[str, Any] = {"__name__": "nbbuild"}
-        exec(wanted["watch"], space)
         with open(program, "rb") as file:  # noqa: PTH123
-            exec(compile(file.read(), program, "exec"), space)
+            code = compile(file.read(), program, "exec")
+        exec(wanted["watch"], space)  # from here on, what is read is told
+        exec(code, space)
         try:
             self._preload = space["Preload"](
                 wanted["modules"], unsafe=wanted["unsafe"], watcher=space["watcher"]

@@ -720,8 +720,6 @@ def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
     assert config.notices(load("")) == []
     assert config.notices(load('[execution]\ntrace = true\n[cache]\nmax_size = "5GB"')) == []
     loaded = load("""
-        [execution]
-        warm = false
         [cache]
         remote = "s3://x"
         max_size = "1GB"
@@ -730,12 +728,9 @@ def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
         html = "r.html"
         [[notebook]]
         path = "a"
-        warm = "auto"
         max_age = "1d"
     """)
     assert config.notices(loaded) == [
-        "[execution] warm is read but not acted on in this version",
-        "[[notebook]] 1 warm is read but not acted on in this version",
         "[cache] remote is read but not acted on in this version",
         "[report] junit is read but not acted on in this version",
         "[report] html is read but not acted on in this version",

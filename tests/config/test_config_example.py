@@ -75,9 +75,7 @@ def test_the_example_is_valid_in_an_empty_folder(example: Config) -> None:
         "chapters/model.ipynb",
         "chapters/by-country.ipynb",
     ]
-    assert config.notices(example) == [
-        "[[notebook]] 1 warm is read but not acted on in this version"
-    ]
+    assert config.notices(example) == []
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "notebook"])

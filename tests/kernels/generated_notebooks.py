@@ -137,8 +137,8 @@ PLAIN = {
         """,
     "subprocesses": """
         import os, subprocess, sys
-        done = subprocess.run([sys.executable, "-c", "import sys; print(sys.argv, sys.path[0] == '', sys.flags.isolated, {n})", "{k}"],
-                              capture_output=True, text=True)
+        code = "import sys; print(sys.argv, sys.path[0] == '', sys.flags.isolated, {n})"
+        done = subprocess.run([sys.executable, "-c", code, "{k}"], capture_output=True, text=True)
         print(done.stdout, done.stderr, done.returncode)
         ---
         subprocess.check_call(["sh", "-c", "exit {n}"])
@@ -196,7 +196,8 @@ PLAIN = {
                 print(pool.map(work, range({n})))
         ---
         import pathlib
-        pathlib.Path("job_{n}.py").write_text("import os\\ndef job(x): return x + {k}, os.path.basename(os.getcwd())")
+        text = "import os\\ndef job(x): return x + {k}, os.path.basename(os.getcwd())"
+        pathlib.Path("job_{n}.py").write_text(text)
         import job_{n}
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             print(pool.map(job_{n}.job, range(3)))
@@ -218,7 +219,8 @@ PLAIN = {
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(10**7): pass
         ---
-        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGTERM))
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+        print(signal.getsignal(signal.SIGTERM))
         signal.signal(signal.SIGUSR1, lambda *_: print("usr1 {n}"))
         os.kill(os.getpid(), signal.SIGUSR1)
         ---
@@ -232,7 +234,8 @@ PLAIN = {
         print([f[:3:2] for f in warnings.filters], logging.root.handlers, logging.root.level)
         print(sorted(set(dir(builtins))), sorted(sys.modules))
         print(sorted(n for n in os.environ if n not in ("OLDPWD",)))
-        print(vars(sys.modules["__main__"]).get("__file__"), vars(sys.modules["__main__"]).get("__spec__"))
+        main = vars(sys.modules["__main__"])
+        print(main.get("__file__"), main.get("__spec__"))
         print(sys.stdin.name, sys.__stdout__.line_buffering, os.umask(0o22), os.nice(0))
         """,
     "random": """
@@ -247,7 +250,8 @@ PLAIN = {
         import pathlib, sqlite3, tempfile
         pathlib.Path("file-{n}.txt").write_text("{k}\\n")
         with sqlite3.connect("base-{n}.db") as base:
-            base.execute("create table if not exists t (x)"); base.execute("insert into t values ({k})")
+            base.execute("create table if not exists t (x)")
+            base.execute("insert into t values ({k})")
         print(sorted(p.name for p in pathlib.Path().glob("*-{n}.*")))
         with tempfile.TemporaryDirectory() as folder: print(pathlib.Path(folder).exists())
         """,
@@ -257,9 +261,10 @@ PLAIN = {
         channel = comm.create_comm(target_name="test.{n}", data={{"k": {k}}}, comm_id="id-{n}")
         channel.send({{"n": {n}}}); channel.close()
         ---
-        get_ipython().kernel.comm_manager.targets.keys() >= set(), get_ipython().events.callbacks.keys()
+        sorted(get_ipython().kernel.comm_manager.targets), get_ipython().events.callbacks.keys()
         ---
-        get_ipython().display_formatter.formatters["text/plain"].for_type(complex, lambda c, p, _: p.text("complex {k}"))
+        plain = get_ipython().display_formatter.formatters["text/plain"]
+        plain.for_type(complex, lambda c, p, _: p.text("complex {k}"))
         1j
         """,
     "modules": """
@@ -290,7 +295,7 @@ NUMERIC = {
         """,
     "pandas": """
         import numpy as np, pandas as pd
-        frame = pd.DataFrame(np.arange({n} * 30).reshape({n}, 30), columns=[f"c{{i}}" for i in range(30)])
+        frame = pd.DataFrame(np.arange({n} * 30).reshape({n}, 30)).add_prefix("c")
         frame
         ---
         print(frame); pd.options.display.max_columns, pd.get_option("display.width")
@@ -299,7 +304,7 @@ NUMERIC = {
         ---
         frame.groupby("c0").c1.sum(), pd.Series(["a", None, "{k}"]), frame["missing"]
         ---
-        pd.date_range("2024-01-01", periods={n}), frame.style.highlight_max().to_html(table_uuid="u")
+        frame.style.highlight_max().to_html(table_uuid="u")
         """,
     "plots": """
         import matplotlib.pyplot as plt

@@ -1,0 +1,179 @@
+"""Kernels that are forked, seen from a whole build: the same results, traces and promises."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import nbbuild
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+
+# Says in the log how the kernel came to be, and which packages it had then.
+HOW = """\
+import os as _os, sys as _sys
+_how = "warm" if "zygote.py" in open("/proc/self/cmdline").read() else "stock"
+_has = [name for name in ("matplotlib", "numpy", "pandas") if name in _sys.modules]
+with open(_os.getenv("RUN_LOG"), "a") as _log:
+    _ = _log.write("{name}:" + "+".join([_how, *_has]) + "\\n")
+"""
+
+
+def notebook(project, name, *cells):
+    project.notebook(f"{name}.ipynb", HOW.format(name=name), *cells, log=False)
+
+
+def last(project, name):
+    """Return the record of a task's last run."""
+    with nbbuild.open_session(project.root) as session:
+        return session.last(session.graph.tasks[name])[1]
+
+
+def items(project, name):
+    return {(one.kind, one.name, one.value) for one in last(project, name).trace.items}
+
+
+def test_kernels_are_forked_when_there_are_several_and_verify_takes_none(project):
+    project.config("")
+    for name in ("a", "b"):
+        notebook(project, name, f"print('{name}')")
+
+    assert project.build("-j2") == ["a:warm", "b:warm"]
+    assert sorted(project.nbbuild("verify").ran) == ["a:stock", "b:stock"]
+    assert project.build("-B", "a.ipynb") == ["a:stock"]  # one alone is not worth it
+    project.config("[execution]\nwarm = false")
+    assert project.build("-B") == ["a:stock", "b:stock"]
+
+
+@pytest.mark.parametrize("name", ["quickstart", pytest.param("book", marks=pytest.mark.stress)])
+def test_the_examples_give_the_same(tmp_path, name):
+    example = Path(__file__).parents[2] / "examples" / name
+
+    def built(warm: str) -> dict[str, bytes]:
+        made = shutil.ignore_patterns("_build", ".nbbuild", "__pycache__", "build", "figures")
+        root = tmp_path / name  # the same each time: a path may be shown
+        shutil.copytree(example, root, ignore=made)
+        table = (root / "jcache.toml").read_text().replace("[execution]", f"[execution]\n{warm}")
+        (root / "jcache.toml").write_text(table)
+        with nbbuild.open_session(root) as session:
+            report = nbbuild.build(session, jobs=2)
+        assert {outcome.failure for outcome in report.outcomes} == {None}
+        files = {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file() and private.isdisjoint(path.parts)
+        }
+        shutil.rmtree(root)
+        return files
+
+    private = {".nbbuild", ".jupyter_cache", "jcache.toml"}
+    assert built("warm = false") == built('warm = "kernel"')
+
+
+def test_auto_loads_what_the_last_run_imported_and_the_trace_is_the_same(project):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas")
+    project.config('[execution]\nwarm = "auto"')
+    for name in ("a", "b"):
+        notebook(project, name, "import pandas as pd\nimport matplotlib.pyplot as plt")
+    notebook(project, "c", "import pandas as pd", "pd.__name__")
+    notebook(project, "d", "import os\nos.environ['PANDAS_X'] = '1'\nimport pandas as pd")
+
+    assert project.build("-j2") == ["a:warm", "b:warm", "c:warm", "d:warm"]
+    cold = {name: items(project, f"{name}.ipynb") for name in "abc"}
+    assert last(project, "a.ipynb").preloads == ()
+
+    for name in "abcd":
+        source = project.read(f"{name}.ipynb")
+        project.write(f"{name}.ipynb", source.replace("_has]", "_has, ]"))
+    assert project.build("-j2") == [
+        "a:warm+matplotlib+numpy+pandas",
+        "b:warm+matplotlib+numpy+pandas",
+        "c:warm",
+        "d:warm",
+    ]
+    assert last(project, "a.ipynb").preloads == ("matplotlib.pyplot", "pandas")
+    for name in "ab":
+        assert items(project, f"{name}.ipynb") == cold[name]
+    # What was loaded beforehand looks for a file in the folder of each notebook.
+    assert ("absent", "matplotlibrc", "") in cold["a"]
+    project.write("matplotlibrc", "figure.dpi: 50\n")
+    assert project.verdicts() == {
+        "a.ipynb": "run",
+        "b.ipynb": "run",
+        "c.ipynb": "fresh",
+        "d.ipynb": "fresh",
+    }
+    done = project.nbbuild("-v", "-j2")
+    assert sorted(done.ran) == ["a:stock", "b:stock"]
+    assert (
+        "note: a.ipynb: its kernel was started in the ordinary way: "
+        "'matplotlibrc' is looked for by what is loaded already\n"
+    ) in done.err
+
+
+def test_modules_by_name_count_as_imported_and_a_local_one_comes_first(project):
+    pytest.importorskip("numpy")
+    project.config('[execution]\nwarm = ["numpy", "no_such_module"]')
+    for name in ("a", "b"):
+        notebook(project, name, "print('hello')")
+
+    done = project.nbbuild("-j2", "-v")
+
+    assert sorted(done.ran) == ["a:warm+numpy", "b:warm+numpy"]
+    assert (
+        "note: a.ipynb: 'no_such_module' is not loaded beforehand: it cannot be imported: "
+        "ModuleNotFoundError(\"No module named 'no_such_module'\")\n"
+    ) in done.err
+    assert "beforehand" not in project.nbbuild("-B", "-j2").err
+    found = {item.name for item in last(project, "a.ipynb").trace.items}
+    assert "numpy" in found
+    assert last(project, "a.ipynb").preloads == ("numpy",)
+
+    project.write("numpy.py", "print('the local one')")
+    for name in ("a", "b"):
+        notebook(project, name, "import numpy")
+    done = project.nbbuild("-j2", "-v")
+    assert sorted(done.ran) == ["a:stock", "b:stock"]
+    assert project.shown("a.ipynb") == "the local one\n"
+    where = f"'{project.root}/numpy.py' comes before what is loaded already"
+    assert f"note: a.ipynb: its kernel was started in the ordinary way: {where}\n" in done.err
+
+
+def test_sandboxes_and_local_modules_do_not_keep_kernels_from_being_forked(project):
+    project.config("""
+        [project]
+        notebooks = ["*.ipynb"]
+        python_path = ["src"]
+
+        [execution]
+        sandbox = true
+
+        [[notebook]]
+        path = "*.ipynb"
+        modules = ["helper"]
+    """)
+    project.write("src/helper.py", "NAME = 'helper of ' + __file__.rsplit('/', 3)[1]\n")
+    after = "sys.path[sys.path.index('') + 1][-4:]"
+    for name in ("a", "b"):
+        notebook(project, name, "import helper, sys", f"helper.NAME, {after}")
+
+    assert project.build("-j2") == ["a:warm", "b:warm"]
+    assert project.shown("a.ipynb") == "('helper of root', '/src')"
+
+
+def test_system_calls_are_watched_from_the_beginning(project):
+    project.config('[execution]\ntrace = "syscalls"')
+    for name in ("a", "b"):
+        notebook(project, name, "print('hello')")
+
+    done = project.nbbuild("-j2", "-v")
+
+    assert sorted(done.ran) == ["a:stock", "b:stock"]
+    assert (
+        "note: a.ipynb: its kernel was started in the ordinary way: "
+        'trace = "syscalls" watches a program from its beginning\n'
+    ) in done.err
