@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -281,6 +282,7 @@ class Environments:
         return memory
 
 
+@lru_cache(maxsize=4096)  # asked for each distribution, of each run
 def normalised(name: str) -> str:
     """Return a distribution's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
