@@ -95,7 +95,8 @@ def parents(
     A set is chosen for what it saves: the imports that it makes needless in all tasks together. One
     that serves a single task saves nothing.
     """
-    candidates = {one & other for one in wanted.values() for other in wanted.values()}
+    distinct = set(wanted.values())  # few, however many the tasks
+    candidates = {one & other for one in distinct for other in distinct}
     given: dict[str, frozenset[Import]] = {}
     for _ in range(limit):
         gains = {one: _gain(one, wanted, given) for one in candidates}

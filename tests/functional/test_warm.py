@@ -162,7 +162,7 @@ def test_sandboxes_and_local_modules_do_not_keep_kernels_from_being_forked(proje
         notebook(project, name, "import helper, sys", f"helper.NAME, {after}")
 
     assert project.build("-j2") == ["a:warm", "b:warm"]
-    assert project.shown("a.ipynb") == "('helper of root', '/src')"
+    assert project.shown("a.ipynb") == "('helper of project', '/src')"
 
 
 def test_system_calls_are_watched_from_the_beginning(project):
