@@ -16,7 +16,7 @@ from benchmarks import corpora, peers
 from benchmarks.measure import Contender, Failed, interleaved, timed
 
 JOBS = 2
-SETTLE = 2.1  # seconds: what is younger is not relied on (docs/decisions/0014)
+SETTLE = 2.1  # seconds: what is younger is not relied on (docs/decisions/0015)
 
 
 @dataclass(frozen=True, slots=True)
