@@ -13,6 +13,9 @@ def main() -> None:
     quick = uptodate.answer(sys.argv[1:])
     if quick is not None:
         sys.exit(quick)
+    # Where this package is (JupyterLab brings it), jsonschema compiles 39 grammars as nbformat
+    # imports it. That takes longer than to load all of nbbuild, and nobody here checks an IRI.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # "not there"
     # Only now: loading the command takes longer than to see that there is nothing to do.
     from nbbuild.cli import group
 

@@ -337,9 +337,22 @@ try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
-heavy = {"doit", "jupytext", "nbclient", "nbformat", "rich"}
+heavy = {"doit", "jupytext", "lark", "nbclient", "nbformat", "rich"}
 print(json.dumps(sorted(heavy & sys.modules.keys())))
 """
+
+
+def test_what_reads_notebooks_is_loaded_without_grammars_that_nobody_asks_for(project):
+    project.config('[project]\nnotebooks = ["*.ipynb"]\n')
+    project.notebook("a.ipynb")
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, "list"],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == ["jupytext", "nbformat"]
 
 
 def test_what_was_parsed_is_remembered_until_its_reader_is_configured_otherwise(project):
