@@ -60,8 +60,15 @@ def zygotes(launcher: int, *, but: int = 0) -> list[int]:
         for process in process_table().values()
         if process.parent == launcher
         and process.pid != but
-        and b"zygote.py" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        and b"zygote.py" in _command(process.pid)
     ]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it ended since it was listed
+        return b""
 
 
 @pytest.fixture
