@@ -56,42 +56,56 @@ _LINES = 10
 _SOURCE = rf"""
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
-import hashlib, importlib.machinery, importlib.util, json, os, platform, sysconfig
+import email, importlib.machinery, importlib.util, json, os, platform, sysconfig
 from importlib import metadata
 found, owners, requires = {{}}, {{}}, {{}}
 machinery = importlib.machinery
 suffixes = (machinery.EXTENSION_SUFFIXES + machinery.SOURCE_SUFFIXES
             + machinery.BYTECODE_SUFFIXES)
+def headers(distribution):
+    # The body, a README, takes longer to parse than all else.
+    text = distribution.read_text("METADATA")
+    if text is None:
+        return distribution.metadata
+    return email.message_from_string(text.partition("\n\n")[0])
 def top_levels(distribution):
     listed = (distribution.read_text("top_level.txt") or "").split()
     if listed:
         return listed
     names = set()
-    for file in distribution.files or ():
-        first = file.parts[0]
-        if len(file.parts) > 1:
+    for first, more in firsts(distribution):
+        if more:
             names.add(first)
         else:
             names.update(first[:-len(end)] for end in suffixes if first.endswith(end))
     return sorted(name for name in names if name.isidentifier())
-def version(distribution):
+def firsts(distribution):
+    record = distribution.read_text("RECORD")
+    if record is None or '"' in record:
+        return {{(file.parts[0], len(file.parts) > 1) for file in distribution.files or ()}}
+    paths = (line.partition(",")[0].partition("/") for line in record.splitlines())
+    return {{(first, bool(slash)) for first, slash, _ in paths}}
+def version(distribution, head, origin):
     # An install from a folder, a file or a repository changes without its version changing.
-    origin = distribution.read_text("direct_url.json")
     if not origin:
-        return distribution.version or ""
+        return head["Version"] or ""
+    import hashlib
     content = origin + (distribution.read_text("RECORD") or "")
-    return (distribution.version or "") + "+" + hashlib.sha256(content.encode()).hexdigest()[:16]
+    return (head["Version"] or "") + "+" + hashlib.sha256(content.encode()).hexdigest()[:16]
 for distribution in metadata.distributions():
-    name = distribution.metadata["Name"]
+    head = headers(distribution)
+    name = head["Name"]
     if name and name not in found:
-        found[name] = version(distribution)
-        origin = json.loads(distribution.read_text("direct_url.json") or "{{}}")
+        origin = distribution.read_text("direct_url.json")
+        found[name] = version(distribution, head, origin)
         # What is installed in place is no more settled than the project itself.
-        in_place = origin.get("dir_info", {{}}).get("editable")
+        in_place = json.loads(origin or "{{}}").get("dir_info", {{}}).get("editable")
         for top in () if in_place else top_levels(distribution):
             owners.setdefault(top, []).append(name)
-        needs = distribution.requires or []
-        requires[name] = [need for need in needs if "extra ==" not in need]
+        needs = head.get_all("Requires-Dist")
+        if not needs and distribution.read_text("requires.txt"):  # an .egg-info's
+            needs = distribution.requires
+        requires[name] = [need for need in needs or () if "extra ==" not in need]
 site = sys.modules.get("site")
 user = site.getusersitepackages() if site and site.ENABLE_USER_SITE else ""
 folders = {{sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}}
