@@ -14,6 +14,7 @@ from nbbuild.conflicts import Uses
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.room import Room
 from nbbuild.model import (
     Failure,
     Judgement,
@@ -26,6 +27,7 @@ from nbbuild.model import (
 )
 from nbbuild.notebook.merge import decode, executed_cells
 from nbbuild.notebook.read import read
+from nbbuild.preparing import Preparing
 from nbbuild.session import Session
 
 
@@ -56,6 +58,8 @@ def _accept_all(session: Session, names: Sequence[str], observer: Observer) -> l
         observer=observer,
         cancelled=threading.Event(),
         uses=Uses(session.graph),
+        preparing=Preparing(session=session),
+        room=Room(0, held=int),
     )
     outcomes: list[Outcome] = []
     failed: set[str] = set()

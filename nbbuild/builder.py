@@ -14,23 +14,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 from nbformat import NotebookNode
 
 from nbbuild import runner
+from nbbuild.actions import Action
 from nbbuild.conflicts import Uses
 from nbbuild.conflicts import failure as conflicting
 from nbbuild.digests import digest_bytes, now_ns
-from nbbuild.durable import DOT
 from nbbuild.environment import Probe
 from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
-from nbbuild.kernels.execute import Execution, Limits
+from nbbuild.kernels.execute import Execution
 from nbbuild.kernels.observed import Observed
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.room import Room
+from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.wanted import Wanted
 from nbbuild.locks import Cancelled
 from nbbuild.model import (
     ActionKey,
@@ -49,6 +51,7 @@ from nbbuild.model import (
 from nbbuild.notebook.merge import decode, encode, executed_cells, merge, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern
+from nbbuild.preparing import Preparing
 from nbbuild.reasons import compare
 from nbbuild.sandbox import Beyond, Sandbox, hint
 from nbbuild.sandbox import failure as undeclared
@@ -59,30 +62,24 @@ from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
 
 
-class Warming(Protocol):
-    """Says what is loaded in the process that a task's kernel is forked from."""
-
-    def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> runner.Warmth | None:
-        """Return it; None when the kernel is to be started anew."""
-        ...
-
-
-def stock(task: Task, settings: Settings, probe: Probe | None) -> runner.Warmth | None:
-    """Have every kernel started anew."""
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
-    """Builds one task at a time, from any thread."""
+    """Builds one task at a time, from any thread.
+
+    `ready(wanted, check)` gives a kernel that has been started already, None when there is none;
+    `on_end()` is called when no more cell of a notebook will run.
+    """
 
     session: Session
     judge: Judge
     launcher: Launcher
+    room: Room
     observer: Observer
     cancelled: threading.Event
     uses: Uses
-    warming: Warming = stock
+    preparing: Preparing
+    ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = runner.none_ready
+    on_end: Callable[[], None] = lambda: None
 
     def build(self, name: str) -> Outcome:
         """Bring `name` up to date, its upstream tasks being done; never raises for a notebook."""
@@ -111,8 +108,11 @@ class Builder:
             if done is not None:
                 return done
             assert judgement.key is not None
-            with self.session.store.lock(
-                judgement.key.digest, cancelled=self.cancelled, on_wait=self._waits(task)
+            with (
+                self.session.store.lock(
+                    judgement.key.digest, cancelled=self.cancelled, on_wait=self._waits(task)
+                ),
+                self.room.place(self._check, self._waits(task)),
             ):
                 judgement = self.judge.final(task.name)
                 return self._reused(task, judgement) or self._run(task, judgement)
@@ -122,6 +122,10 @@ class Builder:
         task = self.session.graph.tasks[name]
         with self.session.tree.outputs_lock(task.name, self.session.graph.upstream(name)):
             return self._reused(task, self.judge.final(name))
+
+    def _check(self) -> None:
+        if self.cancelled.is_set():
+            raise Cancelled
 
     def _waits(self, task: Task) -> Callable[[str], None]:
         return lambda holder: self.observer(Noted(task.name, f"waits for {holder}"))
@@ -179,7 +183,7 @@ class Builder:
         settings = self.session.inputs.settings(task, parsed)
         sources = self.session.sources(task)
         source = self._prepared(task)
-        action = self._action(task, parsed, settings, to_bytes(source))
+        action = self.preparing.action(task, to_bytes(source))
         began_ns, installed = now_ns(), self.session.inputs.probe(task)
         self.observer(Started(task.name, len(parsed.cells)))
         ran, notes = self._attempts(task, action, retries=settings.retries or 0)
@@ -246,39 +250,8 @@ class Builder:
         language = session.inputs.parsed(task).language
         return prepared(session.root, task, language=language, readers=session.readers)
 
-    def _action(
-        self, task: Task, parsed: Parsed, settings: Settings, notebook: bytes
-    ) -> runner.Action:
-        kernel, probe = self.session.inputs.kernel(task, parsed, settings)
-        staged: tuple[str, ...] | None = None
-        if settings.sandbox:
-            assets = (Pattern.parse(text) for text in task.assets)
-            inputs = [
-                path for asset in assets for path in self.session.inputs.asset_paths(task, asset)
-            ]
-            modules = self.session.inputs.module_paths(task, parsed, settings)
-            files = self.session.walker.match_all(task.files)
-            loaded = [cell.load for cell in parsed.cells if cell.load]
-            staged = tuple(dict.fromkeys([task.source, *inputs, *modules, *files, *loaded]))
-        return runner.Action(
-            task=task.name,
-            notebook=notebook,
-            kernel=kernel,
-            root=self.session.root,
-            folder=working_folder(task, settings),
-            python_path=task.python_path,
-            environ=self.session.environ,
-            allow_errors=bool(settings.allow_errors),
-            limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
-            watched=bool(settings.trace),
-            syscalls=settings.trace == "syscalls",
-            cache=self.session.root / DOT / "tracer",
-            warmth=self.warming(task, settings, probe),
-            sandbox=staged,
-        )
-
     def _attempts(
-        self, task: Task, action: runner.Action, *, retries: int
+        self, task: Task, action: Action, *, retries: int
     ) -> tuple[runner.Ran, tuple[str, ...]]:
         """Execute until it succeeds or `retries` more attempts failed, each from a clean tree."""
         notes: tuple[str, ...] = ()
@@ -292,6 +265,8 @@ class Builder:
                 inspect=partial(self._inspected, task, action.folder),
                 cancelled=self.cancelled,
                 on_cell=lambda at, total: self.observer(CellStarted(task.name, at, total)),
+                ready=self.ready,
+                on_end=self.on_end,
             )
             done = ran.execution
             if done.shortfall:

@@ -197,6 +197,7 @@ def readers(root: Path) -> _Readers:
             "jobs": values.jobs,
             "kernel_aliases": values.aliases,
             "keep_going": values.boolean,
+            "max_memory": values.memory,
             **settings,
         },
         "environment": {

@@ -42,6 +42,7 @@ class ExecutionTable:
     jobs: int | Literal["auto"] = "auto"
     kernel_aliases: Mapping[str, str] = field(default_factory=dict)
     keep_going: bool = True
+    max_memory: int | float = 0.9  # bytes, or as a float a share of all memory
     settings: Settings = field(default_factory=Settings)
 
 

@@ -137,9 +137,20 @@ def duration(key: str, value: object) -> float:
     return result
 
 
-def size(key: str, value: object) -> int:
+def memory(key: str, value: object) -> int | float:
+    """Read a size in bytes, or as a float the share of all memory that "80%" is."""
+    found = re.fullmatch(r"(\d{1,3}) *%", value.strip()) if isinstance(value, str) else None
+    if found is None:
+        return size(key, value, wanted='a size such as "8GB", or a share such as "80%"')
+    if not 0 < int(found[1]) <= 100:
+        _wrong(key, value, "from 1 to 100 %")
+    return int(found[1]) / 100
+
+
+def size(
+    key: str, value: object, *, wanted: str = 'a size such as "500MB", "5GB" or "2GiB"'
+) -> int:
     """Read bytes from a whole number, or from "500MB", "5GB", "2GiB"."""
-    wanted = 'a size such as "500MB", "5GB" or "2GiB"'
     if isinstance(value, str):
         found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) *([A-Za-z]+)", value.strip())
         units = {unit.lower(): number for unit, number in _BYTES.items()}

@@ -144,6 +144,11 @@ class Probe(msgspec.Struct, frozen=True):
     stdlib: tuple[str, ...] = ()  # the standard library's top-level modules
     folders: tuple[str, ...] = ()  # the interpreter's own, site-packages included; real paths
 
+    @property
+    def digest(self) -> str:
+        """Stands for all of this."""
+        return blake3(msgspec.msgpack.encode(self)).hexdigest()
+
 
 class _Answer(msgspec.Struct, frozen=True):
     """What the probe prints."""

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nbbuild import basis
-from nbbuild.conflicts import Uses
 from nbbuild.errors import NbbuildError, StoreError
-from nbbuild.events import Ended, Noted, Observer, Planned, silent
+from nbbuild.events import Noted, Observer, Planned, silent
+from nbbuild.headstart import HeadStart
+from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.room import Room
+from nbbuild.kernels.wanted import Wanted
 from nbbuild.locks import Held
-from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
-from nbbuild.report import amount, summary
+from nbbuild.machine import cores, threads_each
+from nbbuild.model import Judgement, Report, Verdict
+from nbbuild.preparing import Preparing
+from nbbuild.quantities import amount
+from nbbuild.report import summary
 from nbbuild.session import Session
 from nbbuild.store import Limits
-from nbbuild.verdicts import Judge, Plan
+from nbbuild.tally import Tally
+from nbbuild.verdicts import Plan
+from nbbuild.warming import Warmings
 
 if TYPE_CHECKING:
     from nbbuild.executors import Workers
     from nbbuild.export.after_build import Handed
+    from nbbuild.kernels.ahead import Ahead
 
 
 def build(
@@ -47,53 +54,135 @@ def build(
     began = time.monotonic()
     execution = session.config.execution
     going = execution.keep_going if keep_going is None else keep_going
-    names = session.wanted(targets)
-    session.check(names)
-    judge = session.judge(forced=names if force else ())
-    plan = judge.plan(names)
-    ledger = _Ledger(session, observer, durations=session.state.durations())
     slots = cores() if (wanted := jobs or execution.jobs) == "auto" else int(wanted)
-    todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
-    idle = all(one.verdict is Verdict.FRESH for one in todo)
-    # Asked before anything is written: there may be no such executor.
-    start = _executor(executor or execution.executor) if executor or not idle else None
-    observer(Planned(len(names), _executions(plan), slots, ledger.durations))
-    ledger.blocked_from_the_start(plan.judgements)
-    if idle or start is None:
-        for judgement in todo:
-            ledger.fresh(judgement)
-        handed = _export(session, names, plan, observer)
-        ledger.problems = handed.problems
-        report = ledger.report(names, seconds=time.monotonic() - began)
-        if handed.rests_on is not None:
-            said = summary(report)
-            basis.keep(
-                session, plan.judgements, targets=targets, summary=said, also=handed.rests_on
-            )
-        return report
-    elif going or not ledger.outcomes:
-        with session.store.in_use():
-            _mark_used(session, todo)
-            session.keep()  # before anything runs: a build that is killed need not read all again
-            session.put_away_gone(observer)
-            for judgement in todo:
-                if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
-                    # What it wrote undeclared lies there, whoever reads it before its turn comes.
-                    ledger.uses.note(judgement.task, judgement.record)
-            settled = _settled(session, todo)
-            for judgement in todo:
-                if judgement.task in settled:
-                    ledger.fresh(judgement)
-            work = [one.task for one in todo if one.task not in settled]
-            stop = threading.Event() if cancelled is None else cancelled
-            runs = (Verdict.RUN, Verdict.WAIT)
-            executing = [one.task for one in todo if one.verdict in runs]
-            _execute(session, judge, work, ledger, start(slots), going, stop, executing)
-            if not ledger.interrupted:
-                _prune(session, observer)
-    if not ledger.interrupted:
-        ledger.problems = _export(session, names, None, observer).problems
-    return ledger.report(names, seconds=time.monotonic() - began)
+    names = session.wanted(targets)
+    tally = Tally(session, observer, durations=session.state.durations())
+    with (
+        Launcher() as launcher,
+        _Ahead(launcher, most=slots) as ahead,
+        _head_start(session, launcher, ahead, slots=slots) as head_start,
+    ):
+        head_start.guess(names, forced=force)
+        session.check(names)
+        judge = session.judge(forced=names if force else ())
+        plan = judge.plan(names, judged=head_start.judged)
+        todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
+        executing = [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
+        idle = all(one.verdict is Verdict.FRESH for one in todo)
+        # Asked before anything is written: there may be no such executor.
+        start = _executor(executor or execution.executor) if executor or not idle else None
+        observer(Planned(len(names), len(executing), slots, tally.durations))
+        tally.blocked_from_the_start(plan.judgements)
+        if idle or start is None:
+            return _nothing_to_do(session, plan, tally, targets, observer=observer, began=began)
+        if going or not tally.outcomes:
+            with session.store.in_use():
+                work = _settle(session, todo, tally)
+                # What a build with nothing to do never needs is imported here.
+                from nbbuild.executing import Kernels, execute
+
+                execute(
+                    session,
+                    judge,
+                    work,
+                    tally,
+                    workers=start(slots),
+                    kernels=Kernels(launcher, ahead.get(), _room(session, launcher)),
+                    executing=executing,
+                    keep_going=going,
+                    cancelled=threading.Event() if cancelled is None else cancelled,
+                )
+                if not tally.interrupted:
+                    _prune(session, observer)
+    if not tally.interrupted:
+        tally.problems = _export(session, names, None, observer).problems
+    return tally.report(names, seconds=time.monotonic() - began)
+
+
+def _nothing_to_do(
+    session: Session,
+    plan: Plan,
+    tally: Tally,
+    targets: Sequence[str],
+    *,
+    observer: Observer,
+    began: float,
+) -> Report:
+    """Report that all is fresh, and keep what the next build can tell that by at once."""
+    names = [one.task for one in plan.judgements]
+    for judgement in plan.judgements:
+        if judgement.verdict is Verdict.FRESH:
+            tally.fresh(judgement)
+    handed = _export(session, names, plan, observer)
+    tally.problems = handed.problems
+    report = tally.report(names, seconds=time.monotonic() - began)
+    if handed.rests_on is not None:
+        said = summary(report)
+        basis.keep(session, plan.judgements, targets=targets, summary=said, also=handed.rests_on)
+    return report
+
+
+def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[str]:
+    """Keep what is known already, before anything runs; return the tasks that are not settled."""
+    _mark_used(session, todo)
+    session.keep()  # a build that is killed need not read all again
+    session.put_away_gone(tally.observer)
+    for judgement in todo:
+        if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
+            # What it wrote undeclared lies there, whoever reads it before its turn comes.
+            tally.uses.note(judgement.task, judgement.record)
+    settled = _settled(session, todo)
+    for judgement in todo:
+        if judgement.task in settled:
+            tally.fresh(judgement)
+    return [one.task for one in todo if one.task not in settled]
+
+
+class _Ahead:
+    """Kernels that are started ahead; what starts them is imported once one is."""
+
+    def __init__(self, launcher: Launcher, *, most: int) -> None:
+        self._launcher = launcher
+        self._most = most
+        self._lock = threading.Lock()
+        self._ahead: Ahead | None = None
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def get(self) -> Ahead:
+        from nbbuild.kernels.ahead import Ahead
+
+        with self._lock:
+            if self._ahead is None:
+                self._ahead = Ahead(self._launcher, most=self._most)
+            return self._ahead
+
+
+def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: int) -> HeadStart:
+    """Return what starts the first kernels while all is being judged."""
+
+    def wanted(expected: Sequence[str]) -> Callable[[str], Wanted | None]:
+        threads = threads_each(slots, len(expected))
+        warming = Warmings(session, expected)
+        return Preparing(session=session, warming=warming, threads=threads).wanted
+
+    return HeadStart(session, launcher, wanted=wanted, kernels=ahead.get)
+
+
+def _room(session: Session, launcher: Launcher) -> Room:
+    """Return what lets kernels start while there is memory for them."""
+
+    def held() -> int:
+        from nbbuild.kernels.held import held_below
+
+        return held_below(launcher.pid)
+
+    return Room(session.config.execution.max_memory, held=held)
 
 
 def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:
@@ -178,157 +267,3 @@ def _executor(name: str) -> Callable[[int], Workers]:
     from nbbuild import executors
 
     return executors.find(name)
-
-
-def _execute(
-    session: Session,
-    judge: Judge,
-    names: Sequence[str],
-    ledger: _Ledger,
-    workers: Workers,
-    keep_going: bool,
-    cancelled: threading.Event,
-    executing: Sequence[str],
-) -> None:
-    """Hand `names` to the scheduler; return when none of them runs any more."""
-    # What a build with nothing to do never needs is imported here: doit, nbformat, nbclient.
-    from nbbuild import scheduler
-    from nbbuild.builder import Builder
-    from nbbuild.kernels.process import Launcher
-    from nbbuild.warming import Warmings
-
-    with workers.executor, Launcher() as launcher:
-        builder = Builder(
-            session=session,
-            judge=judge,
-            launcher=launcher,
-            observer=ledger.observer,
-            cancelled=cancelled,
-            uses=ledger.uses,
-            warming=Warmings(session, executing),
-        )
-
-        def up_to_date(name: str) -> bool:
-            try:
-                judgement = judge.final(name)
-            except NbbuildError:  # the builder meets it again and makes an outcome of it
-                return False
-            if judgement.verdict is Verdict.FRESH:
-                ledger.fresh(judgement)
-            return judgement.verdict is Verdict.FRESH
-
-        def act(name: str) -> bool:
-            return ledger.keep(builder.build(name))
-
-        try:
-            scheduler.run(
-                names,
-                session.graph,
-                up_to_date=up_to_date,
-                act=act,
-                blocked=ledger.blocked,
-                executor=workers.executor,
-                slots=workers.slots,
-                # One at a time, the listed order is as quick as any and easier to follow.
-                priority=session.graph.critical(ledger.durations) if workers.slots > 1 else {},
-                keep_going=keep_going,
-                stop=cancelled.is_set,
-                abort=cancelled.set,
-            )
-        except KeyboardInterrupt:
-            ledger.interrupted = True
-        ledger.interrupted = ledger.interrupted or cancelled.is_set()
-
-
-class _Ledger:
-    """What became of each task so far: told to the observer, and kept in the state at once."""
-
-    def __init__(
-        self, session: Session, observer: Observer, *, durations: Mapping[str, float]
-    ) -> None:
-        self.observer = observer
-        self.durations = durations
-        self.outcomes: dict[str, Outcome] = {}
-        self.interrupted = False
-        self.problems: tuple[str, ...] = ()
-        self.uses = Uses(session.graph)
-        self._session = session
-        self._tasks = session.graph.tasks
-        self._lock = threading.Lock()
-
-    def keep(self, outcome: Outcome) -> bool:
-        """Keep and tell `outcome`; return whether tasks that need this one may go on."""
-        with self._lock:
-            self.outcomes[outcome.task] = outcome
-        if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
-            # At once, not at the end: a build that is killed loses no duration and no failure.
-            self._session.state.save_outcomes([outcome])
-        self.observer(Ended(outcome))
-        return outcome.kind not in (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
-
-    def fresh(self, judgement: Judgement) -> None:
-        """Keep that there was nothing to do for a task."""
-        assert judgement.record is not None
-        self.uses.note(judgement.task, judgement.record)
-        self._session.store.used(judgement.record)
-        self.keep(
-            Outcome.of(
-                self._tasks[judgement.task],
-                OutcomeKind.FRESH,
-                judgement=judgement,
-                record=judgement.record,
-                saved=judgement.record.seconds,
-                when=time.time(),
-            )
-        )
-
-    def blocked(self, name: str, by: str) -> None:
-        """Keep that an upstream failure stopped a task."""
-        self._block(name, (f"needs {by}, which failed",))
-
-    def blocked_from_the_start(self, judgements: Sequence[Judgement]) -> None:
-        """Keep the tasks whose notebook, or one that they need, cannot be read."""
-        for judgement in judgements:
-            if judgement.verdict is not Verdict.BLOCKED:
-                continue
-            task = self._tasks[judgement.task]
-            error = self._session.project.unreadable.get(task.source)
-            if error is None:
-                self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
-            else:
-                failure = Failure.of("unreadable", error)
-                kind = OutcomeKind.FAILED
-                self.keep(Outcome.of(task, kind, failure=failure, when=time.time()))
-
-    def report(self, names: Sequence[str], *, seconds: float) -> Report:
-        """Return the report on `names`, in order; what has no outcome yet was cancelled."""
-        outcomes = tuple(
-            self.outcomes.get(name) or Outcome.of(self._tasks[name], OutcomeKind.CANCELLED)
-            for name in names
-        )
-        return Report(
-            outcomes=outcomes,
-            seconds=seconds,
-            interrupted=self.interrupted,
-            problems=self.problems,
-        )
-
-    def _block(self, name: str, reasons: tuple[str, ...]) -> None:
-        kind = OutcomeKind.BLOCKED
-        self.keep(Outcome.of(self._tasks[name], kind, reasons=reasons, when=time.time()))
-
-
-def _executions(plan: Plan) -> int:
-    """Return how many tasks will, or may, execute."""
-    return sum(one.verdict in (Verdict.RUN, Verdict.WAIT) for one in plan.judgements)
-
-
-def cores() -> int:
-    """Return the cores that this process may use: its affinity, and its container's quota."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return max(1, available or 1)
-    limit = available or 1 if quota == "max" else int(quota) // int(period)
-    return max(1, min(available or 1, limit))

@@ -69,6 +69,8 @@ class Readings:
         self._parse = parse
         self.readers = readers or Readers()
         self._read: dict[str, tuple[str, Parsed]] = {}
+        self.anew: set[str] = set()
+        """The notebooks that had to be parsed, since what they say was not remembered."""
         self._identities: dict[tuple[str, str, str], str] = {}
 
     def parsed(self, source: str) -> Parsed:
@@ -83,6 +85,7 @@ class Readings:
         said = self._recalled(key)
         if said is None:
             said = self._parse(source)
+            self.anew.add(source)
             self._remember("parsed", key, msgspec.msgpack.encode(said))
         self._read[source] = (key, said)
         return said

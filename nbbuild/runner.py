@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nbbuild.imports import Import
-from nbbuild.kernels.execute import Execution, Limits, execute
-from nbbuild.kernels.nursery import Warm
+from nbbuild.actions import Action, folders, wanted
+from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.observed import (
     Observed,
     install_code,
@@ -21,42 +19,14 @@ from nbbuild.kernels.observed import (
     prepare,
     read_report,
     report_code,
-    zygote_code,
 )
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.session import KernelSession
 from nbbuild.kernels.syscalls import Watch
-from nbbuild.kernelspec import Kernel
+from nbbuild.kernels.wanted import Wanted
 from nbbuild.model import Failure
 from nbbuild.notebook.read import from_bytes
 from nbbuild.sandbox import Sandbox, stage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warmth:
-    """What the process has loaded that a kernel is forked from: ipykernel, and `modules`."""
-
-    installed: str  # stands for what the interpreter has installed; another one, another process
-    modules: tuple[Import, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """All that executing one notebook takes; can be pickled."""
-
-    task: str
-    notebook: bytes  # .ipynb, parameters injected
-    kernel: Kernel
-    root: Path
-    folder: str  # the kernel's working folder, relative to the root
-    python_path: tuple[str, ...]
-    environ: Mapping[str, str]
-    allow_errors: bool
-    limits: Limits
-    watched: bool = False  # whether the kernel tells what it uses
-    syscalls: bool = False  # whether its system calls tell, too
-    cache: Path | None = None  # a folder for compiled parts of the tracer
-    warmth: Warmth | None = None  # None: its kernel is started anew
-    sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +40,11 @@ class Ran:
     notes: tuple[str, ...] = ()  # what a user should know
 
 
+def none_ready(wanted: Wanted, check: Callable[[], None]) -> KernelSession | None:
+    """Have every kernel started when its time comes."""
+    return None
+
+
 def run(
     action: Action,
     *,
@@ -79,8 +54,12 @@ def run(
     inspect: Callable[[Sandbox, Observed | None, Failure | None], Failure | None],
     cancelled: threading.Event,
     on_cell: Callable[[int, int], None],
+    ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = none_ready,
+    on_end: Callable[[], None] = lambda: None,
 ) -> Ran:
     """Execute the notebook of `action`.
+
+    `ready(wanted, check)` and `on_end` are as `execute` has them.
 
     `inspect(sandbox, observed, failure)` is asked while the sandbox of a run is still there; it
     returns the failure, if any, that the run comes to. `match(root)` names the files under the
@@ -90,19 +69,20 @@ def run(
     with ExitStack() as stack:
         sandbox: Sandbox | None = None
         if action.sandbox is not None:
-            folders = (action.folder, *action.python_path)
-            sandbox = stack.enter_context(stage(action.root, action.sandbox, folders))
+            places = (action.folder, *action.python_path)
+            sandbox = stack.enter_context(stage(action.root, action.sandbox, places))
         root = action.root if sandbox is None else sandbox.root
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nbbuild-")))
         before, after, report = _preparations(action, root, private)
         watch = Watch() if action.syscalls else None
+        kernel = wanted(action, root)
         with watch or nullcontext():
             done = execute(
                 from_bytes(action.notebook),
-                action.kernel,
+                kernel.kernel,
                 launcher=launcher,
-                cwd=root / action.folder,
-                env=_environment(action, _folders(action, root)),
+                cwd=kernel.cwd,
+                env=kernel.env,
                 allow_errors=action.allow_errors,
                 limits=action.limits,
                 cancelled=cancelled,
@@ -110,7 +90,9 @@ def run(
                 before=before,
                 after=after,
                 watch=watch,
-                warm=_warm(action),
+                warm=kernel.warm,
+                ready=partial(ready, kernel),
+                on_end=on_end,
             )
         notes: tuple[str, ...] = ()
         if watch is not None and watch.seen.blind:
@@ -204,7 +186,7 @@ def _preparations(
     if not action.watched:  # else the tracer does the same
         before.append(f"exec({_FROM_SOURCE!r}, {{'__name__': 'nbbuild'}})")
     if action.python_path:
-        code = _PATH_CODE.format(folders=_folders(action, root))
+        code = _PATH_CODE.format(folders=folders(action, root))
         before.append(f"exec({code!r}, {{'__name__': 'nbbuild'}})")
     if not action.watched:
         return before, after, None
@@ -212,32 +194,3 @@ def _preparations(
     before.append(install_code(tracing))
     after.append(report_code(tracing, Path(tracing.report)))
     return before, after, Path(tracing.report)
-
-
-def _folders(action: Action, root: Path) -> list[str]:
-    return [str((root / entry).resolve()) for entry in action.python_path]
-
-
-def _warm(action: Action) -> Warm | None:
-    """Return what the action's kernel is forked from."""
-    if action.warmth is None:
-        return None
-    # Without python_path, which lies elsewhere in each sandbox.
-    env = _environment(action, [])
-    installed, modules = action.warmth.installed, action.warmth.modules
-    if not modules or not action.watched or action.cache is None:
-        # Without an account there is none of what was loaded beforehand.
-        return Warm.of(action.kernel, env, installed=installed)
-    watch = zygote_code(action.cache)
-    return Warm.of(action.kernel, env, installed=installed, modules=modules, watch=watch)
-
-
-def _environment(action: Action, folders: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's environment; its children find python_path, `folders`, there."""
-    environ = dict(action.environ)
-    if folders:
-        inherited = [environ["PYTHONPATH"]] if environ.get("PYTHONPATH") else []
-        environ["PYTHONPATH"] = os.pathsep.join([*folders, *inherited])
-    # A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
-    environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    return environ

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
@@ -37,6 +37,7 @@ def run(
     keep_going: bool = True,
     stop: Callable[[], bool] = lambda: False,
     abort: Callable[[], None] = lambda: None,
+    upcoming: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> None:
     """Do `names` in the graph's order, `slots` at once.
 
@@ -45,6 +46,7 @@ def run(
     upstream failure stops. Ready tasks of higher `priority` start first. Without `keep_going` no
     task starts after a failure. `stop` is asked between tasks. An exception (from `up_to_date`,
     `act` or a signal) calls `abort`, which is to end what runs, and is raised here afterwards.
+    `upcoming` is told which tasks will probably start next, whenever that changes: `slots` at most.
     """
     tasks = doit_tasks(names, graph, up_to_date=up_to_date, act=act)
     control = TaskControl(tasks)
@@ -57,6 +59,7 @@ def run(
         keep_going=keep_going,
         stop=stop,
         abort=abort,
+        upcoming=upcoming,
     )
     runner.run_tasks(control.task_dispatcher())
 
@@ -74,6 +77,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         keep_going: bool,
         stop: Callable[[], bool],
         abort: Callable[[], None],
+        upcoming: Callable[[Sequence[str]], None],
     ) -> None:
         super().__init__(Dependency(_Memory, "nbbuild"), reporter, continue_=keep_going)
         self._executor = executor
@@ -81,6 +85,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         self._priority = priority
         self._stop = stop
         self._abort = abort
+        self._upcoming = upcoming
 
     def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
         """Run every task that `task_dispatcher` hands out; return when none runs any more."""
@@ -102,6 +107,9 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                     future.add_done_callback(done.put)
                 if not running:
                     return
+                # The least of a heap lie near its front; to sort all of it would take too long.
+                following = heapq.nsmallest(self._slots, ready[: 4 * self._slots])
+                self._upcoming([name_of(node.task) for _, _, node in following])
                 future = done.get()
                 answer = running.pop(future)
                 self.process_task_result(answer, self._fail(future))

@@ -105,16 +105,20 @@ class Judge:
         self._last = last
         self._now = now
 
-    def plan(self, names: Iterable[str]) -> Plan:
+    def plan(
+        self, names: Iterable[str], *, judged: Callable[[Judgement], None] = lambda one: None
+    ) -> Plan:
         """Judge `names`, given in order, upstream tasks first, before anything runs.
 
-        Raises the errors (as `Problems`) that stand in the way of their keys.
+        `judged` is told of each verdict as it is given. Raises the errors (as `Problems`) that
+        stand in the way of their keys.
         """
         before: dict[str, Judgement] = {}
         errors: dict[str, NbbuildError] = {}
         for name in names:
             try:
                 before[name] = self._first(name, before)
+                judged(before[name])
             except MissingInput as error:
                 # What makes it is judged to be in order, yet it is not there: let its turn tell.
                 before[name] = Judgement(name, Verdict.WAIT, (Reason("input", text=error.what),))

@@ -42,12 +42,15 @@ from nbbuild.events import Ended, Noted, Observer, Planned, silent
 from nbbuild.executors import local
 from nbbuild.fingerprint import working_folder
 from nbbuild.graph import makes
+from nbbuild.kernels.held import held_below
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.room import Room
+from nbbuild.machine import cores, threads_each
 from nbbuild.merging import built_from
 from nbbuild.model import Failure, Outcome, OutcomeKind, Record, Task, Verdict
 from nbbuild.notebook.configuration import configuration_file
 from nbbuild.patterns import Pattern
-from nbbuild.pipeline import cores
+from nbbuild.preparing import Preparing
 from nbbuild.scratch import Scratch, scratch_copy
 from nbbuild.session import Session, session_of
 
@@ -396,6 +399,11 @@ class _Runs:
                 observer=self.observer,
                 cancelled=cancelled,
                 uses=Uses(self.again.graph),
+                preparing=Preparing(session=self.again, threads=threads_each(slots, len(names))),
+                room=Room(
+                    self.again.config.execution.max_memory,
+                    held=lambda: held_below(launcher.pid),
+                ),
             )
 
             def perform(wanted: Sequence[str], act: Callable[[str], bool]) -> None:

@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from blake3 import blake3
 
+from nbbuild.actions import Warmth
 from nbbuild.environment import Probe
 from nbbuild.errors import NbbuildError
 from nbbuild.imports import Import
 from nbbuild.kernels.nursery import UNSAFE
 from nbbuild.model import Settings, Task
-from nbbuild.runner import Warmth
 from nbbuild.session import Session
 
 PARENTS = 3
@@ -33,7 +32,7 @@ _BEFOREHAND = re.compile(
 
 
 class Warmings:
-    """What the kernels of `executing` are forked from; see builder.Warming."""
+    """What the kernels of `executing` are forked from; see preparing.Warming."""
 
     def __init__(self, session: Session, executing: Sequence[str]) -> None:
         self._session = session
@@ -53,8 +52,7 @@ class Warmings:
             modules = tuple(Import(0, module) for module in settings.warm)
         elif settings.warm != "auto":
             modules = ()
-        installed = blake3(msgspec.msgpack.encode(probe)).hexdigest()
-        return Warmth(installed=installed, modules=modules)
+        return Warmth(modules=modules)
 
     def _wanted(self, task: Task) -> frozenset[Import]:
         """Return what `task`, with `warm = "auto"`, may have loaded beforehand."""

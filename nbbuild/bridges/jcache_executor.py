@@ -28,12 +28,13 @@ from jupyter_cache.executors.utils import copy_assets, create_cache_bundle
 from nbformat import NotebookNode
 
 from nbbuild.errors import NbbuildError
-from nbbuild.kernels.execute import Execution, Limits, execute
+from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernels
+from nbbuild.machine import cores
 from nbbuild.model import Failure
 from nbbuild.notebook.code import parse
-from nbbuild.pipeline import cores
 
 _RAN = ("error", "timeout", "died", "lost")
 """Failures in the middle of a notebook; with the others it did not begin."""

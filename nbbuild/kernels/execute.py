@@ -43,6 +43,7 @@ from nbbuild.kernels.session import (
     start,
 )
 from nbbuild.kernels.syscalls import Watch
+from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
 
@@ -59,14 +60,6 @@ _CUT_SHORT = (
 )
 _LIMITED = "the kernel's queue of messages has a limit: a flood of outputs may lose some"
 _BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Seconds; 0 and None mean no limit."""
-
-    timeout: float | None = None  # a cell
-    notebook_timeout: float | None = None  # the notebook, kernel start included
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +95,8 @@ def execute(
     after: Sequence[str] = (),
     watch: Watch | None = None,
     warm: Warm | None = None,
+    ready: Callable[[Callable[[], None]], KernelSession | None] = lambda check: None,
+    on_end: Callable[[], None] = lambda: None,
 ) -> Execution:
     """Execute a copy of `notebook` in `kernel`, started in `cwd` with `env` and kernel.json's env.
 
@@ -118,7 +113,8 @@ def execute(
     cell and after the last one that ran, or as far as it comes to that.
 
     A `watch` sees what the kernel and its descendants open. With `warm` the kernel is forked from a
-    zygote, where that can be.
+    zygote, where that can be. `ready(check)` gives a kernel that has been started already, just as
+    it would be here; None when there is none. `on_end()` is called when no more cell will run.
 
     `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
     or raises, neither the kernel nor any process that descends from it is left.
@@ -130,10 +126,24 @@ def execute(
         limits=limits,
         cancelled=cancelled,
         on_cell=on_cell,
+        on_end=on_end,
         before=before,
         after=after,
     )
-    run.perform(launcher=launcher, cwd=cwd, env=env, watch=watch, warm=warm)
+
+    def begin() -> KernelSession:
+        session = ready(run.check) if watch is None else None
+        return session or start(
+            kernel,
+            launcher=launcher,
+            cwd=cwd,
+            env=env,
+            check=run.check,
+            watch=watch,
+            warm=warm,
+        )
+
+    run.perform(begin)
     return Execution(
         notebook=run.notebook,
         cell_seconds=tuple(run.cell_seconds),
@@ -171,6 +181,7 @@ class _Run:
         limits: Limits,
         cancelled: threading.Event,
         on_cell: Callable[[int, int], None],
+        on_end: Callable[[], None],
         before: Sequence[str],
         after: Sequence[str],
     ) -> None:
@@ -187,7 +198,7 @@ class _Run:
         self._allow_errors = allow_errors
         self._limits = limits
         self._cancelled = cancelled
-        self._on_cell = on_cell
+        self._on_cell, self._on_end = on_cell, on_end
         self._before, self._after = before, after
         self._deadline = self.began + (limits.notebook_timeout or math.inf)
         self._cells = [index for index, cell in enumerate(notebook.cells) if _runs(cell)]
@@ -200,28 +211,12 @@ class _Run:
         self._idle = False
         self._heard = 0.0
 
-    def perform(
-        self,
-        *,
-        launcher: Launcher,
-        cwd: Path,
-        env: Mapping[str, str],
-        watch: Watch | None,
-        warm: Warm | None,
-    ) -> None:
-        """Start the kernel, run the cells, end the kernel; the result is in the attributes."""
+    def perform(self, begin: Callable[[], KernelSession]) -> None:
+        """Let the kernel `begin`, run the cells, end it; the result is in the attributes."""
         for index in self._cells:
             _make_blank(self.notebook.cells[index])
         try:
-            session = start(
-                self._kernel,
-                launcher=launcher,
-                cwd=cwd,
-                env=env,
-                check=self._check,
-                watch=watch,
-                warm=warm,
-            )
+            session = begin()
         except _Stop as stop:
             self.stopped, self.failure = True, stop.failure
             return
@@ -257,6 +252,7 @@ class _Run:
             self.failure = self._lost(f"a message of the kernel cannot be read: {error}")
         finally:
             assembler.finish(self._cells)
+        self._on_end()
         # After an error of its own the notebook may still tidy up behind itself.
         in_peace = not self.stopped or (self.failure is not None and self.failure.kind == "error")
         if in_peace and session.process.poll() is None:
@@ -379,7 +375,7 @@ class _Run:
             if stop.failure is None:
                 raise
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise _Stop when the notebook need not go on while its kernel starts."""
         if self._cancelled.is_set():
             raise _Stop(None)

@@ -232,6 +232,13 @@ class Launcher:
             process.shortfall = lacks if zygote is not None else _COLD.format(lacks)
         return process
 
+    def warm_up(self, warm: Warm, check: Callable[[], None]) -> None:
+        """Start the zygote that will be asked for kernels; return when it is ready, or unfit.
+
+        `check` is called now and again, and may raise to give up.
+        """
+        self._nursery.zygote(warm, check)
+
     def close(self) -> None:
         """Kill what still runs, and end the helper."""
         with self._lock:

@@ -18,8 +18,9 @@ from rich.text import Text
 
 from nbbuild.events import Ended, Event, Noted
 from nbbuild.model import Report
+from nbbuild.quantities import duration
 from nbbuild.report.progress import Progress, Row
-from nbbuild.report.words import Line, Tone, Words, clean, duration
+from nbbuild.report.words import Line, Tone, Words, clean
 
 _STYLES: Final = {
     Tone.PLAIN: "",

@@ -13,8 +13,9 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from nbbuild.kernels.execute import Execution, Limits, execute
+from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernel, Kernels
 
 

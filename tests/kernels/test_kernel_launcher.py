@@ -40,7 +40,8 @@ BUILD = """
 import os, sys, threading
 from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
-from nbbuild.kernels.execute import Limits, execute
+from nbbuild.kernels.execute import execute
+from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernelspec import Kernels
 

@@ -17,10 +17,11 @@ import pytest
 from test_kernel_launcher import STARTS_CHILDREN, alive
 
 from nbbuild.errors import KernelError
-from nbbuild.kernels.execute import Execution, Limits, execute
+from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launcher import process_table
 from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernel
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
@@ -31,7 +32,8 @@ BUILD = """
 import os, sys, threading
 from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
-from nbbuild.kernels.execute import Limits, execute
+from nbbuild.kernels.execute import execute
+from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernelspec import Kernels

@@ -17,10 +17,11 @@ from generated_notebooks import Generated, notebooks
 from nbformat.v4 import new_code_cell, new_notebook
 
 from nbbuild.imports import Import
-from nbbuild.kernels.execute import Execution, Limits, execute
+from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.observed import install_code, prepare, zygote_code
 from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernel
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")

@@ -1,0 +1,131 @@
+"""Execute what has to run: scheduler, builder and kernels put together."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nbbuild import scheduler
+from nbbuild.builder import Builder
+from nbbuild.errors import NbbuildError
+from nbbuild.executors import Workers
+from nbbuild.kernels.ahead import Ahead
+from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.room import Room
+from nbbuild.machine import threads_each
+from nbbuild.model import Verdict
+from nbbuild.preparing import Preparing
+from nbbuild.session import Session
+from nbbuild.tally import Tally
+from nbbuild.verdicts import Judge
+from nbbuild.warming import Warmings
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Where the kernels of a build come from."""
+
+    launcher: Launcher
+    ahead: Ahead
+    room: Room
+
+
+def execute(
+    session: Session,
+    judge: Judge,
+    names: Sequence[str],
+    tally: Tally,
+    *,
+    workers: Workers,
+    kernels: Kernels,
+    executing: Sequence[str],
+    keep_going: bool,
+    cancelled: threading.Event,
+) -> None:
+    """Bring `names` up to date, of which `executing` will probably run; all goes into `tally`.
+
+    Returns when none of them runs any more. An interrupt, or `cancelled` once it is set, ends all
+    kernels.
+    """
+    # One at a time, the listed order is as quick as any and easier to follow.
+    several = workers.slots > 1
+    priority = session.graph.critical(tally.durations) if several else {}
+    preparing = Preparing(
+        session=session,
+        warming=Warmings(session, executing),
+        threads=threads_each(workers.slots, len(executing)),
+    )
+    following = _Following(preparing, kernels, executing)
+    ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
+    following.tell(heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0)))
+    for _ in range(workers.slots):
+        following.begin()
+    builder = Builder(
+        session=session,
+        judge=judge,
+        launcher=kernels.launcher,
+        room=kernels.room,
+        observer=tally.observer,
+        cancelled=cancelled,
+        uses=tally.uses,
+        preparing=preparing,
+        ready=kernels.ahead.take,
+        on_end=following.begin,
+    )
+
+    def up_to_date(name: str) -> bool:
+        try:
+            judgement = judge.final(name)
+        except NbbuildError:  # the builder meets it again and makes an outcome of it
+            return False
+        if judgement.verdict is Verdict.FRESH:
+            tally.fresh(judgement)
+        return judgement.verdict is Verdict.FRESH
+
+    with workers.executor:
+        try:
+            scheduler.run(
+                names,
+                session.graph,
+                up_to_date=up_to_date,
+                act=lambda name: tally.keep(builder.build(name)),
+                blocked=tally.blocked,
+                executor=workers.executor,
+                slots=workers.slots,
+                priority=priority,
+                keep_going=keep_going,
+                stop=cancelled.is_set,
+                abort=cancelled.set,
+                upcoming=following.tell,
+            )
+        except KeyboardInterrupt:
+            tally.interrupted = True
+    tally.interrupted = tally.interrupted or cancelled.is_set()
+
+
+class _Following:
+    """Starts the kernels of the tasks that come next, each once; thread-safe."""
+
+    def __init__(self, preparing: Preparing, kernels: Kernels, executing: Sequence[str]) -> None:
+        self._preparing = preparing
+        self._kernels = kernels
+        self._waiting = set(executing)
+        self._lock = threading.Lock()
+        self._next: Sequence[str] = ()
+
+    def tell(self, names: Sequence[str]) -> None:
+        """Take in which tasks come next."""
+        self._next = names
+
+    def begin(self) -> None:
+        """Start the kernel of the next task that has none, if there is memory for it."""
+        with self._lock:
+            name = next((one for one in self._next if one in self._waiting), None)
+            if name is None:
+                return
+            self._waiting.remove(name)
+        wanted = self._preparing.wanted(name)
+        if wanted is not None and not self._kernels.room.shortage():
+            self._kernels.ahead.begin(wanted)

@@ -1,0 +1,57 @@
+"""What this machine gives a build: cores and memory, as far as its container lets it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+
+
+def cores() -> int:
+    """Return the cores that this process may use: its affinity, and its container's quota."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return max(1, available or 1)
+    limit = available or 1 if quota == "max" else int(quota) // int(period)
+    return max(1, min(available or 1, limit))
+
+
+def threads_each(slots: int, tasks: int) -> int:
+    """Return how many cores each of `tasks` gets, `slots` at once; 0 when one may have them all."""
+    at_once = min(slots, tasks)
+    return max(1, cores() // at_once) if at_once > 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes: all that this process could have, and what of that is left now."""
+
+    total: int
+    left: int
+
+    @classmethod
+    def now(cls, *, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> Memory | None:
+        """Return the machine's or the container's, whichever is shorter of it.
+
+        None where it cannot be known: on systems other than Linux.
+        """
+        try:
+            lines = (line.split() for line in meminfo.read_text().splitlines())
+            known = {words[0]: int(words[1]) * 1024 for words in lines if len(words) > 1}
+            machine = cls(known["MemTotal:"], known["MemAvailable:"])
+        except (OSError, ValueError, KeyError):
+            return None
+        try:
+            most = int((cgroup / "memory.max").read_text())
+            used = int((cgroup / "memory.current").read_text())
+            stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # no container, or "max": no limit
+            return machine
+        # Cached files are given back when the memory is wanted.
+        container = cls(most, most - used + int(stat.get("inactive_file", 0)))
+        return min(machine, container, key=lambda one: one.left)
