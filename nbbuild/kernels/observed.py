@@ -87,7 +87,9 @@ def begin():
     import sys
     cell = sys._getframe(2).f_code.co_filename
     try:
-        where = dict(folder={folder!r}, report={report!r}, event={event!r})
+        where = dict(
+            folder={folder!r}, report={report!r}, event={event!r}, memory={cache!r}
+        )
         answer = []  # of a watcher that was forked with this kernel
         sys.audit({wake!r}, answer, *where.values())
         if not answer:

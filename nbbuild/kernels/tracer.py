@@ -41,6 +41,7 @@ o(ther).
 
 from __future__ import annotations
 
+import marshal as _marshal
 import os
 import posix
 import sys
@@ -197,10 +198,12 @@ def _encoded(value: Any) -> str:
 
 
 def _write(path: str, text: str, *, append: bool = False) -> None:
-    how = posix.O_APPEND if append else posix.O_TRUNC
+    _write_bytes(path, text.encode(), how=posix.O_APPEND if append else posix.O_TRUNC)
+
+
+def _write_bytes(path: str, data: bytes, *, how: int = posix.O_TRUNC) -> None:
     handle = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC | how, 0o600)
     try:
-        data = text.encode()
         while data:
             data = data[posix.write(handle, data) :]
     finally:
@@ -317,10 +320,14 @@ def _like(name: str, pattern: str) -> bool:
 class _Watcher:
     """Watches this process; see the top of the file."""
 
-    def __init__(self, *, folder: str, report: str = "", event: str = "", log: str = "") -> None:
+    def __init__(
+        self, *, folder: str, report: str = "", event: str = "", memory: str = "", log: str = ""
+    ) -> None:
         self.folder = folder  # holds site/, for PYTHONPATH, and children/
         self.path = report  # where a kernel's account goes
+        self.told: Any = None  # what it rested on when it was written last
         self.event = event  # asks a kernel for it
+        self.memory = memory  # a folder for what the next kernel need not look up again
         self.log = log  # where a child's goes; "" in a kernel
         self.records: list[Any] = []
         self.count = 0
@@ -914,10 +921,10 @@ class _Watcher:
         self.handlers[self.event] = self.on_wake
         self.preloaded = set(sys.modules) - self.base
 
-    def on_wake(self, answer: list[str], folder: str, report: str, event: str) -> None:
+    def on_wake(self, answer: list[str], folder: str, report: str, event: str, memory: str) -> None:
         """Watch this kernel from now on; what its zygote imported was not there before."""
         assert self.asleep is not None
-        self.folder, self.path, self.event = folder, report, event
+        self.folder, self.path, self.event, self.memory = folder, report, event, memory
         self.handlers.clear()
         self.handlers.update(self.asleep)
         self.handlers[event] = self.on_ask
@@ -985,7 +992,10 @@ class _Watcher:
             _mine.busy = False
 
     def write_report(self, path: str) -> None:
-        """Write the account of a kernel, atomically."""
+        """Write the account of a kernel, atomically; again only if there is more to tell."""
+        basis = (path, len(self.records), len(sys.modules), list(sys.path))
+        if basis == self.told:
+            return
         modules = []
         for name, module in list(sys.modules.items()):
             try:
@@ -999,12 +1009,13 @@ class _Watcher:
             "records": self.records,
             "modules": modules,
             "path": [str(entry) or _getcwd() for entry in sys.path],
-            "distributions": _distributions(),
+            "distributions": _distributions(self.memory),
         }
         json = sys.modules.get("json")
         temporary = f"{path}.{posix.getpid()}"
         _write(temporary, json.dumps(report) if json else _encoded(report))
         posix.replace(temporary, path)
+        self.told = basis
 
 
 def _outlasts(record: Any) -> bool:
@@ -1116,32 +1127,76 @@ def _module(module: Any) -> tuple[str | None, str, list[str] | None]:
     return (file if isinstance(file, str) else None), "unknown", None
 
 
-def _distributions() -> list[Any]:
-    """Return [name, version, folder, text of direct_url.json or null] of each on sys.path."""
+def _distributions(memory: str) -> list[Any]:
+    """Return [name, version, folder, text of direct_url.json or null] of each on sys.path.
+
+    To read them all takes longer than all else in an account. So the folder `memory` keeps them,
+    with the state of the folder that they are in: who installs or removes one changes that.
+    """
+    path = f"{memory}/found-{sys.implementation.cache_tag}-{sys.hexversion:x}.bin"
+    known = _remembered(path) if memory else {}
     found: list[Any] = []
+    new = False
+    settled = time.time_ns() - 2_000_000_000
     for entry in dict.fromkeys(sys.path):
         try:
-            names = sorted(posix.listdir(entry or "."))
+            place = _absolute(entry or ".")
+            state = _state(place)
+            told = known.get(place)
+            if told is not None and told[0] == state:
+                found += told[1]
+                continue
+            names = sorted(posix.listdir(place))
+            here = list(_distributions_in(place, names))
         except (OSError, TypeError, ValueError):
             continue
-        for name in names:
-            if name[-10:] != ".dist-info" and name[-9:] != ".egg-info":
-                continue
-            folder = os.path.join(_absolute(entry or "."), name)
-            for file in ("/METADATA", "/PKG-INFO", ""):
-                try:
-                    head = _head(folder + file)
-                except OSError:
-                    continue
-                direct = None
-                try:
-                    direct = _read(folder + "/direct_url.json").decode("utf-8", "replace")
-                except OSError:
-                    pass
-                if "name" in head:
-                    found.append([head["name"], head.get("version", ""), folder, direct])
-                break
+        found += here
+        # As everywhere: what changed less than 2 s ago may change again and look the same. An
+        # .egg-info is written anew in its place.
+        in_place = any(name[-9:] == ".egg-info" for name in names)
+        if max(state[0], state[1]) < settled and not in_place:
+            known[place] = [state, here]
+            new = True
+    if memory and new:
+        try:
+            _write_bytes(f"{path}.{posix.getpid()}", _marshal.dumps(known))
+            posix.replace(f"{path}.{posix.getpid()}", path)
+        except OSError:
+            pass
     return found
+
+
+def _state(place: str) -> list[int]:
+    told = _stat(place)
+    return [told.st_mtime_ns, told.st_ctime_ns, told.st_ino, told.st_dev]
+
+
+def _remembered(path: str) -> dict[str, Any]:
+    try:
+        known = _marshal.loads(_read(path))
+    except (OSError, ValueError, EOFError, TypeError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _distributions_in(place: str, names: list[str]) -> Iterator[list[Any]]:
+    for name in names:
+        if name[-10:] != ".dist-info" and name[-9:] != ".egg-info":
+            continue
+        folder = os.path.join(place, name)
+        for file in ("/METADATA", "/PKG-INFO", ""):
+            try:
+                head = _head(folder + file)
+            except OSError:
+                continue
+            direct = None
+            try:
+                direct = _read(folder + "/direct_url.json").decode("utf-8", "replace")
+            except OSError:
+                pass
+            if "name" in head:
+                yield [head["name"], head.get("version", ""), folder, direct]
+            break
 
 
 def _head(path: str) -> dict[str, str]:
@@ -1190,9 +1245,9 @@ def _shell() -> Any:
     return None if ipython is None else ipython.get_ipython()
 
 
-def watch_kernel(*, folder: str, report: str, event: str) -> None:
+def watch_kernel(*, folder: str, report: str, event: str, memory: str) -> None:
     """Watch a kernel: the account goes to `report` as it exits, or where `event` says."""
-    watcher = _Watcher(folder=folder, report=report, event=event)
+    watcher = _Watcher(folder=folder, report=report, event=event, memory=memory)
     watcher.shell = _shell()
     # A plain import: every kernel has it, and until 3.9 Python crashes if it is gone at the exit.
     __import__("atexit").register(watcher.at_exit)
@@ -1202,8 +1257,7 @@ def watch_kernel(*, folder: str, report: str, event: str) -> None:
 def watch_zygote(*, wake: str) -> _Watcher:
     """Watch what a process imports that kernels are forked from, in which `wake` goes on.
 
-    That event names a list, which tells whether anybody woke, and folder, report and event as of
-    `watch_kernel`.
+    That event names a list, which tells whether anybody woke, and what `watch_kernel` is given.
     """
     watcher = _Watcher(folder="")
     watcher.event = wake

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from nbbuild import cli, config
-from nbbuild.config_values import size
+from nbbuild.config_values import memory, size
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,7 +78,7 @@ def plain(value: Any) -> Any:
     """Return a default as TOML would give it."""
     if isinstance(value, tuple):
         return list(value)
-    return int(value) if isinstance(value, float) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def default_of(table: str, key: str) -> Any:
@@ -93,8 +93,8 @@ def test_documented_defaults_are_the_defaults(table: str) -> None:
     for row in rows(section(CONFIG, table.title())):
         (key,) = quoted(row[0])
         said = tomllib.loads(f"value = {row[2].strip('`')}")["value"]
-        if key == "max_size":
-            said = size(key, said)
+        if key in ("max_size", "max_memory"):
+            said = {"max_size": size, "max_memory": memory}[key](key, said)
         assert (key, said) == (key, default_of(table, key))
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
-from nbbuild.report.words import Tone, Words, amount, clean, duration, summary
+from nbbuild.quantities import amount, duration
+from nbbuild.report.words import Tone, Words, clean, summary
 
 
 def outcome(task, kind, **fields):

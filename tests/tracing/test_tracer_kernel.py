@@ -144,5 +144,5 @@ def test_the_code_to_install_is_kept_between_runs(kernel, tmp_path, folder):
         observed = read_report(tmp_path / f"{run}.json")
         assert observed is not None
         assert f"{folder}/a.txt" in {use.path for use in observed.files}
-    (code,) = cache.glob("*/*")
-    assert code.suffix == ".bin"
+    kept = [path.name.partition("-")[0] for path in sorted(cache.glob("*/*"))]
+    assert kept == ["found", "tracer"]
