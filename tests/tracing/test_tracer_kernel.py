@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import re
 from pathlib import Path
 
@@ -146,3 +147,31 @@ def test_the_code_to_install_is_kept_between_runs(kernel, tmp_path, folder):
         assert f"{folder}/a.txt" in {use.path for use in observed.files}
     kept = [path.name.partition("-")[0] for path in sorted(cache.glob("*/*"))]
     assert kept == ["found", "tracer"]
+
+
+def test_what_is_installed_is_read_again_once_its_folder_changed(kernel, tmp_path):
+    cache = tmp_path / "cache"
+
+    def told(run: str) -> dict[str, str]:
+        tracing = prepare(tmp_path / run, cache=cache)
+        running = kernel()
+        running.silently(install_code(tracing))
+        running.silently(report_code(tracing, tmp_path / f"{run}.json"))
+        observed = read_report(tmp_path / f"{run}.json")
+        assert observed is not None
+        return {one.name: one.version for one in observed.distributions}
+
+    first = told("first")
+    (kept,) = cache.glob("*/found-*")
+    places = marshal.loads(kept.read_bytes())
+    for _, found in places.values():
+        for one in found:
+            one[1] = "kept"
+    kept.write_bytes(marshal.dumps(places))
+    assert told("second") == dict.fromkeys(first, "kept")
+    for state, _ in places.values():
+        state[0] += 1  # the folder's time of modification
+    kept.write_bytes(marshal.dumps(places))
+    assert told("third") == first
+    kept.write_bytes(b"not what a kernel keeps")
+    assert told("fourth") == first
