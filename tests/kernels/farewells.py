@@ -421,11 +421,11 @@ FINALIZERS = {
             with open("ME/hooks", "w") as file: file.write(ME_late.VALUE)
         _ = atexit.register(ME)
         """,
-    "exit_hook_of_a_library": """
+    "c_library": """
         import ctypes
-        libc = ctypes.CDLL(None)
-        libc.fopen.restype = ctypes.c_void_p; libc.fputs.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
-        _ = libc.fputs(b"buffered by C's library", libc.fopen(b"ME/file", b"w"))
+        libc = ctypes.CDLL(None); libc.fopen.restype = ctypes.c_void_p
+        file = ctypes.c_void_p(libc.fopen(b"ME/file", b"w"))
+        _ = libc.fputs(b"buffered by C's library", file)
         """,
     "temporary_files": """
         import tempfile
