@@ -48,29 +48,45 @@ def test_kernels_are_forked_when_there_are_several_and_verify_takes_none(project
     assert project.build("-B") == ["a:stock", "b:stock"]
 
 
-@pytest.mark.parametrize("name", ["quickstart", pytest.param("book", marks=pytest.mark.stress)])
-def test_the_examples_give_the_same(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "loaded"),
+    [
+        ("quickstart", ["notebooks/prepare.ipynb", "notebooks/report.md"]),
+        ("book", []),
+    ],
+)
+def test_the_examples_give_the_same(tmp_path, name, loaded):
     example = Path(__file__).parents[2] / "examples" / name
+    made = shutil.ignore_patterns("_build", ".nbbuild", "__pycache__", "build", "figures")
+    private = {".nbbuild", ".jupyter_cache", "jcache.toml"}
+    root = tmp_path / name  # the same each time: a path may be shown
+    config = (example / "jcache.toml").read_text()
 
-    def built(warm: str) -> dict[str, bytes]:
-        made = shutil.ignore_patterns("_build", ".nbbuild", "__pycache__", "build", "figures")
-        root = tmp_path / name  # the same each time: a path may be shown
+    def begin() -> None:
+        shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(example, root, ignore=made)
-        table = (root / "jcache.toml").read_text().replace("[execution]", f"[execution]\n{warm}")
+
+    def built(warm: str) -> tuple[dict[str, bytes], dict[str, tuple[str, ...]]]:
+        """Run all; return what lies there then, and what was loaded beforehand for which task."""
+        table = config.replace("[execution]", f"[execution]\nwarm = {warm}")
         (root / "jcache.toml").write_text(table)
         with nbbuild.open_session(root) as session:
-            report = nbbuild.build(session, jobs=2)
-        assert {outcome.failure for outcome in report.outcomes} == {None}
+            report = nbbuild.build(session, jobs=2, force=True)
+            records = [session.last(task)[1] for task in session.graph.tasks.values()]
+        ends = {(outcome.kind.value, outcome.failure) for outcome in report.outcomes}
+        assert ends == {("executed", None)}
         files = {
             str(path.relative_to(root)): path.read_bytes()
             for path in root.rglob("*")
             if path.is_file() and private.isdisjoint(path.parts)
         }
-        shutil.rmtree(root)
-        return files
+        return files, {one.task: one.preloads for one in records if one.preloads}
 
-    private = {".nbbuild", ".jupyter_cache", "jcache.toml"}
-    assert built("warm = false") == built('warm = "kernel"')
+    begin()
+    stock, _ = built("false")
+    begin()
+    assert built('"kernel"') == (stock, {})
+    assert built('"auto"') == (stock, dict.fromkeys(loaded, ("pandas",)))  # from the second run on
 
 
 def test_auto_loads_what_the_last_run_imported_and_the_trace_is_the_same(project):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from comparing_kernels import Bench
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -110,3 +111,9 @@ def pipe(tmp_path: Path) -> Path:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     return path
+
+
+@pytest.fixture
+def bench(launcher: Launcher, python: Kernel, environ: dict[str, str], tmp_path: Path) -> Bench:
+    """Compares warm kernels with stock ones."""
+    return Bench(launcher, python, environ, tmp_path)

@@ -8,8 +8,9 @@ processes, threads, loops, plots, and how a kernel ends.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from textwrap import dedent
+
+from comparing_kernels import Compared
 
 PLAIN = {
     "text": """
@@ -143,7 +144,7 @@ PLAIN = {
         ---
         subprocess.check_call(["sh", "-c", "exit {n}"])
         ---
-        os.system("echo from system {k}"), os.popen("echo {n}").read()
+        os.system("echo raw: from system {k}"), os.popen("echo {n}").read()
         ---
         pid = os.fork()
         if pid == 0:
@@ -372,17 +373,7 @@ ENDINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Generated:
-    """A notebook: its cells, whether errors are allowed in it, and the packages it imports."""
-
-    name: str
-    cells: tuple[str, ...]
-    allow_errors: bool
-    imports: tuple[str, ...]
-
-
-def notebooks(count: int, *, seed: int, numeric: bool) -> list[Generated]:
+def notebooks(count: int, *, seed: int, numeric: bool) -> list[Compared]:
     """Return `count` notebooks; each theme and each ending comes up as often as the others."""
     draw = random.Random(seed)
     themes = list((NUMERIC if numeric else PLAIN).items())
@@ -401,5 +392,5 @@ def notebooks(count: int, *, seed: int, numeric: bool) -> list[Generated]:
         name = " + ".join([first[0], *(one for one, _ in others), *([ending] if ending else [])])
         imports = ("matplotlib.pyplot", "numpy", "pandas") if numeric else ()
         # Without, a notebook ends at its first error: often enough the most telling case.
-        made.append(Generated(f"{number}: {name}", tuple(cells), draw.random() < 0.8, imports))
+        made.append(Compared(f"{number}: {name}", tuple(cells), draw.random() < 0.8, imports))
     return made
