@@ -32,6 +32,7 @@ of file on stdin ends the zygote.
 from __future__ import annotations
 
 import array
+import atexit
 import ctypes
 import gc
 import importlib
@@ -67,6 +68,9 @@ KERNEL = (
     "tornado.queues",
 )
 """What kernels have imported by their first cell; but for the first, versions differ."""
+
+_TAKEN_DOWN = frozenset(("__main__", "builtins", "gc", "sys", "threading", "warnings"))
+"""Modules that notebooks put hooks into: a kernel that ends takes them down."""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -139,6 +143,7 @@ class _Zygote:
         _look_for_strangers()
         _kernel_id_in_memory()
         self._added = {k: v for k, v in os.environ.items() if self._began.get(k) != v}
+        _keep_loaded()
         # What lies here already shall not be looked at, and so copied, by a kernel's collector.
         gc.collect()
         gc.freeze()
@@ -224,6 +229,41 @@ def _import(modules: tuple[str, ...]) -> None:
         except Exception as error:
             if name == modules[0]:
                 raise Unfit(f"{name} cannot be imported: {error!r}") from error
+
+
+def _keep_loaded() -> None:
+    """Let a kernel that ends take down what it made, and leave alone what is loaded here.
+
+    To take that apart, too, would be a fifth of all that a small notebook costs, since each page of
+    memory has to be copied for it. What a notebook holds, it holds in its own modules, in IPython's
+    shell, in builtins or sys; or it has put it into a module that is loaded here, which then is
+    taken down as well.
+    """
+    if sys.implementation.name != "cpython":
+        return
+    loaded = [
+        (name, module, len(vars(module)))
+        for name, module in sys.modules.items()
+        if name not in _TAKEN_DOWN and type(module) is type(sys)  # no lazy one is to be woken
+    ]
+    for kept in (loaded, *(one for _, module, _ in loaded for one in (module, vars(module)))):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+    # Before all others, so that it is called after them.
+    atexit.register(_leave, loaded)
+
+
+def _leave(loaded: list[tuple[str, Any, int]]) -> None:
+    """Forget what was loaded in the zygote, as Python does first of all when it ends."""
+    for single in (
+        sys.modules["IPython.core.interactiveshell"].InteractiveShell,
+        sys.modules["ipykernel.kernelapp"].IPKernelApp,
+    ):
+        if single.initialized():
+            single.clear_instance()
+    modules: dict[str, Any] = sys.modules
+    for name, module, names in loaded:
+        if modules.get(name) is module and len(vars(module)) == names:
+            modules[name] = None
 
 
 def _look_for_strangers() -> None:

@@ -159,3 +159,10 @@ def test_a_chain_of_two_thousand_tasks_is_no_problem():
     ]
 
     assert Work().run(link(tasks, output="out")) == [f"t{n}" for n in range(2000)]
+
+
+def test_what_comes_next_is_told_before_a_slot_is_free():
+    graph, work, told = diamond(), Work(), []
+    work.run(graph, priority={"a": 9, "b": 5, "c": 6, "e": 7}, upcoming=told.append)
+    assert work.did == ["a", "e", "c", "b", "d"]
+    assert told == [["e"], ["c"], ["b"], [], []]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -193,3 +194,74 @@ def test_system_calls_are_watched_from_the_beginning(project):
         "note: a.ipynb: its kernel was started in the ordinary way: "
         'trace = "syscalls" watches a program from its beginning\n'
     ) in done.err
+
+
+THREADS = """\
+import os
+print({name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")})
+"""
+
+
+def printed(project, name):
+    built = project.built(f"{name}.ipynb")
+    outputs = [output for cell in built["cells"] for output in cell.get("outputs", ())]
+    return "".join("".join(output["text"]) for output in outputs).strip()
+
+
+def test_notebooks_side_by_side_share_the_cores_and_one_alone_has_them_all(project, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("nbbuild.machine.cores", lambda: 8)
+    project.config("")
+    for name in ("a", "b", "c"):
+        notebook(project, name, THREADS)
+    project.build("-j3")
+    assert printed(project, "a") == "{'OMP_NUM_THREADS': '2', 'MKL_NUM_THREADS': '2'}"
+    project.build("-B", "-j8")
+    assert printed(project, "a") == "{'OMP_NUM_THREADS': '2', 'MKL_NUM_THREADS': '2'}"
+    project.build("-B", "-j3", "a.ipynb")
+    assert printed(project, "a") == "{'OMP_NUM_THREADS': None, 'MKL_NUM_THREADS': None}"
+    project.build("-B", "-j1")
+    assert printed(project, "b") == "{'OMP_NUM_THREADS': None, 'MKL_NUM_THREADS': None}"
+
+
+def test_a_number_of_threads_that_the_user_set_stays(project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)  # MKL asks OMP_NUM_THREADS then
+    project.config("")
+    for name in ("a", "b"):
+        notebook(project, name, THREADS)
+    project.build("-j2")
+    assert printed(project, "a") == "{'OMP_NUM_THREADS': '3', 'MKL_NUM_THREADS': None}"
+
+
+LOOK_FOR_C = """\
+import pathlib, time
+began, end = pathlib.Path("c began"), time.monotonic() + 3
+while not began.exists() and time.monotonic() < end: time.sleep(0.01)
+print("with c" if began.exists() else "alone")
+"""
+
+
+def test_while_kernels_hold_what_they_may_the_next_one_waits(project):
+    project.config(
+        """
+        [execution]
+        max_memory = "1MB"
+        trace = false
+        [[notebook]]
+        path = "c.ipynb"
+        depends_on = ["b.ipynb"]
+        """
+    )
+    notebook(project, "a", LOOK_FOR_C)
+    notebook(project, "b", "1")
+    notebook(project, "c", "open('c began', 'w').close()")
+    done = project.nbbuild("-j2")
+    assert done.status == 0, done.err
+    assert printed(project, "a") == "alone"
+    # c waits, or b already, if a was there before it.
+    assert re.search(
+        r"[bc].ipynb.* waits for memory: kernels hold [0-9.]+ MB, and max_memory is 1.0 MB",
+        done.err,
+    )
