@@ -80,6 +80,7 @@ class Scope:
         self._home = os.path.realpath(home).rstrip("/") if home else None
         hidden = f"{os.path.realpath(home).rstrip('/')}/." if home else ""
         self._hidden = hidden if hidden and not f"{self.root}/".startswith(hidden) else None
+        self._real_folders: dict[str, str] = {}  # of one run's thousands of paths, few
 
     def _but_those_around_the_root(self, folders: Iterable[str]) -> tuple[str, ...]:
         # A folder that holds the project cannot be left out: the project would be, too.
@@ -92,8 +93,12 @@ class Scope:
         return f"{self.root}/".startswith(f"{real}/") or real == self._home
 
     def installed(self, path: str) -> bool:
-        """Whether `path` lies in the interpreter's own folders."""
-        return path.startswith(self._interpreter)
+        """Whether `path`, links followed, lies in the interpreter's own folders."""
+        folder, _, last = path.rpartition("/")
+        real = f"{self._real_folder(folder)}/{last}"
+        if last and os.path.islink(real):  # noqa: PTH114, thousands of them
+            real = os.path.realpath(real)
+        return real.startswith(self._interpreter)
 
     def name(self, path: str) -> str | None:
         """Return the name by which `path` (absolute) counts, None when it does not."""
@@ -121,7 +126,13 @@ class Scope:
         folder, _, last = os.path.normpath(path).rpartition("/")
         if path.startswith(f"{self.root}/"):
             return os.path.normpath(path)
-        return os.path.join(os.path.realpath(folder or "/"), last)  # noqa: PTH118
+        return os.path.join(self._real_folder(folder), last)  # noqa: PTH118
+
+    def _real_folder(self, folder: str) -> str:
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = self._real_folders[folder] = os.path.realpath(folder or "/")
+        return real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,7 +385,7 @@ class _Modules:
         if module.kind in ("builtin", "frozen") or origin is None:
             return
         settled = top in self._probe.owners or self._in_stdlib(origin)
-        if settled and self._scope.installed(os.path.realpath(origin)):
+        if settled and self._scope.installed(origin):
             if top not in base:  # else part of what a bare kernel holds anyway
                 self._tops.setdefault(top, how)
             return
@@ -430,7 +441,7 @@ class _Modules:
         entries: dict[str, None] = {}
         for entry in path:
             place = os.path.normpath(self._watching.cwd / entry)
-            if self._scope.installed(f"{os.path.realpath(place)}/"):
+            if self._scope.installed(f"{place}/"):
                 entries.setdefault(STDLIB if self._in_stdlib(f"{place}/") else SITE)
                 continue
             name = self._scope.name(place)
