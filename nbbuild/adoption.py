@@ -28,7 +28,7 @@ from nbbuild.model import (
 )
 from nbbuild.notebook.cells import is_skipped
 from nbbuild.notebook.code import INJECTED, cell_digests, is_blank, parse
-from nbbuild.notebook.merge import ExecutedCells, align, encode, executed_cells, merge, to_bytes
+from nbbuild.notebook.merge import ExecutedCells, align, built_bytes, encode, executed_cells
 from nbbuild.notebook.read import read
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern, matches
@@ -90,7 +90,7 @@ def keep(
         )
         session.store.publish(record)
         restored = session.tree.restore(task, record)
-        built = to_bytes(merge(source, cells))
+        built = built_bytes(source, cells)
         _, notes = session.tree.write_built(task, built, made_from(record, sources))
         session.tree.drop_failed(task)
         session.retired.unmark(task.name)

@@ -48,7 +48,7 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
-from nbbuild.notebook.merge import decode, encode, executed_cells, merge, to_bytes
+from nbbuild.notebook.merge import built_bytes, decode, encode, executed_cells, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern
 from nbbuild.preparing import Preparing
@@ -146,7 +146,7 @@ class Builder:
             return None
         sources = self.session.sources(task)  # before reading: an edit in between is seen next time
         try:
-            built = to_bytes(merge(self._prepared(task), decode(cells)))
+            built = built_bytes(self._prepared(task), decode(cells))
         except ValueError:  # a record that cannot be merged is a miss, never a wrong answer
             return None
         restored = self.session.tree.restore(task, record)
@@ -200,7 +200,7 @@ class Builder:
             except ArtefactError as error:
                 failure = Failure.of("artefact", error)
         cells = executed_cells(done.notebook)
-        built = to_bytes(merge(source, cells))
+        built = built_bytes(source, cells)
         if failure is not None:
             return self._failed(task, judgement, done, failure, built, notes)
         blob = encode(cells)

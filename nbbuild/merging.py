@@ -7,7 +7,7 @@ from pathlib import Path
 from nbbuild import durable
 from nbbuild.errors import NbbuildError, UsageError
 from nbbuild.model import Record, Task
-from nbbuild.notebook.merge import alone, decode, executed_cells, merge, to_bytes
+from nbbuild.notebook.merge import alone, built_bytes, decode, executed_cells, to_bytes
 from nbbuild.notebook.source import prepared
 from nbbuild.session import Session
 
@@ -43,7 +43,7 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
         return None
     language = session.inputs.parsed(task).language
     source = prepared(session.root, task, language=language, readers=session.readers)
-    return to_bytes(merge(source, decode(cells)))
+    return built_bytes(source, decode(cells))
 
 
 def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
@@ -70,7 +70,7 @@ def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
         if [cell.source for cell in executed_cells(source).cells] == [
             cell.source for cell in cells.cells
         ]:
-            return to_bytes(merge(source, cells)), True
+            return built_bytes(source, cells), True
     return to_bytes(alone(cells)), False
 
 

@@ -173,7 +173,8 @@ def _fill(notebook: NotebookNode, executed: NotebookNode) -> None:
     """Put the results into the notebook as it was read: its metadata is part of its key."""
     for cell, done in zip(notebook.cells, executed.cells, strict=True):
         if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            cell.outputs = nbformat.from_dict(done.outputs)
+            cell.execution_count = done.execution_count
     for key in ("language_info", "widgets"):
         if key in executed.metadata:
             notebook.metadata[key] = executed.metadata[key]

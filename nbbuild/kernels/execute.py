@@ -69,7 +69,7 @@ class Execution:
     Messages of a failure count cells from 1, `failure.cell` from 0, both among all cells.
     """
 
-    notebook: NotebookNode  # executed; after a failure, what came of it until then
+    notebook: NotebookNode  # executed, as far as it came; its outputs are plain dicts
     cell_seconds: tuple[float, ...]  # of each cell that ran, in order
     seconds: float  # kernel start and end included
     failure: Failure | None = None
@@ -481,7 +481,7 @@ def _error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Failure:
             message=f"the kernel refused cell {index + 1}: {reply.get('status')}",
             cell=index,
         )
-    shown = [output for output in cell.outputs if output.output_type == "error"]
+    shown = [output for output in cell.outputs if output["output_type"] == "error"]
     told = [*shown, reply][0]  # some kernels reply without the traceback that they show
     lines = plain(str(told.get("evalue", ""))).strip().splitlines()
     name = told.get("ename") or "error"

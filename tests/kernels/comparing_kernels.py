@@ -141,14 +141,14 @@ class Bench:
 
 def _canonical(outputs: Iterable[Any]) -> Iterator[str]:
     """Yield outputs as text, of text to the streams only what is not chance."""
-    for streams, group in groupby(outputs, lambda output: output.output_type == "stream"):
+    for streams, group in groupby(outputs, lambda output: output["output_type"] == "stream"):
         if not streams:
             for output in group:
                 yield _ADDRESS.sub("0x…", json.dumps(output, sort_keys=True))
             continue
         written: dict[str, str] = {}
         for output in group:
-            written[output.name] = written.get(output.name, "") + output.text
+            written[output["name"]] = written.get(output["name"], "") + output["text"]
         for name, text in sorted(written.items()):
             rest = _ADDRESS.sub("0x…", _RAW_LINE.sub("", text))
             if rest:
@@ -159,7 +159,7 @@ def _raw_text(done: Execution) -> dict[str, str]:
     written: dict[str, str] = {}
     for cell in done.notebook.cells:
         for output in cell.get("outputs", ()):
-            if output.output_type == "stream":
-                lines = "".join(_RAW_LINE.findall(output.text))
-                written[output.name] = written.get(output.name, "") + lines
+            if output["output_type"] == "stream":
+                lines = "".join(_RAW_LINE.findall(output["text"]))
+                written[output["name"]] = written.get(output["name"], "") + lines
     return {name: text for name, text in written.items() if text}

@@ -50,7 +50,7 @@ def used(launcher: Launcher, notebook, wanted) -> Callable[..., str]:
             ready=ready,
         )
         assert done.failure is None
-        return str(done.notebook.cells[0].outputs[0].data["text/plain"])
+        return str(done.notebook.cells[0].outputs[0]["data"]["text/plain"])
 
     return run
 

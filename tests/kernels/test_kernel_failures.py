@@ -62,8 +62,8 @@ def test_a_cell_past_its_limit_is_a_failure_and_keeps_what_it_showed(run, python
             cell=1,
             hint="allow more with 'timeout' in jcache.toml, under [execution] or [[notebook]]",
         )
-        assert [o.output_type for o in done.notebook.cells[1].outputs] == ["stream", "error"]
-        assert done.notebook.cells[1].outputs[1].ename == "KeyboardInterrupt"
+        assert [o["output_type"] for o in done.notebook.cells[1].outputs] == ["stream", "error"]
+        assert done.notebook.cells[1].outputs[1]["ename"] == "KeyboardInterrupt"
 
 
 @pytest.mark.parametrize("ends_after", [0.8, 60])
@@ -270,7 +270,7 @@ def test_a_start_that_fails_once_does_no_harm(run, python):
     )
 
     assert done.failure is None
-    assert done.notebook.cells[0].outputs[0].data == {"text/plain": "2"}
+    assert done.notebook.cells[0].outputs[0]["data"] == {"text/plain": "2"}
 
 
 def test_a_kernel_that_never_answers_is_given_up(run, monkeypatch):

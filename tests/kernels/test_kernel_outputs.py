@@ -133,7 +133,7 @@ def test_a_slow_reader_loses_nothing(run, monkeypatch):
     )
 
     assert done.failure is None
-    numbers = [int(o.data["text/plain"][:5]) for o in done.notebook.cells[0].outputs]
+    numbers = [int(o["data"]["text/plain"][:5]) for o in done.notebook.cells[0].outputs]
     assert numbers == list(range(5000))
 
 

@@ -122,7 +122,7 @@ def zygote(run, launcher: Launcher) -> Iterator[int]:
 
 def shown(done: Execution, cell: int = 0) -> str:
     assert done.failure is None, done.failure
-    return str(done.notebook.cells[cell].outputs[0].data["text/plain"])
+    return str(done.notebook.cells[cell].outputs[0]["data"]["text/plain"])
 
 
 def test_a_warm_kernel_is_the_launchers_own_child_with_a_marker_of_its_own(run, launcher, zygote):
@@ -228,8 +228,8 @@ def test_the_death_of_a_warm_kernel_is_told_with_its_signal_and_memory(run, zygo
 def test_deadlines_and_cancelling_reach_warm_kernels(run, zygote, tmp_path, pipe):
     late = run("print('begun', flush=True)\nwhile True: pass", timeout=0.5)
     assert late.failure.message == "cell 1 ran longer than its limit of 0.5 s"
-    assert late.notebook.cells[0].outputs[0].text == "begun\n"
-    assert late.notebook.cells[0].outputs[1].ename == "KeyboardInterrupt"
+    assert late.notebook.cells[0].outputs[0]["text"] == "begun\n"
+    assert late.notebook.cells[0].outputs[1]["ename"] == "KeyboardInterrupt"
 
     cancelled = threading.Event()
     waiter = threading.Thread(target=lambda: (pipe.read_text(), cancelled.set()))

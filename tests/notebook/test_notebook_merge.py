@@ -55,6 +55,38 @@ def outputs(notebook: Any) -> list[Any]:
     return [(c.execution_count, c.outputs) for c in notebook.cells if c.cell_type == "code"]
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+TEXT = st.text('ab"\\\n\r\x85\u2028\x0bé\ud800', max_size=8)
+BUNDLE = st.dictionaries(
+    st.sampled_from(["text/plain", "text/html", "image/png", "image/svg+xml", "application/json"]),
+    TEXT | st.lists(TEXT, max_size=2) | JSON,
+    max_size=3,
+)
+OUTPUTS = st.one_of(
+    st.fixed_dictionaries({"output_type": st.just("stream"), "name": TEXT, "text": TEXT}),
+    st.fixed_dictionaries(
+        {"output_type": st.just("display_data"), "data": BUNDLE, "metadata": st.just({"a": {}})}
+    ),
+    st.fixed_dictionaries(
+        {"output_type": st.just("error"), "ename": TEXT, "traceback": st.lists(TEXT, max_size=2)}
+    ),
+)
+
+
+@given(st.lists(OUTPUTS, max_size=3), TEXT, JSON)
+def test_the_text_of_a_notebook_is_what_nbformat_writes(made, source, metadata):
+    attached = {**prose(source), "attachments": {"a.png": {"text/plain": source, "image/png": "x"}}}
+    one = code(source, *made, count=3, more=metadata, trusted=True)
+    notebook = book(one, attached, code(source), more=metadata, signature="x", orig_nbformat=3)
+    expected = f"{nbformat.v4.writes_json(notebook)}\n".encode("utf-8", "replace")
+    assert to_bytes(notebook) == expected
+    assert to_bytes(book(more={})) == f"{nbformat.v4.writes_json(book(more={}))}\n".encode()
+
+
 # -- merge -------------------------------------------------------------------------------------
 
 
