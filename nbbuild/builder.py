@@ -48,8 +48,9 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
-from nbbuild.notebook.merge import built_bytes, decode, encode, executed_cells, to_bytes
+from nbbuild.notebook.merge import built_bytes, decode, encode, executed_cells
 from nbbuild.notebook.source import prepared
+from nbbuild.notebook.write import to_bytes
 from nbbuild.patterns import Pattern
 from nbbuild.preparing import Preparing
 from nbbuild.reasons import compare

@@ -7,8 +7,9 @@ from pathlib import Path
 from nbbuild import durable
 from nbbuild.errors import NbbuildError, UsageError
 from nbbuild.model import Record, Task
-from nbbuild.notebook.merge import alone, built_bytes, decode, executed_cells, to_bytes
+from nbbuild.notebook.merge import alone, built_bytes, decode, executed_cells
 from nbbuild.notebook.source import prepared
+from nbbuild.notebook.write import to_bytes
 from nbbuild.session import Session
 
 

@@ -10,14 +10,12 @@ from typing import Any
 import msgspec
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4.nbjson import BytesEncoder
 
 from nbbuild.notebook.cells import identify, is_skipped
 from nbbuild.notebook.code import is_blank
+from nbbuild.notebook.write import to_bytes
 
 _OF_A_RUN = ("kernelspec", "language_info", "widgets")
-_TRANSIENT = ("orig_nbformat", "orig_nbformat_minor", "signature")
-_TEXTS = ("application/javascript", "image/svg+xml")
 _STATE = "application/vnd.jupyter.widget-state+json"
 
 
@@ -140,17 +138,6 @@ def alone(executed: ExecutedCells) -> NotebookNode:
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
-def to_bytes(notebook: NotebookNode) -> bytes:
-    """Return `notebook` as an `.ipynb` file without timestamps; the same bytes for the same."""
-    written = {key: value for key, value in notebook.items() if key not in ("cells", "metadata")}
-    written |= {"nbformat": 4, "nbformat_minor": 5}
-    written["metadata"] = {k: v for k, v in notebook.metadata.items() if k not in _TRANSIENT}
-    cells = [_cell_text(_without_timings(cell)) for cell in notebook.cells]
-    text = _object_text(written, {"cells": _list_text(cells)})
-    # An output can hold half a surrogate pair, which no file in UTF-8 can.
-    return f"{text}\n".encode("utf-8", "replace")
-
-
 def _code(cells: Iterable[NotebookNode]) -> list[NotebookNode]:
     return [cell for cell in cells if cell.cell_type == "code" and not is_blank(cell.source)]
 
@@ -189,76 +176,3 @@ def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         state = {**old[_STATE].get("state", {}), **new[_STATE].get("state", {})}
         joined[_STATE] = {**old[_STATE], **new[_STATE], "state": state}
     return joined
-
-
-# nbformat's own writer copies all of a notebook, makes nodes of every dict and holds the text in
-# pieces of a few characters: with many outputs that is ten times what it writes. The text is the
-# same.
-
-
-def _cell_text(cell: Mapping[str, Any]) -> str:
-    """Return a cell as nbformat writes it, each output on its own."""
-    plain = {key: value for key, value in cell.items() if key not in ("outputs", "metadata")}
-    plain["metadata"] = {k: v for k, v in cell["metadata"].items() if k != "trusted"}
-    if isinstance(plain.get("source"), str):
-        plain["source"] = plain["source"].splitlines(keepends=True)
-    if "attachments" in plain:
-        plain["attachments"] = {k: _lines(v) for k, v in plain["attachments"].items()}
-    if cell["cell_type"] != "code" or "outputs" not in cell:
-        return _text(plain | {key: cell[key] for key in ("outputs",) if key in cell})
-    return _object_text(plain, {"outputs": _list_text(map(_output_text, cell["outputs"]))})
-
-
-def _output_text(output: Mapping[str, Any]) -> str:
-    if output["output_type"] in ("execute_result", "display_data"):
-        return _text({**output, "data": _lines(output.get("data", {}))})
-    if output["output_type"] == "stream" and isinstance(output["text"], str):
-        return _text({**output, "text": output["text"].splitlines(keepends=True)})
-    return _text(output)
-
-
-def _lines(bundle: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mime bundle with its texts as lists of lines."""
-    return {
-        kind: value.splitlines(keepends=True)
-        if isinstance(value, str) and (kind.startswith("text/") or kind in _TEXTS)
-        else value
-        for kind, value in bundle.items()
-    }
-
-
-def _text(value: Any) -> str:
-    return json.dumps(
-        value,
-        indent=1,
-        sort_keys=True,
-        separators=(",", ": "),
-        ensure_ascii=False,
-        cls=BytesEncoder,
-    )
-
-
-def _object_text(values: Mapping[str, Any], texts: Mapping[str, str]) -> str:
-    """Return the text of a JSON object, of some of whose values there is the text already."""
-    done = {**{key: _text(value) for key, value in values.items()}, **texts}
-    items = (f"{_text(key)}: {_deeper(done[key])}" for key in sorted(done))
-    return "{\n " + ",\n ".join(items) + "\n}"
-
-
-def _list_text(texts: Iterable[str]) -> str:
-    """Return the text of a JSON list of what is text already."""
-    inner = ",\n ".join(map(_deeper, texts))
-    return f"[\n {inner}\n]" if inner else "[]"
-
-
-def _deeper(text: str) -> str:
-    return text.replace("\n", "\n ")  # no string in JSON holds the end of a line
-
-
-def _without_timings(cell: NotebookNode) -> NotebookNode:
-    timed = cell.metadata.get("execution")
-    if not isinstance(timed, Mapping):
-        return cell
-    kept = {key: timed[key] for key in timed if not key.startswith(("iopub.", "shell."))}
-    metadata = {key: value for key, value in cell.metadata.items() if key != "execution"}
-    return NotebookNode({**cell, "metadata": {**metadata, **({"execution": kept} if kept else {})}})

@@ -17,9 +17,9 @@ from nbbuild.notebook.merge import (
     encode,
     executed_cells,
     merge,
-    to_bytes,
 )
 from nbbuild.notebook.read import from_bytes
+from nbbuild.notebook.write import to_bytes
 
 
 def stream(text: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from reader_package import install
 from nbbuild.errors import ConfigError, NotebookError
 from nbbuild.notebook.code import cell_digests, parse
 from nbbuild.notebook.formats import reader_identity
-from nbbuild.notebook.merge import to_bytes
 from nbbuild.notebook.read import read
 from nbbuild.notebook.readers import Readers
+from nbbuild.notebook.write import to_bytes
 
 BOOK = Path(__file__).parents[2] / "examples/book"
 

@@ -11,8 +11,8 @@ import pytest
 
 from nbbuild.errors import NotebookError
 from nbbuild.notebook.code import parse
-from nbbuild.notebook.merge import to_bytes
 from nbbuild.notebook.read import read
+from nbbuild.notebook.write import to_bytes
 
 HEADER = """---
 title: Hello
