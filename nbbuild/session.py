@@ -172,6 +172,8 @@ class Session:
 
     def broken(self, task: Task, record: Record) -> Iterator[Reason]:
         """Yield what a record's run used and that is different now."""
+        if not record.trace.items:
+            return iter(())
         own = self.own(task, record.undeclared)
         probe = self.inputs.probe(task)
         return self.traces.broken(record.trace, probe=probe, own=own.name)
@@ -229,7 +231,7 @@ class Session:
 
     def sources(self, task: Task) -> Digest:
         """Return a digest of all that the built notebook of `task` takes from its source."""
-        files = [self.digests.digest(self.root / path) for path in (task.source, *task.paired)]
+        files = [self.digests.digest(f"{self.root}/{path}") for path in (task.source, *task.paired)]
         reader = self.readings.identity(task.source)
         parts = [MERGE_VERSION, reader, *(digest or "" for digest in files)]
         return blake3("\n".join(parts).encode()).hexdigest()
