@@ -405,9 +405,9 @@ class Pairs:
         if known is not None:
             return tuple(known.decode("utf-8", "surrogateescape").split("\0")) if known else ()
         # Jupytext is imported only when some notebook's formats are new.
-        from nbbuild.notebook import read
+        from nbbuild.notebook import pairs
 
-        places = read.pairable(self._root, source, formats)
+        places = pairs.pairable(self._root, source, formats)
         self._memo.remember("pairs", key, "\0".join(places).encode("utf-8", "surrogateescape"))
         return places
 
