@@ -138,12 +138,12 @@ SPECS = {
     },
     "Capitals": {"argv": ["x"]},
     "nothing": {},
-    "no object": [],
-    "no list": {"argv": "x"},
-    "no table": {"argv": ["x"], "env": ["A"]},
-    "no word": {"argv": ["x"], "language": 1},
-    "no mode": {"argv": ["x"], "interrupt_mode": "wave"},
-    "no name": {"argv": ["x"], "name": 1},
+    "no-object": [],
+    "no-list": {"argv": "x"},
+    "no-table": {"argv": ["x"], "env": ["A"]},
+    "no-word": {"argv": ["x"], "language": 1},
+    "no-mode": {"argv": ["x"], "interrupt_mode": "wave"},
+    "no-name": {"argv": ["x"], "name": 1},
 }
 
 
