@@ -41,7 +41,7 @@ from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
 from nbbuild.state import State
 from nbbuild.store import DiskStore
-from nbbuild.traces import Own, Traces
+from nbbuild.traces import Own, Seen, Traces
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.verdicts import Judge, Plan, check
 from nbbuild.walk import Walker
@@ -170,13 +170,13 @@ class Session:
         self.check(names)
         return self.judge(forced=names if forced else ()).plan(names)
 
-    def broken(self, task: Task, record: Record) -> Iterator[Reason]:
-        """Yield what a record's run used and that is different now."""
+    def broken(self, task: Task, record: Record, seen: Seen | None = None) -> Iterator[Reason]:
+        """Yield what a record's run used and that is different now; `seen` as traces have it."""
         if not record.trace.items:
             return iter(())
         own = self.own(task, record.undeclared)
         probe = self.inputs.probe(task)
-        return self.traces.broken(record.trace, probe=probe, own=own.name)
+        return self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen)
 
     def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
         """Return which paths are the task's own, or nbbuild's."""
