@@ -248,14 +248,14 @@ def _spec_folder(name: str, folders: Sequence[str]) -> str | None:
 
 
 def _ipython_folder() -> str:
-    """Return IPython's folder, where old kernels are, as IPython does: but it makes no folder."""
-    home = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111 - `home` may raise
+    """Return IPython's folder, where old kernels are.
+
+    What is in a folder that IPython itself calls outdated, jupyter_client finds.
+    """
     chosen = os.environ.get("IPYTHONDIR")
     if chosen is None:
-        chosen = str(home / ".ipython")
-        old = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "ipython")
-        if old.is_dir() and os.access(old, os.W_OK) and not Path(chosen).exists():
-            chosen = str(old)
+        home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 - `Path.home` may raise
+        chosen = os.path.join(home, ".ipython")  # noqa: PTH118
     return os.path.normpath(os.path.expanduser(chosen))  # noqa: PTH111
 
 
