@@ -163,6 +163,16 @@ def nothing_slope(work: Path, rounds: int) -> Result:
     return Result("nothing to do, up to 10,000 notebooks", tuple(contenders), (bar,))
 
 
+def judging_10000(work: Path, rounds: int) -> Result:
+    """Judging 10,000 tasks that are up to date, without the quick answer: `nbbuild -n`."""
+    root = work / "nothing-10000"
+    _accepted(root, 10000)
+    ours = Contender("nbbuild -n, 10,000", peers.nbbuild("-n"), root)
+    interleaved([ours], rounds=rounds)
+    bar = Bar("loading and judging 10,000 tasks", ours.wall, 3, "s")
+    return Result("judging 10,000 notebooks", (ours,), (bar,))
+
+
 def one_of_1000(work: Path, rounds: int) -> Result:
     """One of 1,000 notebooks changed, beside executing that one alone with nbclient."""
     root = work / "nothing-1000"
@@ -363,6 +373,7 @@ def cpu_slope(work: Path, rounds: int) -> Result:
 WORKS: dict[str, Work] = {
     "nothing": nothing_1000,
     "nothing-slope": nothing_slope,
+    "judging": judging_10000,
     "one-of-1000": one_of_1000,
     "cold": cold_trivial,
     "plots": plots,

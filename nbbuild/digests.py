@@ -96,7 +96,7 @@ class Digests:
         self.asked: dict[str, Look | None] = {}
         """The files asked about so far, by absolute path, and what was answered last."""
 
-    def digest(self, path: Path) -> Digest | None:
+    def digest(self, path: Path | str) -> Digest | None:
         """Return the file's digest; None if it does not exist or is no regular file.
 
         A file that may not be read has the digest UNREADABLE. Raises StoreError when reading fails
@@ -105,11 +105,11 @@ class Digests:
         look = self.look(path)
         return None if look is None else look.digest
 
-    def look(self, path: Path) -> Look | None:
+    def look(self, path: Path | str) -> Look | None:
         """Like `digest`, with the stat that belongs to it."""
         return self._looked(path, lambda look: look.ours or look.settled())
 
-    def fresh(self, path: Path) -> Digest | None:
+    def fresh(self, path: Path | str) -> Digest | None:
         """Like `digest`, but hash again unless the file looks as at its first use and had settled.
 
         For the end of a run: a change that hid within the first look's tick is found.
@@ -152,7 +152,7 @@ class Digests:
             self._unsaved, self._gone = set(), set()
         self._state.save_files((_row(k, look) for k, look in looks if look.settled()), gone=gone)
 
-    def _looked(self, path: Path, trusted: Callable[[Look], bool]) -> Look | None:
+    def _looked(self, path: Path | str, trusted: Callable[[Look], bool]) -> Look | None:
         key = _key(path)
         look = self.asked[key] = self._look_at(key, trusted)
         return look
@@ -233,7 +233,7 @@ def _row(key: str, look: Look) -> FileRow:
     return FileRow(key, *stat4, look.digest, look.made_ns, look.executable)
 
 
-def _key(path: Path) -> str:
+def _key(path: Path | str) -> str:
     return os.path.abspath(path)  # noqa: PTH100  (`resolve` would follow links)
 
 

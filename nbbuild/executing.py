@@ -11,6 +11,7 @@ from nbbuild import scheduler
 from nbbuild.builder import Builder
 from nbbuild.errors import NbbuildError
 from nbbuild.executors import Workers
+from nbbuild.expecting import expected
 from nbbuild.kernels.ahead import Ahead
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.room import Room
@@ -51,7 +52,9 @@ def execute(
     """
     # One at a time, the listed order is as quick as any and easier to follow.
     several = workers.slots > 1
-    priority = session.graph.critical(tally.durations) if several else {}
+    tasks, parsed = session.graph.tasks, session.project.parsed
+    durations = expected(tasks, parsed, tally.durations) if several else {}
+    priority = session.graph.critical(durations) if several else {}
     preparing = Preparing(
         session=session,
         warming=Warmings(session, executing),

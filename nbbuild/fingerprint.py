@@ -6,8 +6,9 @@ import datetime
 import json
 import platform
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -71,60 +72,88 @@ def action_key(
     used: Used,
 ) -> ActionKey:
     """Return the key of `task` (DESIGN §2). `settings` are those in effect."""
-    fingerprints = tuple(
-        Fingerprint(kind, tuple(items))
-        for kind, items in (
-            ("format", [("key", KEY_FORMAT)]),
-            ("code", cell_digests(parsed, injecting=bool(task.parameters))),
-            ("kernel", _kernel(kernel, probe)),
-            ("platform", [("system", platform.system()), ("machine", platform.machine())]),
-            ("settings", _settings(task, settings)),
-            (
-                "parameters",
-                [(name, typed(task.parameters[name])) for name in sorted(task.parameters)],
-            ),
-            ("artefacts", [(pattern, "") for pattern in sorted(task.artefacts)]),
-            ("assets", sorted(used.assets.items())),
-            ("modules", sorted(used.modules.items())),
-            ("packages", sorted(used.packages.items())),
-            ("env", sorted(used.env.items())),
-            ("files", sorted(used.files.items())),
-            ("commands", sorted(used.commands.items())),
-        )
+    parameters = [(name, typed(task.parameters[name])) for name in sorted(task.parameters)]
+    fingerprints = (
+        _FORMAT,
+        Fingerprint("code", cell_digests(parsed, injecting=bool(task.parameters))),
+        _kernel(kernel, probe),
+        _PLATFORM,
+        _settings(
+            working_folder(task, settings),
+            bool(settings.allow_errors),
+            bool(settings.sandbox),
+            task.python_path,
+        ),
+        Fingerprint("parameters", tuple(parameters)),
+        Fingerprint("artefacts", tuple((pattern, "") for pattern in sorted(task.artefacts))),
+        _sorted("assets", used.assets),
+        _sorted("modules", used.modules),
+        _sorted("packages", used.packages),
+        _sorted("env", used.env),
+        _sorted("files", used.files),
+        _sorted("commands", used.commands),
     )
     # msgpack frames every string by its length: no two lists of items have one encoding.
     return ActionKey(blake3(msgspec.msgpack.encode(fingerprints)).hexdigest(), fingerprints)
 
 
-def _kernel(kernel: Kernel, probe: Probe | None) -> Sequence[tuple[str, str]]:
+_FORMAT = Fingerprint("format", (("key", KEY_FORMAT),))
+_PLATFORM = Fingerprint(
+    "platform", (("system", platform.system()), ("machine", platform.machine()))
+)
+
+
+def _sorted(kind: str, items: Mapping[str, str]) -> Fingerprint:
+    return Fingerprint(kind, tuple(sorted(items.items())))
+
+
+def _kernel(kernel: Kernel, probe: Probe | None) -> Fingerprint:
     """What the kernel runs: neither its name nor where its interpreter lies counts."""
     interpreter = kernel.interpreter
-    argv = (
-        [PurePosixPath(kernel.argv[0]).name, *kernel.argv[1:]]
-        if interpreter is None
-        else ["python", *kernel.argv[len(interpreter) :]]
-    )
-    items = [
-        ("language", kernel.language),
-        ("argv", json.dumps(argv)),
-        ("env", secret("kernel.json", json.dumps(dict(sorted(kernel.env.items()))))),
-    ]
+    versions: tuple[tuple[str, str], ...] = ()
     if probe is not None:
-        items += [
+        versions = (
             ("python", f"{probe.implementation} {probe.python}"),
             ("ipykernel", probe.ipykernel),
             ("ipython", probe.ipython),
-        ]
-    return items
+        )
+    leading = None if interpreter is None else len(interpreter)
+    env = tuple(sorted(kernel.env.items()))
+    return _kernel_items(kernel.language, kernel.argv, leading, env, versions)
 
 
-def _settings(task: Task, settings: Settings) -> Sequence[tuple[str, str]]:
-    return [
-        ("working folder", working_folder(task, settings)),
-        ("allow_errors", json.dumps(bool(settings.allow_errors))),
-        ("sandbox", json.dumps(bool(settings.sandbox))),
-        ("python_path", json.dumps(list(task.python_path))),
-    ]
+@lru_cache(maxsize=256)  # a handful of kernels, for thousands of tasks
+def _kernel_items(
+    language: str,
+    argv: tuple[str, ...],
+    leading: int | None,
+    env: tuple[tuple[str, str], ...],
+    versions: tuple[tuple[str, str], ...],
+) -> Fingerprint:
+    """`leading` words of `argv` start Python; None: the kernel is none."""
+    command = (
+        (PurePosixPath(argv[0]).name, *argv[1:]) if leading is None else ("python", *argv[leading:])
+    )
+    items = (
+        ("language", language),
+        ("argv", json.dumps(command)),
+        ("env", secret("kernel.json", json.dumps(dict(env)))),
+        *versions,
+    )
+    return Fingerprint("kernel", items)
+
+
+@lru_cache(maxsize=4096)  # one for each folder of notebooks
+def _settings(
+    folder: str, allow_errors: bool, sandbox: bool, python_path: tuple[str, ...]
+) -> Fingerprint:
+    items = (
+        ("working folder", folder),
+        ("allow_errors", json.dumps(allow_errors)),
+        ("sandbox", json.dumps(sandbox)),
+        ("python_path", json.dumps(python_path)),
+    )
+    return Fingerprint("settings", items)
 
 
 def working_folder(task: Task, settings: Settings) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import networkx as nx
+from functools import cache
 
 from nbbuild.errors import ConfigError, NbbuildError, raise_all
 from nbbuild.model import Task
@@ -27,17 +26,16 @@ class Graph:
 
     def __init__(self, tasks: Sequence[Task], edges: Iterable[Edge]) -> None:
         self.tasks: Mapping[str, Task] = {task.name: task for task in tasks}
-        self._graph: nx.DiGraph[str] = nx.DiGraph()
-        self._graph.add_nodes_from(self.tasks)
         self._edges: dict[tuple[str, str], Edge] = {}
         for edge in edges:
             self._edges.setdefault((edge.writer, edge.reader), edge)
-            self._graph.add_edge(edge.writer, edge.reader)
         self._place = {name: place for place, name in enumerate(self.tasks)}
-        self._raise_for_cycle()
-        self._order = tuple(
-            nx.lexicographical_topological_sort(self._graph, key=self._place.__getitem__)
-        )
+        self._upstream: dict[str, list[str]] = {}
+        self._downstream: dict[str, list[str]] = {}
+        for writer, reader in sorted(self._edges, key=self._places):
+            self._upstream.setdefault(reader, []).append(writer)
+            self._downstream.setdefault(writer, []).append(reader)
+        self._order = self._sorted() if self._edges else tuple(self.tasks)
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -47,18 +45,15 @@ class Graph:
     @property
     def edges(self) -> tuple[Edge, ...]:
         """Every edge, in the order of its writer and reader."""
-        return tuple(
-            self._edges[pair]
-            for pair in sorted(self._edges, key=lambda e: (self._place[e[0]], self._place[e[1]]))
-        )
+        return tuple(self._edges[pair] for pair in sorted(self._edges, key=self._places))
 
     def upstream(self, name: str) -> tuple[str, ...]:
         """Return the tasks that `name` waits for directly."""
-        return tuple(sorted(self._graph.predecessors(name), key=self._place.__getitem__))
+        return tuple(self._upstream.get(name, ()))
 
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return the tasks that wait for `name` directly."""
-        return tuple(sorted(self._graph.successors(name), key=self._place.__getitem__))
+        return tuple(self._downstream.get(name, ()))
 
     def sorted(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return `names` in order."""
@@ -70,7 +65,7 @@ class Graph:
         wanted = set(names)
         todo = list(wanted)
         while todo:
-            new = set(self._graph.predecessors(todo.pop())) - wanted
+            new = set(self._upstream.get(todo.pop(), ())) - wanted
             wanted |= new
             todo += new
         return self.sorted(wanted)
@@ -83,15 +78,25 @@ class Graph:
         """
         longest: dict[str, float] = {}
         for name in reversed(self._order):
-            after = max((longest[next_] for next_ in self._graph.successors(name)), default=0.0)
+            after = max((longest[next_] for next_ in self.downstream(name)), default=0.0)
             longest[name] = durations.get(name, unknown) + after
         return longest
 
-    def _raise_for_cycle(self) -> None:
+    def _places(self, edge: tuple[str, str]) -> tuple[int, int]:
+        return self._place[edge[0]], self._place[edge[1]]
+
+    def _sorted(self) -> tuple[str, ...]:
+        """Return every task, writers before readers; raise `ConfigError` for a cycle."""
+        # Loading it takes longer than to judge a thousand tasks, and many projects have no edge.
+        import networkx as nx
+
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self.tasks)
+        graph.add_edges_from(self._edges)
         try:
-            cycle = nx.find_cycle(self._graph)
+            cycle = nx.find_cycle(graph)
         except nx.NetworkXNoCycle:
-            return
+            return tuple(nx.lexicographical_topological_sort(graph, key=self._place.__getitem__))
         links = [self._edges[(writer, reader)] for writer, reader, *_ in cycle]
         raise ConfigError(
             "these notebooks wait for each other: "
@@ -112,13 +117,16 @@ def link(tasks: Sequence[Task], *, output: str) -> Graph:
     """
     made = [(Pattern.parse(text), task) for task in tasks for text in task.artefacts]
     writers = _Writers(made)
-    built = [(Pattern.parse(escape(task.built)), task) for task in tasks]
-    builders = _Writers(built)
+
+    @cache  # there are as many as tasks, and mostly nobody asks
+    def builders() -> _Writers:
+        return _Writers([(Pattern.parse(escape(task.built)), task) for task in tasks])
+
     inside_output = output.rstrip("/") + "/"
 
     def met_by(pattern: Pattern) -> list[tuple[Pattern, Task]]:
         inside = f"{pattern.text}/".startswith(inside_output)
-        return [*writers.meeting(pattern), *(builders.meeting(pattern) if inside else [])]
+        return [*writers.meeting(pattern), *(builders().meeting(pattern) if inside else [])]
 
     raise_all(
         [
@@ -150,6 +158,9 @@ class _Writers:
         self._tasks: dict[Pattern, list[Task]] = {}
         for pattern, task in made:
             self._tasks.setdefault(pattern, []).append(task)
+
+    def __len__(self) -> int:
+        return len(self._index)
 
     def meeting(self, pattern: Pattern) -> list[tuple[Pattern, Task]]:
         """Return the artefact patterns that can meet `pattern`, each with its task."""
@@ -194,6 +205,8 @@ def _two_writers(made: Sequence[tuple[Pattern, Task]], writers: _Writers) -> lis
 
 def _writes_a_notebook(tasks: Sequence[Task], writers: _Writers) -> list[NbbuildError]:
     """Return an error for each artefact pattern that can match a source or a built notebook."""
+    if not writers:
+        return []
     kinds = [(path, "a source notebook") for t in tasks for path in (t.source, *t.paired)]
     kinds += [(task.built, "a built notebook") for task in tasks]
     return [

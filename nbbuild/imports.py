@@ -40,7 +40,7 @@ def imports_of_cell(text: str) -> Imports:
     """
     plain = "\n".join(_without_magic(line) for line in text.split("\n"))
     tree = _parse(text) or _parse(plain)
-    return Imports(tuple(_scanned(plain))) if tree is None else _imports(tree)
+    return Imports(tuple(scanned_imports(plain))) if tree is None else _imports(tree)
 
 
 _warnings = threading.Lock()
@@ -119,7 +119,8 @@ _LOOKS_LIKE: Final = re.compile(
 )
 
 
-def _scanned(text: str) -> Iterator[Import]:
+def scanned_imports(text: str) -> Iterator[Import]:
+    """Yield what looks like an import, line by line: quick, and good enough for a guess."""
     for dots, module, names, plain in _LOOKS_LIKE.findall(text):
         if plain:
             for name in _listed(plain):

@@ -28,17 +28,18 @@ from nbbuild.walk import Walker
 COMMAND_SECONDS = 60.0
 """How long a command of [environment] commands may take."""
 
+_NOTHING_SAID = Settings()
 _ALL_PACKAGES = "jcache.toml, [environment] packages"
 
 
 class Digests(Protocol):
     """What is asked of the table of file digests."""
 
-    def digest(self, path: Path) -> Digest | None:
+    def digest(self, path: Path | str) -> Digest | None:
         """Return the digest of a file as it was when this build first looked."""
         ...
 
-    def fresh(self, path: Path) -> Digest | None:
+    def fresh(self, path: Path | str) -> Digest | None:
         """Return the digest of a file as it is now."""
         ...
 
@@ -104,6 +105,7 @@ class Inputs:
     ) -> None:
         """Look things up for `project`; `unseen` says why system calls cannot be watched, or ""."""
         self._project = project
+        self._root = str(project.root)
         self._readings = readings
         self._walker = walker
         self._digests = digests
@@ -114,17 +116,21 @@ class Inputs:
         self.overrides = overrides
         self._unseen = unseen
         self._in_effect: dict[str, InEffect] = {}
+        self._parsed: dict[str, Parsed] = {}  # by `check`, and not in effect yet
+        self._settings: dict[tuple[Settings, Settings], Settings] = {}
         self._commands: dict[str, Digest] = {}
         self._lock = threading.Lock()
 
     def forget(self) -> None:
         """Look at the disk anew from now on."""
         self._in_effect.clear()
+        self._parsed.clear()
         self.environments.forget()
 
     def look_again(self, task: Task) -> None:
         """Look at one task's notebook anew, at what its kernel has, too."""
         self._in_effect.pop(task.name, None)
+        self._parsed.pop(task.name, None)
         self.environments.forget()
 
     def in_effect(self, task: Task) -> InEffect:
@@ -134,7 +140,7 @@ class Inputs:
         """
         known = self._in_effect.get(task.name)
         if known is None:
-            parsed = self.parsed(task)
+            parsed = self._parsed.pop(task.name, None) or self.parsed(task)
             settings = self.settings(task, parsed)
             kernel, probe = self.kernel(task, parsed, settings)
             known = self._in_effect[task.name] = InEffect(parsed, settings, kernel, probe)
@@ -142,9 +148,16 @@ class Inputs:
 
     def settings(self, task: Task, parsed: Parsed) -> Settings:
         """Return the settings in effect (DESIGN §3, precedence)."""
-        own = Settings(timeout=parsed.timeout, allow_errors=parsed.allow_errors)
-        said = self.overrides.over(task.settings).over(own)
-        return said.over(self._project.config.execution.settings).over(DEFAULTS)
+        own = _NOTHING_SAID
+        if parsed.timeout is not None or parsed.allow_errors is not None:
+            own = Settings(timeout=parsed.timeout, allow_errors=parsed.allow_errors)
+        # Of thousands of tasks, nearly all say the same.
+        known = self._settings.get((task.settings, own))
+        if known is None:
+            said = self.overrides.over(task.settings).over(own)
+            known = said.over(self._project.config.execution.settings).over(DEFAULTS)
+            self._settings[task.settings, own] = known
+        return known
 
     def parsed(self, task: Task) -> Parsed:
         """Return what the source says, `:load:`ed files included; may raise `NotebookError`."""
@@ -174,7 +187,7 @@ class Inputs:
         `ConfigError`, `KernelError`.
         """
         if fresh:
-            self._digests.fresh(self._project.root / task.source)
+            self._digests.fresh(f"{self._root}/{task.source}")
             self.look_again(task)
         now = self.in_effect(task)
         parsed, settings, kernel = now.parsed, now.settings, now.kernel
@@ -202,7 +215,7 @@ class Inputs:
 
     def check(self, task: Task) -> None:
         """Raise all that stands in the way of a key, but for the assets; hashes nothing."""
-        parsed = self.parsed(task)
+        parsed = self._parsed[task.name] = self.parsed(task)
         looks: list[Callable[[], object]] = [
             lambda: self._packages(task, (now := self.in_effect(task)).kernel, now.probe),
             lambda: self.module_paths(task, parsed, self.settings(task, parsed)),
@@ -257,7 +270,7 @@ class Inputs:
     # -- one class each ------------------------------------------------------------------------
 
     def _assets(
-        self, task: Task, overlay: Overlay, look: Callable[[Path], Digest | None]
+        self, task: Task, overlay: Overlay, look: Callable[[str], Digest | None]
     ) -> dict[str, str]:
         found: dict[str, str] = {}
         for text in task.assets:
@@ -270,7 +283,7 @@ class Inputs:
                     hint="the notebook that makes it did not write it",
                 )
             for path in paths:
-                digest = overlay.digest(path) or look(self._project.root / path)
+                digest = overlay.digest(path) or look(f"{self._root}/{path}")
                 if digest is not None:
                     found[path] = digest
         return found
@@ -280,10 +293,10 @@ class Inputs:
         task: Task,
         parsed: Parsed,
         settings: Settings,
-        look: Callable[[Path], Digest | None],
+        look: Callable[[str], Digest | None],
     ) -> dict[str, str]:
         paths = self.module_paths(task, parsed, settings)
-        digests = ((path, look(self._project.root / path)) for path in paths)
+        digests = ((path, look(f"{self._root}/{path}")) for path in paths)
         return {path: digest for path, digest in digests if digest is not None}
 
     def _packages(self, task: Task, kernel: Kernel, probe: Probe | None) -> dict[str, str]:
@@ -334,7 +347,9 @@ class Inputs:
         value = self._environ.get(name)
         return UNSET if value is None else secret(name, value)
 
-    def _files(self, task: Task, look: Callable[[Path], Digest | None]) -> dict[str, str]:
+    def _files(self, task: Task, look: Callable[[str], Digest | None]) -> dict[str, str]:
+        if not task.files:
+            return {}
         matched = {text: self._walker.match(Pattern.parse(text)) for text in task.files}
         raise_all(
             [
@@ -348,7 +363,7 @@ class Inputs:
             ]
         )
         paths = dict.fromkeys(path for paths in matched.values() for path in paths)
-        digests = ((path, look(self._project.root / path)) for path in paths)
+        digests = ((path, look(f"{self._root}/{path}")) for path in paths)
         return {path: digest for path, digest in digests if digest is not None}
 
     def _command(self, command: str) -> Digest:

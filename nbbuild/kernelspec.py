@@ -1,16 +1,24 @@
-"""Which kernels are installed: a name or a language → what to start."""
+"""Which kernels are installed: a name or a language → what to start.
+
+jupyter_client knows, but importing it takes a third of the time of a build with little to do. So a
+kernel.json that is found where jupyter_client looks first, and in which all is plain, is read here.
+Everything else, mistakes above all, is left to jupyter_client, which is imported only then.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from string import Template
+from typing import Any, Protocol
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
-from traitlets import TraitError
+from jupyter_core.paths import jupyter_path
 
 from nbbuild.errors import KernelError, did_you_mean
 
@@ -20,6 +28,47 @@ IPYKERNEL = ("ipykernel_launcher", "ipykernel")
 _AFTER_M = {(module,) for module in IPYKERNEL}
 
 LOCAL_PROVISIONER = "local-provisioner"
+
+_PLAIN: Mapping[str, type] = {
+    "argv": list,
+    "env": dict,
+    "language": str,
+    "display_name": str,
+    "interrupt_mode": str,
+    "metadata": dict,
+    "name": str,
+    "mimetype": str,
+    "kernel_protocol_version": str,
+}
+"""What a kernel.json may hold for it to be read here: key → type."""
+
+
+_UNUSED = frozenset({"name", "mimetype", "kernel_protocol_version"})
+
+
+class _Spec(Protocol):
+    """What a kernel.json says, as jupyter_client's KernelSpec has it."""
+
+    argv: list[Any]
+    env: dict[str, Any]
+    language: str
+    display_name: str
+    interrupt_mode: str
+    metadata: dict[str, Any]
+    resource_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainSpec:
+    """A kernel.json that was read here."""
+
+    argv: list[Any]
+    resource_dir: str
+    env: dict[str, Any] = field(default_factory=dict)
+    language: str = ""
+    display_name: str = ""
+    interrupt_mode: str = "signal"
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +116,6 @@ class Kernels:
 
     def __init__(self, aliases: Mapping[str, str] | None = None) -> None:
         self._aliases = dict(aliases or {})
-        self._manager = KernelSpecManager()
         self._found: dict[tuple[str, str], Kernel] = {}
         self._lock = threading.Lock()
 
@@ -90,7 +138,18 @@ class Kernels:
     def rests_on(self) -> tuple[str, ...]:
         """The folders that kernels are looked for in, and the files of those found so far."""
         found = {kernel.folder for kernel in self._found.values()}
-        return (*self._manager.kernel_dirs, *(f"{folder}/kernel.json" for folder in found))
+        return (*self._folders, *(f"{folder}/kernel.json" for folder in found))
+
+    @cached_property
+    def _folders(self) -> Sequence[str]:
+        """The folders that jupyter_client looks in, in order."""
+        return (*jupyter_path("kernels"), os.path.join(_ipython_folder(), "kernels"))  # noqa: PTH118
+
+    @cached_property
+    def _manager(self) -> Any:
+        from jupyter_client.kernelspec import KernelSpecManager
+
+        return KernelSpecManager()
 
     def _find(self, name: str, language: str) -> Kernel:
         if name or language.lower() in ("", "python"):
@@ -111,8 +170,18 @@ class Kernels:
         )
 
     def _read(self, name: str, *, asked: str) -> Kernel:
+        return _kernel(name, _plain_spec(name, self._folders) or self._spec(name, asked=asked))
+
+    def _spec(self, name: str, *, asked: str) -> _Spec:
+        """Return what jupyter_client finds under `name`; raise the KernelError that tells why not.
+
+        It also has Python's kernel where none is installed.
+        """
+        from jupyter_client.kernelspec import NoSuchKernel
+        from traitlets import TraitError
+
         try:
-            spec = self._manager.get_kernel_spec(name)
+            spec: _Spec = self._manager.get_kernel_spec(name)
         except NoSuchKernel as error:
             # Also raised for a kernel whose provisioner is not installed.
             if name.lower() in self._manager.find_kernel_specs():
@@ -125,7 +194,7 @@ class Kernels:
                 facts=[("file", str(Path(folder) / "kernel.json")), ("reason", str(error))],
                 hint="mend the file, or install the kernel again",
             ) from error
-        return _kernel(name, spec)
+        return spec
 
     def _unknown(self, name: str, *, asked: str) -> KernelError:
         installed = sorted(self._manager.find_kernel_specs())
@@ -144,7 +213,53 @@ class Kernels:
         )
 
 
-def _kernel(name: str, spec: KernelSpec) -> Kernel:
+def _plain_spec(name: str, folders: Sequence[str]) -> _PlainSpec | None:
+    """Return the spec called `name` if there is nothing about it that takes jupyter_client."""
+    folder = _spec_folder(name.lower(), folders)
+    if folder is None or "JUPYTER_DEFAULT_PROVISIONER_NAME" in os.environ:
+        return None
+    try:
+        said = json.loads(Path(folder, "kernel.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(said, dict) or "argv" not in said:
+        return None
+    plain = all(isinstance(value, _PLAIN.get(key, ())) for key, value in said.items())
+    if not plain or said.get("interrupt_mode", "signal") not in ("signal", "message"):
+        return None
+    if "kernel_provisioner" in said.get("metadata", {}):
+        return None
+    used = {key: value for key, value in said.items() if key not in _UNUSED}
+    return _PlainSpec(**used, resource_dir=folder)
+
+
+def _spec_folder(name: str, folders: Sequence[str]) -> str | None:
+    """Return the first of the folders called `name`, in lower case, that has a kernel.json."""
+    for folder in folders:
+        try:
+            found = os.listdir(folder)  # noqa: PTH208
+        except OSError:
+            continue
+        for one in found:
+            path = os.path.join(folder, one)  # noqa: PTH118
+            if one.lower() == name and os.path.isfile(os.path.join(path, "kernel.json")):  # noqa: PTH113, PTH118
+                return path
+    return None
+
+
+def _ipython_folder() -> str:
+    """Return IPython's folder, where old kernels are.
+
+    What is in a folder that IPython itself calls outdated, jupyter_client finds.
+    """
+    chosen = os.environ.get("IPYTHONDIR")
+    if chosen is None:
+        home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 - `Path.home` may raise
+        chosen = os.path.join(home, ".ipython")  # noqa: PTH118
+    return os.path.normpath(os.path.expanduser(chosen))  # noqa: PTH111
+
+
+def _kernel(name: str, spec: _Spec | _PlainSpec) -> Kernel:
     """Return `spec` as a Kernel, its words made ready as jupyter_client does it.
 
     Raises:

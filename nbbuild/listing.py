@@ -353,6 +353,7 @@ class _Editor:
             config,
             walker=self._walker,
             readers=Readers(config.project.readers),
+            is_notebook=lambda path: is_notebook(path, (self._root / path).read_bytes()),
             built=Ledgers(self._root / DOT).built_paths,
             errors=[],
         )

@@ -21,6 +21,9 @@ Parameters: TypeAlias = Mapping[str, Any]
 """Parameter name → TOML value (str, int, float, bool, date, time, list, table)."""
 
 
+# `gc=False` below: thousands of these are held, they can be in no cycle, and the garbage collector
+# took a tenth of the time of judging them.
+
 # -- what is to be done ------------------------------------------------------------------------
 
 
@@ -75,7 +78,7 @@ class Task:
     declared_in: str = "[project] notebooks"  # for error messages
 
 
-class CodeCell(msgspec.Struct, frozen=True):
+class CodeCell(msgspec.Struct, frozen=True, gc=False):
     """A code cell as far as it counts as code (DESIGN §2)."""
 
     index: int  # among all cells of the notebook, from 0
@@ -84,7 +87,7 @@ class CodeCell(msgspec.Struct, frozen=True):
     load: str = ""  # the file that MyST's `:load:` names, relative to the root
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """What the bytes of one source notebook say; can be remembered by their digest."""
 
     kernel: str = ""  # the kernelspec's name
@@ -98,21 +101,21 @@ class Parsed(msgspec.Struct, frozen=True):
 # -- what decides ------------------------------------------------------------------------------
 
 
-class Fingerprint(msgspec.Struct, frozen=True):
+class Fingerprint(msgspec.Struct, frozen=True, gc=False):
     """One class of input of an action key, item by item: ("data/a.csv", digest), …"""
 
     kind: str  # "code", "assets", …: the classes of fingerprint.py
     items: tuple[tuple[str, str], ...]
 
 
-class ActionKey(msgspec.Struct, frozen=True):
+class ActionKey(msgspec.Struct, frozen=True, gc=False):
     """All that is known before a run; `digest` is over the fingerprints."""
 
     digest: Digest
     fingerprints: tuple[Fingerprint, ...]
 
 
-class TraceItem(msgspec.Struct, frozen=True):
+class TraceItem(msgspec.Struct, frozen=True, gc=False):
     """One thing that a run turned out to use, and its value then.
 
     Kinds: "file" → digest; "listing" → digest of the names; "glob" ("base:pattern") → digest of
@@ -128,7 +131,7 @@ class TraceItem(msgspec.Struct, frozen=True):
     way: str = ""  # of a glob: its rules; of an import: the sys.path then, where not the trace's
 
 
-class Trace(msgspec.Struct, frozen=True):
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """What a run turned out to use; `level` says how closely it was watched."""
 
     level: str = "none"  # none | python | syscalls
@@ -141,7 +144,7 @@ class Trace(msgspec.Struct, frozen=True):
     set_variables: tuple[str, ...] | None = None  # by the notebook; None: nobody looked
 
 
-class ArtefactFile(msgspec.Struct, frozen=True):
+class ArtefactFile(msgspec.Struct, frozen=True, gc=False):
     """One file that a run wrote under its artefact patterns."""
 
     path: str  # relative to the root
@@ -150,7 +153,7 @@ class ArtefactFile(msgspec.Struct, frozen=True):
     executable: bool = False
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """The result of one run: action key + trace → executed cells, artefacts, timings."""
 
     id: str  # names the record; holds the run's own id, so no two runs share one

@@ -41,6 +41,7 @@ _ANY: Final[_Ranges] = ((1, _SLASH - 1), (_SLASH + 1, 0x10FFFF))
 _NOT_DOT: Final[_Ranges] = ((1, _DOT - 1), (_SLASH + 1, 0x10FFFF))  # "/" follows "."
 _ONLY_DOT: Final[_Ranges] = ((_DOT, _DOT),)
 _UP: Final = ".."
+_WILD: Final = re.compile(r"[*?[]")
 
 
 class Loop(enum.Enum):
@@ -168,6 +169,7 @@ class PatternIndex:
         for number, pattern in enumerate(self._patterns):
             self._by_lead.setdefault(_plain_lead(pattern), []).append(number)
         self._leads = sorted(self._by_lead)
+        self._lengths = sorted({len(lead) for lead in self._leads})
 
     def __len__(self) -> int:
         return len(self._patterns)
@@ -199,8 +201,35 @@ class PatternIndex:
         return sorted(numbers)
 
     def _shorter(self, lead: str) -> Iterable[int]:
-        for length in range(len(lead) + 1):
+        for length in self._lengths:
+            if length > len(lead):
+                break
             yield from self._by_lead.get(lead[:length], ())
+
+
+class PathIndex:
+    """Of many paths, find those that a pattern means, without asking all.
+
+    The paths that begin with the plain text of the pattern are neighbours once sorted. They come
+    out sorted, each once.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = sorted(set(paths))
+
+    def matching(self, pattern: Pattern) -> list[str]:
+        """Return the paths that `pattern` means."""
+        if _climbs(pattern):
+            return [path for path in self._paths if matches(pattern, path)]
+        lead = _plain_lead(pattern)
+        found = []
+        for place in range(bisect_left(self._paths, lead), len(self._paths)):
+            path = self._paths[place]
+            if not path.startswith(lead):
+                break
+            if matches(pattern, path):
+                found.append(path)
+        return found
 
 
 # -- parsing -----------------------------------------------------------------------------------
@@ -279,6 +308,8 @@ def _path_expression(pattern: Pattern) -> re.Pattern[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _name(text: str) -> Name:
+    if not _WILD.search(text):  # nearly all names, and there can be tens of thousands
+        return Name(text, text, tuple(((letter, letter),) for letter in map(ord, text)))
     tokens: list[_Ranges | None] = []
     letters: list[str] = []  # of the literal, as long as there is one
     place = 0

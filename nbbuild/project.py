@@ -7,28 +7,34 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from nbbuild.config import Config, NotebookEntry, check_artefact, expand
+from nbbuild.digests import digest_bytes
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean, raise_all
 from nbbuild.model import Digest, Parsed, Settings, Task
-from nbbuild.notebook.formats import is_notebook, is_text, reader_identity
+from nbbuild.notebook.formats import PARSE_VERSION, is_notebook, is_text, reader_identity
 from nbbuild.notebook.loads import loaded_text
 from nbbuild.notebook.readers import Readers
-from nbbuild.patterns import Pattern, can_meet, literal_prefix, matches
+from nbbuild.notebook.suffixes import suffix
+from nbbuild.patterns import PathIndex, Pattern, PatternIndex, can_meet, literal_prefix, matches
 from nbbuild.walk import Walker
 
 _RENDERED: Final = "_build"
 """Where Sphinx, Jupyter Book and mystmd put what they make: copies of the notebooks, too."""
 
 
+_Word = TypeVar("_Word")
+
+
 class Digests(Protocol):
     """What is asked of the table of file digests."""
 
-    def digest(self, path: Path) -> Digest | None:
+    def digest(self, path: Path | str) -> Digest | None:
         """Return a file's digest, None when it is not there."""
         ...
 
@@ -73,9 +79,27 @@ class Readings:
         """The notebooks that had to be parsed, since what they say was not remembered."""
         self._identities: dict[tuple[str, str, str], str] = {}
 
+    def is_notebook(self, path: str) -> bool:
+        """Whether the text file `path`, met by a glob, is a notebook; remembered by its bytes."""
+        digest = self._digests.digest(f"{self._root}/{path}")
+        if digest is None:
+            return False
+        key = "\n".join((digest, suffix(path), str(PARSE_VERSION)))
+        known = self._recall("is_notebook", key)
+        if known is not None:
+            return bool(known)
+        try:
+            data = (self._root / path).read_bytes()
+        except OSError:
+            return True  # reading it as a notebook says what is wrong
+        found = is_notebook(path, data)
+        if digest_bytes(data) == digest:  # else it has just changed
+            self._remember("is_notebook", key, b"yes" if found else b"")
+        return found
+
     def parsed(self, source: str) -> Parsed:
         """Return what the notebook `source` says; raise `NotebookError` if it cannot be read."""
-        digest = self._digests.digest(self._root / source)
+        digest = self._digests.digest(f"{self._root}/{source}")
         if digest is None:
             raise NotebookError(f"'{source}' is not a file that can be read")
         key = "\n".join((digest, source, self.identity(source)))
@@ -131,7 +155,14 @@ def load(
         errors.append(_lists_nothing(config))
     wanted = _wanted(config)
     sources = tuple(
-        listed(config, walker=walker, readers=readings.readers, built=built, errors=errors)
+        listed(
+            config,
+            walker=walker,
+            readers=readings.readers,
+            is_notebook=readings.is_notebook,
+            built=built,
+            errors=errors,
+        )
     )
     contents = _Contents(config.root, readings, pair)
     for source in sources:
@@ -141,8 +172,9 @@ def load(
         errors.append(_all_excluded(sources))
     tasks: list[Task] = []
     used: set[str] = set()
+    entries = _Entries(config.notebooks)
     for source, paired in pairs.items():
-        tasks += _tasks_of(source, paired, config, used, errors)
+        tasks += _tasks_of(source, paired, config, entries, used, errors)
     known = [path for source, paired in pairs.items() for path in (source, *paired)]
     errors += [
         _matches_no_notebook(entry, known) for entry in config.notebooks if entry.where not in used
@@ -166,8 +198,8 @@ def load(
 
 def _wanted(config: Config) -> Callable[[str], bool]:
     """Return what tells whether a path is not excluded."""
-    excluded = [Pattern.parse(text) for text in config.project.exclude]
-    return lambda path: not any(matches(pattern, path) for pattern in excluded)
+    excluded = PatternIndex(map(Pattern.parse, config.project.exclude))
+    return lambda path: not excluded.matching(path)
 
 
 def _is_rendered(path: str, pattern: Pattern) -> bool:
@@ -181,25 +213,35 @@ def listed(
     *,
     walker: Walker,
     readers: Readers,
+    is_notebook: Callable[[str], bool],
     built: Callable[[], frozenset[str]],
     errors: list[NbbuildError],
 ) -> dict[str, str]:
     """Return the notebooks that are listed, in the order in which the patterns name them.
 
-    Each comes with the first pattern that means it. What is wrong is added to `errors`; no notebook
-    is read, but for the headers of text files. `built()` as in `load`.
+    Each comes with the first pattern that means it. What is wrong is added to `errors`. No notebook
+    is read; `is_notebook` is asked of text files that globs meet. `built()` as in `load`.
     """
     wanted = _wanted(config)
     found: dict[str, str] = {}
+    ours: frozenset[str] | None = None
+
+    def chosen_by(pattern: Pattern, path: str) -> bool:
+        """Whether `path` is a notebook: what is named in full or has a reader always is."""
+        if suffix(path) == ".ipynb" or _in_full(pattern, path) or readers.configured(path):
+            return True
+        return is_text(path) and is_notebook(path)
+
     for text in config.project.notebooks:
         pattern = Pattern.parse(text)
         paths = [path for path in walker.match(pattern) if not _is_rendered(path, pattern)]
-        chosen = [p for p in paths if wanted(p) and _is_notebook(config.root, pattern, p, readers)]
+        chosen = [path for path in paths if wanted(path) and chosen_by(pattern, path)]
         met = [p for p in chosen if p.endswith(".ipynb") and not _in_full(pattern, p)]
         if met:
             # After `output` has changed, what was built lies where a glob may meet it.
-            ours = built() & set(met)
-            chosen = [path for path in chosen if path not in ours]
+            ours = built() if ours is None else ours
+            mine = ours.intersection(met)
+            chosen = [path for path in chosen if path not in mine]
         if met and not chosen:
             errors.append(_only_built(text, met))
         elif not chosen:
@@ -220,15 +262,6 @@ def listed(
         for path in outside
     ]
     return {path: text for path, text in found.items() if not path.startswith("../")}
-
-
-def _is_notebook(root: Path, pattern: Pattern, path: str, readers: Readers) -> bool:
-    """Whether `path`, met by `pattern`, is one: what is named in full or has a reader always is."""
-    if _in_full(pattern, path) or readers.configured(path):
-        return True
-    if PurePosixPath(path).suffix == ".ipynb":
-        return True
-    return is_text(path) and is_notebook(path, (root / path).read_bytes())
 
 
 def _in_full(pattern: Pattern, path: str) -> bool:
@@ -339,20 +372,35 @@ def _pairs(
 _LISTS = ("assets", "modules", "packages", "env", "artefacts", "depends_on", "groups")
 
 
+class _Entries:
+    """The [[notebook]] entries, to be asked for those that match."""
+
+    def __init__(self, entries: Sequence[NotebookEntry]) -> None:
+        self._entries = entries
+        self._by_pattern = _by_word([Pattern.parse(entry.path)] for entry in entries)
+        self._index = PatternIndex(self._by_pattern)
+
+    def matching(self, paths: Iterable[str]) -> list[NotebookEntry]:
+        """Return the entries that match any of `paths`, in order."""
+        places = {
+            place
+            for path in paths
+            for pattern in self._index.matching(path)
+            for place in self._by_pattern[pattern]
+        }
+        return [self._entries[place] for place in sorted(places)]
+
+
 def _tasks_of(
     source: str,
     paired: tuple[str, ...],
     config: Config,
+    declared: _Entries,
     used: set[str],
     errors: list[NbbuildError],
 ) -> list[Task]:
     """Return the tasks of one notebook: the plain one, or those of its `name`s and `matrix`es."""
-    members = (source, *paired)
-    entries = [
-        entry
-        for entry in config.notebooks
-        if any(matches(Pattern.parse(entry.path), member) for member in members)
-    ]
+    entries = declared.matching((source, *paired))
     used.update(entry.where for entry in entries)
     own = [entry for entry in entries if entry.name or entry.matrix]
     general = [entry for entry in entries if not (entry.name or entry.matrix)]
@@ -496,34 +544,86 @@ def _clashes(tasks: Sequence[Task]) -> list[NbbuildError]:
 
 
 def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
-    """Return the names of the tasks that `word` means, () when there are none.
+    """Return the names of the tasks that `word` means, () when there are none; see `Words`."""
+    return Words(tasks).select(word)
+
+
+class Words:
+    """What words mean among `tasks`.
 
     A word is a notebook path, a task name, an artefact or a built notebook, a group, or a glob of
     notebook paths and task names, or else of artefacts; a folder stands for all notebooks in it.
     """
-    text = Pattern.parse(word).text if word else word
-    exact = [
-        task.name
-        for task in tasks
-        if word == task.name or text in (task.source, task.built, *task.paired, *task.artefacts)
-    ]
-    if exact:
-        return tuple(exact)
-    grouped = [task.name for task in tasks if word in task.groups]
-    if grouped:
-        return tuple(grouped)
-    pattern = Pattern.parse(word)
-    named = tuple(
-        task.name
-        for task in tasks
-        if any(matches(pattern, path) for path in (task.source, task.name, *task.paired))
-    )
-    # Only then: under the artefacts `out/**` there may be anything that `**/*.ipynb` matches.
-    return named or tuple(
-        task.name
-        for task in tasks
-        if any(_means(pattern, Pattern.parse(artefact)) for artefact in task.artefacts)
-    )
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = tasks
+        self._meant: dict[str, tuple[str, ...]] = {}
+
+    def select(self, word: str) -> tuple[str, ...]:
+        """Return the names of the tasks that `word` means, in order; () when there are none."""
+        if word not in self._meant:
+            # One task that several tables give is one: by its place, which is its order, too.
+            places = sorted(self._places(word))
+            self._meant[word] = tuple(self._tasks[place].name for place in places)
+        return self._meant[word]
+
+    def _places(self, word: str) -> set[int]:
+        text = Pattern.parse(word).text if word else word
+        exact = {*self._names.get(word, ()), *self._files.get(text, ())}
+        if exact or word in self._groups:
+            return exact or {*self._groups[word]}
+        pattern = Pattern.parse(word)
+        named = {
+            place
+            for path in self._notebooks.matching(pattern)
+            for place in (*self._names.get(path, ()), *self._sources.get(path, ()))
+        }
+        # Only then: under the artefacts `out/**` there may be anything that `**/*.ipynb` matches.
+        return named or {
+            place
+            for artefact in self._artefacts.meeting(pattern)
+            if _means(pattern, artefact)
+            for place in self._makers[artefact]
+        }
+
+    @cached_property
+    def _names(self) -> Mapping[str, list[int]]:
+        return _by_word((task.name,) for task in self._tasks)
+
+    @cached_property
+    def _sources(self) -> Mapping[str, list[int]]:
+        return _by_word((task.source, *task.paired) for task in self._tasks)
+
+    @cached_property
+    def _files(self) -> Mapping[str, list[int]]:
+        return _by_word(
+            (task.source, task.built, *task.paired, *task.artefacts) for task in self._tasks
+        )
+
+    @cached_property
+    def _groups(self) -> Mapping[str, list[int]]:
+        return _by_word(task.groups for task in self._tasks)
+
+    @cached_property
+    def _notebooks(self) -> PathIndex:
+        return PathIndex([*self._names, *self._sources])
+
+    @cached_property
+    def _makers(self) -> Mapping[Pattern, list[int]]:
+        return _by_word(map(Pattern.parse, task.artefacts) for task in self._tasks)
+
+    @cached_property
+    def _artefacts(self) -> PatternIndex:
+        return PatternIndex(self._makers)
+
+
+def _by_word(words: Iterable[Iterable[_Word]]) -> dict[_Word, list[int]]:
+    """Return for each word the places of the tasks that have it."""
+    found: dict[_Word, list[int]] = {}
+    for place, those in enumerate(words):
+        for word in those:
+            found.setdefault(word, []).append(place)
+    return found
 
 
 def _means(word: Pattern, artefact: Pattern) -> bool:
@@ -549,10 +649,14 @@ def known_words(tasks: Sequence[Task]) -> set[str]:
 def _resolve_depends_on(tasks: Sequence[Task]) -> list[Task]:
     errors: list[NbbuildError] = []
     resolved: list[Task] = []
+    words = Words(tasks)
     for task in tasks:
+        if not task.depends_on:
+            resolved.append(task)
+            continue
         names: dict[str, None] = {}
         for word in task.depends_on:
-            found = [name for name in select(tasks, word) if name != task.name]
+            found = [name for name in words.select(word) if name != task.name]
             if not found:
                 errors.append(
                     ConfigError(

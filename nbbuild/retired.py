@@ -81,6 +81,8 @@ class _Lines:
     def read(self) -> frozenset[str]:
         """Return the lines; none if there is no file."""
         try:
+            if not os.path.lexists(self.path):  # asked for each of thousands of tasks
+                return frozenset()
             with self.path.open("rb") as file:
                 now = os.fstat(file.fileno())
                 stamp = (now.st_size, now.st_ctime_ns, now.st_ino)

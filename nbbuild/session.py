@@ -41,7 +41,7 @@ from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
 from nbbuild.state import State
 from nbbuild.store import DiskStore
-from nbbuild.traces import Own, Traces
+from nbbuild.traces import Own, Seen, Traces
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.verdicts import Judge, Plan, check
 from nbbuild.walk import Walker
@@ -170,11 +170,13 @@ class Session:
         self.check(names)
         return self.judge(forced=names if forced else ()).plan(names)
 
-    def broken(self, task: Task, record: Record) -> Iterator[Reason]:
-        """Yield what a record's run used and that is different now."""
+    def broken(self, task: Task, record: Record, seen: Seen | None = None) -> Iterator[Reason]:
+        """Yield what a record's run used and that is different now; `seen` as traces have it."""
+        if not record.trace.items:
+            return iter(())
         own = self.own(task, record.undeclared)
         probe = self.inputs.probe(task)
-        return self.traces.broken(record.trace, probe=probe, own=own.name)
+        return self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen)
 
     def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
         """Return which paths are the task's own, or nbbuild's."""
@@ -229,7 +231,7 @@ class Session:
 
     def sources(self, task: Task) -> Digest:
         """Return a digest of all that the built notebook of `task` takes from its source."""
-        files = [self.digests.digest(self.root / path) for path in (task.source, *task.paired)]
+        files = [self.digests.digest(f"{self.root}/{path}") for path in (task.source, *task.paired)]
         reader = self.readings.identity(task.source)
         parts = [MERGE_VERSION, reader, *(digest or "" for digest in files)]
         return blake3("\n".join(parts).encode()).hexdigest()
@@ -403,9 +405,9 @@ class Pairs:
         if known is not None:
             return tuple(known.decode("utf-8", "surrogateescape").split("\0")) if known else ()
         # Jupytext is imported only when some notebook's formats are new.
-        from nbbuild.notebook import read
+        from nbbuild.notebook import pairs
 
-        places = read.pairable(self._root, source, formats)
+        places = pairs.pairable(self._root, source, formats)
         self._memo.remember("pairs", key, "\0".join(places).encode("utf-8", "surrogateescape"))
         return places
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 from blake3 import blake3
@@ -27,6 +28,10 @@ LEVELS = ("none", "python", "syscalls")
 
 NOT_LISTED = frozenset({".nbbuild", "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go without meaning anything; no listing counts them."""
+
+
+Seen: TypeAlias = "dict[Hashable, str | None]"
+"""What was seen already, for questions among which nothing changes: item → its value."""
 
 
 class Own:
@@ -64,8 +69,9 @@ class Own:
 class Traces:
     """Asks whether traces hold, looking at each folder once; `forget` to look again."""
 
-    def __init__(self, root: Path, *, digest: Callable[[Path], Digest | None]) -> None:
+    def __init__(self, root: Path, *, digest: Callable[[str], Digest | None]) -> None:
         self._root = root
+        self._folder = str(root)
         self._digest = digest
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
 
@@ -79,20 +85,27 @@ class Traces:
         return frozenset(folder for one in self._resolvers.values() for folder in one.listed)
 
     def broken(
-        self, trace: Trace, *, probe: Probe | None, own: Callable[[str], bool]
+        self,
+        trace: Trace,
+        *,
+        probe: Probe | None,
+        own: Callable[[str], bool],
+        seen: Seen | None = None,
     ) -> Iterator[Reason]:
         """Yield, for each item that does not hold now, what it was and what it is.
 
-        `own` says of a path whether the run itself made it. An item of a kind that this version
-        does not know does not hold: the record was written by a later one, which can tell.
+        `own` says of a path whether the run itself made it. What is in `seen` is not looked at
+        again; what is looked at goes there. An item of a kind that this version does not know does
+        not hold: the record was written by a later one, which can tell.
         """
+        seen = {} if seen is None else seen
         made = frozenset(trace.made)
 
         def ours(path: str) -> bool:
             return path in made or own(path)
 
         for item in trace.items:
-            now = self._now(item, trace, probe, ours)
+            now = self._seen(item, trace, probe, ours, seen)
             if item.kind == "absent" and now == "":
                 continue  # also where the run ended the absence: it would end it again
             if now != item.value:
@@ -108,18 +121,37 @@ class Traces:
         )
         return msgspec.structs.replace(trace, items=tuple(items))
 
+    def _seen(
+        self,
+        item: TraceItem,
+        trace: Trace,
+        probe: Probe | None,
+        own: Callable[[str], bool],
+        seen: Seen,
+    ) -> str | None:
+        """Return the value of `item`, from `seen` if it is a file or module that many share."""
+        if item.kind in ("file", "absent"):
+            key: Hashable = (item.kind, item.name)
+        elif item.kind == "import":
+            key = (item.name, item.way or trace.path, id(probe))
+        else:
+            return self._now(item, trace, probe, own)
+        if key not in seen:
+            seen[key] = self._now(item, trace, probe, own)
+        return seen[key]
+
     def _now(
         self, item: TraceItem, trace: Trace, probe: Probe | None, own: Callable[[str], bool]
     ) -> str | None:
         """Return the value of `item` as things are, None when there is none."""
-        path = self._root / item.name
+        path = os.path.join(self._folder, item.name)  # noqa: PTH118 - for each of many items
         match item.kind:
             case "file":
                 return self._digest(path)
             case "absent":
                 return self._digest(path) or ("folder" if os.path.lexists(path) else "")
             case "folder":
-                return "" if path.is_dir() else None
+                return "" if os.path.isdir(path) else None  # noqa: PTH112
             case "listing":
                 return listing(path, item.name, own=own)
             case "distribution":
@@ -171,7 +203,7 @@ def _path(item: TraceItem, trace: Trace) -> Sequence[str]:
     return item.way.split("\0") if item.way else trace.path
 
 
-def listing(path: Path, name: str, *, own: Callable[[str], bool]) -> Digest | None:
+def listing(path: Path | str, name: str, *, own: Callable[[str], bool]) -> Digest | None:
     """Return a digest of the names in a folder, None when it cannot be listed."""
     try:
         return digest_names(os.listdir(path), name, own=own)  # noqa: PTH208

@@ -25,7 +25,7 @@ from nbbuild.model import (
 from nbbuild.patterns import Pattern, can_meet, escape
 from nbbuild.project import Project
 from nbbuild.reasons import compare
-from nbbuild.traces import LEVELS
+from nbbuild.traces import LEVELS, Seen
 
 
 class Records(Protocol):
@@ -87,7 +87,7 @@ class Judge:
         store: Records,
         tree: Placed,
         sources: Callable[[Task], Digest],
-        broken: Callable[[Task, Record], Iterator[Reason]],
+        broken: Callable[[Task, Record, Seen], Iterator[Reason]],
         retired: Callable[[str], bool],
         forced: Collection[str] = (),
         last: Callable[[str], Outcome | None] = lambda name: None,
@@ -114,10 +114,11 @@ class Judge:
         stand in the way of their keys.
         """
         before: dict[str, Judgement] = {}
+        seen: Seen = {}  # many notebooks use the same files and modules
         errors: dict[str, NbbuildError] = {}
         for name in names:
             try:
-                before[name] = self._first(name, before)
+                before[name] = self._first(name, before, seen)
                 judged(before[name])
             except MissingInput as error:
                 # What makes it is judged to be in order, yet it is not there: let its turn tell.
@@ -138,11 +139,11 @@ class Judge:
         """
         task = self._graph.tasks[name]
         self._inputs.look_again(task)
-        return self._by_records(task, self._inputs.key(task))
+        return self._by_records(task, self._inputs.key(task), {})
 
     # -- before anything runs ------------------------------------------------------------------
 
-    def _first(self, name: str, before: Mapping[str, Judgement]) -> Judgement:
+    def _first(self, name: str, before: Mapping[str, Judgement], seen: Seen) -> Judgement:
         """Judge `name` by what is foreseen of its upstream tasks."""
         task = self._graph.tasks[name]
         if task.source in self._project.unreadable:
@@ -171,7 +172,7 @@ class Judge:
             if one.record is not None and one.verdict is Verdict.REFRESH:
                 files = {artefact.path: artefact.digest for artefact in one.record.artefacts}
                 overlay.add(self._graph.tasks[one.task], files)
-        return self._by_records(task, self._inputs.key(task, overlay=overlay))
+        return self._by_records(task, self._inputs.key(task, overlay=overlay), seen)
 
     def _unknown_built(self, task: Task, upstream: Judgement) -> bool:
         """Whether `task` reads the built notebook of `upstream`, which is about to be rewritten."""
@@ -182,7 +183,7 @@ class Judge:
 
     # -- by key and records --------------------------------------------------------------------
 
-    def _by_records(self, task: Task, key: ActionKey) -> Judgement:
+    def _by_records(self, task: Task, key: ActionKey, seen: Seen) -> Judgement:
         def run(*reasons: Reason, record: Record | None = None) -> Judgement:
             return Judgement(task.name, Verdict.RUN, reasons, key, record)
 
@@ -198,7 +199,7 @@ class Judge:
                 text = f"its last run was watched less closely ({record.trace.level})"
                 nearest = nearest or (Reason("trace", text=text),)
                 continue
-            broken = tuple(self._broken(task, record))
+            broken = tuple(self._broken(task, record, seen))
             if not broken:
                 return self._hit(task, key, record)
             if not nearest or len(broken) < len(nearest):
@@ -207,7 +208,7 @@ class Judge:
         if last is not None and last.key == key and not last.cached:
             text = "its last result was not cached"
             return run(Reason("uncached", text=": ".join([text, *last.notes[-1:]])))
-        return run(*(nearest or self._why_not(task, key)))
+        return run(*(nearest or self._why_not(task, key, seen)))
 
     def _hit(self, task: Task, key: ActionKey, record: Record) -> Judgement:
         if task.max_age is not None and self._now() - record.created > task.max_age:
@@ -229,7 +230,7 @@ class Judge:
             task.name, Verdict.REFRESH, (Reason(kind, task.built, text=text),), key, record
         )
 
-    def _why_not(self, task: Task, key: ActionKey) -> tuple[Reason, ...]:
+    def _why_not(self, task: Task, key: ActionKey, seen: Seen) -> tuple[Reason, ...]:
         """Say why no record is a hit, against the task's last outcome where there is one."""
         last = self._last(task.name)
         if last is None or last.key is None:
@@ -239,7 +240,7 @@ class Judge:
         if last.key.digest != key.digest:
             changed = compare(last.key, key)
             old = (one for one in self._store.records(last.key.digest) if one.id == last.record)
-            return (*changed, *(reason for one in old for reason in self._broken(task, one)))
+            return (*changed, *(reason for one in old for reason in self._broken(task, one, seen)))
         if last.record and self._retired(last.record):
             return (Reason("retired", text="its last result was put aside by a forced run"),)
         return (Reason("lost", text="the result of its last run is not in the cache"),)

@@ -42,6 +42,7 @@ class Walker:
         self._closed = frozenset(closed)
         self._lock = RLock()
         self._listings: dict[str, tuple[Entry, ...]] = {}
+        self._named: dict[str, dict[str, Entry]] = {}  # the same by name, where names are asked for
         self._matches: dict[str, tuple[str, ...]] = {}
         self._hidden: frozenset[str] = frozenset()
 
@@ -85,6 +86,7 @@ class Walker:
         """Look at the disk anew from now on."""
         with self._lock:
             self._listings.clear()
+            self._named.clear()
             self._matches.clear()
 
     def _absolute(self, folder: str) -> str:
@@ -128,7 +130,9 @@ class Walker:
         folder, _, name = path.rpartition("/")
         known = self._listings.get(folder)
         if known is not None and name != "..":
-            entry = next((entry for entry in known if entry.name == name), None)
+            if folder not in self._named:
+                self._named[folder] = {entry.name: entry for entry in known}
+            entry = self._named[folder].get(name)
             return "" if entry is None else "folder" if entry.folder else "file"
         absolute = Path(self._absolute(path))
         return "file" if absolute.is_file() else "folder" if absolute.is_dir() else ""

@@ -36,7 +36,6 @@ from nbbuild.kernels.session import (
     Channel,
     Garbled,
     KernelSession,
-    Message,
     NotStarted,
     ending,
     plain,
@@ -44,6 +43,7 @@ from nbbuild.kernels.session import (
 )
 from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wire import Message
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
 

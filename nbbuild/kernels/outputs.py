@@ -1,8 +1,7 @@
 """Put what a kernel publishes into a notebook's cells.
 
-nbclient knows how display ids, `clear_output`, widgets and the Output widget work; its client is
-used here as the assembler of outputs, without its event loop, its kernel manager and its waiting.
-What is done differently:
+Display ids and `clear_output` work as in nbclient, which also keeps the state of widgets (see
+nbbuild.kernels.widgets) once a notebook makes one. What is done differently:
 
 * Text of one stream is gathered, however the kernel happened to cut it: all stdout, then all
   stderr, of what lies between two other outputs. Where a kernel cuts depends on time, and the same
@@ -21,14 +20,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import output_from_msg
 
-from nbbuild.kernels.session import KernelSession, Message
+from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.wire import Message
+
+if TYPE_CHECKING:
+    from nbbuild.kernels.widgets import Widgets
 
 OUTPUTS = frozenset(
     {
@@ -50,15 +51,15 @@ Output: TypeAlias = dict[str, Any]
 _CELL_FILE = re.compile(r"ipykernel_\d+(?=[/\\]\d+\.py\b)")
 
 
-class Assembler(NotebookClient):  # type: ignore[misc]  # nbclient has no types that mypy may follow
+class Assembler:
     """Applies messages to the cells of `notebook`; `finish` makes the notebook presentable."""
 
     def __init__(self, notebook: NotebookNode, *, session: KernelSession) -> None:
-        super().__init__(notebook, record_timing=False, store_widget_state=True)
-        # All that the Output widget needs of a client.
-        shell = SimpleNamespace(send=session.send_message)
-        self.kc = SimpleNamespace(session=session.jupyter_session, shell_channel=shell)
-        self._at = 0  # the cell that the message in hand belongs to
+        self._notebook = notebook
+        self._session = session
+        self._widgets: Widgets | None = None  # until the notebook makes one
+        self._shown: dict[str, list[tuple[int, int]]] = {}  # display id → cells and outputs
+        self._named: dict[int, set[str]] = {}  # cell → display ids shown in it
         self._clearing: set[int] = set()  # cells whose outputs go when the next one comes
 
     def take(self, message: Message, index: int) -> None:
@@ -66,70 +67,98 @@ class Assembler(NotebookClient):  # type: ignore[misc]  # nbclient has no types 
 
         Raises whatever a malformed message makes nbclient and nbformat raise.
         """
-        self._at = index
-        self.process_message(message, self.nb.cells[index], index)
+        cell, content = self._notebook.cells[index], message["content"]
+        if "execution_count" in content:
+            cell["execution_count"] = content["execution_count"]
+        kind = message["msg_type"]
+        if kind == "execute_input":
+            return
+        if kind.startswith("comm"):
+            self._with_widgets().handle_comm_msg(cell.outputs, message, index)
+            return
+        hook = self._widgets.hook(message) if self._widgets is not None else None
+        if kind != "clear_output":
+            self._show(message, index, hook)
+        elif hook is not None:
+            hook.clear_output(cell.outputs, message, index)
+        elif content.get("wait"):
+            self._clearing.add(index)
+        else:
+            self._clear(index)
+
+    def _show(self, message: Message, index: int, hook: Any) -> None:
+        """Apply an output, or an update of one, to cell `index`; `hook` captures what is new."""
+        kind, content = message["msg_type"], message["content"]
+        name = (content.get("transient") or {}).get("display_id")
+        if name:
+            self._update(name, message)
+        if kind == "update_display_data":
+            return
+        if hook is not None:
+            hook.output(self._notebook.cells[index].outputs, message, name, index)
+        elif kind == "stream":
+            self._stream(index, str(content["name"]), str(content["text"]))
+        else:
+            self._output(index, name, _made(message))
 
     def finish(self, cells: Iterable[int]) -> None:
         """Join the gathered text of these cells, order the streams, note the widgets' state."""
         for index in cells:
-            cell = self.nb.cells[index]
+            cell = self._notebook.cells[index]
             cell.outputs = _in_order([_joined(output) for output in cell.outputs])
-        self.set_widgets_metadata()
+        if self._widgets is not None:
+            self._widgets.set_widgets_metadata()
 
-    # What nbclient asks for while it processes a message.
-
-    @property
-    def clear_before_next_output(self) -> bool:
-        """Whether the outputs of the cell in hand go when its next output comes."""
-        return self._at in self._clearing
-
-    @clear_before_next_output.setter
-    def clear_before_next_output(self, value: bool) -> None:
-        (self._clearing.add if value else self._clearing.discard)(self._at)
-
-    def output(
-        self, outs: list[Output], msg: Message, display_id: str | None, cell_index: int
-    ) -> Any:
-        """Append an output; text goes to the piece it continues."""
-        if self.output_hook_stack.get(msg["parent_header"].get("msg_id")):
-            return super().output(outs, msg, display_id, cell_index)
-        made = None if msg["msg_type"] == "stream" else _output(msg)
-        if self.clear_before_next_output:
-            outs[:] = []
-            self.clear_display_id_mapping(cell_index)
-            self.clear_before_next_output = False
-        if made is not None:
-            if display_id:
-                places = self._display_id_map.setdefault(display_id, {})
-                places.setdefault(cell_index, []).append(len(outs))
-            outs.append(made)
-            return made
-        name, text = str(msg["content"]["name"]), str(msg["content"]["text"])
-        for output in reversed(outs):
+    def _stream(self, index: int, name: str, text: str) -> None:
+        """Append text to the piece that it continues."""
+        if index in self._clearing:
+            self._clear(index)
+        outputs = self._notebook.cells[index].outputs
+        for output in reversed(outputs):
             if output["output_type"] != "stream":
                 break
             if output["name"] == name:
                 output["text"].append(text)
-                return output
-        outs.append({"output_type": "stream", "name": name, "text": [text]})
-        return outs[-1]
+                return
+        outputs.append({"output_type": "stream", "name": name, "text": [text]})
 
-    def _update_display_id(self, display_id: str, msg: Message) -> None:
-        """Show in each output of this id what the message shows."""
-        places = self._display_id_map.get(display_id)
-        if places is None:
+    def _output(self, index: int, name: str | None, output: Output) -> None:
+        """Append an output, to be updated by `name` if it has one."""
+        if index in self._clearing:
+            self._clear(index)
+        outputs = self._notebook.cells[index].outputs
+        if name:
+            self._shown.setdefault(name, []).append((index, len(outputs)))
+            self._named.setdefault(index, set()).add(name)
+        outputs.append(output)
+
+    def _update(self, name: str, message: Message) -> None:
+        """Show what the message holds wherever the display id `name` was shown before."""
+        if name not in self._shown:
             return
-        if msg["header"]["msg_type"] == "update_display_data":
-            msg["header"]["msg_type"] = "display_data"
-        shown = _output(msg)
-        for index, numbers in places.items():
-            outputs = self.nb["cells"][index]["outputs"]
-            for number in numbers:
-                outputs[number]["data"] = shown["data"]
-                outputs[number]["metadata"] = shown["metadata"]
+        if message["header"]["msg_type"] == "update_display_data":
+            message["header"]["msg_type"] = "display_data"
+        output = _made(message)
+        for index, place in self._shown[name]:
+            shown = self._notebook.cells[index].outputs[place]
+            shown["data"], shown["metadata"] = output["data"], output["metadata"]
+
+    def _clear(self, index: int) -> None:
+        self._clearing.discard(index)
+        self._notebook.cells[index].outputs[:] = []
+        for name in self._named.pop(index, ()):
+            self._shown[name] = [place for place in self._shown[name] if place[0] != index]
+
+    def _with_widgets(self) -> Widgets:
+        if self._widgets is None:
+            # Only now: few notebooks have widgets, and nbclient brings all of jupyter_client.
+            from nbbuild.kernels.widgets import Widgets
+
+            self._widgets = Widgets(self._notebook, session=self._session)
+        return self._widgets
 
 
-def _output(message: Message) -> Output:
+def _made(message: Message) -> Output:
     """Return the output that a message other than "stream" makes; raises as nbformat does."""
     kind, content = message["header"]["msg_type"], message["content"]
     data, metadata = content.get("data"), content.get("metadata")

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import hmac
 import json
 import math
 import os
@@ -36,22 +35,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import zmq
-from jupyter_client.adapter import adapt
-from jupyter_client.session import Session
 
 from nbbuild.errors import KernelError
 from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import KernelProcess, Launcher
 from nbbuild.kernels.syscalls import Watch
+from nbbuild.kernels.wire import Message, Socket, Wire
 from nbbuild.kernelspec import Kernel
 
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
-Socket: TypeAlias = "zmq.Socket[bytes]"
-Message: TypeAlias = dict[str, Any]
 
 TICK = 0.05
 """Seconds between two looks at what no descriptor tells, such as a cancellation."""
@@ -64,7 +61,6 @@ SHUTDOWN_PATIENCE = 10.0
 
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
 _LONGEST_NAME = len("/nbb-12345678/k-5")
-_PARTS = 4  # of a message: header, parent's header, metadata, content; buffers follow
 _BATCH = 100  # messages taken from one socket before the other, and the clock, are looked at
 _FIRST_PAUSE = 0.05  # seconds before a kernel whose iopub is silent is asked again
 _LOG_LINES = 20
@@ -105,36 +101,6 @@ class Garbled(Exception):
     """A message cannot be read, so it is not known what was lost."""
 
 
-class _Wire(Session):  # type: ignore[misc]  # jupyter_client has no types that mypy may follow
-    """Reads messages as jupyter_client does, but leaves their times as text.
-
-    Nobody looks at the times, and to parse them takes as long as all else.
-    """
-
-    def deserialize(
-        self, msg_list: list[bytes], content: bool = True, copy: bool = True
-    ) -> Message:
-        """Return the message that these parts make up; raises ValueError, TypeError, KeyError."""
-        signature, *parts = msg_list
-        if len(parts) < _PARTS:
-            raise TypeError(f"a message has {_PARTS} parts at least, not {len(parts)}")
-        if not hmac.compare_digest(signature, self.sign(parts[:_PARTS])):
-            raise ValueError("its signature is not the kernel's")
-        header, parent, metadata, body = map(self.unpack, parts[:_PARTS])
-        message: Message = adapt(
-            {
-                "header": header,
-                "msg_id": header["msg_id"],
-                "msg_type": header["msg_type"],
-                "parent_header": parent,
-                "metadata": metadata,
-                "content": body,
-                "buffers": [memoryview(part) for part in parts[_PARTS:]],
-            }
-        )
-        return message
-
-
 class KernelSession:
     """A running kernel and the sockets to it; made by `start`. Used by one thread."""
 
@@ -163,8 +129,7 @@ class KernelSession:
             self._folder = private_folder()
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
             key = secrets.token_hex(16)
-            # No digest history: it guards against replay, and nobody else can write here.
-            self._session = _Wire(key=key.encode(), digest_history_size=0)
+            self._session = Wire(key.encode())
             context = zmq.Context()
             stack.callback(context.destroy, linger=0)
             self._shell = self._connect(context, zmq.DEALER, "shell")
@@ -202,12 +167,18 @@ class KernelSession:
 
     def send_message(self, message: Message) -> None:
         """Send a message that was made with `jupyter_session` on the shell channel."""
-        self._session.send(self._shell, message)
+        self.jupyter_session.send(self._shell, message)
 
-    @property
-    def jupyter_session(self) -> Session:
-        """What signs and packs the messages of this connection."""
-        return self._session
+    @cached_property
+    def jupyter_session(self) -> Any:
+        """What makes messages for this connection as jupyter_client does, for widgets."""
+        from jupyter_client.session import Session
+
+        # A session of its own, or its messages would be called as ours are. No digest history: it
+        # guards against replay, and nobody else can write here.
+        made = Session(key=self._session.key, digest_history_size=0)
+        made.adapt_version = self._session.adapt_version
+        return made
 
     def receive(self, timeout: float) -> Iterator[tuple[Channel, Message]]:
         """Yield what has come, or comes within `timeout` seconds; at once when the kernel ends.
@@ -365,7 +336,7 @@ class KernelSession:
     def _take(self, channel: Channel, source: Socket) -> Iterator[tuple[Channel, Message]]:
         for _ in range(_BATCH):
             try:
-                _, message = self._session.recv(source, zmq.NOBLOCK)
+                message = self._session.recv(source, zmq.NOBLOCK)
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Garbled(str(error)) from error
             if message is None:

@@ -1,22 +1,22 @@
-"""Read one source notebook, whatever its format; say which files are paired with it."""
+"""Read one source notebook, whatever its format.
+
+Jupytext is imported only once there is a text: loading it takes longer than reading a hundred
+.ipynb files.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from jupytext.combine import map_outputs_to_inputs
-from jupytext.formats import long_form_multiple_formats
-from jupytext.paired_paths import InconsistentPath, find_base_path_and_format, paired_paths
 from nbformat import NotebookNode
 
 from nbbuild.errors import NotebookError
 from nbbuild.notebook.cells import identify, is_skipped, plain
 from nbbuild.notebook.code import paired_formats
 from nbbuild.notebook.ipynb import from_data, read_ipynb
-from nbbuild.notebook.loads import can_load, loaded_path, loaded_text, relative
+from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.readers import CustomReader, Readers
 from nbbuild.notebook.suffixes import is_text
-from nbbuild.notebook.text import configuration, read_text
 
 
 def read(
@@ -39,6 +39,8 @@ def read(
     elif name == "nbformat":
         return read_ipynb(source, _decode(source, data))
     elif name == "jupytext":
+        from nbbuild.notebook.text import read_text
+
         notebook = read_text(root, source, _decode(source, data))
     else:
         raise NotebookError(
@@ -69,39 +71,6 @@ def _read_custom(custom: CustomReader, root: Path, source: str, data: bytes) -> 
 def from_bytes(data: bytes) -> NotebookNode:
     """Return the notebook that `.ipynb` bytes hold; raise `NotebookError`."""
     return read_ipynb("the notebook", _decode("the notebook", data))
-
-
-def pair(root: Path, source: str, formats: str) -> tuple[str, ...]:
-    """Return the other existing files of the Jupytext pair of `source`; see `pairable`."""
-    return tuple(path for path in pairable(root, source, formats) if (root / path).is_file())
-
-
-def pairable(root: Path, source: str, formats: str) -> tuple[str, ...]:
-    """Return where the other files of the pair of `source` would be, relative to `root`, sorted.
-
-    `formats` is what the notebook's metadata says ("ipynb,md:myst"); where it says nothing, the
-    Jupytext configuration decides. Raises `NotebookError` for formats that Jupytext does not know.
-    """
-    main = str((root / source).absolute())
-    try:
-        if not formats:
-            config = configuration(root, source)
-            formats = (config.default_formats(main) if config is not None else None) or ""
-        known = long_form_multiple_formats(formats, {}, auto_ext_requires_language_info=False)
-        if not known:
-            return ()
-        _, own = find_base_path_and_format(main, known)
-        paths = [Path(path) for path, _ in paired_paths(main, own, known)]
-    except InconsistentPath:
-        # The notebook was copied or renamed: Jupytext, too, then takes it as unpaired.
-        return ()
-    except ValueError as error:
-        raise NotebookError(
-            f"'{source}' is paired with formats that Jupytext does not know",
-            facts=[("formats", formats), ("reason", str(error)[:300])],
-            hint="correct `formats` in its jupytext metadata, or in the Jupytext configuration",
-        ) from error
-    return tuple(sorted(relative(root, path) for path in paths if str(path) != main))
 
 
 def _contents(root: Path, source: str) -> bytes:
@@ -139,6 +108,10 @@ def _take_skipped_outputs(root: Path, source: str, notebook: NotebookNode) -> No
     skipped = [n for n, c in enumerate(notebook.cells) if c.cell_type == "code" and is_skipped(c)]
     if not skipped:
         return
+    from jupytext.combine import map_outputs_to_inputs
+
+    from nbbuild.notebook.pairs import pair
+
     others = [path for path in pair(root, source, paired_formats(notebook)) if not is_text(path)]
     for other in others[:1]:
         cells = read_ipynb(other, _decode(other, _contents(root, other))).cells

@@ -69,7 +69,7 @@ class BuiltNotebooks:
         if any(self._ground.exists(built.path) for built in self._at_old_places(task, ledger)):
             return False
         present = ledger.built[0]
-        place = self._ground.root / task.built
+        place = f"{self._ground.root}/{task.built}"
         return present.path == task.built and present.digest == self._ground.digests.digest(place)
 
     def old_places(self, task: Task) -> set[str]:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from nbbuild.sealed import seal, unseal
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Stamp(msgspec.Struct, frozen=True, array_like=True):
+class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How a file looked; for a link, both it and what it leads to count."""
 
     path: str
@@ -33,20 +34,20 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     link_ctime_ns: int = 0
 
 
-class Made(msgspec.Struct, frozen=True, array_like=True):
+class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A file that nbbuild put into the tree, or that a run under its eyes made."""
 
     path: str
     digest: Digest
 
 
-class Built(Made, frozen=True, array_like=True):
+class Built(Made, frozen=True, array_like=True, gc=False):
     """A built notebook, and for which configuration file it was written."""
 
     by: str = ""
 
 
-class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known to be a task's own in the tree; see the essay in nbbuild.tree."""
 
     task: str
@@ -76,7 +77,7 @@ class Ledgers:
 
         Raises StoreError when reading fails: no ledger would mean that nothing is ours.
         """
-        ledger = self._read(f"{safe_id(task)}.json")
+        ledger = self._read(_file_name(task))
         return ledger if ledger is not None and ledger.task == task else Ledger(task=task)
 
     def write(self, ledger: Ledger) -> None:
@@ -101,13 +102,13 @@ class Ledgers:
 
     def but(self, tasks: Iterable[str]) -> Iterator[Ledger]:
         """Yield every sound ledger but those of `tasks`, which are not even read."""
-        left_out = {self._path(task).name for task in tasks}
+        left_out = {_file_name(task) for task in tasks}
         with suppress(FileNotFoundError, NotADirectoryError):
             for name in sorted(os.listdir(self._tree)):  # noqa: PTH208
                 if name in left_out or not name.endswith(".json"):
                     continue
                 ledger = self._read(name)
-                if ledger is not None and self._path(ledger.task).name == name:
+                if ledger is not None and _file_name(ledger.task) == name:
                     yield ledger
 
     def built_paths(self) -> frozenset[str]:
@@ -150,9 +151,14 @@ class Ledgers:
         return known[1]
 
     def _path(self, task: str) -> Path:
-        return self._folder / "tree" / f"{safe_id(task)}.json"
+        return self._folder / "tree" / _file_name(task)
 
 
+def _file_name(task: str) -> str:
+    return f"{safe_id(task)}.json"
+
+
+@lru_cache(maxsize=1 << 16)  # asked several times of each of thousands of tasks
 def safe_id(task: str) -> str:
     """Return a file name for a task: readable, and never the same for two tasks."""
     digest = digest_bytes(task.encode("utf-8", "surrogatepass"))
@@ -163,6 +169,10 @@ def _decoded(data: bytes) -> Ledger | None:
     body = unseal(data)
     if body is None:
         return None
+    try:
+        return msgspec.json.decode(body, type=Ledger)
+    except (ValueError, msgspec.DecodeError):
+        pass  # perhaps a name that is no UTF-8, which only the slower reader takes
     try:
         return msgspec.convert(json.loads(body), Ledger)
     except (ValueError, msgspec.ValidationError):

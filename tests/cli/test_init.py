@@ -23,7 +23,7 @@ class FileDigests:
     """Any digest will do: nothing is compared."""
 
     def digest(self, path):
-        return str(path) if path.is_file() else None
+        return str(path) if Path(path).is_file() else None
 
 
 def sources(path):

@@ -1,5 +1,7 @@
 """Which tasks a jcache.toml makes of the notebooks that lie there, and which words mean them."""
 
+from pathlib import Path
+
 import pytest
 
 from nbbuild import config, project
@@ -13,6 +15,7 @@ class Digests:
     """Digests of files as they are."""
 
     def digest(self, path):
+        path = Path(path)
         return digest_bytes(path.read_bytes()) if path.is_file() else None
 
 

@@ -220,6 +220,26 @@ def test_a_folder_is_looked_at_once_until_told_to_forget(tmp_path):
     assert len(list(traces.broken(trace, probe=PROBE, own=nobody))) == 1
 
 
+def test_what_many_records_share_is_looked_at_once_while_nothing_changes(tmp_path):
+    write(tmp_path, "data.csv")
+    asked = []
+    traces = Traces(tmp_path, digest=lambda path: asked.append(path) or Digests().digest(path))
+    (data,) = traces.renewed(
+        Trace("python", (TraceItem("file", "data.csv"),)), probe=None, own=nobody
+    ).items
+    trace = Trace("python", (data, TraceItem("absent", "none.csv")))
+    asked.clear()
+
+    seen = {}
+    for _ in range(3):
+        assert list(traces.broken(trace, probe=None, own=nobody, seen=seen)) == []
+    assert [os.path.basename(path) for path in asked] == ["data.csv", "none.csv"]
+
+    write(tmp_path, "none.csv")
+    assert list(traces.broken(trace, probe=None, own=nobody, seen=seen)) == []
+    assert len(list(traces.broken(trace, probe=None, own=nobody))) == 1
+
+
 def test_a_thousand_edits_that_leave_size_and_time_are_all_seen(tmp_path):
     """Each as a build of its own, which remembers digests for the next one."""
     path = tmp_path / "data.bin"

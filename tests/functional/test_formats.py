@@ -352,7 +352,7 @@ def test_what_reads_notebooks_is_loaded_without_grammars_that_nobody_asks_for(pr
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout.splitlines()[-1]) == ["jupytext", "nbformat"]
+    assert json.loads(done.stdout.splitlines()[-1]) == ["nbformat"]
 
 
 def test_what_was_parsed_is_remembered_until_its_reader_is_configured_otherwise(project):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
 import sys
 
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
 
+from nbbuild import kernelspec
 from nbbuild.errors import KernelError
 from nbbuild.kernelspec import Kernel, Kernels
 
@@ -118,3 +121,72 @@ def test_a_kernel_json_that_makes_no_sense_is_named(install):
     assert message("far").splitlines()[0] == (
         "the kernel 'far' is not started as a process of this machine"
     )
+
+
+SPECS = {
+    "plain": {"argv": ["x", "{connection_file}"], "language": "x", "display_name": "X"},
+    "bare": {"argv": ["x"]},
+    "variables": {"argv": ["x"], "env": {"A": "1", "B": "${A}"}},
+    "numbers": {"argv": ["x"], "env": {"A": 1}},
+    "names": {"argv": ["x"], "name": "other", "kernel_protocol_version": "5.3", "mimetype": "x"},
+    "messages": {"argv": ["x"], "interrupt_mode": "message"},
+    "loud": {"argv": ["x"], "interrupt_mode": "MESSAGE"},
+    "described": {"argv": ["~/bin/x", "{prefix}/y"], "metadata": {"debugger": True}},
+    "local": {
+        "argv": ["x"],
+        "metadata": {"kernel_provisioner": {"provisioner_name": "local-provisioner"}},
+    },
+    "Capitals": {"argv": ["x"]},
+    "nothing": {},
+    "no-object": [],
+    "no-list": {"argv": "x"},
+    "no-table": {"argv": ["x"], "env": ["A"]},
+    "no-word": {"argv": ["x"], "language": 1},
+    "no-mode": {"argv": ["x"], "interrupt_mode": "wave"},
+    "no-name": {"argv": ["x"], "name": 1},
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_what_is_read_here_is_what_jupyter_client_reads(install, monkeypatch, name):
+    install(name, SPECS[name])
+
+    def outcome() -> object:
+        try:
+            return Kernels().find(name.lower())
+        except KernelError as error:
+            return str(error)
+
+    here = outcome()
+    monkeypatch.setattr(kernelspec, "_plain_spec", lambda name, folders: None)
+    assert here == outcome()
+
+
+def test_kernels_are_looked_for_where_jupyter_client_looks(install, tmp_path, monkeypatch):
+    manager = KernelSpecManager()
+    assert set(manager.kernel_dirs) <= set(Kernels().rests_on)
+
+    for name, value in {"IPYTHONDIR": str(tmp_path / "ipython"), "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+        assert Kernels().rests_on == tuple(KernelSpecManager().kernel_dirs)
+
+
+def test_of_two_kernels_of_one_name_the_first_folder_counts(tmp_path, monkeypatch):
+    for folder in ("first", "second"):
+        (tmp_path / folder / "kernels/mine").mkdir(parents=True)
+        (tmp_path / folder / "kernels/mine/kernel.json").write_text(f'{{"argv": ["{folder}"]}}')
+    monkeypatch.setenv("JUPYTER_PATH", f"{tmp_path}/absent:{tmp_path}/first:{tmp_path}/second")
+
+    assert Kernels().find("mine").argv == ("first",)
+
+
+def test_a_plain_kernel_takes_no_jupyter_client(install):
+    folder = install("mine", SPECS["plain"])
+    script = (
+        "import sys; from nbbuild.kernelspec import Kernels\n"
+        "print(Kernels().find('mine').folder, *{'jupyter_client', 'IPython'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [folder]

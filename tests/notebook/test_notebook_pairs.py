@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nbbuild.errors import NotebookError
-from nbbuild.notebook.read import pair, read
+from nbbuild.notebook.pairs import pair
+from nbbuild.notebook.read import read
 
 
 def touch(root: Path, *names: str) -> None:

@@ -1,0 +1,31 @@
+"""Keep the state of a notebook's widgets, and capture outputs for Output widgets, as nbclient does.
+
+nbclient's client is used without its event loop, its kernel manager and its waiting. It is imported
+only for notebooks that make widgets.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.wire import Message
+
+
+class Widgets(NotebookClient):  # type: ignore[misc]  # nbclient has no types that mypy may follow
+    """The widgets of `notebook`; `set_widgets_metadata` notes their state in it."""
+
+    def __init__(self, notebook: NotebookNode, *, session: KernelSession) -> None:
+        super().__init__(notebook, record_timing=False, store_widget_state=True)
+        # All that the Output widget needs of a client.
+        shell = SimpleNamespace(send=session.send_message)
+        self.kc = SimpleNamespace(session=session.jupyter_session, shell_channel=shell)
+
+    def hook(self, message: Message) -> Any:
+        """Return the Output widget that captures this output, None when there is none."""
+        capturing = self.output_hook_stack.get(message["parent_header"].get("msg_id"))
+        return capturing[-1] if capturing else None
