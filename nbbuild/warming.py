@@ -24,10 +24,14 @@ PARENTS = 3
 """Processes with packages in memory, for one build."""
 
 # What sets variables that packages look at as they are imported, has warnings shown that are not
-# shown otherwise, or puts something else in a package's place.
+# shown otherwise, or looks whether a package is loaded by now: IPython's %precision for numpy, and
+# ipywidgets' interact for matplotlib. (Or puts something else in a package's place.)
 _BEFOREHAND = re.compile(
     r"environ\s*(?:\[[^\]]*\]\s*=(?!=)|\.\s*(?:update|setdefault|pop|popitem|clear)\b|\|=)"
-    r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv|warnings|sys\s*\.\s*modules\s*\["
+    r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv|warnings"
+    r"|\bsys\s*\.\s*modules\b|from\s+sys\s+import\b[^\n]*\bmodules\b"
+    r"|^\s*%\s*precision\b|\binteract(?:ive|ive_output|_manual)?\b",
+    re.MULTILINE,
 )
 
 
@@ -69,7 +73,7 @@ class Warmings:
         sources = [cell.source for cell in parsed.cells]
         if record is None or probe is None or record.trace.set_variables != ():
             return nothing
-        if any(_BEFOREHAND.search(source) for source in sources):
+        if any(depends_on_when(source) for source in sources):
             return nothing
         tops = {
             top
@@ -83,6 +87,11 @@ class Warmings:
             for one in inputs.imports(source)
             if _top(one) in tops and _top(one) in probe.owners and _top(one) not in UNSAFE
         )
+
+
+def depends_on_when(source: str) -> bool:
+    """Say whether what a cell does may depend on when a package is imported, by its looks."""
+    return _BEFOREHAND.search(source) is not None
 
 
 def parents(

@@ -14,6 +14,7 @@ It is refused, by name, when it
   is looked at again in each kernel, and is part of its account;
 * starts threads or processes, contacts anybody, takes signals or hooks; `_FORK_AWARE` packages
   may have native threads, of pools that begin anew after a fork;
+* keeps a generator of random numbers: all kernels would draw the same from it;
 * brings in what is not safe after a fork, or what is no installed package.
 """
 
@@ -23,6 +24,7 @@ It is refused, by name, when it
 from __future__ import annotations
 
 import builtins
+import gc
 import io
 import os
 import signal
@@ -113,6 +115,8 @@ class Preload:
                 yield f"'{name}' is no installed package: {file}"
         if os.fstat(1).st_size != written:
             yield "its import prints"
+        if _keeps_a_generator():
+            yield "it keeps a generator of random numbers"
         if len(sys._current_frames()) > 1:
             yield "its import starts a thread"
         if len(os.listdir("/proc/self/task")) > threads and not _tops(new) & _FORK_AWARE:
@@ -151,6 +155,7 @@ class _Stage:
     def __enter__(self) -> _Stage:
         shell: Any = sys.modules["IPython.core.interactiveshell"].InteractiveShell
         getcwd = os.getcwd
+        self._backend = "MPLBACKEND" not in os.environ
         os.environ.setdefault("MPLBACKEND", _INLINE)  # as ipykernel does in each kernel
         self._put(sys, "stdout", self._out)
         self._put(sys, "stderr", self._err)
@@ -174,6 +179,8 @@ class _Stage:
         with warnings.catch_warnings():  # makes the filters be looked at anew
             pass
         sys.modules["__main__"] = self._main
+        if self._backend and os.environ.get("MPLBACKEND") == _INLINE:
+            del os.environ["MPLBACKEND"]  # each kernel puts it at its place
         while self._put_there:
             owner, name, before, now = self._put_there.pop()
             if getattr(owner, name, None) is not now:
@@ -245,7 +252,8 @@ class _Stream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        return "utf-8" if self.real is None else str(self.real.encoding)
+        # As ipykernel spells it: pandas keeps and shows it.
+        return "UTF-8" if self.real is None else str(self.real.encoding)
 
     def __getattr__(self, name: str) -> Any:
         if self.real is None:
@@ -256,6 +264,23 @@ class _Stream(io.TextIOBase):
 _NOTHING: Any = object()
 _KEPT = ("getcwd", "get_ipython")
 _THROUGH = ("posixpath", "genericpath", "pathlib", "pathlib._local", "ntpath", "os")
+
+
+def _keeps_a_generator() -> bool:
+    """Say whether one is there, beside those that each kernel seeds anew."""
+    standard: Any = sys.modules["random"]
+    kinds, known = [standard.Random], [standard._inst]
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is not None:
+        kinds += [numpy.Generator, numpy.RandomState]
+        known.append(numpy.mtrand._rand)
+    drawing = tuple(kinds)
+    return any(
+        issubclass(type(one), drawing)
+        and not issubclass(type(one), standard.SystemRandom)
+        and not any(one is other for other in known)
+        for one in gc.get_objects()
+    )
 
 
 def _tops(names: Iterable[str]) -> set[str]:

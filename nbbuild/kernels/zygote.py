@@ -36,6 +36,7 @@ import atexit
 import ctypes
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -43,6 +44,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +89,8 @@ class Unfit(Exception):
 # -- the zygote --------------------------------------------------------------------------------
 
 
-def main(wanted: dict[str, Any]) -> str:
-    """Get ready, say so, and serve; returns in a kernel to be, with the module that it shall run.
+def main(wanted: dict[str, Any]) -> tuple[Any, ...]:
+    """Get ready, say so, and serve; returns in a kernel to be, with what runpy._run_code needs.
 
     `wanted`: words, the length of the command that starts the interpreter; modules, what to import
     beside ipykernel (preload.py); unsafe, what must not be among it; watch, code that makes a
@@ -98,6 +100,7 @@ def main(wanted: dict[str, Any]) -> str:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    _look_at_stdin_anew()
     zygote, unfit, culprit = _Zygote(os.getppid(), wanted["words"]), "", ""
     try:
         zygote.prepare(wanted)
@@ -117,7 +120,7 @@ def main(wanted: dict[str, Any]) -> str:
         _say(channel, error=f"{error.strerror}: '{error.filename}'")
         os._exit(127)
     channel.close()
-    return module
+    return _as_main(module)
 
 
 class _Zygote:
@@ -136,6 +139,8 @@ class _Zygote:
         here = os.path.dirname(os.path.abspath(__file__))
         if sys.path[:1] == [here]:
             del sys.path[0]
+        for place in (here, __file__):  # where Python looked for this program
+            sys.path_importer_cache.pop(place, None)
         gc.disable()
         _import(KERNEL)
         if wanted["modules"]:
@@ -196,6 +201,7 @@ class _Zygote:
         argv: list[str] = request["argv"]
         env: dict[str, str] = request["env"]
         os.setsid()
+        threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
         for target, descriptor in enumerate(stdio):
             os.dup2(descriptor, target)
             os.close(descriptor)
@@ -220,6 +226,30 @@ class _Zygote:
         if not sys.flags.isolated and not getattr(sys.flags, "safe_path", False):
             sys.path.insert(0, os.getcwd())
         return module
+
+
+def _look_at_stdin_anew() -> None:
+    """Make sys.stdin as Python would have: what it can do was asked of a socket."""
+    streams: Any = sys
+    had = streams.stdin
+    binary: Any = open(0, "rb", closefd=False)  # noqa: SIM115
+    binary.raw.name = had.name
+    anew: Any = io.TextIOWrapper(
+        binary, had.encoding, had.errors, newline="\n", write_through=had.write_through
+    )
+    anew.mode = had.mode
+    streams.stdin = streams.__stdin__ = anew
+
+
+def _as_main(module: str) -> tuple[Any, ...]:
+    """Return the arguments with which -m calls runpy._run_code for `module`."""
+    find: Any = runpy
+    try:
+        _, spec, code = find._get_module_details(module, find._Error)
+    except find._Error as error:
+        sys.exit(f"{sys.executable}: {error}")
+    sys.argv[0] = spec.origin
+    return code, vars(sys.modules["__main__"]), None, "__main__", spec
 
 
 def _import(modules: tuple[str, ...]) -> None:
@@ -361,5 +391,6 @@ def _receive(connection: socket.socket, size: int, count: int) -> tuple[bytes, l
 
 
 if __name__ == "__main__":
-    # As -m does it, so with its frames; `__main__` is that module from here on.
-    runpy._run_module_as_main(main(json.loads(sys.argv[1])))  # type: ignore[attr-defined]
+    # As -m does it. This frame takes the place of its outermost one, so that there are as many:
+    # their number shows where a recursion ends.
+    runpy._run_code(*main(json.loads(sys.argv[1])))  # type: ignore[attr-defined]

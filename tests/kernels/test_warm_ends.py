@@ -17,9 +17,11 @@ import pytest
 from test_kernel_launcher import STARTS_CHILDREN, alive
 
 from nbbuild.errors import KernelError
+from nbbuild.imports import Import
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launcher import process_table
 from nbbuild.kernels.nursery import Warm
+from nbbuild.kernels.observed import zygote_code
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernel
@@ -35,6 +37,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.nursery import Warm
+from nbbuild.kernels.observed import zygote_code
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernelspec import Kernels
 
@@ -304,4 +307,25 @@ def test_a_file_that_an_ordinary_kernel_would_import_is_not_overlooked(
     assert done.shortfall == (
         "its kernel was started in the ordinary way: "
         f"'{library}/pydoc.py' comes before what is loaded already"
+    )
+
+
+def test_what_draws_random_numbers_is_not_loaded_beforehand(run, python, environ, tmp_path):
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "draws.py").write_text("import random\nGENERATOR = random.Random()\n")
+    environ["PYTHONPATH"] = str(library)
+    warm = Warm.of(
+        python,
+        environ,
+        installed="",
+        modules=(Import(0, "draws"),),
+        watch=zygote_code(tmp_path / "cache"),
+    )
+
+    done = run(HOW, "import draws", warm=warm)
+
+    assert shown(done) == "True"
+    assert done.shortfall == (
+        "'draws' is not loaded beforehand: it keeps a generator of random numbers"
     )
