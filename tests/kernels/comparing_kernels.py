@@ -18,7 +18,7 @@ import re
 import shutil
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -66,8 +66,12 @@ class Bench:
         self._environ = {**environ, "MPLCONFIGDIR": str(root / "mpl"), "PYTHONHASHSEED": "7"}
         self._root = root
 
-    def differences(self, compared: Iterable[Compared]) -> list[str]:
+    def differences(self, compared: Sequence[Compared]) -> list[str]:
         """Return what differs, as lines; the notebooks have different names."""
+        packages = sorted({module for one in compared for module in one.imports})
+        if packages:
+            # matplotlib's first import lists the fonts of this machine, in a thread.
+            self.told(Compared("first", (f"import {', '.join(packages)}",)), warm=False)
         with ThreadPoolExecutor(2) as pool:
             return [line for lines in pool.map(self._differences, compared) for line in lines]
 

@@ -2,7 +2,7 @@
 
 A notebook is a few *themes* in a random order, with random numbers filled in. The themes are what
 kernels do differently when they are not set up quite like a stock one: displays, errors, magics,
-processes, threads, loops, plots, and how a kernel ends.
+widgets, processes, threads, loops, plots, what a process knows of itself, and how a kernel ends.
 """
 
 from __future__ import annotations
@@ -58,6 +58,14 @@ PLAIN = {
         def deep(n): return deep(n - 1) if n else int("x{k}")
         deep({n})
         ---
+        def endless(n): return endless(n + {k})
+        endless({n})
+        ---
+        def depth(n):
+            try: return depth(n + 1)
+            except RecursionError: return n
+        depth({n})
+        ---
         raise ExceptionGroup("group", [ValueError({n}), TypeError({k})])
         """,
     "magics": """
@@ -102,6 +110,83 @@ PLAIN = {
         len?
         ---
         %alias_magic t{n} precision
+        """,
+    "more magics": """
+        first, second = {n}j, {k}.5
+        %who
+        %whos complex float
+        ---
+        result = %timeit -r1 -n1 -o -q pass
+        result.loops, result.repeat, len(result.all_runs)
+        ---
+        %%capture timed
+        %time {n} + {k}
+        ---
+        print([line.split(":")[0] for line in timed.stdout.splitlines()])
+        %xmode Plain
+        first / 0
+        ---
+        %xmode Verbose
+        first / 0
+        ---
+        %xmode Context
+        %mkdir -p sub-{n}
+        %pushd sub-{n}
+        %popd
+        ---
+        %%python
+        import sys; print({n}, sys.stdin.read(), "in a child")
+        ---
+        %%script sh -c 'cat; exit {n}'
+        to a script {k}
+        ---
+        %save -f saved_{n} 1
+        ---
+        %%writefile reloaded_{n}.py
+        VALUE = {n}
+        ---
+        %load_ext autoreload
+        %autoreload 2
+        import os, reloaded_{n}
+        print(reloaded_{n}.VALUE); os.utime("reloaded_{n}.py", (0, 0))
+        ---
+        %%writefile reloaded_{n}.py
+        VALUE = {k}
+        ---
+        reloaded_{n}.VALUE
+        ---
+        %pip --version
+        ---
+        1 / 0
+        ---
+        %debug
+        ---
+        %tb
+        ---
+        %system echo {k}
+        %reset -f
+        first
+        """,
+    "debugging": """
+        def function():
+            breakpoint()
+        function()
+        ---
+        import inspect, traceback
+        print(len(inspect.stack())); traceback.print_stack(limit=3)
+        ---
+        import sys
+        seen = []
+        def tracing(frame, event, argument):
+            seen.append((event, frame.f_code.co_name)); return tracing
+        def traced(n): return n + {k}
+        sys.settrace(tracing); traced({n}); sys.settrace(None)
+        [event for event, name in seen if name == "traced"]
+        ---
+        import cProfile, pstats
+        profile = cProfile.Profile(); profile.runcall(traced, {n})
+        statistics = pstats.Stats(profile)
+        sorted(name for _, _, name in statistics.stats), statistics.total_calls
         """,
     "sources": """
         import dataclasses, doctest, enum, inspect, pickle
@@ -169,6 +254,21 @@ PLAIN = {
         thread = threading.Thread(target=fails, name="worker"); thread.start(); thread.join()
         ---
         threading.Thread(target=print, args=("printed in a thread {k}",)).run()
+        ---
+        with ThreadPoolExecutor(1) as pool:
+            print(pool.submit(lambda: threading.current_thread().name).result())
+        threading.Thread(target=print).name, threading.Timer(1, print).name
+        ---
+        import http.server, urllib.request
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200); self.end_headers(); self.wfile.write(b"page {k}")
+            def log_message(self, *words): print("asked for", self.path)
+        with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.handle_request); thread.start()
+            try: print(urllib.request.urlopen(f"http://127.0.0.1:{{server.server_port}}/p").read())
+            except Exception as error: print(repr(error))
+            thread.join()
         """,
     "asyncio": """
         import asyncio
@@ -188,6 +288,22 @@ PLAIN = {
         [x async for x in (i for i in range(3))]
         ---
         await asyncio.wait_for(asyncio.sleep(60), 0.01)
+        ---
+        pipes = dict.fromkeys(("stdin", "stdout"), asyncio.subprocess.PIPE)
+        child = await asyncio.create_subprocess_shell("cat; echo {n}; exit {k}", **pipes)
+        await child.communicate(b"to a child "), child.returncode
+        ---
+        import contextvars, threading
+        variable = contextvars.ContextVar("variable", default={n}); _ = variable.set({k})
+        print(await asyncio.to_thread(variable.get))
+        print(sorted(one.name for one in contextvars.copy_context()))
+        def run(): print(asyncio.run(later(2)))
+        thread = threading.Thread(target=run); thread.start(); thread.join()
+        ---
+        loop = asyncio.get_running_loop()
+        print(type(loop).__name__, loop.get_debug(), asyncio.current_task().get_name())
+        print(len(asyncio.all_tasks()), asyncio.ensure_future(later(0)).get_name())
+        await asyncio.gather(later(1), later("x"))
         """,
     "multiprocessing": """
         import multiprocessing, os
@@ -206,7 +322,34 @@ PLAIN = {
         from concurrent.futures import ProcessPoolExecutor
         queue = multiprocessing.get_context("fork").Queue()
         child = multiprocessing.get_context("fork").Process(target=queue.put, args=({n},))
-        child.start(); print(queue.get()); child.join(); child.exitcode
+        child.start(); print(queue.get()); child.join(); child.exitcode, child.name
+        """,
+    "multiprocessing in other ways": """
+        import pathlib
+        text = "import sys\\ndef job(x): return x * {k}, __name__, 'IPython' in sys.modules"
+        pathlib.Path("task_{n}.py").write_text(text)
+        import multiprocessing, task_{n}
+        from concurrent.futures import ProcessPoolExecutor
+        with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
+            print(list(pool.map(task_{n}.job, range(3))))
+        ---
+        with multiprocessing.get_context("fork").Manager() as manager:
+            shared = manager.dict(n={n})
+            child = multiprocessing.get_context("fork").Process(target=shared.clear)
+            print(dict(shared)); child.start(); child.join(); print(dict(shared))
+        ---
+        from multiprocessing.shared_memory import SharedMemory
+        memory = SharedMemory(create=True, size={n}); memory.buf[0] = {k}
+        again = SharedMemory(memory.name); print(again.buf[0]); again.close()
+        memory.close(); memory.unlink()
+        ---
+        def fails(): raise ValueError({n})
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            print(repr(pool.submit(fails).exception()))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            pool.submit(os._exit, {n}).result() if "os" in globals() else print("no os")
+        ---
+        multiprocessing.get_start_method(), multiprocessing.current_process().name
         """,
     "input": """
         input("name? ")
@@ -227,17 +370,108 @@ PLAIN = {
         ---
         signal.alarm(0), signal.pthread_sigmask(signal.SIG_BLOCK, [])
         """,
-    "state": """
-        import builtins, gc, locale, logging, os, sys, warnings
-        print(len(sys.argv), [word.rsplit("/", 1)[-1] for word in sys.argv[:2]], len(sys.orig_argv))
-        print(sys.path[0] == "", sys.flags, sys.getrecursionlimit(), sys.getswitchinterval())
-        print(gc.isenabled(), gc.get_threshold(), locale.setlocale(locale.LC_ALL))
-        print([f[:3:2] for f in warnings.filters], logging.root.handlers, logging.root.level)
+    "timers": """
+        import signal
+        def late(number, frame): raise TimeoutError("after {n} ms")
+        before = signal.signal(signal.SIGALRM, late)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.00{n})
+            while True: pass
+        except TimeoutError as error:
+            print(error)
+        before, signal.getitimer(signal.ITIMER_REAL)
+        ---
+        import os, resource, time
+        print(0 < time.process_time() < 60, 0 < time.thread_time() < 60, sum(os.times()[2:4]) < 60)
+        0 < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20
+        """,
+    "process": """
+        import os, resource, signal, sys, threading
+        main = threading.main_thread()
+        print(main.native_id == os.getpid(), main.ident == threading.get_ident(), main.name)
+        print(os.getppid(), os.getpgid(0) == os.getsid(0) == os.getpid(), os.getgroups())
+        print({{one.name: str(signal.getsignal(one)) for one in signal.Signals}})
+        limits = [name for name in dir(resource) if name.startswith("RLIMIT")]
+        print({{name: resource.getrlimit(getattr(resource, name)) for name in limits}})
+        print(os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0), os.umask(0o22))
+        ---
+        wanted = ("Sig", "Shd", "NoNew", "Seccomp:", "Umask", "Cap", "Name", "TracerPid")
+        with open("/proc/self/status") as file:
+            print([line for line in file if line.startswith(wanted) and "SigQ" not in line])
+        for name in ("comm", "oom_score_adj", "coredump_filter", "timerslack_ns"):
+            with open(f"/proc/self/{{name}}") as file: print(name, file.read())
+        print(os.readlink("/proc/self/exe"), os.path.samefile("/proc/self/cwd", "."))
+        ---
+        import locale, tempfile, time
+        os.environ["TMPDIR"] = os.getcwd(); os.environ["TZ"] = "Asia/Tokyo"; time.tzset()
+        print(tempfile.gettempdir(), time.tzname, locale.getlocale(), locale.localeconv())
+        os.nice({n}), resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
+        ---
+        import subprocess
+        shell = "ulimit -n; nice; echo $TZ; umask; ls -l /proc/self/fd | grep -c socket"
+        subprocess.run(["sh", "-c", shell], capture_output=True, text=True).stdout
+        """,
+    "streams": """
+        import os, sys
+        names = "name mode encoding errors line_buffering write_through newlines closed".split()
+        first = sys.__stdin__, sys.__stdout__, sys.__stderr__
+        for stream in (sys.stdin, sys.stdout, sys.stderr, *first):
+            print(type(stream), [getattr(stream, name, "none") for name in names])
+            print(stream.isatty(), stream.seekable(), stream.readable(), stream.writable())
+        sys.stdin is sys.__stdin__, sys.stdin.readline(), sys.stdin.buffer.read()
+        ---
+        _ = sys.__stdout__.write("raw: to the first stdout {n}\\n"); sys.__stdout__.flush()
+        os.write(1, b"raw: to the descriptor {k}\\n"), os.write(2, b"raw: to the other one\\n")
+        ---
+        import subprocess
+        subprocess.run(["echo", "raw: from a child {n}"]).returncode
+        ---
+        import ctypes
+        libc = ctypes.CDLL(None)
+        libc.puts(b"raw: from C {k}"); _ = libc.fflush(None)
+        """,
+    "garbage": """
+        import gc, sys, weakref
+        gc.collect()
+        class Node:
+            def __del__(self): print("deleted", self.number)
+        def cycle(number):
+            node = Node(); node.number, node.itself = number, node
+            return weakref.ref(node, lambda one: print("callback"))
+        reference = cycle({n})
+        ---
+        print(reference() is not None, gc.collect() > 0, reference())
+        ---
+        kept = [Node() for number in range({n})]
+        for number, node in enumerate(kept): node.number = number
+        print(sum(isinstance(one, Node) for one in gc.get_objects()), gc.is_tracked(kept))
+        print(len(gc.get_referrers(kept[0])), len(gc.get_referents(kept)), sys.getrefcount(kept[0]))
+        del kept, node
+        ---
+        gc.disable(), gc.isenabled(), gc.enable(), gc.isenabled(), gc.garbage, gc.get_debug()
+        """,
+    "state": r"""
+        import builtins, gc, locale, logging, os, re, sys, threading, warnings
+        print([re.sub(r"nbb-\w+", "nbb", word) for word in sys.argv + sys.orig_argv])
+        print(sys.path, sys.executable, sys.prefix, sys._base_executable, sys.warnoptions)
+        print(sys.flags, sys.getrecursionlimit(), sys.getswitchinterval(), sys._xoptions)
+        print(gc.isenabled(), gc.get_threshold(), gc.callbacks, locale.setlocale(locale.LC_ALL))
+        print(warnings.filters, warnings.showwarning)
         print(sorted(set(dir(builtins))), sorted(sys.modules))
-        print(sorted(n for n in os.environ if n not in ("OLDPWD",)))
+        print(list(os.environ))
         main = vars(sys.modules["__main__"])
-        print(main.get("__file__"), main.get("__spec__"))
+        print(main.get("__file__"), main.get("__spec__"), sorted(main))
         print(sys.stdin.name, sys.__stdout__.line_buffering, os.umask(0o22), os.nice(0))
+        ---
+        import faulthandler, tracemalloc
+        print(faulthandler.is_enabled(), tracemalloc.is_tracing())
+        print(sys.gettrace(), sys.getprofile(), sys.meta_path, sys.path_hooks)
+        print(sys.excepthook, sys.displayhook, sys.unraisablehook, sys.breakpointhook)
+        print(sorted(re.sub(r"nbb-\w+", "nbb", place) for place in sys.path_importer_cache))
+        print(logging.root.handlers, logging.root.level, logging.root.manager.disable)
+        loggers = logging.root.manager.loggerDict
+        print(sorted((name, str(one)) for name, one in loggers.items()))
+        print(threading.active_count(), threading.stack_size(), threading.excepthook)
         """,
     "random": """
         import random
@@ -246,6 +480,7 @@ PLAIN = {
         import hashlib, uuid, datetime, decimal, fractions
         print(hashlib.sha256(b"{k}").hexdigest(), uuid.UUID(int={n}), decimal.Decimal(1) / {n})
         print(fractions.Fraction({n}, {k}), datetime.date(2020, 1, 1) + datetime.timedelta({n}))
+        {{"a set", "of", "words", "{k}"}}, hash("{n}"), list(frozenset("abc{k}"))
         """,
     "files": """
         import pathlib, sqlite3, tempfile
@@ -280,6 +515,92 @@ PLAIN = {
         importlib.reload(local_{n})
         """,
 }
+
+# For plain notebooks and for those with packages in memory.
+WIDGETS = {
+    "widgets": """
+        import ipywidgets as widgets
+        from IPython.display import HTML, display
+        slider = widgets.IntSlider({n}, 0, 100, description="n"); slider
+        ---
+        other = widgets.FloatText({k}.5)
+        link = widgets.jslink((slider, "value"), (other, "value"))
+        twice = widgets.IntText()
+        _ = widgets.dlink((slider, "value"), (twice, "value"), lambda number: 2 * number)
+        slider.observe(lambda change: print("now", change["new"]), "value")
+        slider.value = {k}
+        widgets.HBox([slider, widgets.VBox([other, twice])]), twice.value
+        ---
+        widgets.HBox([slider, widgets.VBox([other, twice])])
+        ---
+        out = widgets.Output(layout={{"border": "1px solid"}})
+        with out:
+            import sys
+            print("captured {n}"); display(HTML("<b>{k}</b>")); print("!", file=sys.stderr)
+        display(out)
+        print("not captured")
+        ---
+        with out:
+            raise ValueError("captured, too {n}")
+        ---
+        @out.capture(clear_output=True, wait=True)
+        def shown(word): print(word); return word
+        shown("instead {k}")
+        out.append_stdout("appended\\n"); out.outputs
+        ---
+        bar = widgets.IntProgress(max={n}); display(bar)
+        for number in range({n}): bar.value += 1
+        button = widgets.Button(description="press")
+        button.on_click(lambda one: print("clicked", one.description)); button.click()
+        ---
+        image = widgets.Image(value=bytes(range({n})), format="png"); image
+        ---
+        choice = widgets.Dropdown(options=["x", "y"])
+        tabs = widgets.Tab([widgets.Text("{n}"), choice], titles=["1", "2"])
+        tabs.children[1].value = "z"
+        ---
+        tabs.selected_index = 1; display(tabs); link.unlink(); other.close(); other
+        ---
+        from tqdm.notebook import tqdm
+        shown = "{{l_bar}}{{bar}}{{n_fmt}}/{{total_fmt}}"  # no times
+        for number in tqdm(range({n}), bar_format=shown, desc="{k}"): pass
+        """,
+    "widgets left behind": """
+        import ipywidgets as widgets
+        out = widgets.Output(); display(out)
+        with out: print("in the first cell")
+        ---
+        with out: print("in the second cell {n}")
+        out.clear_output()
+        with out: display(widgets.Label("{k}"))
+        ---
+        import asyncio
+        async def later():
+            await asyncio.sleep(0.01); out.append_stdout("later {n}"); label.value = "done"
+        label = widgets.HTML("begun"); display(label)
+        task = asyncio.ensure_future(later())
+        ---
+        await task
+        ---
+        widgets.Widget.close_all(); out
+        """,
+}
+# This one looks whether matplotlib is loaded, so nbbuild has nothing in memory for it (warming.py).
+PLAIN["interaction"] = """
+    import ipywidgets as widgets
+    ---
+    @widgets.interact(x=(0, {k}), kind=["a", "b"], on=True, text="t")
+    def plot(x, kind, on, text): print(x, kind, on, text); return x * {n}
+    ---
+    control = widgets.interactive(lambda x: 1 / x, x=widgets.IntSlider(0, 0, 2))
+    display(control)
+    control.children[0].value = 1; control.result
+    """
+
+# Widgets have random ids, which are counted instead.
+COUNTED = """\
+import itertools, uuid
+numbers = itertools.count(1); uuid.uuid4 = lambda: uuid.UUID(int=next(numbers))"""
 
 NUMERIC = {
     "numpy": """
@@ -341,6 +662,25 @@ NUMERIC = {
         """,
 }
 
+NUMERIC["state with packages"] = """
+    import logging, os, signal, sys, threading, warnings
+    import matplotlib.pyplot as plt, numpy as np, pandas as pd
+    print(sorted(sys.modules)); print(list(os.environ))
+    print(sorted(map(str, warnings.filters)), logging.root.handlers)
+    print(sorted((name, str(one)) for name, one in logging.root.manager.loggerDict.items()))
+    print({{one.name: str(signal.getsignal(one)) for one in signal.Signals}}, sys.flags)
+    print(plt.rcParams, np.geterr(), np.get_printoptions(), np.getbufsize())
+    print(pd.describe_option("display", _print_desc=False), os.getcwd() == os.path.realpath("."))
+    ---
+    %matplotlib agg
+    plt.plot([1, {n}]); print(plt.get_backend(), plt.get_fignums()); plt.show()
+    ---
+    %config InlineBackend.figure_formats = ["svg", "png"]
+    %matplotlib inline
+    plt.rcParams["svg.hashsalt"] = "salt"; os.environ["SOURCE_DATE_EPOCH"] = "{n}"
+    print(plt.get_backend()); plt.close("all")
+    """
+
 ENDINGS = {
     "": "",
     "exit": "print('last')\nexit()",
@@ -370,13 +710,16 @@ ENDINGS = {
         """,
     "death": "import os; os._exit({n})",
     "kill": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "terminate": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+    "abort": "import os; os.abort()",
+    "system exit": "import sys; sys.exit('as a message {n}')",
 }
 
 
 def notebooks(count: int, *, seed: int, numeric: bool) -> list[Compared]:
     """Return `count` notebooks; each theme and each ending comes up as often as the others."""
     draw = random.Random(seed)
-    themes = list((NUMERIC if numeric else PLAIN).items())
+    themes = list(((NUMERIC if numeric else PLAIN) | WIDGETS).items())
     endings = list(ENDINGS.items())
     draw.shuffle(themes)
     draw.shuffle(endings)
@@ -385,11 +728,12 @@ def notebooks(count: int, *, seed: int, numeric: bool) -> list[Compared]:
         first = themes[number % len(themes)]
         others = draw.sample([one for one in themes if one is not first], draw.randint(0, 2))
         ending, last = endings[number % len(endings)]
-        cells: list[str] = []
-        for _, text in [first, *others, ("", last)]:
+        chosen = [first, *others]
+        cells = [COUNTED] if any("ipywidgets" in text for _, text in chosen) else []
+        for _, text in [*chosen, ("", last)]:
             filled = dedent(text).format(n=draw.randint(2, 9), k=draw.randint(10, 99))
             cells += [cell for cell in filled.strip().split("\n---\n") if cell]
-        name = " + ".join([first[0], *(one for one, _ in others), *([ending] if ending else [])])
+        name = " + ".join([*(one for one, _ in chosen), *([ending] if ending else [])])
         imports = ("matplotlib.pyplot", "numpy", "pandas") if numeric else ()
         # Without, a notebook ends at its first error: often enough the most telling case.
         made.append(Compared(f"{number}: {name}", tuple(cells), draw.random() < 0.8, imports))

@@ -95,4 +95,4 @@ def test_what_notebooks_leave_to_the_end_is_done_with_packages_in_memory(bench):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_each_story_alone_ends_as_with_a_stock_kernel(bench, ending):
     stories = [*STORIES, *APART, *ALONE]
-    assert bench.differences(notebook(story, story, ending=ending) for story in stories) == []
+    assert bench.differences([notebook(one, one, ending=ending) for one in stories]) == []
