@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from nbbuild import uptodate
+from nbbuild import hidden, uptodate
 
 
 def main() -> None:
@@ -13,15 +13,7 @@ def main() -> None:
     quick = uptodate.answer(sys.argv[1:])
     if quick is not None:
         sys.exit(quick)
-    # Where these packages are (JupyterLab brings them), jsonschema imports them as nbformat imports
-    # it. The first compiles 39 grammars, which takes longer than to load all of nbbuild, the others
-    # take a fifth of the time of nbformat, and nobody here checks an IRI, a date or a colour.
-    for name in ("rfc3987_syntax", "isoduration", "rfc3986_validator", "uri_template", "webcolors"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # "not there"
-    # Where Jupyter's server is installed, Jupytext imports it for its contents managers, and does
-    # without where it is not. That takes twice as long as to import all else of Jupytext.
-    for name in ("contentsmanager", "sync_contentsmanager", "async_contentsmanager"):
-        sys.modules.setdefault(f"jupytext.{name}", None)  # type: ignore[arg-type]
+    hidden.hide()
     # Only now: loading the command takes longer than to see that there is nothing to do.
     from nbbuild.cli import group
 

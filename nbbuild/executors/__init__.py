@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from nbbuild import hidden
 from nbbuild.errors import UsageError, did_you_mean
 
 GROUP = "nbbuild.executors"
@@ -32,5 +33,7 @@ def find(name: str) -> Callable[[int], Workers]:
             facts=[("executors", ", ".join(sorted(found)))],
             hint=did_you_mean(name, found) or "choose one of these",
         )
+    if not found[name].value.startswith("nbbuild."):
+        hidden.show()
     start: Callable[[int], Workers] = found[name].load()
     return start

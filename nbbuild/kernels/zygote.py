@@ -298,11 +298,18 @@ def _leave(loaded: list[tuple[str, Any, int]]) -> None:
 
 def _look_for_strangers() -> None:
     """Refuse what was imported from PYTHONPATH: it may be the project's own, and change."""
-    folders = tuple(f"{folder}/" for folder in _python_path(os.environ))
+    folders = {os.path.normpath(folder) for folder in _python_path(os.environ)}
+    if not folders:
+        return
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if folders and isinstance(file, str) and file.startswith(folders):
-            raise Unfit(f"'{name}' is imported from PYTHONPATH: {file}")
+        if isinstance(file, str):
+            # The folder that was searched; below it there may be others, of a virtual environment.
+            place = file
+            for _ in range(name.count(".") + (2 if hasattr(module, "__path__") else 1)):
+                place = os.path.dirname(place)
+            if place in folders:
+                raise Unfit(f"'{name}' is imported from PYTHONPATH: {file}")
 
 
 def _fork() -> bool:

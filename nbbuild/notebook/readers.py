@@ -23,6 +23,7 @@ from typing import Any
 
 import blake3
 
+from nbbuild import hidden
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean
 from nbbuild.notebook.suffixes import is_text
 from nbbuild.patterns import Pattern, matches
@@ -72,6 +73,7 @@ class CustomReader:
         Raises `NotebookError`, which calls the file `source`.
         """
         try:
+            hidden.show()
             function = self.point.load()
             ours = self.point.group == GROUPS[0]
             found = function(data, path) if ours else function(str(path))

@@ -310,6 +310,24 @@ def test_a_file_that_an_ordinary_kernel_would_import_is_not_overlooked(
     )
 
 
+def test_a_path_above_the_virtual_environment_brings_nothing_strange(run, environ):
+    environ["PYTHONPATH"] = sys.prefix
+    assert shown(run(HOW)) == "True"
+
+
+def test_a_module_of_the_path_that_every_kernel_imports_is_never_loaded_beforehand(
+    run, environ, tmp_path
+):
+    library = tmp_path / "library"
+    library.mkdir()
+    shutil.copy(pydoc.__file__, library)
+    environ["PYTHONPATH"] = str(library)
+    done = run(HOW, "__import__('pydoc').__file__")
+    assert (shown(done), shown(done, 1)) == ("False", f"'{library}/pydoc.py'")
+    assert done.shortfall.startswith("its kernel was started in the ordinary way: ")
+    assert f"'{library}/pydoc.py'" in done.shortfall or "'pydoc' is imported" in done.shortfall
+
+
 def test_what_draws_random_numbers_is_not_loaded_beforehand(run, python, environ, tmp_path):
     library = tmp_path / "site-packages"
     library.mkdir()
