@@ -109,6 +109,8 @@ class Readings:
         said = self._recalled(key)
         if said is None:
             said = self._parse(source)
+            if self._digests.fresh(f"{self._root}/{source}") != digest:
+                return self.parsed(source)  # it has just changed: these may be other bytes
             self.anew.add(source)
             self._remember("parsed", key, msgspec.msgpack.encode(said))
         self._read[source] = (key, said)

@@ -18,6 +18,8 @@ class Digests:
         path = Path(path)
         return digest_bytes(path.read_bytes()) if path.is_file() else None
 
+    fresh = digest
+
 
 @pytest.fixture
 def load(tmp_path):
@@ -209,3 +211,36 @@ def test_a_glob_of_artefacts_means_those_who_can_make_one():
     }.items():
         found = project.select(some, word)
         assert (word, found) == (word, tuple(f"{name}.ipynb" for name in names))
+
+
+# -- what was read -----------------------------------------------------------------------------
+
+
+def test_what_is_read_while_a_notebook_changes_is_not_remembered_as_what_it_said_before(tmp_path):
+    notebook, memo, reads = tmp_path / "a.ipynb", {}, []
+
+    def parse(source):
+        reads.append(notebook.read_text())
+        if reads == ["old"]:  # an editor saves it, after its digest was taken
+            notebook.write_text("new")
+        return Parsed(cells=(CodeCell(0, notebook.read_text(), ()),))
+
+    def readings():
+        return project.Readings(
+            tmp_path,
+            digests=Digests(),
+            recall=lambda kind, key: memo.get((kind, key)),
+            remember=lambda kind, key, value: memo.__setitem__((kind, key), value),
+            parse=parse,
+        )
+
+    def said():
+        return readings().parsed("a.ipynb").cells[0].source
+
+    notebook.write_text("old")
+    assert (said(), reads) == ("new", ["old", "new"])
+    notebook.write_text("old")
+    reads.append("once more")
+    assert said() == "old"
+    notebook.write_text("new")
+    assert (said(), len(reads)) == ("new", 4)  # that one was remembered
