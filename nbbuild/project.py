@@ -38,6 +38,10 @@ class Digests(Protocol):
         """Return a file's digest, None when it is not there."""
         ...
 
+    def fresh(self, path: Path | str) -> Digest | None:
+        """Return it, trusting no digest taken earlier of a file that may have changed since."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Project:

@@ -126,12 +126,23 @@ class Scope:
         folder, _, last = os.path.normpath(path).rpartition("/")
         if path.startswith(f"{self.root}/"):
             return os.path.normpath(path)
-        return os.path.join(self._real_folder(folder), last)  # noqa: PTH118
+        return f"{self._real_folder(folder)}/{last}"
 
     def _real_folder(self, folder: str) -> str:
+        """Return an absolute folder with links followed, "" for the topmost one.
+
+        os.path.realpath looks at each folder above, each time.
+        """
         real = self._real_folders.get(folder)
         if real is None:
-            real = self._real_folders[folder] = os.path.realpath(folder or "/")
+            above, _, name = folder.rpartition("/")
+            if name in (".", "..", "") or not folder.startswith("/"):
+                real = os.path.realpath(folder or "/").rstrip("/")
+            else:
+                real = f"{self._real_folder(above)}/{name}"
+                if os.path.islink(real):  # noqa: PTH114
+                    real = os.path.realpath(real)
+            self._real_folders[folder] = real
         return real
 
 
