@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from nbbuild.cli import group
 from nbbuild.config import load
+from nbbuild.digests import Digests
 from nbbuild.model import Parsed
 from nbbuild.project import Readings
 from nbbuild.project import load as load_project
@@ -19,20 +20,13 @@ MYST = "---\nkernelspec:\n  name: python3\n---\n\n```{code-cell}\n1\n```\n"
 SCRIPT = "# ---\n# jupyter:\n#   kernelspec:\n#     name: python3\n# ---\n1\n"
 
 
-class FileDigests:
-    """Any digest will do: nothing is compared."""
-
-    def digest(self, path):
-        return str(path) if Path(path).is_file() else None
-
-
 def sources(path):
     """Return the notebooks that nbbuild builds by the written file."""
     config = load(Path(path))
     walker = Walker(config.root, closed=[config.project.output, ".nbbuild/store"])
     readings = Readings(
         config.root,
-        digests=FileDigests(),
+        digests=Digests(),
         recall=lambda kind, key: None,
         remember=lambda kind, key, data: None,
         parse=lambda source: Parsed(),
