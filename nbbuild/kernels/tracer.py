@@ -981,7 +981,7 @@ class _Watcher:
         self.write_report(path)
 
     def at_exit(self) -> None:
-        if self.log or _mine.busy:
+        if self.log or self.asleep is not None or _mine.busy:
             return
         _mine.busy = True
         try:
