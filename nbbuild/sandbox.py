@@ -252,8 +252,7 @@ class Beyond:
         for one in observed.imports:
             yield from self._from_around(one.name, one.origin, one.cell)
         for module in observed.modules:
-            if not module.base:
-                yield from self._from_around(module.name, module.origin, 0)
+            yield from self._from_around(module.name, module.origin, 0)
 
     def _from_around(self, name: str, origin: str | None, cell: int) -> Iterator[Use]:
         """Yield that a module came from the project itself, as an editable install brings it."""

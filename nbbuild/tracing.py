@@ -353,10 +353,9 @@ class _Modules:
         kernel = observed.processes[0].pid if observed.processes else 0
         seen = [one for one in observed.imports if one.kind != "missing"]
         how = {one.name: one for one in seen if one.pid == kernel}
-        loaded = [one for one in observed.modules if one.name not in _SYNTHETIC]
-        self._base = {one.name.partition(".")[0] for one in loaded if one.base}
-        for module in loaded:
-            if not module.base:
+        self._base = {name.partition(".")[0] for name in observed.base}
+        for module in observed.modules:
+            if module.name not in _SYNTHETIC:
                 self._sort(module, how.get(module.name), base=self._base)
         for one in seen:
             if one.pid != kernel:  # a child tells no modules, and holds none that do not count
@@ -525,11 +524,8 @@ class _Modules:
         counted = dict.fromkeys(
             owner for top in sorted(tops) for owner in probe.owners.get(top, ())
         )
-        loaded = {
-            owner
-            for module in self._observed.modules
-            for owner in probe.owners.get(module.name.partition(".")[0], ())
-        }
+        held = self._base | {one.name.partition(".")[0] for one in self._observed.modules}
+        loaded = {owner for top in held for owner in probe.owners.get(top, ())}
         todo = list(counted)
         while todo:  # what a bare kernel holds counts when a counted distribution names it
             needs = [n for n in probe.requires.get(todo.pop(), ()) if n in loaded]

@@ -276,13 +276,12 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Module(msgspec.Struct, frozen=True, array_like=True):
-    """A module in the kernel's sys.modules at the end."""
+    """A module in the kernel's sys.modules at the end, and not before the first cell."""
 
     name: str
     origin: str | None
     kind: str  # as of imports, or builtin, frozen, unknown
     locations: tuple[str, ...] | None
-    base: bool  # it was loaded before the first cell
 
 
 class Distribution(msgspec.Struct, frozen=True, array_like=True):
@@ -359,6 +358,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     globs: tuple[Glob, ...] = ()
     imports: tuple[Import, ...] = ()
     modules: tuple[Module, ...] = ()
+    base: tuple[
+        str, ...
+    ] = ()  # dotted names of what was loaded before the first cell, and is there
     paths: tuple[tuple[str, ...], ...] = ()  # the kernel's sys.path, each as it came to be
     distributions: tuple[Distribution, ...] = ()
     variables: tuple[Variable, ...] = ()
@@ -372,7 +374,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     def missing(self) -> tuple[Import, ...]:
         """The imports that were looked for and not there, and did not come from elsewhere."""
         found = {one.name for one in self.imports if one.kind != "missing"}
-        found |= {module.name for module in self.modules}
+        found |= {module.name for module in self.modules} | set(self.base)
         return tuple(one for one in self.imports if one.kind == "missing" and one.name not in found)
 
 
@@ -388,7 +390,7 @@ def read_report(path: Path, seen: Seen | None = None) -> Observed | None:
         return None
     partial: list[str] = []
     try:
-        report = msgspec.convert(json.loads(data), type=_Report)
+        report = _report(data)
     except (ValueError, RecursionError) as error:  # msgspec's ValidationError is a ValueError
         return Observed(partial=(f"the kernel's account cannot be read: {error}",))
     if report.format != FORMAT:
@@ -398,6 +400,14 @@ def read_report(path: Path, seen: Seen | None = None) -> Observed | None:
     if report.children:
         accounts += _logs(Path(report.children), partial)
     return _fold(accounts, report, partial, seen)
+
+
+def _report(data: bytes) -> _Report:
+    try:
+        return msgspec.json.decode(data, type=_Report)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Much slower, and less strict: paths may hold what is no text.
+        return msgspec.convert(json.loads(data), type=_Report)
 
 
 def only_seen(seen: Seen) -> Observed:
@@ -546,6 +556,7 @@ class _Report(msgspec.Struct, frozen=True):
     start: Process | None = None
     children: str = ""
     modules: tuple[Module, ...] = ()
+    base: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     distributions: tuple[Distribution, ...] = ()
 
@@ -700,6 +711,7 @@ def _fold(
         globs=tuple(globs.values()),
         imports=tuple(imports.values()),
         modules=report.modules,
+        base=report.base,
         paths=tuple(seen_paths),
         distributions=report.distributions,
         variables=tuple(variables.values()),

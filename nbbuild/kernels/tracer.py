@@ -344,7 +344,7 @@ class _Watcher:
         self.environ_stale = True
         self.asleep: dict[str, Callable[..., None]] | None = None  # its handlers meanwhile
         self.stage = ""  # the folder in which a zygote imports
-        self.preloaded: set[str] = set()  # the modules that it imported
+        self.preloaded: dict[str, tuple[Any, Any]] = {}  # what it imported, and what to tell of it
         self.woken: Callable[[], None] | None = None  # called in each kernel
         self.shell: Any = None
         self.own = f"/ipykernel_{posix.getpid()}/"  # where the cells' code pretends to lie
@@ -919,7 +919,12 @@ class _Watcher:
         self.asleep = dict(self.handlers)
         self.handlers.clear()
         self.handlers[self.event] = self.on_wake
-        self.preloaded = set(sys.modules) - self.base
+        for name, module in sys.modules.items():
+            if name not in self.base:
+                try:
+                    self.preloaded[name] = module, _module(module)
+                except Exception:
+                    self.preloaded[name] = None, None  # each kernel meets the same, and tells
 
     def on_wake(self, answer: list[str], folder: str, report: str, event: str, memory: str) -> None:
         """Watch this kernel from now on; what its zygote imported was not there before."""
@@ -930,7 +935,7 @@ class _Watcher:
         self.handlers[event] = self.on_ask
         self.asleep = None
         self.own = f"/ipykernel_{posix.getpid()}/"
-        self.base = set(sys.modules) - self.preloaded
+        self.base = set(sys.modules) - set(self.preloaded)
         self.shell = _shell()
         self.search_path()
         self.absent = set()
@@ -991,6 +996,11 @@ class _Watcher:
         finally:
             _mine.busy = False
 
+    def module(self, name: str, module: Any) -> Any:
+        """Return what is told of a loaded module."""
+        before, told = self.preloaded.get(name, (None, None))
+        return told if before is module else _module(module)
+
     def write_report(self, path: str) -> None:
         """Write the account of a kernel, atomically; again only if there is more to tell."""
         basis = (path, len(self.records), len(sys.modules), list(sys.path))
@@ -998,8 +1008,10 @@ class _Watcher:
             return
         modules = []
         for name, module in list(sys.modules.items()):
+            if name in self.base:
+                continue
             try:
-                modules.append([name, *_module(module), name in self.base])
+                modules.append([name, *self.module(name, module)])
             except Exception as error:
                 self.fault(f"sys.modules[{name!r}]", error)
         report = {
@@ -1008,6 +1020,7 @@ class _Watcher:
             "children": self.folder + "/children",
             "records": self.records,
             "modules": modules,
+            "base": [name for name in sys.modules if name in self.base],
             "path": [str(entry) or _getcwd() for entry in sys.path],
             "distributions": _distributions(self.memory),
         }

@@ -107,8 +107,8 @@ def found(name, origin, *, path, importer="__main__", pid=KERNEL, kind="source")
     )
 
 
-def loaded(name, origin, *, base=False, kind="source"):
-    return Module(name=name, origin=str(origin), kind=kind, locations=None, base=base)
+def loaded(name, origin, *, kind="source"):
+    return Module(name=name, origin=str(origin), kind=kind, locations=None)
 
 
 def write(root, path, text=""):
@@ -307,18 +307,18 @@ def test_modules_local_and_installed(root, watched):
     python = root.parent / "python"
     packages = python / "lib/site-packages"
     mine = write(root, "mine.py", "X = 1\n")
-    front, base = write(packages, "front.py"), write(packages, "base.py")
+    front = write(packages, "front.py")
     json = write(python, "lib/json/__init__.py")
     path = (root, python / "lib", packages)
     result = watched(
         modules=(
             loaded("mine", mine),
             loaded("front", front),
-            loaded("base", base, base=True),
             loaded("json", json),
             loaded("__main__", root / "nothing.py"),
             loaded("sys", "", kind="builtin"),
         ),
+        base=("base",),
         imports=(found("mine", mine, path=path), found("front", front, path=path)),
         paths=(tuple(map(str, path)),),
     )
@@ -334,10 +334,8 @@ def test_modules_local_and_installed(root, watched):
 
 
 def test_what_a_bare_kernel_holds_counts_when_it_is_named(root, watched):
-    base = write(root.parent / "python/lib/site-packages", "base.py")
-    modules = (loaded("base", base, base=True),)
-    assert items(watched(modules=modules)) == []
-    named = watched(modules=modules, cells=("import base",), named=lambda text: ["base.part"])
+    assert items(watched(base=("base.part",))) == []
+    named = watched(base=("base.part",), cells=("import base",), named=lambda text: ["base.part"])
     assert items(named) == [("distribution", "base", "2")]
 
 
