@@ -68,8 +68,10 @@ class Preload:
         self._streams = _Stream(), _Stream()
         before = set(sys.modules)
         for module, names in wanted:
+            gc.freeze()  # from here on, the collector knows of what is new only
             for reason in self._import(module, names):
                 raise Refused(module, reason)
+        gc.unfreeze()
         self.threads = len(os.listdir("/proc/self/task"))
         self.names = _tops(set(sys.modules) - before) | _tops(watcher.missing)
         """Top-level modules that were looked for, so that no others may come before them."""
@@ -268,7 +270,7 @@ _THROUGH = ("posixpath", "genericpath", "pathlib", "pathlib._local", "ntpath", "
 
 
 def _keeps_a_generator() -> bool:
-    """Say whether one is there, beside those that each kernel seeds anew."""
+    """Say whether a new one is there, beside those that each kernel seeds anew."""
     standard: Any = sys.modules["random"]
     kinds, known = [standard.Random], [standard._inst]
     numpy: Any = sys.modules.get("numpy.random")
@@ -276,9 +278,7 @@ def _keeps_a_generator() -> bool:
         kinds += [numpy.Generator, numpy.RandomState]
         known.append(numpy.mtrand._rand)
     drawing = tuple(kinds)
-    there = (
-        gc.get_objects()
-    )  # some hundred thousand: sorted out by type, without a loop of Python's
+    there = gc.get_objects()  # a hundred thousand: no loop of Python's goes over them
     suspected = {
         kind
         for kind in set(map(type, there))
