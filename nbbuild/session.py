@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from blake3 import blake3
 
@@ -373,10 +374,17 @@ def _match_anew(walker: Walker) -> Callable[[Sequence[str]], list[str]]:
 
 def _parser(root: Path, readers: Readers) -> Callable[[str], Parsed]:
     def parse(source: str) -> Parsed:
-        # nbformat and jupytext are imported only when some notebook has to be read again.
-        from nbbuild.notebook import code, read
+        # Imported only when some notebook has to be read again; nbformat and jupytext, too.
+        from nbbuild.notebook import code, ordinary
 
-        return code.parse(read.read(root, source, readers=readers), source)
+        notebook: Any = None
+        if readers.name(source) == "nbformat":
+            notebook = ordinary.read(root / source)
+        if notebook is None:
+            from nbbuild.notebook import read
+
+            notebook = read.read(root, source, readers=readers)
+        return code.parse(notebook, source)
 
     return parse
 
