@@ -279,21 +279,39 @@ def _keep_loaded() -> None:
     for kept in (loaded, *(one for _, module, _ in loaded for one in (module, vars(module)))):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
     # Before all others, so that it is called after them.
-    atexit.register(_leave, loaded)
+    atexit.register(_leave, loaded, id(gc.callbacks))
 
 
-def _leave(loaded: list[tuple[str, Any, int]]) -> None:
+def _leave(loaded: list[tuple[str, Any, int]], callbacks: int) -> None:
     """Forget what was loaded in the zygote, as Python does first of all when it ends."""
-    for single in (
-        sys.modules["IPython.core.interactiveshell"].InteractiveShell,
-        sys.modules["ipykernel.kernelapp"].IPKernelApp,
-    ):
+    shell = sys.modules["IPython.core.interactiveshell"].InteractiveShell
+    # Its status will be 0, then; and nobody has replaced that list.
+    if shell.initialized() and shell.instance().exit_now and id(gc.callbacks) == callbacks:
+        gc.callbacks.insert(0, _Last(ctypes.pythonapi.exit))
+    for single in (shell, sys.modules["ipykernel.kernelapp"].IPKernelApp):
         if single.initialized():
             single.clear_instance()
     modules: dict[str, Any] = sys.modules
     for name, module, names in loaded:
         if modules.get(name) is module and len(vars(module)) == names:
             modules[name] = None
+
+
+class _Last:
+    """The last that Python lets go when it ends, the first of the collector's callbacks.
+
+    Then the process ends. All that would follow is to free memory, bit by bit, most of which is
+    shared with the zygote. What C libraries do at the end they do all the same.
+    """
+
+    def __init__(self, leave: Any) -> None:
+        self._leave = leave
+
+    def __call__(self, *what: Any) -> None:
+        """Let the collector collect."""
+
+    def __del__(self) -> None:
+        self._leave(0)
 
 
 def _look_for_strangers() -> None:
