@@ -19,13 +19,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 from blake3 import blake3
 
 from nbbuild.errors import KernelError
+from nbbuild.installed import normalised
 from nbbuild.kernelspec import Kernel
 
 PATH_VARIABLES = (
@@ -299,12 +299,6 @@ class Environments:
             self._known.pop(key, None)
             self._unsettled = True
         return memory
-
-
-@lru_cache(maxsize=4096)  # asked for each distribution, of each run
-def normalised(name: str) -> str:
-    """Return a distribution's name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _required(requirement: str) -> str:

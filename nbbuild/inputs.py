@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 from nbbuild.config import DEFAULTS
-from nbbuild.environment import Environments, Probe, normalised
+from nbbuild.environment import Environments, Probe
 from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
 from nbbuild.fingerprint import UNSET, Used, action_key, secret, working_folder
 from nbbuild.graph import makes
 from nbbuild.imports import Import
+from nbbuild.installed import normalised
 from nbbuild.kernelspec import Kernel, Kernels
 from nbbuild.model import ActionKey, Digest, Parsed, Settings, Task
 from nbbuild.modules import ModuleGraph

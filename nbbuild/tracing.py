@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbbuild.digests import Digests
-from nbbuild.environment import Probe, normalised
+from nbbuild.environment import Probe
+from nbbuild.installed import normalised
 from nbbuild.kernels.observed import FileUse, Glob, Import, Listing, Module, Observed, Variable
 from nbbuild.model import ArtefactFile, Trace, TraceItem
 from nbbuild.resolving import Resolver

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
 from nbbuild import hidden
 from nbbuild.errors import UsageError, did_you_mean
 
 GROUP = "nbbuild.executors"
+
+OWN = ("local", "serial")
+"""Names that mean nbbuild's own, whatever else is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ def find(name: str) -> Callable[[int], Workers]:
 
     Raises `UsageError` when no installed package has an executor of that name.
     """
+    if name in OWN:  # to ask every installed distribution takes longer than a small notebook
+        from nbbuild.executors import local
+
+        return local.local if name == "local" else local.serial
+    from importlib.metadata import entry_points
+
     found = {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
         raise UsageError(
@@ -33,7 +41,6 @@ def find(name: str) -> Callable[[int], Workers]:
             facts=[("executors", ", ".join(sorted(found)))],
             hint=did_you_mean(name, found) or "choose one of these",
         )
-    if not found[name].value.startswith("nbbuild."):
-        hidden.show()
+    hidden.show()
     start: Callable[[int], Workers] = found[name].load()
     return start

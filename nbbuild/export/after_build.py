@@ -8,8 +8,6 @@ remembered: the other may change.
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Final
 import msgspec
 from blake3 import blake3
 
-from nbbuild import __version__
+from nbbuild import __version__, installed
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Noted, Observer
 from nbbuild.export import places, tools
@@ -180,17 +178,9 @@ def _basis(session: Session, target: str, variables: Iterable[str]) -> str:
     parts = [
         __version__,
         str(place),
-        *(_version(name) for name in _TOOLS[target]),
+        *map(installed.version, _TOOLS[target]),
         repr(sorted(execution.kernel_aliases.items())),
         execution.settings.kernel or "",
         *(f"{name}={session.environ.get(name)}" for name in sorted(variables)),
     ]
     return blake3("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@functools.cache
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib.metadata
 import os
 import re
 import shutil
@@ -12,8 +10,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import blake3
-import yaml
 
+from nbbuild import installed
 from nbbuild.notebook.configuration import configuration_bytes, configuration_file
 from nbbuild.notebook.fences import has_code_cell
 from nbbuild.notebook.headers import HEADER_LIMIT, header, mapping
@@ -62,14 +60,14 @@ def reader_identity(root: Path, source: str, readers: Readers | None = None) -> 
     readers = readers or Readers()
     custom = readers.custom(source)
     if custom is not None:
-        parsers = [f"{parser} {_version(parser)}" for parser in _PARSERS]
+        parsers = [f"{parser} {installed.version(parser)}" for parser in _PARSERS]
         return ", ".join([custom.identity(), *parsers, f"nbbuild {PARSE_VERSION}"])
     if readers.name(source) == "jupytext":
-        parts = [f"{parser} {_version(parser)}" for parser in ("jupytext", *_PARSERS)]
+        parts = [f"{parser} {installed.version(parser)}" for parser in ("jupytext", *_PARSERS)]
         if converter := _CONVERTERS.get(suffix(source)):
             parts += _program(converter, os.environ.get("PATH", ""))
     else:
-        parts = [f"nbformat {_version('nbformat')}"]
+        parts = [f"nbformat {installed.version('nbformat')}"]
     parts.append(f"nbbuild {PARSE_VERSION}")
     found = configuration_file((root / source).parent)
     if found is not None:
@@ -88,8 +86,8 @@ def rests_on(sources: Collection[str], *, readers: Readers, path: str) -> Iterat
     for custom in {reader for source in sources if (reader := readers.custom(source))}:
         yield from custom.rests_on()
     for name in ("jupytext", *_PARSERS):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            yield str(importlib.metadata.distribution(name).locate_file(""))
+        if (found := installed.found(name)) is not None:
+            yield found[1]
     converters = {_CONVERTERS.get(suffix(source)) for source in sources} - {None}
     for converter in sorted(filter(None, converters)):
         for folder in path.split(os.pathsep):
@@ -99,6 +97,8 @@ def rests_on(sources: Collection[str], *, readers: Readers, path: str) -> Iterat
 def _names_a_kernel(text: str, *, quarto: bool) -> bool:
     if not any(word in text for word in (*_NOTEBOOK_KEYS, "jupyter")):
         return False
+    import yaml  # takes a while to load, and most projects have no text of this kind
+
     try:
         # Composed, not constructed: an impossible date elsewhere in the header is none of our
         # business here, and raises in a constructor.
@@ -110,14 +110,6 @@ def _names_a_kernel(text: str, *, quarto: bool) -> bool:
     return any(key in top or key in inner for key in _NOTEBOOK_KEYS) or (
         quarto and "jupyter" in top
     )
-
-
-@functools.cache
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
 
 
 @functools.cache

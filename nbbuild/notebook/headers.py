@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
-
-import yaml
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbbuild.notebook.suffixes import SCRIPTS, Script, suffix
+
+if TYPE_CHECKING:
+    import yaml
 
 HEADER_LIMIT = 100_000
 """Characters in which a header must end: what is longer is no header."""
@@ -72,6 +73,8 @@ def uncomment(line: str, comment: str, comment_end: str = "") -> str:
 
 def mapping(node: yaml.Node | None) -> dict[str, yaml.Node]:
     """Return the keys of a composed YAML mapping; none, when `node` is something else."""
+    import yaml  # who has a node has loaded it
+
     if not isinstance(node, yaml.MappingNode):
         return {}
     return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}

@@ -13,13 +13,12 @@ to do.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import blake3
 
@@ -27,6 +26,9 @@ from nbbuild import hidden
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean
 from nbbuild.notebook.suffixes import is_text
 from nbbuild.patterns import Pattern, matches
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUPS = ("nbbuild.readers", "jcache.readers")
 """Groups of entry points; a name in the first comes before the same name in the second."""
@@ -39,7 +41,7 @@ BUILT_IN = ("jupytext", "nbformat")
 class CustomReader:
     """A reader that some distribution brings."""
 
-    point: importlib.metadata.EntryPoint
+    point: EntryPoint
 
     @property
     def label(self) -> str:
@@ -158,11 +160,13 @@ class Readers:
     def _custom(self) -> dict[str, CustomReader]:
         with self.lock:
             if self._found is None:
+                from importlib.metadata import entry_points
+
                 self._found = {
                     point.name: CustomReader(point)
                     for group in reversed(GROUPS)
                     # Backwards: of two distributions with one name, the first on sys.path wins.
-                    for point in reversed(tuple(importlib.metadata.entry_points(group=group)))
+                    for point in reversed(tuple(entry_points(group=group)))
                 }
             return self._found
 

@@ -344,7 +344,9 @@ print(json.dumps(sorted(heavy & sys.modules.keys())))
 
 def test_what_reads_notebooks_is_loaded_without_grammars_that_nobody_asks_for(project):
     project.config('[project]\nnotebooks = ["*.ipynb"]\n')
-    project.notebook("a.ipynb")
+    notebook = json.loads(ipynb("1"))
+    notebook["cells"][0]["metadata"]["tags"] = "hide"  # it should be a list: no ordinary notebook
+    project.write("a.ipynb", json.dumps(notebook))
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, "list"],
         cwd=project.root,

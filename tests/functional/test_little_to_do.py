@@ -15,7 +15,7 @@ from nbbuild.notebook import formats
 from nbbuild.session import open_session
 
 HEAVY = ["doit", "networkx", "nbformat", "jupytext", "nbclient", "rich", "IPython"]
-HEAVY += ["jupyter_client", "zmq", "asyncio"]
+HEAVY += ["jupyter_client", "zmq", "asyncio", "yaml", "importlib.metadata"]
 
 
 @pytest.fixture(autouse=True)

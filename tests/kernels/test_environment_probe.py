@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.environment import Environments, normalised
+from nbbuild.environment import Environments
 from nbbuild.errors import KernelError
+from nbbuild.installed import normalised
 from nbbuild.kernelspec import Kernel
 
 
