@@ -376,7 +376,7 @@ def _rests_on(path: tuple[str, ...]) -> Iterator[str]:
 
 def _stamp(path: str) -> Stamp:
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116, asked again for each task
     except (OSError, ValueError):
         return Stamp(path)
     return Stamp(path, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

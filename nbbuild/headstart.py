@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Protocol
 
 from nbbuild.durable import DOT
 from nbbuild.errors import KernelError, NbbuildError
+from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.model import Judgement, Task, Verdict
@@ -78,7 +80,8 @@ class HeadStart:
         likely = (one.name for one in tasks if forced or _is_new(session, one))
         self._expected = list(islice(likely, ENOUGH))
         if len(self._expected) > 1:
-            self._in_a_thread(self._start_zygote)
+            self._launcher.begin()
+            self._start_zygote()
 
     def judged(self, judgement: Judgement) -> None:
         """Take in a verdict as it is given."""
@@ -92,7 +95,7 @@ class HeadStart:
             self._in_a_thread(self._start_kernel)
         elif self._runs == 2:
             self._expected.append(judgement.task)
-            self._in_a_thread(self._start_zygote)
+            self._start_zygote()
 
     def _in_a_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name="nbbuild-head-start")
@@ -102,10 +105,13 @@ class HeadStart:
     def _start_zygote(self) -> None:
         wanted = self._wanted()
         if wanted is not None and wanted.warm is not None:
-            try:
-                self._launcher.warm_up(wanted.warm, self._check)
-            except (KernelError, OSError, _GivenUp):
-                return  # the first task that needs it meets the same, and tells
+            self._in_a_thread(partial(self._warm_up, wanted.warm))
+
+    def _warm_up(self, warm: Warm) -> None:
+        try:
+            self._launcher.warm_up(warm, self._check)
+        except (KernelError, OSError, _GivenUp):
+            return  # the first task that needs it meets the same, and tells
 
     def _start_kernel(self) -> None:
         wanted = self._wanted()

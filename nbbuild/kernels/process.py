@@ -160,8 +160,9 @@ class KernelProcess:
 class Launcher:
     """Starts kernels, all from one helper process; a context manager, thread-safe.
 
-    The helper comes with the first kernel. Leaving the context kills every kernel that still runs
-    and all that descends from it. What else makes that certain is told in launcher.py.
+    The helper comes with the first kernel, or as it is asked for. Leaving the context kills every
+    kernel that still runs and all that descends from it. What else makes that certain is told in
+    launcher.py.
     """
 
     def __init__(self) -> None:
@@ -183,8 +184,15 @@ class Launcher:
 
     @property
     def pid(self) -> int:
-        """The helper's process id; 0 before the first kernel."""
+        """The helper's process id; 0 before it is there."""
         return self._helper.pid if self._helper is not None else 0
+
+    def begin(self) -> None:
+        """Have the helper get ready, before there is anything for it to start."""
+        if sys.platform != "win32":
+            with self._lock:
+                if self._lifeline is None:
+                    self._start_helper()
 
     def start(
         self,

@@ -917,6 +917,7 @@ class _Watcher:
     def sleep(self) -> None:
         """See nothing, until a kernel that was forked asks to be watched by the event."""
         self.asleep = dict(self.handlers)
+        self.records = [one for one in self.records if _outlasts(one)]
         self.handlers.clear()
         self.handlers[self.event] = self.on_wake
         for name, module in sys.modules.items():
@@ -939,7 +940,7 @@ class _Watcher:
         self.shell = _shell()
         self.search_path()
         self.absent = set()
-        self.records = [self.moved_record(one) for one in self.records if _outlasts(one)]
+        self.records = [self.moved_record(one) for one in self.records]
         __import__("atexit").register(self.at_exit)
         if "_posixsubprocess" in sys.modules:
             self.watch_subprocess(sys.modules["_posixsubprocess"])

@@ -133,6 +133,7 @@ class _Zygote:
         self._added: dict[str, str] = {}  # variables that imports have set
         self._preload: Any = None
         self._threads = 1
+        self._loaded: set[str] = set()  # top-level names of all modules
 
     def prepare(self, wanted: dict[str, Any]) -> None:
         """Import all that is wanted; raises Unfit."""
@@ -148,6 +149,7 @@ class _Zygote:
         _look_for_strangers()
         _kernel_id_in_memory()
         self._added = {k: v for k, v in os.environ.items() if self._began.get(k) != v}
+        self._loaded = {name.partition(".")[0] for name in sys.modules}
         _keep_loaded()
         # What lies here already shall not be looked at, and so copied, by a kernel's collector.
         gc.collect()
@@ -208,6 +210,7 @@ class _Zygote:
         os.chdir(request["cwd"])
         _mark(request["id"])
         _extend_path(_python_path(self._began), _python_path(env))
+        _look_for_others(_python_path(env), self._loaded)
         for name, value in self._added.items():
             if env.get(name) == self._began.get(name):
                 env[name] = value
@@ -381,7 +384,6 @@ def _extend_path(had: list[str], wanted: list[str]) -> None:
         raise Unfit("its PYTHONPATH is another one")
     new = list(dict.fromkeys(os.path.normpath(entry) for entry in more))
     sys.path[:] = new + [entry for entry in sys.path if entry not in new]
-    _look_for_others(wanted, {name.partition(".")[0] for name in sys.modules})
 
 
 def _look_for_others(folders: Iterable[str], names: set[str]) -> None:

@@ -19,13 +19,13 @@ class Started:
         self.zygotes, self.kernels, self.expected = [], [], []
         self.ready = ready
 
+    def begin(self, wanted=None):
+        self.kernels += [wanted.cwd.name] if wanted else []
+
     def warm_up(self, warm, check):
         self.zygotes.append(warm)
         while not self.ready:
             check()
-
-    def begin(self, wanted):
-        self.kernels.append(wanted.cwd.name)
 
 
 @pytest.fixture
