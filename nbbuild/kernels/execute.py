@@ -31,6 +31,8 @@ from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.outputs import OUTPUTS, Assembler
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.session import (
+    KEEP_ALL,
+    LEAVE,
     SHUTDOWN_PATIENCE,
     TICK,
     Channel,
@@ -58,7 +60,6 @@ _CUT_SHORT = (
     f"the kernel did not leave within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
     "files that the notebook did not close, may be incomplete"
 )
-_LIMITED = "the kernel's queue of messages has a limit: a flood of outputs may lose some"
 _BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
 
 
@@ -205,6 +206,7 @@ class _Run:
         self._current: int | None = None  # the cell that began last
         self._cell_of: dict[str, int] = {}  # request → cell
         self._silent: set[str] = set()  # requests that belong to no cell
+        self._finished = False  # what is shown from then on, by exit hooks, say, is of no cell
         # The request that is waited for, and what has come of its answer.
         self._request = ""
         self._reply: Mapping[str, Any] | None = None
@@ -236,7 +238,7 @@ class _Run:
             self.notebook.metadata["language_info"] = session.info["language_info"]
         self._session, self._assembler = session, assembler
         try:
-            self._silently(self._before)
+            self._silently(*self._before, KEEP_ALL)
             for number, index in enumerate(self._cells, 1):
                 self._on_cell(number, len(self._cells))
                 self._execute_cell(number, index)
@@ -251,27 +253,37 @@ class _Run:
         except Garbled as error:
             self.failure = self._lost(f"a message of the kernel cannot be read: {error}")
         finally:
+            self._finished = True
             assembler.finish(self._cells)
         self._on_end()
         # After an error of its own the notebook may still tidy up behind itself.
         in_peace = not self.stopped or (self.failure is not None and self.failure.kind == "error")
+        asked = False
         if in_peace and session.process.poll() is None:
             # The cells are done: what they gave does not depend on this.
             with contextlib.suppress(_Stop, _Died, Garbled):
-                self._silently(self._after)
-        if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
+                asked = self._silently(*self._after, LEAVE)
+        if in_peace and not session.shut_down(asked=asked, cancelled=self._cancelled.is_set):
             self.notes.append(_CUT_SHORT)
             self.cut_short = True
 
-    def _silently(self, codes: Sequence[str]) -> None:
-        for code in codes:
-            content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
-            self._ask("execute_request", content)
-            self._silent.add(self._request)
-            if not self._answered(until=self._deadline):
-                raise _Stop(self._too_late(self._current, in_cell=False))
-            if (self._reply or {}).get("status") != "ok":
-                self.notes.append(f"a preparation of the kernel failed: {_said(self._reply)}")
+    def _silently(self, *codes: str) -> bool:
+        """Have an IPython kernel run `codes`, which leave no trace; say whether it did.
+
+        All in one request: to answer one takes such a kernel longer than many a cell.
+        """
+        if self._kernel.interpreter is None:
+            return False
+        code = "\n".join(codes)
+        content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
+        self._ask("execute_request", content)
+        self._silent.add(self._request)
+        if not self._answered(until=self._deadline):
+            raise _Stop(self._too_late(self._current, in_cell=False))
+        done = (self._reply or {}).get("status") == "ok"
+        if not done:
+            self.notes.append(f"a preparation of the kernel failed: {_said(self._reply)}")
+        return done
 
     # Cells.
 
@@ -389,12 +401,10 @@ class _Run:
         if channel is Channel.SHELL:
             if parent == self._request:
                 self._reply = content
-            elif parent == self._session.lifting and content.get("status") != "ok":
-                self.notes.append(_LIMITED)
         elif kind == "status":
             if parent == self._request and content.get("execution_state") == "idle":
                 self._idle = True
-        elif parent in self._silent:
+        elif parent in self._silent or self._finished:
             pass  # a callback of the notebook's own, called for a cell that is not the notebook's
         elif kind in OUTPUTS or (kind == "execute_input" and parent in self._cell_of):
             index = self._cell_of.get(parent, self._current)

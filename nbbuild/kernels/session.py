@@ -59,6 +59,22 @@ START_TIMEOUT = 60.0
 SHUTDOWN_PATIENCE = 10.0
 """Seconds to leave by itself, more than stock Jupyter's 2.5: exit hooks and open files complete."""
 
+# Option 23 is ZMQ_SNDHWM. A socket may be touched by its own thread only.
+KEEP_ALL = """
+(lambda thread: thread.schedule(lambda: thread.socket.setsockopt(23, 0)))(
+    __import__("IPython").get_ipython().kernel.iopub_thread
+)
+"""
+"""Code that lifts the limit of an IPython kernel's queue, past which it would drop outputs."""
+
+LEAVE = """
+(lambda shell: (
+    setattr(shell, "exit_now", True),
+    shell.kernel.io_loop.add_callback(shell.kernel.io_loop.stop),
+))(__import__("IPython").get_ipython())
+"""
+"""Code by which an IPython kernel leaves once it has answered; a `shutdown_request` may stall."""
+
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
 _LONGEST_NAME = len("/nbb-12345678/k-5")
 _BATCH = 100  # messages taken from one socket before the other, and the clock, are looked at
@@ -66,18 +82,6 @@ _FIRST_PAUSE = 0.05  # seconds before a kernel whose iopub is silent is asked ag
 _LOG_LINES = 20
 _LOG_BYTES = 8192
 _CHANNELS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
-# Option 23 is ZMQ_SNDHWM. A socket may be touched by its own thread only.
-_KEEP_ALL = """
-(lambda thread: thread.schedule(lambda: thread.socket.setsockopt(23, 0)))(
-    __import__("IPython").get_ipython().kernel.iopub_thread
-)
-"""
-_LEAVE = """
-(lambda shell: (
-    setattr(shell, "exit_now", True),
-    shell.kernel.io_loop.add_callback(shell.kernel.io_loop.stop),
-))(__import__("IPython").get_ipython())
-"""
 _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -123,8 +127,6 @@ class KernelSession:
         self._kernel = kernel
         self.info: Mapping[str, Any] = {}
         """The content of the kernel_info_reply; empty until the kernel is ready."""
-        self.lifting = ""
-        """The request that lifts the limit of the kernel's queue; "" when there is none."""
         with contextlib.ExitStack() as stack:
             self._folder = private_folder()
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
@@ -228,13 +230,14 @@ class KernelSession:
 
     # Ending.
 
-    def shut_down(self, *, cancelled: Callable[[], bool]) -> bool:
-        """Ask the kernel to leave, give it time, then `close`; say whether it left by itself."""
+    def shut_down(self, *, asked: bool, cancelled: Callable[[], bool]) -> bool:
+        """Give the kernel time to leave, then `close`; say whether it left by itself.
+
+        It is asked to, unless it has been `asked`.
+        """
         status = self.process.poll()
         if status is None:
-            if self._kernel.interpreter is not None:
-                self._run_silently(_LEAVE)
-            else:
+            if not asked:
                 self._session.send(self._control, "shutdown_request", {"restart": False})
             deadline = time.monotonic() + SHUTDOWN_PATIENCE
             while status is None and time.monotonic() < deadline and not cancelled():
@@ -278,13 +281,6 @@ class KernelSession:
             if status is not None and not (self.info and heard):
                 raise NotStarted(f"it ended with {ending(status)}", self.log_tail())
         self._adapt(str(self.info.get("protocol_version", "5.3")))
-        if self._kernel.interpreter is not None:
-            self.lifting = self._run_silently(_KEEP_ALL)
-
-    def _run_silently(self, code: str) -> str:
-        """Have an IPython kernel run `code`, which leaves no trace; return the request's id."""
-        content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
-        return self.send("execute_request", content)
 
     def _adapt(self, protocol: str) -> None:
         """Speak the kernel's version of the protocol, as jupyter_client does."""

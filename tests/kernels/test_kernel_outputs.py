@@ -118,6 +118,12 @@ def test_late_output_goes_to_the_cell_it_belongs_to(run):
     assert shown(done) == [["'of the first'"], ["'of the second'"], ["after the last cell\n"]]
 
 
+def test_what_exit_hooks_show_is_of_no_cell(run):
+    hook = "import atexit\n_ = atexit.register(lambda: (print('bye', flush=True), display('bye')))"
+    assert shown(run(hook, "print('last')")) == [[], ["last\n"]]
+    assert shown(run(hook, "print('last')\nexit()")) == [[], ["last\n"]]
+
+
 def test_a_slow_reader_loses_nothing(run, monkeypatch):
     take = Assembler.take
 
