@@ -284,6 +284,8 @@ def _keeps_a_generator() -> bool:
         for kind in set(map(type, there))
         if issubclass(kind, drawing) and not issubclass(kind, standard.SystemRandom)
     }
+    if not suspected:
+        return False
     found = itertools.compress(there, map(suspected.__contains__, map(type, there)))
     return any(not any(one is other for other in known) for one in found)
 
