@@ -347,3 +347,28 @@ def test_the_help_imports_nothing_heavy():
 
 def test_each_verb_has_its_command():
     assert {verb: load(verb).name for verb in VERBS} == {verb: verb for verb in VERBS}
+
+
+def test_the_script_ends_with_the_status_after_exit_hooks_and_all_that_was_said(tmp_path):
+    program = (
+        "import atexit, sys; from nbbuild.__main__ import script\n"
+        "atexit.register(print, 'a hook')\n"
+        "sys.argv = ['nbbuild', *sys.argv[1:]]\n"
+        "script()"
+    )
+
+    def ended(*words, **how):
+        return subprocess.run(
+            [sys.executable, "-c", program, *words], cwd=tmp_path, text=True, check=False, **how
+        )
+
+    told = ended("--version", capture_output=True)
+    assert told.returncode == 0
+    assert told.stdout.splitlines()[1:] == ["a hook"]
+    failed = ended("status", capture_output=True)
+    assert (failed.returncode, failed.stdout) == (2, "a hook\n")
+    assert "jcache.toml" in failed.stderr
+    full_device = Path("/dev/full")
+    if full_device.exists():  # on Linux
+        with full_device.open("w") as full:
+            assert ended("--version", stdout=full, stderr=subprocess.PIPE).returncode != 0
