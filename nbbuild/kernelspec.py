@@ -26,6 +26,7 @@ IPYKERNEL = ("ipykernel_launcher", "ipykernel")
 """The modules that start an IPython kernel by `python -m`."""
 
 _AFTER_M = {(module,) for module in IPYKERNEL}
+_JOINED = {f"-m{module}" for module in IPYKERNEL}
 
 LOCAL_PROVISIONER = "local-provisioner"
 
@@ -93,9 +94,8 @@ class Kernel:
 
         `conda run -n x python -m ipykernel_launcher -f …` → `conda run -n x python`.
         """
-        joined = {f"-m{module}" for module in IPYKERNEL}
         for index, word in enumerate(self.argv):
-            if word in joined or (word == "-m" and self.argv[index + 1 : index + 2] in _AFTER_M):
+            if word in _JOINED or (word == "-m" and self.argv[index + 1 : index + 2] in _AFTER_M):
                 return self.argv[:index]
         return None
 
