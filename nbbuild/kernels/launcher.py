@@ -224,7 +224,8 @@ class Helper:
             ending = any(kernel.ending_since is not None for kernel in self._kernels)
             for key, _ in self._selector.select(_AGAIN if ending else None):
                 key.data()
-            self._end_families(alone=self._notice_deaths())
+            self._notice_deaths()
+            self._end_families()
         return _ALL_GIVEN_UP if self._given_up else 0
 
     def _on(self, source: socket.socket | int, answer: Callable[[], object]) -> None:
@@ -416,8 +417,7 @@ class Helper:
         if kernel.ending_since is None:
             kernel.ending_since = time.monotonic()
 
-    def _notice_deaths(self) -> bool:
-        """Take in who has ended; say whether it is known that no orphan is left."""
+    def _notice_deaths(self) -> None:
         for kernel in self._kernels:
             if kernel.channel is not None:
                 continue  # it may yet be replaced by a cold one
@@ -427,23 +427,16 @@ class Helper:
                 kernel.told = True
                 self._tell(kernel, status=kernel.status)
         kernels = {kernel.pid for kernel in self._kernels}
-        children = _PROC / "self" / "task" / str(os.getpid()) / "children"
-        try:
-            others = [pid for pid in map(int, children.read_bytes().split()) if pid not in kernels]
-        except OSError:  # no such file on macOS
-            return False
-        # Only we bury children, so none can be missing here: what proc(5) warns of is not so.
-        orphans = [pid for pid in others if _runs(pid)]
-        return not orphans
+        with contextlib.suppress(OSError):  # no such file on macOS
+            children = _PROC / "self" / "task" / str(os.getpid()) / "children"
+            for pid in children.read_bytes().split():
+                if int(pid) not in kernels:
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(int(pid), os.WNOHANG)
 
-    def _end_families(self, *, alone: bool) -> None:
+    def _end_families(self) -> None:
         ending = [kernel for kernel in self._kernels if kernel.ending_since is not None]
         if not ending:
-            return
-        if alone and all(kernel.status is not None for kernel in ending):
-            # Whom they leave behind falls to us: nobody. To look at all processes takes longer.
-            for kernel in ending:
-                self._bury(kernel, [])
             return
         table = process_table()
         self._look_for_strays(table)
@@ -505,14 +498,6 @@ class Helper:
 def _close_all(descriptors: list[int]) -> None:
     while descriptors:
         os.close(descriptors.pop())
-
-
-def _runs(pid: int) -> bool:
-    """Say whether the child `pid` runs; if not, it is gone from now on."""
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == 0
-    except ChildProcessError:
-        return False
 
 
 def _ended(pid: int) -> int | None:
