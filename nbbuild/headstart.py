@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -80,7 +81,8 @@ class HeadStart:
         likely = (one.name for one in tasks if forced or _is_new(session, one))
         self._expected = list(islice(likely, ENOUGH))
         if len(self._expected) > 1:
-            self._launcher.begin()
+            with suppress(OSError):  # the first task that needs it meets the same, and tells
+                self._launcher.begin()
             self._start_zygote()
 
     def judged(self, judgement: Judgement) -> None:
@@ -124,11 +126,11 @@ class HeadStart:
         first = self._session.graph.tasks[expected[0]]
         try:
             warm = self._session.inputs.in_effect(first).settings.warm
-        except NbbuildError:
-            return None
-        if isinstance(warm, tuple) and not (self._session.root / DOT).exists():
-            return None  # it would need a file there, and nothing is written before all is judged
-        return self._wanted_if(expected)(first.name)
+            if isinstance(warm, tuple) and not (self._session.root / DOT).exists():
+                return None  # it would need a file there; nothing is written until all is judged
+            return self._wanted_if(expected)(first.name)
+        except (NbbuildError, OSError):
+            return None  # told when its turn comes
 
     def _check(self) -> None:
         if self._closing.is_set():

@@ -12,22 +12,27 @@ import re
 import sys
 
 _END = ".dist-info"
+_METADATA = (_END, ".egg-info", ".egg")
 
 
 @functools.cache
 def found(distribution: str) -> tuple[str, str] | None:
     """Return version and folder (of sys.path) of the first `distribution`; None without one."""
     wanted = normalised(distribution)
-    for entry in sys.path:
+    for entry in map(os.fsdecode, sys.path):
+        place = entry or os.getcwd()  # noqa: PTH109
         try:
-            names = os.listdir(entry or ".")  # noqa: PTH208, names are what is needed
+            names = os.listdir(place)  # noqa: PTH208, names are what is needed
         except OSError:
             continue
-        for name in names:
-            if name.endswith(_END):
-                stem, _, version = name.removesuffix(_END).rpartition("-")
-                if version and normalised(stem) == wanted:
-                    return version, entry
+        known = [name for name in names if name.endswith(_METADATA) and _stem(name) == wanted]
+        if not known:
+            continue
+        version = known[0].removesuffix(_END).partition("-")[2]
+        whole = os.path.isfile(f"{place}/{known[0]}/METADATA")  # noqa: PTH113
+        if len(known) == 1 and known[0].endswith(_END) and version and whole:
+            return version, place
+        break  # no usual case
     from importlib import metadata
 
     try:
@@ -35,6 +40,11 @@ def found(distribution: str) -> tuple[str, str] | None:
     except metadata.PackageNotFoundError:
         return None
     return one.version, str(one.locate_file(""))
+
+
+def _stem(name: str) -> str:
+    """Return the name of the distribution that a folder of metadata is of."""
+    return normalised(name.rpartition(".")[0].partition("-")[0])
 
 
 def version(distribution: str) -> str:

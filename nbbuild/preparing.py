@@ -74,9 +74,9 @@ class Preparing:
             if settings.sandbox or settings.trace == "syscalls":
                 return None
             action = self.action(task, b"")
-        except NbbuildError:
+            return kernel_of(action, action.root)
+        except (NbbuildError, OSError):
             return None  # told when its turn comes
-        return kernel_of(action, action.root)
 
     def _staged(self, task: Task) -> tuple[str, ...]:
         """Return all that a sandbox holds for `task`."""

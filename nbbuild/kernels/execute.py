@@ -60,6 +60,8 @@ _CUT_SHORT = (
     f"the kernel did not leave within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
     "files that the notebook did not close, may be incomplete"
 )
+_UNPREPARED = "the kernel could not be prepared, so a flood of outputs may lose some"
+_UNTOLD = "the kernel did not tell what it used"
 _BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
 
 
@@ -238,7 +240,7 @@ class _Run:
             self.notebook.metadata["language_info"] = session.info["language_info"]
         self._session, self._assembler = session, assembler
         try:
-            self._silently(*self._before, KEEP_ALL)
+            self._silently(KEEP_ALL, *self._before, otherwise=_UNPREPARED)
             for number, index in enumerate(self._cells, 1):
                 self._on_cell(number, len(self._cells))
                 self._execute_cell(number, index)
@@ -258,32 +260,29 @@ class _Run:
         self._on_end()
         # After an error of its own the notebook may still tidy up behind itself.
         in_peace = not self.stopped or (self.failure is not None and self.failure.kind == "error")
-        asked = False
         if in_peace and session.process.poll() is None:
             # The cells are done: what they gave does not depend on this.
             with contextlib.suppress(_Stop, _Died, Garbled):
-                asked = self._silently(*self._after, LEAVE)
-        if in_peace and not session.shut_down(asked=asked, cancelled=self._cancelled.is_set):
+                self._silently(LEAVE, *self._after, otherwise=_UNTOLD)
+        if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
             self.notes.append(_CUT_SHORT)
             self.cut_short = True
 
-    def _silently(self, *codes: str) -> bool:
-        """Have an IPython kernel run `codes`, which leave no trace; say whether it did.
+    def _silently(self, *codes: str, otherwise: str) -> None:
+        """Have an IPython kernel run `codes`, which leave no trace; note `otherwise` if it fails.
 
         All in one request: to answer one takes such a kernel longer than many a cell.
         """
         if self._kernel.interpreter is None:
-            return False
+            return
         code = "\n".join(codes)
         content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
         self._ask("execute_request", content)
         self._silent.add(self._request)
         if not self._answered(until=self._deadline):
             raise _Stop(self._too_late(self._current, in_cell=False))
-        done = (self._reply or {}).get("status") == "ok"
-        if not done:
-            self.notes.append(f"a preparation of the kernel failed: {_said(self._reply)}")
-        return done
+        if (self._reply or {}).get("status") != "ok":
+            self.notes.append(f"{otherwise}: {_said(self._reply)}")
 
     # Cells.
 

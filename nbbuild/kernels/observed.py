@@ -31,7 +31,7 @@ import msgspec
 from nbbuild.durable import write
 from nbbuild.kernels.syscalls import Seen
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _WAKE: Final = "nbbuild.wake"
 """The audit event by which a watcher that was forked with its kernel goes on."""
@@ -358,9 +358,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     globs: tuple[Glob, ...] = ()
     imports: tuple[Import, ...] = ()
     modules: tuple[Module, ...] = ()
-    base: tuple[
-        str, ...
-    ] = ()  # dotted names of what was loaded before the first cell, and is there
+    base: tuple[str, ...] = ()  # dotted names of what was loaded before the first cell
     paths: tuple[tuple[str, ...], ...] = ()  # the kernel's sys.path, each as it came to be
     distributions: tuple[Distribution, ...] = ()
     variables: tuple[Variable, ...] = ()

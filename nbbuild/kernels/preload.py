@@ -19,7 +19,7 @@ It is refused, by name, when it
 """
 
 # Paths are strings here, and whatever goes wrong in an import only means that it is not made.
-# ruff: noqa: BLE001, PTH208
+# ruff: noqa: B905, BLE001, PTH208
 
 from __future__ import annotations
 
@@ -279,14 +279,16 @@ def _keeps_a_generator() -> bool:
         known.append(numpy.mtrand._rand)
     drawing = tuple(kinds)
     there = gc.get_objects()  # a hundred thousand: no loop of Python's goes over them
+    # By their ids: a type need not be hashable.
+    types = dict(zip(map(id, map(type, there)), map(type, there)))
     suspected = {
-        kind
-        for kind in set(map(type, there))
+        number
+        for number, kind in types.items()
         if issubclass(kind, drawing) and not issubclass(kind, standard.SystemRandom)
     }
     if not suspected:
         return False
-    found = itertools.compress(there, map(suspected.__contains__, map(type, there)))
+    found = itertools.compress(there, map(suspected.__contains__, map(id, map(type, there))))
     return any(not any(one is other for other in known) for one in found)
 
 

@@ -73,7 +73,7 @@ LEAVE = """
     shell.kernel.io_loop.add_callback(shell.kernel.io_loop.stop),
 ))(__import__("IPython").get_ipython())
 """
-"""Code by which an IPython kernel leaves once it has answered; a `shutdown_request` may stall."""
+"""Code by which an IPython kernel leaves once it has answered the request that this is part of."""
 
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
 _LONGEST_NAME = len("/nbb-12345678/k-5")
@@ -230,14 +230,14 @@ class KernelSession:
 
     # Ending.
 
-    def shut_down(self, *, asked: bool, cancelled: Callable[[], bool]) -> bool:
+    def shut_down(self, *, cancelled: Callable[[], bool]) -> bool:
         """Give the kernel time to leave, then `close`; say whether it left by itself.
 
-        It is asked to, unless it has been `asked`.
+        An IPython kernel has been sent LEAVE before; others are asked here.
         """
         status = self.process.poll()
         if status is None:
-            if not asked:
+            if self._kernel.interpreter is None:
                 self._session.send(self._control, "shutdown_request", {"restart": False})
             deadline = time.monotonic() + SHUTDOWN_PATIENCE
             while status is None and time.monotonic() < deadline and not cancelled():

@@ -920,12 +920,17 @@ class _Watcher:
         self.records = [one for one in self.records if _outlasts(one)]
         self.handlers.clear()
         self.handlers[self.event] = self.on_wake
-        for name, module in sys.modules.items():
+        for name, module in list(sys.modules.items()):
             if name not in self.base:
-                try:
-                    self.preloaded[name] = module, _module(module)
-                except Exception:
-                    self.preloaded[name] = None, None  # each kernel meets the same, and tells
+                self.preloaded[name] = module, self.settled(module)
+
+    def settled(self, module: Any) -> Any:
+        """Return what each kernel will tell of a module; None where it has to look by itself."""
+        try:
+            told = _module(module)
+        except Exception:
+            return None  # each meets the same, and tells
+        return None if told[1] == "namespace" else told  # its folders depend on the path
 
     def on_wake(self, answer: list[str], folder: str, report: str, event: str, memory: str) -> None:
         """Watch this kernel from now on; what its zygote imported was not there before."""
@@ -999,8 +1004,10 @@ class _Watcher:
 
     def module(self, name: str, module: Any) -> Any:
         """Return what is told of a loaded module."""
-        before, told = self.preloaded.get(name, (None, None))
-        return told if before is module else _module(module)
+        before = self.preloaded.get(name)
+        if before is None or before[0] is not module or before[1] is None:
+            return _module(module)
+        return before[1]
 
     def write_report(self, path: str) -> None:
         """Write the account of a kernel, atomically; again only if there is more to tell."""
@@ -1016,12 +1023,12 @@ class _Watcher:
             except Exception as error:
                 self.fault(f"sys.modules[{name!r}]", error)
         report = {
-            "format": 1,
+            "format": 2,
             "start": _start(posix.getppid(), forked=False),
             "children": self.folder + "/children",
             "records": self.records,
             "modules": modules,
-            "base": [name for name in sys.modules if name in self.base],
+            "base": [name for name in list(sys.modules) if name in self.base],
             "path": [str(entry) or _getcwd() for entry in sys.path],
             "distributions": _distributions(self.memory),
         }

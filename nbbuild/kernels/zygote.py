@@ -74,6 +74,9 @@ KERNEL = (
 _TAKEN_DOWN = frozenset(("__main__", "builtins", "gc", "sys", "threading", "warnings"))
 """Modules that notebooks put hooks into: a kernel that ends takes them down."""
 
+_LAST_KNOWN = {(3, 11)}
+"""Versions of Python of which it is tested what it lets go last; see _Last."""
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -289,7 +292,8 @@ def _leave(loaded: list[tuple[str, Any, int]], callbacks: int) -> None:
     """Forget what was loaded in the zygote, as Python does first of all when it ends."""
     shell = sys.modules["IPython.core.interactiveshell"].InteractiveShell
     # Its status will be 0, then; and nobody has replaced that list.
-    if shell.initialized() and shell.instance().exit_now and id(gc.callbacks) == callbacks:
+    exits = shell.initialized() and shell.instance().exit_now and id(gc.callbacks) == callbacks
+    if exits and sys.version_info[:2] in _LAST_KNOWN:
         gc.callbacks.insert(0, _Last(ctypes.pythonapi.exit))
     for single in (shell, sys.modules["ipykernel.kernelapp"].IPKernelApp):
         if single.initialized():

@@ -27,9 +27,8 @@ class _Cell(msgspec.Struct):
     metadata: dict[str, Any]
     source: str | list[str] = ""
     outputs: list[_Output] = []
-    attachments: msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # no value is right: they have rules of their own
+    # No value is right: attachments have rules of their own.
+    attachments: msgspec.UnsetType = msgspec.UNSET
 
 
 class _Kernelspec(msgspec.Struct):

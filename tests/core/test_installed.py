@@ -23,13 +23,19 @@ def test_versions_are_those_of_the_metadata(name):
 
 def test_the_first_on_the_path_wins_and_others_are_asked_for_in_their_way(tmp_path, monkeypatch):
     assert installed.found("no-such-thing") is None
-    for folder in ("one/No.Such_Thing-1.5.dist-info", "two/no_such_thing-2.dist-info"):
+    for folder, version in (
+        ("one/No.Such_Thing-1.5.dist-info", "1.5"),
+        ("two/no_such_thing-2.dist-info", "2"),
+        ("one/older.egg-info", "0.9"),
+        ("two/older-2.dist-info", "2"),
+    ):
         (tmp_path / folder).mkdir(parents=True)
-    egg = tmp_path / "one/older.egg-info"
-    egg.mkdir()
-    (egg / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: older\nVersion: 0.9\n")
+        file = tmp_path / folder / ("PKG-INFO" if folder.endswith("egg-info") else "METADATA")
+        file.write_text(f"Metadata-Version: 2.1\nName: x\nVersion: {version}\n")
+    (tmp_path / "one/empty-1.dist-info").mkdir()
     path = [str(tmp_path / name) for name in ("absent", "one", "two")]
     monkeypatch.setattr(sys, "path", [*path, *sys.path])
     installed.found.cache_clear()
     assert installed.found("no-such-thing") == ("1.5", str(tmp_path / "one"))
     assert installed.found("older") == ("0.9", str(tmp_path / "one"))
+    assert installed.version("empty") == "none"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.kernels.observed import Observed, read_report
+from nbbuild.kernels.observed import FORMAT, Observed, read_report
 
 
 def test_without_an_account_there_is_none(tmp_path):
@@ -37,7 +37,7 @@ def test_damaged_lines_cost_only_themselves(tmp_path):
     path, children = tmp_path / "report.json", tmp_path / "children"
     children.mkdir()
     records = [["read", 1.0, "/a", None, 3], ["read", 2.0], ["unheard-of", 1.0], 7, "x"]
-    path.write_text(json.dumps({"format": 1, "records": records, "children": str(children)}))
+    path.write_text(json.dumps({"format": FORMAT, "records": records, "children": str(children)}))
     start = json.dumps(["start", 1.0, {"pid": 7, "parent": 0, "forked": False}])
     (children / "7-1.jsonl").write_text(f'{start}\n["read", 3.0, "/b", null, 0]\n["read", 4.')
     (children / "8-1.jsonl").write_text("")

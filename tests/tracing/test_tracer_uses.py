@@ -181,6 +181,14 @@ def test_imports_tell_origin_importer_and_what_was_missing(observe, folder, pyth
     assert seen.observed.partial == ()
 
 
+def test_a_module_that_is_blocked_is_no_fault(observe):
+    seen = observe(
+        "import sys\nsys.modules['blocked'] = None\ntry: import blocked\nexcept ImportError: pass"
+    )
+    assert seen.observed.partial == ()
+    assert [one.kind for one in seen.observed.modules if one.name == "blocked"] == ["unknown"]
+
+
 def test_modules_out_of_a_zip_are_seen(observe, folder):
     import zipfile
 
