@@ -39,7 +39,7 @@ def found(distribution: str) -> tuple[str, str] | None:
         one = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return None
-    return one.version, str(one.locate_file(""))
+    return (one.version, str(one.locate_file(""))) if one.version else None
 
 
 def _stem(name: str) -> str:
