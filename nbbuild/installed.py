@@ -37,9 +37,9 @@ def found(distribution: str) -> tuple[str, str] | None:
 
     try:
         one = metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
+        return (one.version, str(one.locate_file(""))) if one.version else None
+    except (metadata.PackageNotFoundError, OSError):  # or there are no metadata in its folder
         return None
-    return (one.version, str(one.locate_file(""))) if one.version else None
 
 
 def _stem(name: str) -> str:
