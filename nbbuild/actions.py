@@ -12,9 +12,9 @@ from pathlib import Path
 
 from nbbuild.imports import Import
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.observed import zygote_code
 from nbbuild.kernels.wanted import Limits, Wanted
 from nbbuild.kernelspec import Kernel
+from nbbuild.watching.observed import zygote_code
 
 POOLS: Mapping[str, tuple[str, ...]] = {
     "OMP_NUM_THREADS": (),

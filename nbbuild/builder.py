@@ -28,7 +28,6 @@ from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
 from nbbuild.kernels.execute import Execution
-from nbbuild.kernels.observed import Observed
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.room import Room
 from nbbuild.kernels.session import KernelSession
@@ -57,10 +56,11 @@ from nbbuild.reasons import compare
 from nbbuild.sandbox import Beyond, Sandbox, hint
 from nbbuild.sandbox import failure as undeclared
 from nbbuild.session import Session
-from nbbuild.tracing import Scope, Watched, Watching
 from nbbuild.tree import ArtefactError
 from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
+from nbbuild.watching.observed import Observed
+from nbbuild.watching.tracing import Scope, Watched, Watching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

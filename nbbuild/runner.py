@@ -12,7 +12,13 @@ from pathlib import Path
 
 from nbbuild.actions import Action, folders, wanted
 from nbbuild.kernels.execute import Execution, execute
-from nbbuild.kernels.observed import (
+from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.wanted import Wanted
+from nbbuild.model import Failure
+from nbbuild.notebook.read import from_bytes
+from nbbuild.sandbox import Sandbox, stage
+from nbbuild.watching.observed import (
     Observed,
     install_code,
     only_seen,
@@ -20,13 +26,7 @@ from nbbuild.kernels.observed import (
     read_report,
     report_code,
 )
-from nbbuild.kernels.process import Launcher
-from nbbuild.kernels.session import KernelSession
-from nbbuild.kernels.syscalls import Watch
-from nbbuild.kernels.wanted import Wanted
-from nbbuild.model import Failure
-from nbbuild.notebook.read import from_bytes
-from nbbuild.sandbox import Sandbox, stage
+from nbbuild.watching.syscalls import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

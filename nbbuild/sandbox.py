@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from nbbuild.kernels.observed import Child, FileUse, Glob, Import, Listing, Observed
 from nbbuild.model import Failure
 from nbbuild.patterns import escape
 from nbbuild.resolving import Resolver
 from nbbuild.scratch import LEFT_OUT
-from nbbuild.traces import NOT_LISTED, glob_matches
-from nbbuild.tracing import READING, Scope, is_file, literals, parted
+from nbbuild.watching.observed import Child, FileUse, Glob, Import, Listing, Observed
+from nbbuild.watching.traces import NOT_LISTED, glob_matches
+from nbbuild.watching.tracing import READING, Scope, is_file, literals, parted
 
 _SHOWN = 5  # names in a hint
 _Stamp: TypeAlias = tuple[int, int]

@@ -23,7 +23,6 @@ from nbbuild.errors import StoreError, UsageError, did_you_mean, raise_all
 from nbbuild.events import Noted, Observer
 from nbbuild.graph import Graph, link
 from nbbuild.inputs import Inputs
-from nbbuild.kernels import seccomp
 from nbbuild.kernelspec import Kernels
 from nbbuild.model import (
     ArtefactFile,
@@ -42,10 +41,11 @@ from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
 from nbbuild.state import State
 from nbbuild.store import DiskStore
-from nbbuild.traces import Own, Seen, Traces
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.verdicts import Judge, Plan, check
 from nbbuild.walk import Walker
+from nbbuild.watching import seccomp
+from nbbuild.watching.traces import Own, Seen, Traces
 
 MERGE_VERSION = "1"
 """Raised when built notebooks are put together in another way, so that they are written again."""

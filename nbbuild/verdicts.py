@@ -25,7 +25,7 @@ from nbbuild.model import (
 from nbbuild.patterns import Pattern, can_meet, escape
 from nbbuild.project import Project
 from nbbuild.reasons import compare
-from nbbuild.traces import LEVELS, Seen
+from nbbuild.watching.traces import LEVELS, Seen
 
 
 class Records(Protocol):

@@ -43,11 +43,11 @@ from nbbuild.kernels.session import (
     plain,
     start,
 )
-from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.wire import Message
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
+from nbbuild.watching.syscalls import Watch
 
 INTERRUPT_GRACE = 2.0
 """Seconds for an interrupted cell to hand in its partial output."""

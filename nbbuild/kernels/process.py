@@ -20,9 +20,10 @@ from types import TracebackType
 from typing import Any
 
 from nbbuild.errors import KernelError
-from nbbuild.kernels import launcher, seccomp
+from nbbuild.kernels import launcher
 from nbbuild.kernels.nursery import Nursery, Warm, Zygote
-from nbbuild.kernels.syscalls import Watch
+from nbbuild.watching import seccomp
+from nbbuild.watching.syscalls import Watch
 
 START_PATIENCE = 60.0
 """Seconds that the launcher may take to run a program."""

@@ -44,9 +44,9 @@ import zmq
 from nbbuild.errors import KernelError
 from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import KernelProcess, Launcher
-from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernels.wire import Message, Socket, Wire
 from nbbuild.kernelspec import Kernel
+from nbbuild.watching.syscalls import Watch
 
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 

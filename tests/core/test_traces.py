@@ -9,7 +9,7 @@ from nbbuild.digests import Digests, digest_bytes
 from nbbuild.environment import Probe
 from nbbuild.model import Task, Trace, TraceItem
 from nbbuild.state import State
-from nbbuild.traces import (
+from nbbuild.watching.traces import (
     SITE,
     STDLIB,
     Own,

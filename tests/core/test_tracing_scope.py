@@ -7,11 +7,11 @@ import pytest
 
 from nbbuild.digests import Digests, digest_bytes, now_ns
 from nbbuild.environment import Probe
-from nbbuild.kernels.observed import FileUse, Glob, Host, Import, Listing, Module, Observed, Stat
-from nbbuild.kernels.observed import Process as Told
 from nbbuild.model import ArtefactFile, Task
-from nbbuild.traces import SITE, STDLIB, Own, Traces
-from nbbuild.tracing import Scope, Watching, literals
+from nbbuild.watching.observed import FileUse, Glob, Host, Import, Listing, Module, Observed, Stat
+from nbbuild.watching.observed import Process as Told
+from nbbuild.watching.traces import SITE, STDLIB, Own, Traces
+from nbbuild.watching.tracing import Scope, Watching, literals
 
 KERNEL = 10
 TASK = Task(name="a", source="a.ipynb", built="_build/a.ipynb", artefacts=("out/*.txt",))

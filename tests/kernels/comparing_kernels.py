@@ -30,10 +30,10 @@ from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.imports import Import
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.observed import install_code, prepare, report_code, zygote_code
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernel
+from nbbuild.watching.observed import install_code, prepare, report_code, zygote_code
 
 RAW = "raw: "
 CONTROLS = 3

@@ -21,10 +21,10 @@ from nbbuild.imports import Import
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launcher import process_table
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.observed import zygote_code
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernelspec import Kernel
+from nbbuild.watching.observed import zygote_code
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 
@@ -37,7 +37,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.observed import zygote_code
+from nbbuild.watching.observed import zygote_code
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernelspec import Kernels
 

@@ -15,7 +15,7 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-from nbbuild.kernels.observed import (
+from nbbuild.watching.observed import (
     FileUse,
     Observed,
     Tracing,

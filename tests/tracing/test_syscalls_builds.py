@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nbbuild.kernels import seccomp
+from nbbuild.watching import seccomp
 
 pytestmark = pytest.mark.skipif(bool(seccomp.unavailable()), reason=seccomp.unavailable())
 

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
-from nbbuild.kernels import seccomp
-from nbbuild.kernels.observed import FileUse, Observed, only_seen
 from nbbuild.kernels.process import Launcher
-from nbbuild.kernels.syscalls import Watch, _Server
+from nbbuild.watching import seccomp
+from nbbuild.watching.observed import FileUse, Observed, only_seen
+from nbbuild.watching.syscalls import Watch, _Server
 
 pytestmark = pytest.mark.skipif(bool(seccomp.unavailable()), reason=seccomp.unavailable())
 
@@ -244,7 +244,7 @@ INNER = """
 import os, sys
 from pathlib import Path
 from nbbuild.kernels.process import Launcher
-from nbbuild.kernels.syscalls import Watch
+from nbbuild.watching.syscalls import Watch
 with Launcher() as launcher, Watch() as watch:
     where = {"env": os.environ, "cwd": Path.cwd(), "output": 1}
     process = launcher.start(["cat", "a.txt"], watch=watch, **where)

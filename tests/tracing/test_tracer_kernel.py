@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.kernels.observed import install_code, prepare, read_report, report_code
+from nbbuild.watching.observed import install_code, prepare, read_report, report_code
 
 SNIPPETS = [
     "print(sorted(dir()))",

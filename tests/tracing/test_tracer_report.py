@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.kernels.observed import FORMAT, Observed, read_report
+from nbbuild.watching.observed import FORMAT, Observed, read_report
 
 
 def test_without_an_account_there_is_none(tmp_path):

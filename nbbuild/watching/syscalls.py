@@ -39,7 +39,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final
 
-from nbbuild.kernels import seccomp
+from nbbuild.watching import seccomp
 
 LIMIT: Final = 1_000_000
 """Records of one run; beyond, it is seen in part."""

@@ -20,10 +20,10 @@ from pathlib import Path
 from nbbuild.digests import Digests
 from nbbuild.environment import Probe
 from nbbuild.installed import normalised
-from nbbuild.kernels.observed import FileUse, Glob, Import, Listing, Module, Observed, Variable
 from nbbuild.model import ArtefactFile, Trace, TraceItem
 from nbbuild.resolving import Resolver
-from nbbuild.traces import (
+from nbbuild.watching.observed import FileUse, Glob, Import, Listing, Module, Observed, Variable
+from nbbuild.watching.traces import (
     NOT_LISTED,
     SITE,
     STDLIB,
@@ -33,8 +33,8 @@ from nbbuild.traces import (
     glob_matches,
     joined,
 )
-from nbbuild.traces import listing as listing_now
-from nbbuild.traces import origin as origin_now
+from nbbuild.watching.traces import listing as listing_now
+from nbbuild.watching.traces import origin as origin_now
 
 _LINUX = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin")
 _MACOS = ("/System", "/Library", "/private/etc", "/private/var")

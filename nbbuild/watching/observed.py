@@ -29,7 +29,7 @@ from typing import Any, Final
 import msgspec
 
 from nbbuild.durable import write
-from nbbuild.kernels.syscalls import Seen
+from nbbuild.watching.syscalls import Seen
 
 FORMAT: Final = 2
 
@@ -164,7 +164,7 @@ def prepare(folder: Path, *, cache: Path | None = None) -> Tracing:
 
 
 def _tracer() -> bytes:
-    return (resources.files("nbbuild.kernels") / "tracer.py").read_bytes()
+    return (resources.files("nbbuild.watching") / "tracer.py").read_bytes()
 
 
 def _cache(cache: Path, text: bytes) -> Path:

@@ -1,0 +1,1 @@
+"""What a run asked of the machine, and whether each answer still holds."""
