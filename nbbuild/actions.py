@@ -69,6 +69,7 @@ def wanted(action: Action, root: Path) -> Wanted:
         env=environment(action, folders(action, root)),
         installed=action.installed,
         warm=warm(action),
+        watched=action.syscalls,
     )
 
 

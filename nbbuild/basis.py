@@ -25,6 +25,7 @@ from nbbuild.model import Judgement, Record, Settings, Verdict
 from nbbuild.notebook.configuration import candidates
 from nbbuild.notebook.formats import rests_on as readers_rest_on
 from nbbuild.session import Session
+from nbbuild.watching.answers import LINK
 
 OTHER_VARIABLES = ("APPDATA", "PROGRAMDATA", "TMPDIR", "USERPROFILE")
 """Variables that choose folders of configuration, beside those with one of uptodate.PREFIXES."""
@@ -97,6 +98,7 @@ class _Basis:
         self._folders: dict[str, tuple[int, int, int, int]] = {}
         self._exact: set[str] = set()  # folders whose names are not all that counts
         self._absent: set[str] = set()
+        self._links: dict[str, str] = {}  # where they lead
         records = {one.task: one.record for one in judgements if one.record is not None}
         self._asked(records)
         self._listed(records.values())
@@ -121,6 +123,7 @@ class _Basis:
             "files": [(self._name(path), *was) for path, was in sorted(self._files.items())],
             "folders": [self._folder(*one) for one in sorted(self._folders.items())],
             "absent": sorted(map(self._name, self._absent)),
+            "links": sorted((self._name(path), to) for path, to in self._links.items()),
             "plain": sorted(self._above(records)),
             "records": sorted(self._records(records.values())),
         }
@@ -139,8 +142,8 @@ class _Basis:
             task = self._session.graph.tasks[name]
             self._absent.update(f"{self._root}/{path}" for path in tree.not_there(task, record))
             for item in record.trace.items:
-                if item.kind == "folder":
-                    self._whatever(self._absolute(item.name))
+                if item.kind == "stat":
+                    self._stated(self._absolute(item.name), item.way)
 
     def _listed(self, records: Iterable[Record]) -> None:
         """Expect every folder that was listed to hold what it held."""
@@ -230,6 +233,15 @@ class _Basis:
         (self._folders if folder else self._files)[path] = was
         if max(was[1], was[2]) > self._newest_ns:
             raise _Unsettled
+
+    def _stated(self, path: str, way: str) -> None:
+        """Expect what `stat` and its like say of `path` to stay."""
+        if way.endswith(LINK) and os.path.islink(path):  # noqa: PTH114
+            self._links[path] = os.readlink(path)  # noqa: PTH115
+            return
+        self._whatever(path)
+        if path in self._folders:
+            self._exact.add(path)  # its mode may change, and its names not
 
     def _folder(self, path: str, was: tuple[int, int, int, int]) -> tuple[object, ...]:
         held = None if path in self._exact else uptodate.names(path)

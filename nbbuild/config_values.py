@@ -302,13 +302,15 @@ def jobs(key: str, value: object) -> int | Literal["auto"]:
     return value
 
 
-def trace(key: str, value: object) -> bool | Literal["syscalls"]:
-    """Read how closely a run is watched."""
+def trace(key: str, value: object) -> bool | Literal["python"]:
+    """Read how closely a run is watched; "syscalls" is an older name for true."""
+    if value == "python":
+        return "python"
     if value == "syscalls":
-        return "syscalls"
+        return True
     if not isinstance(value, bool):
-        near = did_you_mean(value, ["syscalls"]) if isinstance(value, str) else ""
-        _wrong(key, value, 'true, false or "syscalls"', near)
+        near = did_you_mean(value, ["python"]) if isinstance(value, str) else ""
+        _wrong(key, value, 'true, false or "python"', near)
     return value
 
 

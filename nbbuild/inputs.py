@@ -176,7 +176,7 @@ class Inputs:
     def level(self, task: Task) -> str:
         """Return how closely a run of `task` is to be watched (traces.LEVELS)."""
         now = self.in_effect(task)
-        if now.settings.trace == "syscalls" and not self._unseen():
+        if now.settings.trace is True and not self._unseen():
             return "syscalls"
         return "python" if now.settings.trace and now.kernel.interpreter is not None else "none"
 

@@ -38,7 +38,7 @@ class Settings:
     retries: int | None = None
     sandbox: bool | None = None
     cwd: Literal["notebook", "project"] | None = None
-    trace: bool | Literal["syscalls"] | None = None
+    trace: bool | Literal["python"] | None = None
     warm: bool | str | tuple[str, ...] | None = None  # False | "kernel" | "auto" | modules
 
     def over(self, other: Settings) -> Settings:
@@ -119,7 +119,8 @@ class TraceItem(msgspec.Struct, frozen=True, gc=False):
     """One thing that a run turned out to use, and its value then.
 
     Kinds: "file" → digest; "listing" → digest of the names; "glob" ("base:pattern") → digest of
-    the matches; "absent" → "", or what the run left there; "folder" → ""; "import" → origin;
+    the matches; "absent" → "", or what the run left there; "stat" → what `stat` answered
+    (watching/answers.py); "import" → origin;
     "missing-import" → ""; "installed" (top-level modules) → "" while no local one hides them;
     "distribution" → version.
     """
@@ -128,7 +129,9 @@ class TraceItem(msgspec.Struct, frozen=True, gc=False):
     name: str
     value: str = ""
     via: str = ""  # how it was met, for a reader: "imported by cell 2"
-    way: str = ""  # of a glob: its rules; of an import: the sys.path then, where not the trace's
+    # Of a glob: its rules; of a stat: what was asked; of an import: the sys.path then, if not the
+    # trace's.
+    way: str = ""
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):

@@ -55,7 +55,7 @@ class Preparing:
             allow_errors=bool(settings.allow_errors),
             limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
             watched=bool(settings.trace),
-            syscalls=settings.trace == "syscalls",
+            syscalls=session.inputs.level(task) == "syscalls",
             cache=session.root / DOT / "tracer",
             installed=now.probe.digest if now.probe is not None else "",
             warmth=self.warming(task, settings, now.probe),
@@ -71,7 +71,7 @@ class Preparing:
         task = self.session.graph.tasks[name]
         try:
             settings = self.session.inputs.in_effect(task).settings
-            if settings.sandbox or settings.trace == "syscalls":
+            if settings.sandbox:
                 return None
             action = self.action(task, b"")
             return kernel_of(action, action.root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from nbbuild.watching.observed import (
     read_report,
     report_code,
 )
-from nbbuild.watching.syscalls import Watch
+from nbbuild.watching.seen import Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,30 +74,26 @@ def run(
         root = action.root if sandbox is None else sandbox.root
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nbbuild-")))
         before, after, report = _preparations(action, root, private)
-        watch = Watch() if action.syscalls else None
         kernel = wanted(action, root)
-        with watch or nullcontext():
-            done = execute(
-                from_bytes(action.notebook),
-                kernel.kernel,
-                launcher=launcher,
-                cwd=kernel.cwd,
-                env=kernel.env,
-                allow_errors=action.allow_errors,
-                limits=action.limits,
-                cancelled=cancelled,
-                on_cell=partial(_begin, watch, on_cell),
-                before=before,
-                after=after,
-                watch=watch,
-                warm=kernel.warm,
-                ready=partial(ready, kernel),
-                on_end=on_end,
-            )
+        done = execute(
+            from_bytes(action.notebook),
+            kernel.kernel,
+            launcher=launcher,
+            cwd=kernel.cwd,
+            env=kernel.env,
+            allow_errors=action.allow_errors,
+            limits=action.limits,
+            cancelled=cancelled,
+            on_cell=on_cell,
+            before=before,
+            after=after,
+            watched=kernel.watched,
+            warm=kernel.warm,
+            ready=partial(ready, kernel),
+            on_end=on_end,
+        )
         notes: tuple[str, ...] = ()
-        if watch is not None and watch.seen.blind:
-            notes += (f"watched as with `trace = true`: {watch.seen.blind}",)
-        observed = _observed(report, watch)
+        observed = _observed(report, done.seen)
         if sandbox is not None and not done.cancelled:
             done.failure = inspect(sandbox, observed, done.failure)
             if done.failure is None:
@@ -131,18 +127,8 @@ def keeping(paths: Sequence[str]) -> str:
     return f"artefacts = [{listed}]"
 
 
-def _begin(
-    watch: Watch | None, on_cell: Callable[[int, int], None], number: int, total: int
-) -> None:
-    """Say that a cell begins."""
-    if watch is not None:
-        watch.cell = number
-    on_cell(number, total)
-
-
-def _observed(report: Path | None, watch: Watch | None) -> Observed | None:
+def _observed(report: Path | None, seen: Seen | None) -> Observed | None:
     """Return what the kernel's account, and its system calls, tell."""
-    seen = None if watch is None else watch.seen
     if report is not None:
         return read_report(report, seen)
     return only_seen(seen) if seen is not None else None
@@ -190,7 +176,7 @@ def _preparations(
         before.append(f"exec({code!r}, {{'__name__': 'nbbuild'}})")
     if not action.watched:
         return before, after, None
-    tracing = prepare(private / "watch", cache=action.cache)
+    tracing = prepare(private / "watch", cache=action.cache, outside=action.syscalls)
     before.append(install_code(tracing))
     after.append(report_code(tracing, Path(tracing.report)))
     return before, after, Path(tracing.report)

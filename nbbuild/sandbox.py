@@ -28,7 +28,7 @@ from nbbuild.resolving import Resolver
 from nbbuild.scratch import LEFT_OUT
 from nbbuild.watching.observed import Child, FileUse, Glob, Import, Listing, Observed
 from nbbuild.watching.traces import NOT_LISTED, glob_matches
-from nbbuild.watching.tracing import READING, Scope, is_file, literals, parted
+from nbbuild.watching.tracing import LOOKING, READING, Scope, is_file, literals, parted
 
 _SHOWN = 5  # names in a hint
 _Stamp: TypeAlias = tuple[int, int]
@@ -176,7 +176,7 @@ class Beyond:
                 continue
             if use.first is not None or not os.path.lexists(place):
                 continue
-            if use.written and READING.intersection(use.uses) <= {"probe"}:
+            if use.written and READING.intersection(use.uses) <= LOOKING:
                 continue  # looked for and then written anew, as libraries do
             how = "reads" if {"read", "open"}.intersection(use.uses) else "looks for"
             yield from self._use(place, how, use.cell)
@@ -193,7 +193,7 @@ class Beyond:
             if place is not None:
                 if one.names is None:
                     continue
-                seen = one.names
+                seen = [name[1:] for name in one.names]
             elif self._in_the_project(f"{os.path.realpath(one.path)}/"):
                 place = os.path.realpath(one.path)
             else:

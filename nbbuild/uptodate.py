@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from nbbuild.verbs import VERBS
 
-FORMAT = 1
+FORMAT = 2
 
 FOLDER = ".nbbuild/uptodate"
 
@@ -142,6 +142,7 @@ def holds(known: Mapping[str, Any], *, root: str, environ: Mapping[str, str]) ->
         and _files_hold(f"{root}/", known["files"])
         and _folders_hold(f"{root}/", known["folders"])
         and _nothing_there(f"{root}/", known["absent"])
+        and _links_hold(f"{root}/", known["links"])
         and not any(map(os.path.islink, (f"{root}/{path}" for path in known["plain"])))
         and all(_size(f"{root}/{path}") == size for path, size in known["records"])
     )
@@ -225,6 +226,16 @@ def _nothing_there(lead: str, paths: Iterable[str]) -> bool:
             continue
         except (OSError, ValueError):
             return False
+        return False
+    return True
+
+
+def _links_hold(lead: str, links: Iterable[Sequence[str]]) -> bool:
+    try:
+        for path, to in links:
+            if os.readlink(lead + path if path[:1] != "/" else path) != to:  # noqa: PTH115
+                return False
+    except (OSError, ValueError):
         return False
     return True
 

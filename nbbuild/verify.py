@@ -280,8 +280,12 @@ class _Ours:
             declared.update(session.inputs.module_paths(task, parsed, settings))
             used = self.records[name].trace.items if name in self.records else ()
             declared.update(i.name for i in used if i.kind == "file" and i.name not in undeclared)
-            kinds = ("folder", "listing", "glob")
-            folders = [i.name.partition(":")[0] for i in used if i.kind in kinds]
+            folders = [i.name for i in used if i.kind == "stat" and i.value.startswith("d")]
+            kinds = ("listing", "glob")
+            folders += [i.name.partition(":")[0] for i in used if i.kind in kinds]
+            # What was only looked at is looked for again.
+            files = (i for i in used if i.kind == "stat" and i.value.startswith("f"))
+            declared.update(i.name for i in files if i.name not in undeclared)
             for folder in (*task.python_path, *folders):
                 if folder.startswith("../"):
                     scratch.link(folder)

@@ -108,6 +108,7 @@ class Ahead:
             env=wanted.env,
             check=self._check,
             warm=wanted.warm,
+            watched=wanted.watched,
         )
 
     def _check(self) -> None:

@@ -47,7 +47,7 @@ from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.wire import Message
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
-from nbbuild.watching.syscalls import Watch
+from nbbuild.watching.seen import Seen
 
 INTERRUPT_GRACE = 2.0
 """Seconds for an interrupted cell to hand in its partial output."""
@@ -81,6 +81,7 @@ class Execution:
     cut_short: bool = False  # the kernel was killed while it was leaving: files may be incomplete
     preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
     shortfall: str = ""  # what of a warm start there was not, and why
+    seen: Seen | None = None  # from outside; None: it was not watched
 
 
 def execute(
@@ -96,7 +97,7 @@ def execute(
     on_cell: Callable[[int, int], None] = lambda number, total: None,
     before: Sequence[str] = (),
     after: Sequence[str] = (),
-    watch: Watch | None = None,
+    watched: bool = False,
     warm: Warm | None = None,
     ready: Callable[[Callable[[], None]], KernelSession | None] = lambda check: None,
     on_end: Callable[[], None] = lambda: None,
@@ -115,9 +116,10 @@ def execute(
     `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
     cell and after the last one that ran, or as far as it comes to that.
 
-    A `watch` sees what the kernel and its descendants open. With `warm` the kernel is forked from a
-    zygote, where that can be. `ready(check)` gives a kernel that has been started already, just as
-    it would be here; None when there is none. `on_end()` is called when no more cell will run.
+    If it is `watched`, `seen` says what the kernel and its descendants asked of paths. With `warm`
+    the kernel is forked from a zygote, where that can be. `ready(check)` gives a kernel that has
+    been started already, just as it would be here; None when there is none. `on_end()` is called
+    when no more cell will run.
 
     `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
     or raises, neither the kernel nor any process that descends from it is left.
@@ -135,14 +137,13 @@ def execute(
     )
 
     def begin() -> KernelSession:
-        session = ready(run.check) if watch is None else None
-        return session or start(
+        return ready(run.check) or start(
             kernel,
             launcher=launcher,
             cwd=cwd,
             env=env,
             check=run.check,
-            watch=watch,
+            watched=watched,
             warm=warm,
         )
 
@@ -157,6 +158,7 @@ def execute(
         cut_short=run.cut_short,
         preloads=run.preloads,
         shortfall=run.shortfall,
+        seen=None if run.seen is None else run.seen.during(run.cells_began),
     )
 
 
@@ -197,6 +199,8 @@ class _Run:
         self.cut_short = False
         self.preloads: tuple[str, ...] = ()
         self.shortfall = ""
+        self.seen: Seen | None = None
+        self.cells_began: list[float] = []
         self._kernel = kernel
         self._allow_errors = allow_errors
         self._limits = limits
@@ -233,6 +237,7 @@ class _Run:
             self._run_cells(session)
         finally:
             session.close()
+            self.seen = session.process.seen
 
     def _run_cells(self, session: KernelSession) -> None:
         assembler = Assembler(self.notebook, session=session)
@@ -243,6 +248,7 @@ class _Run:
             self._silently(KEEP_ALL, *self._before, otherwise=_UNPREPARED)
             for number, index in enumerate(self._cells, 1):
                 self._on_cell(number, len(self._cells))
+                self.cells_began.append(time.monotonic())
                 self._execute_cell(number, index)
                 if self._exited(number, index):
                     break

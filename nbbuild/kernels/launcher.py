@@ -20,10 +20,11 @@ The promises, and what each rests on:
   somebody else.
 
 The protocol. The lifeline carries one byte per kernel, and with it a socket of that kernel's own.
-On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder, filter, way),
-and along with its first bytes the descriptors for stdin, stdout and stderr. With a filter
-(syscalls.py) comes a fourth, a socket that takes its listener, or the reason why there is none.
-Afterwards "i" interrupts; end of file asks to kill the family. The helper answers in lines of JSON:
+On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder, filter, seen,
+way), and along with its first bytes the descriptors for stdin, stdout and stderr. With a filter the
+kernel is watched (watching/syscalls.py), and what was seen lies in the file `seen` when the family
+is dead. Afterwards "i" interrupts; end of file asks to kill the family. The helper answers in lines
+of JSON:
 
     {"pid": 123, "cold": ""}   once the program runs, or {"error": "…"} when it cannot
     {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
@@ -32,21 +33,23 @@ Afterwards "i" interrupts; end of file asks to kill the family. The helper answe
 
 Three ways lead to a process: "cold" is fork and exec. "zygote" is that as well, for a process that
 forks kernels itself (zygote.py): it lives as long as the build, so no orphan can be held against
-it. For "warm" the fourth descriptor is a channel to a kernel that the zygote forks meanwhile, and
+it. For "warm" a fourth descriptor is a channel to a kernel that the zygote forks meanwhile, and
 that has become the helper's own child when it speaks. Should none come of it, the helper starts the
 kernel cold, and says in `cold` why.
 
 Linux gives all of this. On macOS there are no death signal, no subreaper and no /proc: the
 process group is killed, and orphans that left it are not found.
 
-The file runs under `python -I -S`: it imports the standard library only.
+The file runs under `python -I -S`: it imports the standard library only, and two files of nbbuild's
+by their paths.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import ctypes
+import functools
+import importlib.util
 import json
 import os
 import selectors
@@ -72,9 +75,7 @@ PATIENCE = 5.0
 _PROC = Path("/proc")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
-_SECCOMP_SET_MODE_FILTER = 1
-_NEW_LISTENER, _WAIT_KILLABLE = 8, 32
+_UNREFUSED = "the filter was refused ({})"
 _CLOEXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _AGAIN = 0.005  # seconds between two blows at a family
 _ALL_GIVEN_UP = 1  # exit status: something did not die
@@ -184,6 +185,9 @@ class _Kernel:
     channel: socket.socket | None = None  # to a warm kernel that does not run yet
     said: bytes = b""  # on the channel
     cold: str = ""  # why it could not be a warm one
+    listening: socket.socket | None = None  # the listener of its filter comes from there
+    watcher: Any = None  # a watching.syscalls.Watcher, once it has
+    blind: str = ""  # why it cannot be watched
     status: int | None = None
     told: bool = False  # the status
     ending_since: float | None = None
@@ -200,6 +204,7 @@ class Helper:
         self._closing = False
         self._given_up = False
         self._selector = selectors.DefaultSelector()
+        self._listeners: set[int] = set()
         self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -222,8 +227,15 @@ class Helper:
             self._on(self._parent, self._lose_parent)
         while not (self._closing and not self._kernels):
             ending = any(kernel.ending_since is not None for kernel in self._kernels)
-            for key, _ in self._selector.select(_AGAIN if ending else None):
+            ready = self._selector.select(_AGAIN if ending else None)
+            watchers = [key for key, _ in ready if key.fd in self._listeners]
+            for key in watchers:
                 key.data()
+            if watchers and len(watchers) == len(ready) and not ending:
+                continue  # whoever waits for an answer waits for nothing else
+            for key, _ in ready:
+                if key not in watchers:
+                    key.data()
             self._notice_deaths()
             self._end_families()
         return _ALL_GIVEN_UP if self._given_up else 0
@@ -303,10 +315,13 @@ class Helper:
     def _fork(self, kernel: _Kernel) -> None:
         kernel.report, report = os.pipe()
         helper = os.getpid()
+        listening = self._listen(kernel) if kernel.request["filter"] else None
         pid = os.fork()
         if pid == 0:
-            self._become(kernel.request, kernel.stdio, report, helper=helper)
+            self._become(kernel.request, kernel.stdio, report, listening, helper=helper)
         os.close(report)
+        if listening is not None:
+            listening.close()
         _close_all(kernel.stdio)
         kernel.pid = pid
         self._on(kernel.report, partial(self._started, kernel))
@@ -338,11 +353,74 @@ class Helper:
 
     def _instruct(self, kernel: _Kernel, channel: socket.socket) -> None:
         """Send the request on; the kernel waits for nothing else."""
-        text = json.dumps({key: kernel.request[key] for key in ("id", "argv", "env", "cwd")})
+        passed = ("id", "argv", "env", "cwd", "filter")
+        text = json.dumps({key: kernel.request[key] for key in passed})
         message = LENGTH.pack(len(text)) + text.encode()
+        listening = [self._listen(kernel)] if kernel.request["filter"] else []
         with contextlib.suppress(OSError):  # it has just been killed: the end of file comes next
-            sent = socket.send_fds(channel, [message], kernel.stdio)
+            descriptors = [*kernel.stdio, *(one.fileno() for one in listening)]
+            sent = socket.send_fds(channel, [message], descriptors)
             channel.sendall(message[sent:])
+        for one in listening:
+            one.close()
+
+    # Watching.
+
+    def _listen(self, kernel: _Kernel) -> socket.socket:
+        """Return the socket through which the kernel is to pass its filter's listener."""
+        self._hear_no_more(kernel)
+        kernel.listening, theirs = socket.socketpair()
+        self._on(kernel.listening, partial(self._watch, kernel, kernel.listening))
+        return theirs
+
+    def _watch(self, kernel: _Kernel, source: socket.socket) -> None:
+        """Take the listener, or the reason why there is none, and begin to serve."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(source, 4096, 1, _CLOEXEC)
+        except ConnectionError:
+            data, descriptors = b"", []
+        self._hear_no_more(kernel)
+        if not descriptors:
+            kernel.blind = _UNREFUSED.format(data.decode(errors="replace") or "it never came")
+            return
+        modules = _watching()
+        watcher = kernel.watcher = modules["syscalls"].Watcher(
+            descriptors[0],
+            seccomp=modules["seccomp"],
+            private=f"{kernel.folder}/",
+            bound=data == b"bound",
+        )
+        self._listeners.add(watcher.listener)
+        self._on(watcher.listener, partial(self._serve, kernel))
+
+    def _serve(self, kernel: _Kernel) -> None:
+        if not kernel.watcher.serve():
+            self._unwatch(kernel)
+
+    def _unwatch(self, kernel: _Kernel) -> None:
+        """Keep what was seen; nobody is left to be watched."""
+        if kernel.watcher is not None and kernel.watcher.listener in self._listeners:
+            self._listeners.discard(kernel.watcher.listener)
+            self._selector.unregister(kernel.watcher.listener)
+            kernel.watcher.close()
+
+    def _hear_no_more(self, kernel: _Kernel) -> None:
+        if kernel.listening is not None:
+            self._selector.unregister(kernel.listening)
+            kernel.listening.close()
+            kernel.listening = None
+
+    def _write_down(self, kernel: _Kernel) -> None:
+        """Leave what was seen for nbbuild."""
+        self._hear_no_more(kernel)
+        self._unwatch(kernel)
+        if not kernel.request.get("filter"):
+            return
+        told = {"blind": kernel.blind or "it did not begin"}
+        if kernel.watcher is not None:
+            told = kernel.watcher.told
+        with contextlib.suppress(OSError):
+            Path(kernel.request["seen"]).write_text(json.dumps(told), encoding="utf-8")
 
     def _leave_channel(self, kernel: _Kernel) -> None:
         if kernel.channel is not None:
@@ -351,7 +429,13 @@ class Helper:
             kernel.channel = None
 
     def _become(
-        self, request: Mapping[str, Any], stdio: list[int], report: int, *, helper: int
+        self,
+        request: Mapping[str, Any],
+        stdio: list[int],
+        report: int,
+        listening: socket.socket | None,
+        *,
+        helper: int,
     ) -> None:
         """Turn the forked child into the kernel; never returns."""
         argv, cwd = request["argv"], request["cwd"]
@@ -366,39 +450,18 @@ class Helper:
                 self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                 if os.getppid() != helper:  # it died before the line above
                     os._exit(1)
-            for target, descriptor in enumerate(stdio[:3]):
+            for target, descriptor in enumerate(stdio):
                 os.dup2(descriptor, target)
             os.chdir(subject)
             subject = str(argv[0])
-            if request["filter"]:
-                self._install(request["filter"], stdio[3])
+            if listening is not None:
+                _watching()["filtering"].install(request["filter"], listening)
             os.execvpe(subject, argv, request["env"])
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             os.write(report, f"{reason}: '{subject}'".encode())
         finally:
             os._exit(127)
-
-    def _install(self, given: Mapping[str, Any], descriptor: int) -> None:
-        """Put a filter on this process and pass its listener on."""
-        program = ctypes.create_string_buffer(bytes.fromhex(given["program"]))
-        instructions = (len(program) - 1) // 8
-        handed = ctypes.create_string_buffer(
-            struct.pack("@HP", instructions, ctypes.addressof(program))
-        )
-        connection = socket.socket(fileno=descriptor)
-        rights = array.array("i", [0])
-        libc = self._libc
-        assert libc is not None
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):  # Linux 5.19, 5.0
-            rights[0] = libc.syscall(given["number"], _SECCOMP_SET_MODE_FILTER, flags, handed)
-            if rights[0] >= 0:
-                # No import, no file: until somebody serves, whoever opens one waits.
-                connection.sendmsg([b"k"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-                os.close(rights[0])
-                return
-        connection.sendall(os.strerror(ctypes.get_errno()).encode())
 
     def _started(self, kernel: _Kernel) -> None:
         """Exec closed the pipe, or the child wrote why it could not."""
@@ -486,6 +549,7 @@ class Helper:
             with contextlib.suppress(ChildProcessError):
                 peak = os.wait4(kernel.pid, os.WNOHANG)[2].ru_maxrss
         _close_all(kernel.stdio)
+        self._write_down(kernel)
         self._tell(kernel, gone=left, peak=peak * (1024 if sys.platform == "linux" else 1))
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(kernel.connection)
@@ -493,6 +557,20 @@ class Helper:
         self._kernels.remove(kernel)
         if self._closing:  # nobody is left who would
             remove_folder(kernel.folder)
+
+
+@functools.cache
+def _watching() -> dict[str, Any]:
+    """Return the modules of nbbuild's that watch system calls; nbbuild itself is not loaded."""
+    folder = Path(__file__).resolve().parent.parent / "watching"
+    modules: dict[str, Any] = {}
+    for name in ("filtering", "seccomp", "syscalls"):
+        spec = importlib.util.spec_from_file_location(f"nbbuild_{name}", folder / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        modules[name] = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(modules[name])
+    return modules
 
 
 def _close_all(descriptors: list[int]) -> None:

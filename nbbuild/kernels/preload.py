@@ -138,12 +138,15 @@ class Preload:
                 yield f"its import cannot be watched: {subject}"
             elif kind == "glob" and f"{rest[0]}/".startswith(stage):
                 yield "its import looks into the working folder"
-            elif kind in ("read", "probe") and f"{subject}/".startswith(stage):
+            elif kind in _QUESTIONS and f"{subject}/".startswith(stage):
                 if rest[0] is not None or len(subject) < len(stage):
                     yield "its import looks at the working folder"
                 self._looked_for.add(subject[len(stage) :])
             elif isinstance(subject, str) and f"{subject}/".startswith(stage):
                 yield "its import uses the working folder"
+
+
+_QUESTIONS = ("read", "exists", "size", "stat", "lexists", "lstat")
 
 
 class _Stage:

@@ -23,7 +23,7 @@ from nbbuild.errors import KernelError
 from nbbuild.kernels import launcher
 from nbbuild.kernels.nursery import Nursery, Warm, Zygote
 from nbbuild.watching import seccomp
-from nbbuild.watching.syscalls import Watch
+from nbbuild.watching.seen import Seen
 
 START_PATIENCE = 60.0
 """Seconds that the launcher may take to run a program."""
@@ -52,6 +52,9 @@ class KernelProcess:
         """The modules that it had loaded as it was forked."""
         self.shortfall = ""
         """What of a warm start there was not, and why: a sentence, or ""."""
+        self.seen: Seen | None = None
+        """What it and its descendants asked for; known after `kill`, None: it was not watched."""
+        self._seen_file: Path | None = None
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is news: the kernel ended."""
@@ -94,6 +97,8 @@ class KernelProcess:
         if self._status is None:
             self._status = -signal.SIGKILL
         self._connection.close()
+        if self._seen_file is not None and self.seen is None:
+            self.seen = Seen.read(self._seen_file)
         return self._left
 
     def _expect_start(self, zygote: Zygote | None = None) -> None:
@@ -203,15 +208,15 @@ class Launcher:
         cwd: Path,
         output: int,
         folder: Path | None = None,
-        watch: Watch | None = None,
+        watched: bool = False,
         warm: Warm | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> KernelProcess:
         """Run `argv`, found on the PATH of `env`, in `cwd`, in a session of its own.
 
         stdin is empty; stdout and stderr go to the descriptor `output`. A `folder` is removed,
-        should nbbuild not live to do it itself. With a `watch`, all that it and its descendants
-        open is told to that.
+        should nbbuild not live to do it itself. If it is `watched`, what it and its descendants ask
+        of paths is known after `kill`, as far as this system lets see; that takes a `folder`.
 
         With `warm`, a zygote forks it, where that can be; `shortfall` of the process says what not.
         Until the zygote is ready `check` is called now and again, which may raise to give up.
@@ -225,18 +230,17 @@ class Launcher:
                 hint="run nbbuild in the Windows Subsystem for Linux",
             )
         zygote, lacks = None, ""
-        if warm is not None and watch is not None:
-            # The filter has to be put on before the first program runs.
-            lacks = 'trace = "syscalls" watches a program from its beginning'
-        elif warm is not None:
+        if warm is not None:
             zygote, lacks = self._nursery.zygote(warm, check)
-        request = {
+        request: dict[str, object] = {
             "argv": list(argv),
             "env": dict(env),
             "cwd": str(cwd),
             "folder": str(folder) if folder is not None else "",
         }
-        process = self._start(request, output=output, watch=watch, zygote=zygote)
+        if watched and folder is not None:
+            request |= _filter(folder)
+        process = self._start(request, output=output, zygote=zygote)
         if lacks and not process.shortfall:
             process.shortfall = lacks if zygote is not None else _COLD.format(lacks)
         return process
@@ -272,7 +276,6 @@ class Launcher:
         *,
         stdin: int | None = None,
         output: int,
-        watch: Watch | None = None,
         zygote: Zygote | None = None,
     ) -> KernelProcess:
         """Have the helper start what `request` says (launcher.py)."""
@@ -281,11 +284,10 @@ class Launcher:
             helper_is_new, connection = self._connect()
             process = KernelProcess(connection, kernel_id=kernel_id)
             more: dict[str, object] = {"id": kernel_id, "way": "cold", "filter": None}
+            if request.get("filter"):
+                process._seen_file = Path(str(request["seen"]))
             channel, fourth = None, None
-            if watch is not None:
-                fourth = watch.attach(private=str(request["folder"]))
-                more["filter"] = None if fourth is None else _filter()
-            elif zygote is not None:
+            if zygote is not None:
                 channel, fourth = socket.socketpair()
                 more["way"] = "warm"
                 process.preloads = zygote.warm.preloads
@@ -373,8 +375,12 @@ class Launcher:
             self._helper = None
 
 
-def _filter() -> dict[str, object]:
-    return {"number": seccomp.number(), "program": seccomp.program().hex()}
+def _filter(folder: Path) -> dict[str, object]:
+    """Return what a request says of a kernel that is to be watched, {} where that cannot be."""
+    if seccomp.unavailable():
+        return {}
+    given = {"number": seccomp.number(), "program": seccomp.program().hex()}
+    return {"filter": given, "seen": str(folder / "seen.json")}
 
 
 def _readable(source: KernelProcess, timeout: float) -> bool:

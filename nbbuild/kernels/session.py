@@ -46,7 +46,6 @@ from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import KernelProcess, Launcher
 from nbbuild.kernels.wire import Message, Socket, Wire
 from nbbuild.kernelspec import Kernel
-from nbbuild.watching.syscalls import Watch
 
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 
@@ -115,7 +114,7 @@ class KernelSession:
         launcher: Launcher,
         cwd: Path,
         env: Mapping[str, str],
-        watch: Watch | None = None,
+        watched: bool = False,
         warm: Warm | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
@@ -146,7 +145,7 @@ class KernelSession:
                     cwd=cwd,
                     output=log,
                     folder=self._folder,
-                    watch=watch,
+                    watched=watched,
                     warm=warm,
                     check=check,
                 )
@@ -347,12 +346,13 @@ def start(
     cwd: Path,
     env: Mapping[str, str],
     check: Callable[[], None],
-    watch: Watch | None = None,
+    watched: bool = False,
     warm: Warm | None = None,
 ) -> KernelSession:
     """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
 
-    `env` is the whole environment, but for what kernel.json adds. With `warm` it is forked from a
+    `env` is the whole environment, but for what kernel.json adds. If it is `watched`, its process
+    knows after its end what it asked for (KernelProcess.seen). With `warm` it is forked from a
     zygote, where that can be. `check` is called every `TICK` and may raise to give up.
 
     Raises:
@@ -362,7 +362,7 @@ def start(
     while True:
         try:
             session = KernelSession(
-                kernel, launcher=launcher, cwd=cwd, env=env, watch=watch, warm=warm, check=check
+                kernel, launcher=launcher, cwd=cwd, env=env, watched=watched, warm=warm, check=check
             )
         except KernelError as error:
             # A second time would end the same way.

@@ -23,7 +23,8 @@ class Wanted:
     """A kernel as a task wants it; no notebook can tell apart the kernels of two equal ones.
 
     `env` is the environment, but for what kernel.json adds; `installed` stands for what the
-    interpreter has installed. With `warm` it is forked from a zygote, where that can be.
+    interpreter has installed. With `warm` it is forked from a zygote, where that can be. If it is
+    `watched`, it is seen from outside what it and its descendants ask of paths.
     """
 
     kernel: Kernel
@@ -31,6 +32,7 @@ class Wanted:
     env: Mapping[str, str]
     installed: str = ""
     warm: Warm | None = None
+    watched: bool = False
 
     def given_by(self, other: Wanted) -> bool:
         """Say whether a kernel started for `other` is what this one wants.

@@ -20,8 +20,9 @@ The promises, and what each rests on:
 The protocol. stdin is a socket. On it the zygote says once what it is, as a line of JSON (pid;
 unfit: why it cannot be used, ""; culprit: the module that is to blame, ""). Then it is sent single
 bytes, each with a *channel*, a socket between the launcher and the kernel to be. On that the kernel
-says {"pid": 7}; the launcher sends 4 bytes of length and the request in JSON (id, argv, env, cwd),
-with the descriptors for stdin, stdout and stderr; the kernel says {"unfit": "…"} and is gone, or
+says {"pid": 7}; the launcher sends 4 bytes of length and the request in JSON (id, argv, env, cwd,
+filter), with the descriptors for stdin, stdout and stderr, and with a filter (filtering.py) that of
+a socket for its listener; the kernel says {"unfit": "…"} and is gone, or
 {"error": "…"} when an ordinary start would fail as well, or closes the channel, since it runs. End
 of file on stdin ends the zygote.
 """
@@ -135,6 +136,7 @@ class _Zygote:
         self._began = dict(os.environ)
         self._added: dict[str, str] = {}  # variables that imports have set
         self._preload: Any = None
+        self._filter: Any = None  # puts a filter on a kernel (filtering.py)
         self._threads = 1
         self._loaded: set[str] = set()  # top-level names of all modules
 
@@ -145,6 +147,7 @@ class _Zygote:
             del sys.path[0]
         for place in (here, __file__):  # where Python looked for this program
             sys.path_importer_cache.pop(place, None)
+        self._filter = _code("filtering.py")["install"]
         gc.disable()
         _import(KERNEL)
         if wanted["modules"]:
@@ -193,7 +196,7 @@ class _Zygote:
         if os.getppid() != self._launcher:  # it died before the line above
             os._exit(1)
         _say(channel, pid=os.getpid())
-        data, stdio = _receive(channel, 65536, 3)
+        data, stdio = _receive(channel, 65536, 4)
         while len(data) < LENGTH.size or len(data) < LENGTH.size + LENGTH.unpack_from(data)[0]:
             more, _ = _receive(channel, 65536, 0)
             if not more:
@@ -206,6 +209,7 @@ class _Zygote:
         argv: list[str] = request["argv"]
         env: dict[str, str] = request["env"]
         os.setsid()
+        listening = socket.socket(fileno=stdio.pop()) if request["filter"] else None
         threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
         for target, descriptor in enumerate(stdio):
             os.dup2(descriptor, target)
@@ -224,6 +228,8 @@ class _Zygote:
             unfit = self._preload.settle()
             if unfit:
                 raise Unfit(unfit)
+        if listening is not None:
+            self._filter(request["filter"], listening)
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[:] = argv
         rest = argv[self._words :]
@@ -232,6 +238,16 @@ class _Zygote:
         if not sys.flags.isolated and not getattr(sys.flags, "safe_path", False):
             sys.path.insert(0, os.getcwd())
         return module
+
+
+def _code(name: str) -> dict[str, Any]:
+    """Return what a file of nbbuild's folder `watching` defines; no module of it stays."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    path = os.path.join(os.path.dirname(here), "watching", name)
+    space: dict[str, Any] = {"__name__": "nbbuild"}
+    with open(path, "rb") as file:  # noqa: PTH123
+        exec(compile(file.read(), path, "exec"), space)
+    return space
 
 
 def _look_at_stdin_anew() -> None:

@@ -29,9 +29,9 @@ from typing import Any, Final
 import msgspec
 
 from nbbuild.durable import write
-from nbbuild.watching.syscalls import Seen
+from nbbuild.watching.seen import Seen
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 _WAKE: Final = "nbbuild.wake"
 """The audit event by which a watcher that was forked with its kernel goes on."""
@@ -47,6 +47,7 @@ class Tracing(msgspec.Struct, frozen=True):
     report: str  # the path of the account that a kernel writes as it exits
     event: str  # the name of the audit event that asks for the account
     cache: str  # holds the tracer's code, marshalled, by Python version
+    outside: bool = False  # whether system calls are watched as well
 
 
 # Runs in Python ≥ 3.8, and is at least understood by Python 2, which children may be.
@@ -88,7 +89,8 @@ def begin():
     cell = sys._getframe(2).f_code.co_filename
     try:
         where = dict(
-            folder={folder!r}, report={report!r}, event={event!r}, memory={cache!r}
+            folder={folder!r}, report={report!r}, event={event!r}, memory={cache!r},
+            outside={outside!r},
         )
         answer = []  # of a watcher that was forked with this kernel
         sys.audit({wake!r}, answer, *where.values())
@@ -125,7 +127,7 @@ def begin():
         os.environ["PYTHONPATH"] = value[len(here) + 1 :]
     if sys.version_info >= (3, 8):
         try:
-            watch("watch_child", {source!r}, {cache!r}, folder={folder!r})
+            watch("watch_child", {source!r}, {cache!r}, folder={folder!r}, outside={outside!r})
         except Exception:
             pass
     del sys.modules["sitecustomize"]
@@ -136,10 +138,11 @@ import sitecustomize
 )
 
 
-def prepare(folder: Path, *, cache: Path | None = None) -> Tracing:
+def prepare(folder: Path, *, cache: Path | None = None, outside: bool = False) -> Tracing:
     """Make the files of one run in `folder`, which is empty or absent.
 
-    With a `cache`, a folder that outlives the run, a kernel need not compile the tracer.
+    `outside` says that system calls are watched as well. With a `cache`, a folder that outlives the
+    run, a kernel need not compile the tracer.
     """
     site = folder / "site"
     for made in (site, folder / "children", *([cache] if cache else [])):
@@ -152,12 +155,14 @@ def prepare(folder: Path, *, cache: Path | None = None) -> Tracing:
         report=str(folder.resolve() / "report.json"),
         event=f"nbbuild.{secrets.token_hex(8)}",
         cache=str(code.resolve()),
+        outside=outside,
     )
     customize = _SITE.format(
         site=str(site.resolve()),
         source=str(site.resolve() / "tracer.py"),
         cache=tracing.cache,
         folder=tracing.folder,
+        outside=outside,
     )
     (site / "sitecustomize.py").write_text(customize, encoding="utf-8")
     return tracing
@@ -193,6 +198,7 @@ def install_code(tracing: Tracing) -> str:
         folder=tracing.folder,
         report=tracing.report,
         event=tracing.event,
+        outside=tracing.outside,
         wake=_WAKE,
         format=FORMAT,
     )
@@ -208,26 +214,31 @@ def report_code(tracing: Tracing, path: Path) -> str:
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
-    """What lay at a path, symlinks followed."""
+    """What lay at a path."""
 
-    type: str  # f(ile), d(irectory), l(ink to nowhere), o(ther)
+    type: str  # f(ile), d(irectory), o(ther); l(ink) where links are not followed
     size: int
     mtime_ns: int
     ctime_ns: int
     inode: int
+    mode: int = 0  # permission bits
 
 
 class FileUse(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one path, absolute, symlinks as the notebook named them.
 
-    Uses, in the order in which they first came: read, probe (os.stat and its like), named (in the
-    arguments of a child), write (made anew or truncated), append, open (for both, as SQLite does),
-    mkdir, remove (renamed away, too).
+    Uses, in the order in which they first came. Questions: read (its content), exists (is it there,
+    and of what kind), size (the same, and how large), stat (all that `stat` tells), lexists and
+    lstat (the same, of a link itself), enter (as working folder), named (in the arguments of a
+    child). Changes: write (made anew or truncated), append, open (for both, as SQLite does), mkdir,
+    remove (renamed away, too).
     """
 
     path: str
     uses: tuple[str, ...]
-    first: Stat | None  # just before the first use; None = it was not there
+    first: Stat | None  # just before the first use, links followed; None = it was not there
+    own: Stat | None = None  # as the first question about the link itself found it
+    before: str | None = None  # blake2b, 16 bytes, of its content before the first change
     read: bool  # its content, type or absence at `first` counts
     made: bool  # the run itself wrote it, or made the folder, before any other use
     written: bool
@@ -240,7 +251,8 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     first: Stat
-    names: tuple[str, ...] | None  # sorted, just before; None = too many to tell
+    # Sorted, just before, each after a letter for its kind (Stat.type); None = too many to tell.
+    names: tuple[str, ...] | None
     cell: int
     pid: int
 
@@ -367,6 +379,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     processes: tuple[Process, ...] = ()
     partial: tuple[str, ...] = ()
     level: str = "python"  # how closely it was watched (traces.LEVELS)
+    rights: str = ""  # a program that gained no rights because it was watched
 
     @property
     def missing(self) -> tuple[Import, ...]:
@@ -431,7 +444,27 @@ class _Read(_Use, frozen=True, array_like=True, tag="read"):
     pass
 
 
-class _Probe(_Use, frozen=True, array_like=True, tag="probe"):
+class _Exists(_Use, frozen=True, array_like=True, tag="exists"):
+    pass
+
+
+class _Size(_Use, frozen=True, array_like=True, tag="size"):
+    pass
+
+
+class _Stat(_Use, frozen=True, array_like=True, tag="stat"):
+    pass
+
+
+class _Lexists(_Use, frozen=True, array_like=True, tag="lexists"):
+    pass
+
+
+class _Lstat(_Use, frozen=True, array_like=True, tag="lstat"):
+    pass
+
+
+class _Enter(_Use, frozen=True, array_like=True, tag="enter"):
     pass
 
 
@@ -439,15 +472,19 @@ class _Named(_Use, frozen=True, array_like=True, tag="named"):
     pass
 
 
-class _Write(_Use, frozen=True, array_like=True, tag="write"):
+class _Change(_Use, frozen=True, array_like=True):
+    before: str | None = None
+
+
+class _Write(_Change, frozen=True, array_like=True, tag="write"):
     pass
 
 
-class _Append(_Use, frozen=True, array_like=True, tag="append"):
+class _Append(_Change, frozen=True, array_like=True, tag="append"):
     pass
 
 
-class _Open(_Use, frozen=True, array_like=True, tag="open"):
+class _Open(_Change, frozen=True, array_like=True, tag="open"):
     pass
 
 
@@ -518,6 +555,14 @@ class _Fork(_Record, frozen=True, array_like=True, tag="fork"):
     cell: int = 0
 
 
+class _Scan(_Record, frozen=True, array_like=True, tag="scan"):
+    path: str
+
+
+class _Mine(_Record, frozen=True, array_like=True, tag="mine"):
+    began: float
+
+
 class _Start(_Record, frozen=True, array_like=True, tag="start"):
     process: Process
 
@@ -528,7 +573,12 @@ class _Partial(_Record, frozen=True, array_like=True, tag="partial"):
 
 _Any = (
     _Read
-    | _Probe
+    | _Exists
+    | _Size
+    | _Stat
+    | _Lexists
+    | _Lstat
+    | _Enter
     | _Named
     | _Write
     | _Append
@@ -543,6 +593,8 @@ _Any = (
     | _Variable
     | _Child
     | _Fork
+    | _Scan
+    | _Mine
     | _Start
     | _Partial
 )
@@ -557,6 +609,7 @@ class _Report(msgspec.Struct, frozen=True):
     base: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     distributions: tuple[Distribution, ...] = ()
+    scanned: dict[str, int] = {}  # how often Python itself opened each folder
 
 
 _Account = tuple[Process, list[_Record]]
@@ -606,7 +659,8 @@ def _logs(folder: Path, partial: list[str]) -> Iterator[_Account]:
             partial.append(f"the account of process {pid} has no beginning")
 
 
-_READING = ("read", "probe", "named", "open")
+_READING = ("read", "exists", "size", "stat", "lexists", "lstat", "enter", "named", "open")
+_OWN = ("lexists", "lstat")
 _MAKING = ("write", "mkdir", "append")
 
 
@@ -624,9 +678,10 @@ def _fold(
     hosts: dict[tuple[str, int], Host] = {}
     children: list[Child] = []
     flat = [(record, process.pid) for process, records in accounts for record in records]
-    flat += _from_outside(seen, accounts, partial)
+    flat += _from_outside(seen, accounts, report, partial)
     for record, pid in sorted(flat, key=lambda pair: pair[0].time):
         cell = getattr(record, "cell", 0) or cells.get(pid, 0)
+        cell = cell or (seen.cell(record.time) if seen is not None else 0)
         match record:
             case _Use():
                 kind = str(record.__struct_config__.tag)
@@ -694,11 +749,8 @@ def _fold(
             case _:
                 pass
     outside = seen is not None and not seen.blind
-    partial += dict.fromkeys(
-        f"what a child read was seen only in part: {' '.join(child.argv)[:200]}"
-        for child in children
-        if not child.watched and not outside
-    )
+    if not outside:
+        partial += _unwatched(children)
     kernel = accounts[0][0].pid
     seen_paths = [entries for _, entries in sorted(paths.get(kernel, {}).items())]
     if report.path and report.path not in seen_paths[-1:]:
@@ -718,46 +770,92 @@ def _fold(
         processes=tuple(process for process, _ in accounts),
         partial=tuple(dict.fromkeys(partial)),
         level="syscalls" if outside else "python",
+        rights="" if seen is None else seen.rights,
     )
 
 
+def _unwatched(children: list[Child]) -> Iterator[str]:
+    """Yield sentences on the programs that give no account."""
+    programs = dict.fromkeys(_program(child.argv) for child in children if not child.watched)
+    return (f"what a program read was seen only in part: {name}" for name in programs)
+
+
+def _program(argv: tuple[str, ...]) -> str:
+    """Return the name of a program; its arguments may hold secrets."""
+    return os.path.basename(argv[0])[:80] if argv else "a program"  # noqa: PTH119
+
+
 def _from_outside(
-    seen: Seen | None, accounts: list[_Account], partial: list[str]
+    seen: Seen | None, accounts: list[_Account], report: _Report, partial: list[str]
 ) -> list[tuple[_Record, int]]:
     """Return the records of what was seen from outside, less what Python's import system did.
 
-    Which folders a watched Python lists, and which sources it opens, its own account tells better.
+    What a watched Python listed itself its own account tells, and why. Before that account begins
+    an interpreter looks for its parts: only what it read counts, and what lies outside the folders
+    that it searches.
     """
     if seen is None:
         return []
     partial += [f"system calls were not watched: {seen.blind}"] if seen.blind else seen.missed
     began: dict[int, float] = {}
+    scanned: dict[tuple[int, str], float] = {}
+    mine: list[tuple[int, float, float]] = []
     for process, records in accounts:
         times = [record.time for record in records if not isinstance(record, _Partial)]
         began[process.pid] = min(times, default=0.0)
+        for record in records:
+            if isinstance(record, _Scan):
+                scanned[process.pid, record.path] = math.inf
+            elif isinstance(record, _Mine):
+                mine.append((process.pid, record.began, record.time))
+    kernel = accounts[0][0].pid
+    for path, count in report.scanned.items():
+        scanned[kernel, path] = count
+    counts = {(pid, path): count for pid, path, count in seen.listed}
+    starts = {  # the last program that a process ran before its account begins
+        pid: max((when for who, when in seen.execs if who == pid and when <= since), default=0.0)
+        for pid, since in began.items()
+    }
     became = {pid: when for pid, when in seen.execs if pid in began and when > began[pid]}
-    kept: list[tuple[_Record, int]] = []
+    searched = {entry.rstrip("/") for entry in report.path} | {accounts[0][0].cwd}
+
+    def counted(pid: int, record: _Record) -> bool:
+        path = str(getattr(record, "path", ""))
+        if pid not in began or record.time >= became.get(pid, math.inf):
+            return True  # no Python, or none any more
+        if any(who == pid and since <= record.time <= until for who, since, until in mine):
+            return False
+        listing = isinstance(record, _List)
+        if starts[pid] <= record.time < began[pid]:
+            folder = path if listing else path.rpartition("/")[0]
+            found = isinstance(record, _Read) and record.stat is not None
+            return found or (pid == kernel and listing and folder not in searched)
+        return not listing or counts.get((pid, path), 1) > scanned.get((pid, path), 0)
+
     parsed = _records([record for _, record in seen.records], 0, partial)
-    for (pid, _), record in zip(seen.records, parsed, strict=True):
-        python = pid in began and record.time < became.get(pid, math.inf)
-        if not (python and (isinstance(record, _List) or _of_imports(getattr(record, "path", "")))):
-            kept.append((record, pid))
-    return kept
-
-
-def _of_imports(path: str) -> bool:
-    # Metadata are read by the tracer, too.
-    return path.endswith(".py") or ".dist-info/" in path or ".egg-info" in path
+    if len(parsed) != len(seen.records):
+        return []
+    return [
+        (record, pid)
+        for (pid, _), record in zip(seen.records, parsed, strict=True)
+        if counted(pid, record)
+    ]
 
 
 def _file(path: str, uses: list[tuple[str, _Use, int, int]]) -> FileUse:
     kinds = tuple(dict.fromkeys(kind for kind, _, _, _ in uses))
-    first, record, cell, pid = uses[0]
-    made = first in _MAKING and not (first != "write" and record.stat is not None)
+    own = next((record.stat for kind, record, _, _ in uses if kind in _OWN), None)
+    first, record, cell, pid = next((use for use in uses if use[0] not in _OWN), uses[0])
+    asked = uses[0][0] not in _MAKING
+    made = not asked and not (first != "write" and record.stat is not None)
+    changes = (one for _, one, _, _ in uses if isinstance(one, _Change))
+    change = next(changes, None)
     return FileUse(
         path=path,
         uses=kinds,
         first=record.stat,
+        own=own,
+        before=None if change is None else change.before,
         read=not made and (first == "append" or any(kind in _READING for kind in kinds)),
         made=made,
         written=any(kind in ("write", "append", "open", "mkdir", "remove") for kind in kinds),

@@ -1,7 +1,9 @@
 """What Linux's seccomp needs to be told, and tells: the filter, its calls by number, its messages.
 
-The filter sends the calls of `CALLS`, made natively or by 32-bit programs, to whoever holds the
+The filter sends the calls of `_TABLE`, made natively or by 32-bit programs, to whoever holds the
 listener, and lets all others pass untouched. The numbers are Linux's and never change.
+
+The launcher loads this file by its path: it imports the standard library only.
 """
 
 from __future__ import annotations
@@ -10,71 +12,104 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import platform
 import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a system call does to files, and which of its arguments say to which."""
+    """What a system call asks of paths, and which of its arguments say of which."""
 
-    deed: str  # open, openat2, exec, write, rename, link, remove, mkdir, unseen
+    deed: str  # open, openat2, creat, stat, lstat, look, enter, mkdir, remove, rename, link, …
     paths: tuple[tuple[int, int], ...] = ()  # (the folder's descriptor or -1, the path)
-    flags: int = -1  # of an open
+    flags: int = -1  # the argument that holds flags, or a mode of access; -1: none
 
 
-_ONE, _TWO, _AT = ((-1, 0),), ((-1, 0), (-1, 1)), ((0, 1),)
+_ONE, _TWO, _AT, _ATS = ((-1, 0),), ((-1, 0), (-1, 1)), ((0, 1),), ((0, 1), (2, 3))
 
-CALLS: Final = {
-    "open": Call("open", _ONE, 1),
-    "openat": Call("open", _AT, 2),
-    "openat2": Call("openat2", _AT, 2),
-    "creat": Call("write", _ONE),
-    "execve": Call("exec", _ONE),
-    "execveat": Call("exec", _AT),
-    "rename": Call("rename", _TWO),
-    "renameat": Call("rename", ((0, 1), (2, 3))),
-    "renameat2": Call("rename", ((0, 1), (2, 3))),
-    "link": Call("link", _TWO),
-    "linkat": Call("link", ((0, 1), (2, 3))),
-    "symlink": Call("write", ((-1, 1),)),
-    "symlinkat": Call("write", ((1, 2),)),
-    "unlink": Call("remove", _ONE),
-    "rmdir": Call("remove", _ONE),
-    "unlinkat": Call("remove", _AT),
-    "mkdir": Call("mkdir", _ONE),
-    "mkdirat": Call("mkdir", _AT),
-    "truncate": Call("write", _ONE),
-    "truncate64": Call("write", _ONE),
+# By name: what it is, then its numbers on x86-64, i386, arm64 and 32-bit ARM; "-": it has none.
+_TABLE: Final[tuple[tuple[str, Call, str], ...]] = (
+    ("open", Call("open", _ONE, 1), "2 5 - 5"),
+    ("openat", Call("open", _AT, 2), "257 295 56 322"),
+    ("openat2", Call("openat2", _AT, 2), "437 437 437 437"),
+    ("creat", Call("creat", _ONE), "85 8 - 8"),
+    ("execve", Call("exec", _ONE), "59 11 221 11"),
+    ("execveat", Call("exec", _AT), "322 358 281 387"),
+    ("rename", Call("rename", _TWO), "82 38 - 38"),
+    ("renameat", Call("rename", _ATS), "264 302 38 329"),
+    ("renameat2", Call("rename", _ATS), "316 353 276 382"),
+    ("link", Call("link", _TWO), "86 9 - 9"),
+    ("linkat", Call("link", _ATS), "265 303 37 330"),
+    ("symlink", Call("new", ((-1, 1),)), "88 83 - 83"),
+    ("symlinkat", Call("new", ((1, 2),)), "266 304 36 331"),
+    ("mknod", Call("new", _ONE), "133 14 - 14"),
+    ("mknodat", Call("new", _AT), "259 297 33 324"),
+    ("mkdir", Call("mkdir", _ONE), "83 39 - 39"),
+    ("mkdirat", Call("mkdir", _AT), "258 296 34 323"),
+    ("unlink", Call("remove", _ONE), "87 10 - 10"),
+    ("rmdir", Call("remove", _ONE), "84 40 - 40"),
+    ("unlinkat", Call("remove", _AT), "263 301 35 328"),
+    ("truncate", Call("truncate", _ONE), "76 92 45 92"),
+    ("truncate64", Call("truncate", _ONE), "- 193 - 193"),
+    ("stat", Call("stat", _ONE), "4 106 - 106"),
+    ("lstat", Call("lstat", _ONE), "6 107 - 107"),
+    ("stat64", Call("stat", _ONE), "- 195 - 195"),
+    ("lstat64", Call("lstat", _ONE), "- 196 - 196"),
+    ("fstatat", Call("stat", _AT, 3), "262 300 79 327"),
+    ("statx", Call("stat", _AT, 2), "332 383 291 397"),
+    ("access", Call("access", _ONE, 1), "21 33 - 33"),
+    ("faccessat", Call("access", _AT, 2), "269 307 48 334"),
+    ("faccessat2", Call("access", _AT, 2), "439 439 439 439"),
+    ("readlink", Call("lstat", _ONE), "89 85 - 85"),
+    ("readlinkat", Call("lstat", _AT), "267 305 78 332"),
+    ("chdir", Call("enter", _ONE), "80 12 49 12"),
+    ("chroot", Call("enter", _ONE), "161 61 51 61"),
+    ("chmod", Call("look", _ONE), "90 15 - 15"),
+    ("fchmodat", Call("look", _AT), "268 306 53 333"),
+    ("fchmodat2", Call("look", _AT), "452 452 452 452"),
+    ("chown", Call("look", _ONE), "92 182 - 182"),
+    ("lchown", Call("look", _ONE), "94 16 - 16"),
+    ("fchownat", Call("look", _AT), "260 298 54 325"),
+    ("chown32", Call("look", _ONE), "- 212 - 212"),
+    ("lchown32", Call("look", _ONE), "- 198 - 198"),
+    ("utime", Call("look", _ONE), "132 30 - 30"),
+    ("utimes", Call("look", _ONE), "235 271 - 269"),
+    ("futimesat", Call("look", _AT), "261 299 - 326"),
+    ("utimensat", Call("look", _AT), "280 320 88 348"),
+    ("statfs", Call("look", _ONE), "137 99 43 99"),
+    ("statfs64", Call("look", _ONE), "- 268 - 266"),
+    ("getxattr", Call("look", _ONE), "191 229 8 229"),
+    ("lgetxattr", Call("look", _ONE), "192 230 9 230"),
+    ("listxattr", Call("look", _ONE), "194 232 11 232"),
+    ("llistxattr", Call("look", _ONE), "195 233 12 233"),
     # Files can be opened past every filter by these.
-    "io_uring_setup": Call("unseen"),
-    "open_by_handle_at": Call("unseen"),
-}
-
-_ORDER = (
-    "open openat openat2 creat execve execveat rename renameat renameat2 link linkat symlink "
-    "symlinkat unlink rmdir unlinkat mkdir mkdirat truncate truncate64 io_uring_setup "
-    "open_by_handle_at"
+    ("io_uring_setup", Call("unseen"), "425 425 425 425"),
+    ("open_by_handle_at", Call("unseen"), "304 342 265 371"),
 )
-_X86_64 = "2 257 437 85 59 322 82 264 316 86 265 88 266 87 84 263 83 258 76 - 425 304"
-_I386 = "5 295 437 8 11 358 38 302 353 9 303 83 304 10 40 301 39 296 92 193 425 342"
-_ARM64 = "- 56 437 - 221 281 - 38 276 - 37 - 36 - - 35 - 34 45 - 425 265"
-_ARM = "5 322 437 8 11 387 38 329 382 9 330 83 331 10 40 328 39 323 92 193 425 371"
+
+KNOWN: Final = -25186
+"""The descriptor of a folder by which Python's tracer says that it has told of a call itself.
+
+There is no such descriptor, and for an absolute path it means nothing; so a call that names it does
+what it always does, and need not be looked at twice.
+"""
 
 
-def _numbers(listed: str) -> dict[int, Call]:
-    numbers = zip(listed.split(), _ORDER.split(), strict=True)
-    return {int(number): CALLS[name] for number, name in numbers if number != "-"}
+def _numbers(column: int) -> dict[int, Call]:
+    listed = ((numbers.split()[column], call) for _, call, numbers in _TABLE)
+    return {int(number): call for number, call in listed if number != "-"}
 
 
 # By machine: the number of seccomp(2), then by the architecture of a call its numbers.
 _MACHINES: Final = {
-    "x86_64": (317, {0xC000003E: _numbers(_X86_64), 0x40000003: _numbers(_I386)}),
-    "aarch64": (277, {0xC00000B7: _numbers(_ARM64), 0x40000028: _numbers(_ARM)}),
+    "x86_64": (317, {0xC000003E: _numbers(0), 0x40000003: _numbers(1)}),
+    "aarch64": (277, {0xC00000B7: _numbers(2), 0x40000028: _numbers(3)}),
 }
 
 RECEIVE: Final = 0xC0502100
@@ -87,22 +122,33 @@ ANSWER: Final = struct.Struct("=QqiI")  # id, value, error, flags
 
 _ALLOW, _ASK = 0x7FFF0000, 0x7FC00000
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
-_NUMBER, _ARCHITECTURE = 0, 4  # where they lie in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16  # where they lie in struct seccomp_data
 
 
 def calls() -> dict[int, dict[int, Call]]:
     """Return the calls that the filter tells of, by architecture and number."""
-    return _MACHINES[platform.machine()][1]
+    return _MACHINES[os.uname().machine][1]
 
 
 def program() -> bytes:
     """Return the filter for this machine, as classic BPF."""
     parts: list[bytes] = []
     for architecture, numbers in calls().items():
+        # The calls that take a folder's descriptor come last, next to the look at it.
+        plain = [number for number, call in numbers.items() if call.paths[:1] != _AT]
+        at = [number for number, call in numbers.items() if call.paths[:1] == _AT]
+        ends = [
+            _instruction(_RETURN, _ALLOW),  # none of them
+            _instruction(_LOAD, _FIRST),
+            _instruction(_EQUAL, KNOWN & 0xFFFFFFFF, otherwise=1),
+            _instruction(_RETURN, _ALLOW),
+            _instruction(_RETURN, _ASK),
+        ]
         one = [_instruction(_LOAD, _NUMBER)]
-        for left, number in zip(range(len(numbers), 0, -1), numbers, strict=True):
-            one.append(_instruction(_EQUAL, number, then=left))
-        one += [_instruction(_RETURN, _ALLOW), _instruction(_RETURN, _ASK)]
+        listed = [*((number, 4) for number in plain), *((number, 1) for number in at)]
+        for left, (number, end) in zip(range(len(listed) - 1, -1, -1), listed, strict=True):
+            one.append(_instruction(_EQUAL, number, then=left + end))
+        one += ends
         parts.append(_instruction(_EQUAL, architecture, otherwise=len(one)))
         parts += one
     return b"".join([_instruction(_LOAD, _ARCHITECTURE), *parts, _instruction(_RETURN, _ALLOW)])
@@ -114,15 +160,15 @@ def _instruction(code: int, value: int, *, then: int = 0, otherwise: int = 0) ->
 
 def number() -> int:
     """Return the number of seccomp(2) on this machine."""
-    return _MACHINES[platform.machine()][0]
+    return _MACHINES[os.uname().machine][0]
 
 
 def unavailable() -> str:
     """Say why system calls cannot be watched here, "" when nothing is known to be in the way."""
     if sys.platform != "linux":
         return "only Linux tells of system calls"
-    if platform.machine() not in _MACHINES or sys.maxsize < 1 << 32:
-        return f"nbbuild does not know the system calls of {platform.machine()}"
+    if os.uname().machine not in _MACHINES or sys.maxsize < 1 << 32:
+        return f"nbbuild does not know the system calls of {os.uname().machine}"
     libc = ctypes.CDLL(None, use_errno=True)
     action = ctypes.c_uint32(_ASK)
     # 2: SECCOMP_GET_ACTION_AVAIL

@@ -1,54 +1,59 @@
-"""Watch, from outside, which files a kernel and all its descendants open, in any language.
+"""Watch, from outside, what a kernel and all its descendants ask of paths, in any language.
 
-How it works. Between fork and exec the launcher puts a seccomp filter on the kernel's process; all
-that descends from it inherits that for good. A call of `seccomp.CALLS` then waits until the holder
-of the *listener*, a thread of nbbuild, has read what is being opened and told the call to go on.
-That call is then made as if nobody had looked: nothing is refused or altered.
+How it works. As a kernel's process begins, a seccomp filter is put on it; all that descends from it
+inherits that for good. A call of `seccomp._TABLE` then waits until the holder of the *listener*, the
+launcher, has read what is being asked and told the call to go on. That call is then made as if
+nobody had looked: nothing is refused or altered.
 
 The promises, and what each rests on:
 
-* *Nobody waits for ever.* The thread serves before the process is started. The child passes the
-  listener through a socket that the thread reads, by calls that the filter lets pass, and drops its
-  own before it execs. A fault in here is kept, and the call goes on all the same. Should nbbuild be
-  killed, the last listener closes: calls fail (ENOSYS), and the launcher ends the family anyway.
-* *To the last descendant.* The listener tells when no process has the filter any more. `close`
-  comes after the family's death, and does not wait for what would not die.
+* *Nobody waits for ever.* The launcher has one thread and one loop, which does nothing slow while
+  kernels run. A fault in here is kept, and the call goes on all the same. Should the launcher be
+  killed, its listeners close, and the kernels die with it.
+* *To the last descendant.* A listener tells when no process has its filter any more.
 * *What it was then.* A path is looked at before the call goes on, so the stat is that of before.
-* *Allowed.* A process may read the memory of its descendants, under Yama's usual scope too; that
-  is why a thread of nbbuild does this, no helper beside the kernel.
-* *Never the notebook's loss.* Without seccomp the kernel runs unwatched from here, and `Seen` says
-  why. What cannot be looked into (a process that hides its memory, io_uring) is named in there.
+  What is about to be written over is digested then, if it is no larger than `LARGEST`.
+* *Allowed.* A process may read the memory of its descendants, under Yama's usual scope too: so the
+  launcher serves, which all kernels descend from.
+* *Never the notebook's loss.* Without seccomp the kernel runs unwatched from here, and `blind` says
+  why. What cannot be looked into (a process that hides its memory, io_uring) is said in `missed`.
+* *Cheap.* What Python's own tracer answers, and tells of, does not come here: see seccomp.KNOWN.
 
-What it does not see: existence tests (`stat` and its like, but the tracer in Python processes does)
-and what others open on request, such as a database server. Setuid programs gain no rights under it.
+What it does not see: what others open on request, such as a database server. Where the filter
+needs "no new privileges", setuid programs gain no rights under it; `rights` names the first one.
+
+The launcher loads this file by its path: it imports the standard library only. Records are those of
+tracer.py, without a cell: [kind, time, path, stat or null], and more for some kinds. Times are
+seconds of the monotonic clock.
 """
+
+# Paths are strings here, and many: this is the dearest loop of a watched run.
+# ruff: noqa: PTH110, PTH114, PTH115, PTH116, PTH123
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import select
-import socket
 import struct
 import sys
-import threading
 import time
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final
+from _blake2 import blake2b
 
-from nbbuild.watching import seccomp
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Final
 
 LIMIT: Final = 1_000_000
-"""Records of one run; beyond, it is seen in part."""
+"""Records of one kernel; beyond, it is seen in part."""
 
 NAMES: Final = 50_000
 """In one folder that is listed."""
 
-CLOSE_PATIENCE = 5.0
-"""Seconds that `close` waits for the last descendant."""
+LARGEST: Final = 32 << 20
+"""Bytes of a file that is digested before it is written over."""
 
 _LONGEST = 4096  # of a path, in bytes
 _BYTECODE = (".pyc", ".pyo")
@@ -56,172 +61,112 @@ _NO_FILES = ("/proc/", "/sys/", "/dev/")
 _BAD_ADDRESS = (errno.EIO, errno.EFAULT)  # the call itself will fail
 _ENDED = (errno.ENOENT, errno.ESRCH)
 _UNTAGGED = (1 << 56) - 1  # arm64 programs may keep a tag in the top byte of an address
-_SIGNED = struct.Struct("=i")
+_NO_FOLLOW, _EMPTY = 0x100, 0x1000  # AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
+_MEMORIES = 64  # that are held open at once
+_RIGHTS = 0o6000  # setuid, setgid
 
 
-@dataclass(slots=True)
-class Seen:
-    """What was seen from outside; times are seconds of the monotonic clock.
+class Watcher:
+    """Answers for one kernel's filter; `told` is what came of it.
 
-    Records are those of tracer.py, in order: [kind, time, path, stat or null, cell] for the kinds
-    read, write, append, open, mkdir and remove, [kind, time, path, stat, names, cell] for list.
+    `seccomp` is the module of that name. What lies in the folder `private` is not told.
     """
 
-    blind: str = ""  # why nothing could be seen; "" when it could
-    missed: dict[str, None] = field(default_factory=dict)  # sentences on what was not
-    records: list[tuple[int, list[Any]]] = field(default_factory=list)  # process id, record
-    execs: list[tuple[int, float]] = field(default_factory=list)  # process id, when
-
-
-class Watch:
-    """Watches the kernels of one run; a context manager. `cell` is kept by whoever runs the cells.
-
-    Cells count from 1 among those that run; 0 is before the first.
-    """
-
-    def __init__(self) -> None:
-        self.seen = Seen(blind=seccomp.unavailable())
-        self.cell = 0
-        self._servers: list[_Server] = []
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def attach(self, *, private: str) -> socket.socket | None:
-        """Begin to serve one more kernel, None when nothing can be seen here.
-
-        The socket is the launcher's, which the caller closes when it has been passed on. What lies
-        in the folder `private` is not told.
-        """
-        if self.seen.blind:
-            return None
-        server = _Server(self, private=f"{private}/")
-        self._servers.append(server)
-        return server.start()
-
-    def close(self) -> None:
-        """Stop, once the last descendant is gone. May be repeated."""
-        for server in self._servers:
-            server.stop()
-        self._servers.clear()
-
-
-class _Server:
-    """Serves the notifications of one kernel, in a thread."""
-
-    def __init__(self, watch: Watch, *, private: str) -> None:
-        self._watch = watch
-        self._seen = watch.seen
+    def __init__(self, listener: int, *, seccomp: Any, private: str, bound: bool) -> None:
+        self.listener = listener
         self._private = private
-        self._calls = seccomp.calls()
+        self._bound = bound  # by "no new privileges"
+        self._seccomp = seccomp
+        self._calls: Mapping[int, Mapping[int, Any]] = seccomp.calls()
+        self._notice: struct.Struct = seccomp.NOTICE
+        self._buffer = bytearray(self._notice.size)
+        self._empty = bytes(self._notice.size)
+        self._poller = select.poll()
+        self._poller.register(listener, select.POLLIN)
         self._first = True
+        self._blind = ""  # why nothing can be seen; "" when it can
+        self._missed: dict[str, None] = {}  # sentences on what was not
+        self._rights = ""  # the first program that would have got more rights than it did
+        self._records: list[tuple[int, list[Any]]] = []  # process id, record
+        self._execs: list[tuple[int, float]] = []  # process id, when
         self._once: set[tuple[object, ...]] = set()
+        self._listed: dict[tuple[str, int], int] = {}  # how often a process opened a folder
         self._absent: set[str] = set()
         self._processes: dict[int, int] = {}  # thread → process
-        self._ours, self._theirs = socket.socketpair()
-        self._stopped, self._stop = os.pipe()
-        self._thread = threading.Thread(target=self._run, name="nbbuild-syscalls", daemon=True)
+        self._memories: dict[int, int] = {}  # thread → descriptor of its memory
 
-    def start(self) -> socket.socket:
-        self._thread.start()
-        return self._theirs
+    @property
+    def told(self) -> dict[str, Any]:
+        """What was seen, as JSON has it."""
+        return {
+            "blind": self._blind,
+            "missed": list(self._missed),
+            "rights": self._rights,
+            "records": self._records,
+            "execs": self._execs,
+            "listed": [[pid, path, count] for (path, pid), count in self._listed.items()],
+        }
 
-    def stop(self) -> None:
-        # It ends by itself when the family is gone.
-        self._theirs.close()
-        self._thread.join(CLOSE_PATIENCE)
-        os.close(self._stop)
-        self._thread.join(CLOSE_PATIENCE)
-        if not self._thread.is_alive():  # else a file system does not answer it
-            os.close(self._stopped)
+    def close(self) -> None:
+        """Serve no more; whoever still has the filter will see its calls fail."""
+        os.close(self.listener)
+        self._forget_memories()
 
-    def _run(self) -> None:
-        with self._ours:
-            listener = self._receive()
-        if listener is None:
-            return
-        try:
-            seccomp.wake_quickly(listener)
-            self._serve(listener)
-        finally:
-            os.close(listener)
-
-    def _receive(self) -> int | None:
-        """Wait for the listener; None when there will be none."""
-        poller = select.poll()
-        poller.register(self._ours, select.POLLIN)
-        poller.register(self._stopped, select.POLLIN)
-        if not any(descriptor == self._ours.fileno() for descriptor, _ in poller.poll()):
-            return None
-        data, descriptors, _, _ = socket.recv_fds(
-            self._ours, 4096, 1, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-        )
-        if descriptors:
-            return descriptors[0]
-        if data:
-            self._seen.blind = f"the filter was refused ({data.decode(errors='replace')})"
-        return None
-
-    def _serve(self, listener: int) -> None:
-        poller = select.poll()
-        poller.register(listener, select.POLLIN)
-        poller.register(self._stopped, select.POLLIN)
+    def serve(self) -> bool:
+        """Answer what waits; False when no process has the filter any more."""
         while True:
-            for descriptor, event in poller.poll():
-                if descriptor != listener or not event & select.POLLIN:
-                    return
-                self._answer(listener)
+            ready = self._poller.poll(0)
+            if not ready:
+                return True
+            if not ready[0][1] & select.POLLIN:
+                return False
+            self._answer()
 
-    def _answer(self, listener: int) -> None:
+    def _answer(self) -> None:
         """Take one notification, look at what it is about, and let the call go on."""
-        notice = bytearray(seccomp.NOTICE.size)
+        notice = self._buffer
+        notice[:] = self._empty
         try:
-            fcntl.ioctl(listener, seccomp.RECEIVE, notice)
+            fcntl.ioctl(self.listener, self._seccomp.RECEIVE, notice)
         except OSError:
             return  # the thread was killed while it waited
-        name, thread, _, number, architecture, _, *arguments = seccomp.NOTICE.unpack(notice)
+        name, thread, _, number, architecture, _, *arguments = self._notice.unpack(notice)
         found: list[list[Any]] = []
+        process = 0
         try:
-            if len(self._seen.records) < LIMIT:
+            if len(self._records) < LIMIT:
                 found = self._look(thread, architecture, number, arguments)
+                # Before the call goes on: a thread that opens one file may be gone right after.
+                process = self._process(thread) if found else 0
             else:
-                self._miss(f"more than {LIMIT} files were opened")
+                self._miss(f"it asked for more than {LIMIT} files")
         except OSError as error:
             if error.errno not in (*_ENDED, *_BAD_ADDRESS):
                 self._unreadable(thread, error)
         except Exception as error:  # noqa: BLE001, whoever waits must go on
             self._miss(f"a fault in nbbuild's watch over system calls: {error!r}")
         self._first = False
-        # Before the call goes on: a thread that opens one file may be gone right after.
-        process = self._process(thread) if found else 0
-        answer = seccomp.ANSWER.pack(name, 0, 0, seccomp.GO_ON)
+        answer = self._seccomp.ANSWER.pack(name, 0, 0, self._seccomp.GO_ON)
         try:
-            fcntl.ioctl(listener, seccomp.SEND, answer)
+            fcntl.ioctl(self.listener, self._seccomp.SEND, answer)
         except OSError:
             return  # it died meanwhile: what was read may be somebody else's
-        self._seen.records += ((process, record) for record in found)
+        if found:
+            self._records += [(process, record) for record in found]
 
     def _miss(self, sentence: str) -> None:
-        self._seen.missed.setdefault(sentence)
+        self._missed.setdefault(sentence)
 
     def _unreadable(self, thread: int, error: OSError) -> None:
         if self._first:
-            self._seen.blind = f"the kernel cannot be looked into ({error.strerror})"
+            self._blind = f"the kernel cannot be looked into ({error.strerror})"
             return
         try:
-            with open(f"/proc/{thread}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            with open(f"/proc/{thread}/comm", encoding="utf-8", errors="replace") as file:
                 name = file.read().strip()
         except OSError:
             name = "a program"
-        self._miss(f"what '{name}' opened could not be seen ({error.strerror})")
+        self._miss(f"what '{name}' asked for could not be seen ({error.strerror})")
 
     # What a call is about.
 
@@ -229,137 +174,238 @@ class _Server:
         self, thread: int, architecture: int, number: int, arguments: list[int]
     ) -> list[list[Any]]:
         call = self._calls[architecture][number]
-        if call.deed == "unseen":
+        deed: str = call.deed
+        if deed == "unseen":
             self._miss("a program opened files in a way that cannot be watched (io_uring)")
             return []
-        with _Memory(thread) as memory:
-            raws = [memory.text(arguments[at]) for _, at in call.paths]
-            flags = arguments[call.flags] & 0xFFFFFFFF
-            if call.deed == "openat2":
-                flags = memory.number(arguments[call.flags])
-        now = time.monotonic()
-        if call.deed == "exec":
-            self._seen.execs.append((self._process(thread), now))
-        paths = [
-            _absolute(raw, thread, arguments[place] if place >= 0 else -1)
-            for raw, (place, _) in zip(raws, call.paths, strict=True)
-            if raw  # empty: the descriptor itself, which was opened before
-        ]
-        found: list[list[Any]] = []
-        for path, deed in _deeds(call.deed, paths, flags):
+        flags = arguments[call.flags] & 0xFFFFFFFF if call.flags >= 0 else 0
+        paths: list[str] = []
+        for place, at in call.paths:
+            raw = self._text(thread, arguments[at])
+            if not raw:  # the descriptor itself, which was opened before
+                return []
+            path = _absolute(raw, thread, arguments[place] if place >= 0 else -100)
             if path.startswith(_NO_FILES) or path.startswith(self._private):
-                continue
-            record = self._record(deed, path, thread, flags)
+                path = ""
+            paths.append(path)
+        if deed == "openat2":
+            deed, flags = "open", self._number(thread, arguments[2])
+        elif deed == "creat":
+            deed, flags = "open", os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        now = round(time.monotonic(), 6)
+        if deed == "exec":
+            process = self._process(thread)
+            self._execs.append((process, now))
+            self._forget_memories()
+            self._note_rights(paths[0])
+        found: list[list[Any]] = []
+        for kind, path in self._questions(deed, paths, flags):
+            record = self._record(kind, path, thread) if path else None
             if record is not None:
-                found.append([record[0], round(now, 6), *record[1:], self._watch.cell])
+                found.append([record[0], now, *record[1:]])
         return found
 
-    def _record(self, deed: str, path: str, thread: int, flags: int) -> list[Any] | None:
-        """Return what has not been told of yet."""
-        key: tuple[object, ...] = (deed, path)
-        if path.endswith(".py") or (deed == "read" and flags & os.O_DIRECTORY):
-            key = (*key, self._process(thread))  # what counts depends on who did it
-        if key in self._once or path.endswith(_BYTECODE):
-            return None
-        look = _stat(path)
-        if deed == "read":
-            if look is None:
-                if path in self._absent:
-                    return None
-                self._absent.add(path)
-                return [deed, path, None]
-            self._absent.discard(path)
-            if look[0] == "d":
-                self._once.add(key)
-                return self._listing(path, look)
-        self._once.add(key)
-        return [deed, path, look]
+    def _questions(self, deed: str, paths: list[str], flags: int) -> list[tuple[str, str]]:  # noqa: PLR0911
+        """Return (kind of record, path) for what a call asks and does."""
+        path = paths[-1]
+        match deed:
+            case "open":
+                return [(kind, path) for kind in _opening(path, flags)]
+            case "exec":
+                return [("read", path)]
+            case "stat":
+                return [("lstat" if flags & _NO_FOLLOW else "stat", path)]
+            case "access":
+                return [("stat" if flags else "exists", path)]
+            case "look":
+                return [("exists", path)]
+            case "new" | "mkdir":
+                made = "mkdir" if deed == "mkdir" else "write"
+                return [("lexists", path)] + ([] if _there(path) else [(made, path)])
+            case "remove":
+                return [("lexists", path)] + ([("remove", path)] if _there(path) else [])
+            case "truncate":
+                return [("append", path)] if _there(path) else [("exists", path)]
+            case "rename" | "link":
+                source = paths[0]
+                if not source or not _there(source):
+                    return [("lexists", source)]
+                moved = [("remove", source)] if deed == "rename" else []
+                asked = [("lexists", path)] if deed == "link" else []
+                done = [] if deed == "link" and _there(path) else [("write", path)]
+                return [("read", source), *moved, *asked, *done]
+            case _:
+                return [(deed, path)]  # lstat, enter
 
-    def _listing(self, path: str, look: list[Any]) -> list[Any] | None:
-        try:
-            names = sorted(os.listdir(path))  # noqa: PTH208, names are what is needed
-        except OSError:
+    def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:
+        """Return what has not been told of yet."""
+        key: tuple[object, ...] = (kind, path)
+        if path.endswith((".py", *_BYTECODE)):
+            if path.endswith(_BYTECODE):
+                return None
+            key = (*key, self._process(thread))  # what counts depends on who did it
+        if key in self._once:
             return None
-        if len(names) > NAMES:
+        own = kind in ("lstat", "lexists")
+        look = _stat(path, follow=not own)
+        if look is None and kind not in ("write", "mkdir"):
+            # Asked again and again, until it is there.
+            if path in self._absent:
+                return None
+            self._absent.add(path)
+            return [kind, path, None]
+        self._absent.discard(path)
+        if kind == "read" and look is not None and look[0] == "d":
+            return self._listing(path, look, thread)
+        self._once.add(key)
+        if kind in ("write", "append", "open"):
+            return [kind, path, look, 0, _digest(path, look)]
+        return [kind, path, look]
+
+    def _listing(self, path: str, look: list[Any], thread: int) -> list[Any] | None:
+        """Return the names in a folder; what Python listed itself its tracer tells, so count."""
+        process = self._process(thread)
+        count = self._listed.get((path, process), 0)
+        self._listed[path, process] = count + 1
+        if count:
+            return None
+        names = listed(path)
+        if names is not None and len(names) > NAMES:
             self._miss(f"a folder of more than {NAMES} names was listed: {path}")
-            return None
+            names = None
         return ["list", path, look, names]
+
+    def _note_rights(self, path: str) -> None:
+        """Note a program that has more rights than its user, and does not get them here."""
+        if not self._bound or self._rights or not path:
+            return
+        try:
+            mode = os.stat(path).st_mode
+            capable = "security.capability" in os.listxattr(path)
+        except OSError:
+            return
+        if mode & _RIGHTS or capable:
+            self._rights = os.path.basename(path)  # noqa: PTH119
 
     def _process(self, thread: int) -> int:
         """Return the process of a thread."""
         process = self._processes.get(thread)
-        if process is not None and os.path.exists(f"/proc/{process}/task/{thread}"):  # noqa: PTH110
+        if process is not None and os.path.exists(f"/proc/{process}/task/{thread}"):
             return process
         try:
-            with open(f"/proc/{thread}/status", "rb") as file:  # noqa: PTH123
+            with open(f"/proc/{thread}/status", "rb") as file:
                 text = file.read()
         except OSError:
             return process or thread
         self._processes[thread] = process = int(text.partition(b"\nTgid:")[2].split(None, 1)[0])
         return process
 
+    # The memory of who asks.
 
-class _Memory:
-    """Another process's memory."""
-
-    def __init__(self, thread: int) -> None:
-        self._descriptor = os.open(f"/proc/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
-
-    def __enter__(self) -> _Memory:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        os.close(self._descriptor)
-
-    def text(self, address: int) -> str:
+    def _text(self, thread: int, address: int) -> str:
         """Return the path at `address`; "" when there is none."""
-        data = os.pread(self._descriptor, 256, address & _UNTAGGED)
+        if not address:
+            return ""
+        data = self._read(thread, 256, address)
         if b"\0" not in data:
-            data = os.pread(self._descriptor, _LONGEST, address & _UNTAGGED)
+            data = self._read(thread, _LONGEST, address)
         return os.fsdecode(data.partition(b"\0")[0])
 
-    def number(self, address: int) -> int:
+    def _number(self, thread: int, address: int) -> int:
         """Return the 64-bit number at `address`."""
-        return int.from_bytes(os.pread(self._descriptor, 8, address & _UNTAGGED), sys.byteorder)
+        return int.from_bytes(self._read(thread, 8, address), sys.byteorder)
+
+    def _read(self, thread: int, size: int, address: int) -> bytes:
+        """Read another process's memory; what is held of it is of no use once it execs."""
+        for fresh in (False, True):
+            memory = self._memories.get(thread)
+            if memory is None or fresh:
+                if memory is not None:
+                    os.close(self._memories.pop(thread))
+                elif len(self._memories) >= _MEMORIES:
+                    self._forget_memories()
+                memory = os.open(f"/proc/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
+                self._memories[thread] = memory
+            try:
+                data = os.pread(memory, size, address & _UNTAGGED)
+            except OSError:
+                if fresh:
+                    raise
+                continue
+            if data:
+                return data
+        return b""
+
+    def _forget_memories(self) -> None:
+        for memory in self._memories.values():
+            os.close(memory)
+        self._memories.clear()
 
 
-def _deeds(deed: str, paths: list[str], flags: int) -> list[tuple[str, str]]:
-    """Return (path, kind of record) for what a call does to each of its paths."""
-    if deed in ("open", "openat2"):
-        kind = _kind(flags)
-        return [(path, kind) for path in paths] if kind else []
-    if deed == "exec":
-        return [(path, "read") for path in paths]
-    if len(paths) == 2:
-        source, target = paths
-        moved = [(source, "remove")] if deed == "rename" else []
-        return [(source, "read"), *moved, (target, "write")]
-    return [(path, deed) for path in paths]
+def listed(path: str) -> list[str] | None:
+    """Return the names in a folder, sorted, before each a letter for its kind; None: it cannot be.
+
+    f(ile), d(irectory), l(ink) or o(ther).
+    """
+    try:
+        with os.scandir(path) as entries:
+            return sorted(_letter(entry) + entry.name for entry in entries)
+    except OSError:
+        return None
 
 
-def _kind(flags: int) -> str:
-    """Return what opening with `flags` comes to, "" when no content can be had."""
+def _letter(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "l"
+    if entry.is_dir(follow_symlinks=False):
+        return "d"
+    return "f" if entry.is_file(follow_symlinks=False) else "o"
+
+
+def _opening(path: str, flags: int) -> tuple[str, ...]:
+    """Return what opening `path` asks and does; () when no answer is of any account."""
     access = flags & os.O_ACCMODE
-    if flags & os.O_PATH or flags & os.O_TMPFILE == os.O_TMPFILE:
-        return ""
-    if access == os.O_RDONLY and not flags & os.O_TRUNC:
-        return "read"
-    if flags & os.O_TRUNC or flags & (os.O_CREAT | os.O_EXCL) == os.O_CREAT | os.O_EXCL:
-        return "write"
-    return "append" if access == os.O_WRONLY else "open"
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        return ()
+    if flags & os.O_PATH:
+        return ("lstat" if flags & os.O_NOFOLLOW else "stat",)
+    if flags & os.O_NOFOLLOW and os.path.islink(path):
+        return ("lstat",)
+    if access == os.O_RDONLY and not flags & (os.O_TRUNC | os.O_CREAT):
+        return ("read",)
+    there = _there(path)
+    if flags & (os.O_CREAT | os.O_EXCL) == os.O_CREAT | os.O_EXCL:
+        return ("lexists",) if there else ("lexists", "write")
+    if not flags & os.O_CREAT and not os.path.exists(path):
+        return ("exists",)
+    if flags & os.O_TRUNC or not there:
+        return ("write",)
+    if access == os.O_RDONLY:
+        return ("read",)
+    return ("append",) if access == os.O_WRONLY else ("open",)
+
+
+def _there(path: str) -> bool:
+    return os.path.lexists(path)
+
+
+def _digest(path: str, look: list[Any] | None) -> str | None:
+    """Return a digest of what is about to be written over, None if there is none to be had."""
+    if look is None or look[0] != "f" or look[1] > LARGEST:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return str(blake2b(file.read(), digest_size=16).hexdigest())
+    except OSError:
+        return None
 
 
 def _absolute(raw: str, thread: int, folder: int) -> str:
     """Return an absolute path, symlinks left as they are but where `..` has to cross them."""
     if raw[:1] != "/":
-        (descriptor,) = _SIGNED.unpack((folder & 0xFFFFFFFF).to_bytes(4, sys.byteorder))
-        place = f"fd/{descriptor}" if descriptor >= 0 else "cwd"
-        base = os.readlink(f"/proc/{thread}/{place}")  # noqa: PTH115
+        descriptor = folder & 0xFFFFFFFF
+        place = "cwd" if descriptor & 0x80000000 else f"fd/{descriptor}"
+        base = os.readlink(f"/proc/{thread}/{place}")
         raw = f"{base.rstrip('/')}/{raw}"
     if "/." not in raw and "//" not in raw and raw[-1] != "/":
         return raw
@@ -372,16 +418,19 @@ def _absolute(raw: str, thread: int, folder: int) -> str:
     return done or "/"
 
 
-def _stat(path: str) -> list[Any] | None:
-    """Return the stat of a record: [type, size, mtime_ns, ctime_ns, inode]."""
-    with contextlib.suppress(OSError, ValueError):
-        return _shape(os.stat(path))  # noqa: PTH116
-    with contextlib.suppress(OSError, ValueError):
-        return ["l", *_shape(os.lstat(path))[1:]]
-    return None
-
-
-def _shape(found: os.stat_result) -> list[Any]:
+def _stat(path: str, *, follow: bool) -> list[Any] | None:
+    """Return the stat of a record: [type, size, mtime_ns, ctime_ns, inode, mode]."""
+    try:
+        found = os.stat(path) if follow else os.lstat(path)
+    except (OSError, ValueError):
+        return None
     mode = found.st_mode & 0o170000
-    kind = {0o100000: "f", 0o040000: "d"}.get(mode, "o")
-    return [kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    kind = {0o100000: "f", 0o040000: "d", 0o120000: "l"}.get(mode, "o")
+    return [
+        kind,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_ino,
+        found.st_mode & 0o7777,
+    ]

@@ -30,10 +30,16 @@ A process that kernels are forked from (zygote.py) is watched while it imports. 
 part of each kernel's account, as if the kernel had done it, in its own working folder. Between its
 last import and the kernel's first cell the watcher sleeps, as it is not there yet in other kernels.
 
+What system calls show. Where they are watched as well (syscalls.py), each call that comes to pass
+costs two switches of process. So what is answered and told here is asked for in a way that the
+filter lets pass: by an absolute path, and `KNOWN` as the folder's descriptor. That goes for what
+the watcher itself does, for `os.stat` and its like, and for the import system, whose module `posix`
+and `_io` get stand-ins.
+
 Records are lists: [kind, time, …], with time in seconds of the monotonic clock, which all processes
-share; observed.py names the fields. A stat is null or
-[type, size, mtime_ns, ctime_ns, inode], type being f(ile), d(irectory), l(ink to nowhere) or
-o(ther).
+share; observed.py names the fields. "mine" says that the watcher itself looked for files since then. A stat is null or
+[type, size, mtime_ns, ctime_ns, inode, mode], type being f(ile), d(irectory), o(ther), or l(ink),
+where links are not followed.
 """
 
 # Paths are strings here, and faults of every kind must stay in here.
@@ -46,6 +52,7 @@ import os
 import posix
 import sys
 import time
+from _blake2 import blake2b
 from _collections import defaultdict  # type: ignore[import-not-found]
 from _functools import partial  # type: ignore[import-not-found]
 from _json import encode_basestring_ascii
@@ -58,6 +65,8 @@ if TYPE_CHECKING:
 
 LIMIT = 1_000_000  # records of one process
 NAMES = 50_000  # in one folder, or matches of one glob
+LARGEST = 32 << 20  # bytes of a file that is digested before it is written over
+KNOWN = -25186  # as seccomp.py has it
 FAULTS = 5  # that are told, of one process
 
 
@@ -69,13 +78,13 @@ _FILES = sys.modules["_frozen_importlib_external"].__dict__
 _PATHS = os.path.__dict__
 _STDLIB = os.path.dirname(os.__file__ or "") + "/"
 _ABSENT = (2, 20, 40)  # ENOENT, ENOTDIR, ELOOP
-_READERS_OF_SOURCE = (
-    "linecache",
-    "inspect",
-    "importlib.metadata",
-    "importlib_metadata",
-    "zipimport",
-)
+_READERS_OF_SOURCE = ("inspect", "importlib.metadata", "importlib_metadata", "zipimport")
+_SHOWING_CODE = ("IPython", "doctest", "inspect", "pdb", "stack_data", "traceback", "warnings")
+_PATHLIB = ("pathlib", "pathlib._abc", "pathlib._local", "pathlib._os", "pathlib.types")
+_KINDS_ONLY = ("genericpath", "posixpath", "pathlib", "glob", "os")
+"""Modules whose questions are after what a path is, but for the functions that follow."""
+_SIZES = ("getsize",)
+_WHOLE = ("stat", "lstat", "owner", "group", "copy", "copy2", "copymode", "copystat")
 
 
 class _Mine(_local):
@@ -140,9 +149,10 @@ def _look_alike(
     *,
     after: Callable[..., None] | None = None,
     before: Callable[..., Any] | None = None,
+    call: Callable[..., Any] | None = None,
     module: str = "os",
 ) -> Any:
-    """Return what looks and acts like the C function `real`.
+    """Return what looks and acts like the C function `real`; with `call`, that is called for it.
 
     `before(args, kwargs)` may return other arguments, `after(args, kwargs, result, failure)` sees
     how the call ended; neither is called for what the watcher itself does.
@@ -152,7 +162,7 @@ def _look_alike(
         if before is not None and not _mine.busy:
             args, kwargs = before(args, kwargs) or (args, kwargs)
         try:
-            result = real(*args, **kwargs)
+            result = (call or real)(*args, **kwargs)
         except BaseException as error:
             failure = error
         else:
@@ -162,9 +172,8 @@ def _look_alike(
         if after is not None and not _mine.busy:
             after(args, kwargs, None, failure)
         failed = object.__new__(cls)
-        trace = failure.__traceback__
-        failed.failure = failure.with_traceback(trace and trace.tb_next)  # without this frame
-        del failure, trace
+        failed.failure = failure.with_traceback(None)  # C functions add no frame
+        del failure
         return failed
 
     body = {
@@ -175,6 +184,84 @@ def _look_alike(
         "real": staticmethod(real),
     }
     return _LookAlike(real.__name__, (), body)
+
+
+# -- what the filter of system calls lets pass ---------------------------------------------------
+
+_at: dict[str, Any] = {}  # how to name a folder's descriptor with an absolute path
+
+
+def _passing(real: Any) -> Callable[..., Any]:
+    """Return a function that asks what `real` does, of an absolute path, unseen by the filter."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not _at or not args or "dir_fd" in kwargs:
+            return real(*args, **kwargs)
+        path, *rest = args
+        if type(path) is not str and hasattr(type(path), "__fspath__"):
+            path = os.fspath(path)
+        if type(path) is not str or not path:
+            return real(path, *rest, **kwargs)
+        if path[0] == "/":
+            return real(path, *rest, **_at, **kwargs)
+        try:
+            whole = f"{_getcwd().rstrip('/')}/{path}"
+        except OSError:
+            return real(path, *rest, **kwargs)
+        try:
+            return real(whole, *rest, **_at, **kwargs)
+        except OSError as error:
+            if error.errno not in _ABSENT:  # a path too long, say
+                return real(path, *rest, **kwargs)
+            error.filename = path
+            raise
+
+    return call
+
+
+class _Posix:
+    """What the import system has as `posix`: it looks for files unseen by the filter."""
+
+    def __init__(self) -> None:
+        self.stat = _passing(posix.stat)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(posix, name)
+
+    def listdir(self, path: str) -> list[str]:
+        """List a folder."""
+        if not _at or path[:1] != "/" or _mine.busy:
+            return posix.listdir(path)
+        _mine.busy = True
+        try:
+            handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_DIRECTORY, **_at)
+            try:
+                return posix.listdir(handle)
+            finally:
+                posix.close(handle)
+        finally:
+            _mine.busy = False
+
+
+class _Io:
+    """What the import system has as `_io`: it opens files unseen by the filter."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def open_code(self, path: str) -> Any:
+        """Open a source or bytecode file."""
+        if not _at or path[:1] != "/" or _mine.busy:
+            return self._real.open_code(path)
+        _mine.busy = _installed(path) or "/__pycache__/" in path
+        try:
+            handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, **_at)
+        finally:
+            _mine.busy = False
+        return self._real.FileIO(handle)
 
 
 # -- JSON, since the json module may not be imported in a child ---------------------------------
@@ -202,7 +289,8 @@ def _write(path: str, text: str, *, append: bool = False) -> None:
 
 
 def _write_bytes(path: str, data: bytes, *, how: int = posix.O_TRUNC) -> None:
-    handle = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC | how, 0o600)
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC | how
+    handle = posix.open(path, flags, 0o600, **_at)
     try:
         while data:
             data = data[posix.write(handle, data) :]
@@ -211,7 +299,7 @@ def _write_bytes(path: str, data: bytes, *, how: int = posix.O_TRUNC) -> None:
 
 
 def _read(path: str) -> bytes:
-    handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, **_at)
     try:
         parts: list[bytes] = []
         while True:
@@ -253,18 +341,50 @@ def _absolute(raw: str, dir_fd: Any = None) -> str:
 
 def _shape(found: Any) -> tuple[Any, ...]:
     mode = found.st_mode & 0o170000
-    kind = "f" if mode == 0o100000 else "d" if mode == 0o040000 else "o"
-    return kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    kind = {0o100000: "f", 0o040000: "d", 0o120000: "l"}.get(mode, "o")
+    bits = found.st_mode & 0o7777
+    return kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, bits
 
 
-def _look(path: str) -> tuple[Any, ...] | None:
+def _look(path: str, *, follow: bool = True) -> tuple[Any, ...] | None:
+    """Return a stat; None when nothing is there, or a link leads nowhere."""
     try:
-        return _shape(_stat(path))
+        return _shape(_stat(path, **_at) if follow else _lstat(path, **_at))
     except (OSError, ValueError):
-        try:
-            return ("l", *_shape(_lstat(path))[1:])
-        except (OSError, ValueError):
-            return None
+        return None
+
+
+def _digest(path: str, found: Any) -> str | None:
+    """Return a digest of what is about to be written over; None if there is none to be had."""
+    if found is None or found[0] != "f" or found[1] > LARGEST:
+        return None
+    try:
+        return str(blake2b(_read(path), digest_size=16).hexdigest())
+    except OSError:
+        return None
+
+
+def _names(path: str) -> list[str] | None:
+    """Return the names in a folder, sorted, each after a letter for its kind, as in syscalls.py."""
+    try:
+        handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_DIRECTORY, **_at)
+    except OSError:
+        return None
+    try:
+        with posix.scandir(handle) as entries:
+            return sorted(_letter(entry) + entry.name for entry in entries)
+    except OSError:
+        return None
+    finally:
+        posix.close(handle)
+
+
+def _letter(entry: Any) -> str:
+    if entry.is_symlink():
+        return "l"
+    if entry.is_dir(follow_symlinks=False):
+        return "d"
+    return "f" if entry.is_file(follow_symlinks=False) else "o"
 
 
 def _installed(path: str) -> bool:
@@ -321,7 +441,14 @@ class _Watcher:
     """Watches this process; see the top of the file."""
 
     def __init__(
-        self, *, folder: str, report: str = "", event: str = "", memory: str = "", log: str = ""
+        self,
+        *,
+        folder: str,
+        report: str = "",
+        event: str = "",
+        memory: str = "",
+        log: str = "",
+        outside: bool = False,
     ) -> None:
         self.folder = folder  # holds site/, for PYTHONPATH, and children/
         self.path = report  # where a kernel's account goes
@@ -329,12 +456,14 @@ class _Watcher:
         self.event = event  # asks a kernel for it
         self.memory = memory  # a folder for what the next kernel need not look up again
         self.log = log  # where a child's goes; "" in a kernel
+        self.outside = outside  # whether system calls are watched as well
+        self.scanned: dict[str, int] = {}  # how often Python opened each folder to list it
         self.records: list[Any] = []
         self.count = 0
         self.faults: list[str] = []
         self.seen: dict[str, set[Any]] = {}
-        self.absent: set[str] = set()
-        self.known: set[str] = set()  # absolute paths that a probe or an open found and recorded
+        self.absent: set[Any] = set()
+        self.known: set[Any] = set()  # questions that were told of, by path and who asked
         self.imported: set[str] = set()
         self.missing: set[str] = set()
         self.search: list[str] = []
@@ -362,6 +491,13 @@ class _Watcher:
             "os.rmdir": self.on_remove,
             "os.mkdir": self.on_mkdir,
             "os.truncate": self.on_truncate,
+            "os.chdir": self.on_chdir,
+            "os.chmod": self.on_look,
+            "os.chown": self.on_look,
+            "os.utime": self.on_look,
+            "os.getxattr": self.on_look,
+            "os.listxattr": self.on_look,
+            "os.setxattr": self.on_look,
             "sqlite3.connect": self.on_sqlite,
             "ctypes.dlopen": self.on_dlopen,
             "import": self.on_import,
@@ -434,7 +570,7 @@ class _Watcher:
             try:
                 return function(*args)
             except Exception as error:
-                self.fault(function.__name__, error)
+                self.fault(getattr(function, "__name__", "probed"), error)
                 return None
             finally:
                 _mine.busy = False
@@ -464,28 +600,39 @@ class _Watcher:
     # Files.
 
     def use(self, kind: str, path: str, found: Any = False) -> None:
-        """Record that the file was read, probed or named, once; for an absent one, while it is."""
+        """Record that something was asked of a path, once; of an absent one, while it is."""
         seen = self.seen.get(kind)
         if seen is None:
             seen = self.seen.setdefault(kind, set())
         if path in seen or self.own in path:
             return
+        own = kind in ("lstat", "lexists")
         if found is False:
-            found = _look(path)
+            found = _look(path, follow=not own)
         if found is None:
-            if path in self.absent or path[-1] == ">":
+            if (own, path) in self.absent or path[-1] == ">":
                 return
-            self.absent.add(path)
+            self.absent.add((own, path))
         else:
             seen.add(path)
-            self.absent.discard(path)
-            self.known.add(path)
+            self.absent.discard((own, path))
         self.emit(kind, path, found, self.cell())
 
     def change(self, kind: str, path: str) -> None:
         """Record that the file is about to be written, made or removed, once."""
-        if self.once(kind, path):
-            self.emit(kind, path, _look(path), self.cell())
+        if not self.once(kind, path):
+            return
+        found = _look(path)
+        if kind in ("write", "append", "open"):
+            self.emit(kind, path, found, self.cell(), _digest(path, found))
+        else:
+            self.emit(kind, path, found, self.cell())
+
+    def making(self, kind: str, path: str) -> None:
+        """Record that something is about to be made where nothing may be yet."""
+        self.use("lexists", path)
+        if _look(path, follow=False) is None:
+            self.change(kind, path)
 
     def on_open(self, raw: Any, mode: Any, flags: int) -> None:
         if type(raw) is int:
@@ -500,37 +647,58 @@ class _Watcher:
         if not raw or "\0" in raw:
             return
         path = _absolute(raw, _mine.dir_fd)
+        if path.startswith(self.folder) and self.folder:
+            return
         access = flags & 3
-        if access == posix.O_RDONLY:
+        if access == posix.O_RDONLY and not flags & (posix.O_TRUNC | posix.O_CREAT):
             self.use("read", path)
-        elif flags & (posix.O_TRUNC | posix.O_EXCL):
+        elif flags & posix.O_CREAT and flags & posix.O_EXCL:
+            self.making("write", path)
+        elif not flags & posix.O_CREAT and _look(path) is None:
+            self.use("read", path, None)
+        elif flags & posix.O_TRUNC:
             self.change("write", path)
         elif access == posix.O_WRONLY:
             self.change("append", path)
         else:
-            self.use("read", path)
-            self.change("write", path)
+            self.change("open", path)
 
     def on_list(self, raw: Any = None) -> None:
         frame = _getframe(2)
         module = frame.f_globals
         if module is _FILES:
+            self.scan(raw)
             return
         name, function = str(module.get("__name__")), frame.f_code.co_name
+        if type(raw) is int:
+            path = posix.readlink(f"/proc/self/fd/{raw}", **_at)
+        else:
+            path = _absolute("." if raw is None else _text(raw))
+            self.scan(path)
         if name == "glob" or name.startswith(("importlib.metadata", "importlib_metadata")):
             return
-        if name.startswith("pathlib") and sys.version_info >= (3, 9):
+        if name in _PATHLIB and sys.version_info >= (3, 9):
             if function == "_scandir" and frame.f_back is not None:
                 function = frame.f_back.f_code.co_name
             if function not in ("iterdir", "walk"):
                 return  # of a glob, which is recorded as such
         if name == "shutil" and function.startswith("_rmtree"):
             return
-        if type(raw) is int:
-            path = posix.readlink(f"/proc/self/fd/{raw}")
-        else:
-            path = _absolute("." if raw is None else _text(raw))
         self.listed(path)
+        if name in ("os", *_PATHLIB) or self.outside:
+            return
+        # What `scandir` gives besides names is asked for in C, and cannot be seen from here.
+        for entry in _names(path) or ():
+            self.use("stat", f"{path.rstrip('/')}/{entry[1:]}")
+
+    def scan(self, raw: Any) -> None:
+        """Count that Python opens a folder to list it: from outside that is seen, too."""
+        if not self.outside or type(raw) is int:
+            return
+        path = _absolute("." if raw is None else _text(raw))
+        self.scanned[path] = self.scanned.get(path, 0) + 1
+        if self.log and self.scanned[path] == 1:
+            self.emit("scan", path)
 
     def listed(self, path: str) -> None:
         """Record what is in a folder, once."""
@@ -543,9 +711,8 @@ class _Watcher:
             self.use("read", path, None)
             return
         seen.add(path)
-        try:
-            names = sorted(posix.listdir(path))
-        except OSError:
+        names = _names(path)
+        if names is None:
             return
         if len(names) > NAMES:
             names = None
@@ -571,6 +738,7 @@ class _Watcher:
         if not self.once("glob", (way, base, pattern, recursive, hidden)):
             return
         matches: Any = []
+        began = round(_now(), 6)
         try:
             if way == "glob":
                 module = sys.modules["glob"]
@@ -582,6 +750,8 @@ class _Watcher:
             matches = sorted(set(found))
         except (OSError, ValueError, NotImplementedError):
             return  # it fails for the notebook too
+        if self.outside:
+            self.emit("mine", began)
         if len(matches) > NAMES:
             matches = None
             self.emit("partial", f"a pattern matched more than {NAMES} files: {pattern}")
@@ -589,30 +759,46 @@ class _Watcher:
 
     def on_rename(self, source: Any, target: Any, source_fd: Any = -1, target_fd: Any = -1) -> None:
         before, after = _absolute(_text(source), source_fd), _absolute(_text(target), target_fd)
+        if _look(before, follow=False) is None:
+            self.use("lexists", before, None)
+            return
         self.use("read", before)
         self.change("remove", before)
         self.change("write", after)
 
     def on_link(self, source: Any, target: Any, source_fd: Any = -1, target_fd: Any = -1) -> None:
         self.use("read", _absolute(_text(source), source_fd))
-        self.change("write", _absolute(_text(target), target_fd))
+        self.making("write", _absolute(_text(target), target_fd))
 
     def on_symlink(self, source: Any, target: Any, dir_fd: Any = -1) -> None:
-        self.change("write", _absolute(_text(target), dir_fd))
+        self.making("write", _absolute(_text(target), dir_fd))
 
     def on_remove(self, raw: Any, dir_fd: Any = -1) -> None:
-        self.change("remove", _absolute(_text(raw), dir_fd))
+        path = _absolute(_text(raw), dir_fd)
+        self.use("lexists", path)
+        if _look(path, follow=False) is not None:
+            self.change("remove", path)
 
     def on_mkdir(self, raw: Any, mode: Any = 0, dir_fd: Any = -1) -> None:
-        self.change("mkdir", _absolute(_text(raw), dir_fd))
+        self.making("mkdir", _absolute(_text(raw), dir_fd))
 
     def on_truncate(self, raw: Any, length: Any = 0) -> None:
         if type(raw) is not int:
-            self.change("write", _absolute(_text(raw)))
+            self.change("append", _absolute(_text(raw)))
+
+    def on_chdir(self, raw: Any) -> None:
+        self.known.clear()  # relative paths mean others from now on
+        if type(raw) is not int:
+            self.use("enter", _absolute(_text(raw)))
+
+    def on_look(self, raw: Any, *rest: Any) -> None:
+        """See that something about a path is asked or set, which it has to be there for."""
+        if type(raw) is not int:
+            self.use("exists", _absolute(_text(raw)))
 
     def on_sqlite(self, raw: Any) -> None:
         raw = _text(raw)
-        if raw in ("", ":memory:"):
+        if self.outside or raw in ("", ":memory:"):
             return
         options = ""
         if raw[:5] == "file:" and _look(_absolute(raw)) is None:
@@ -624,6 +810,8 @@ class _Watcher:
                 return
         path = _absolute(raw)
         self.use("read", path)
+        for beside in ("-wal", "-journal"):
+            self.use("read", path + beside)
         if "mode=ro" not in options and "immutable=1" not in options:
             self.change("open", path)
 
@@ -631,26 +819,31 @@ class _Watcher:
         if raw and "/" in _text(raw):
             self.use("read", _absolute(_text(raw)))
 
-    def probed(self, args: Any, kwargs: Any, result: Any, failure: Any) -> None:
-        """Look at what os.stat and its like were asked, and answered."""
+    def probed(self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool) -> None:
+        """Look at what os.stat and its like were asked, and answered; `own`: of links themselves."""
         raw = args[0] if args else kwargs.get("path")
         dir_fd = kwargs.get("dir_fd") if kwargs else None
-        if type(raw) is str and dir_fd is None and raw in self.known:
-            return
         if not isinstance(raw, (str, bytes)) and not hasattr(type(raw), "__fspath__"):
             return  # a descriptor; or no path at all, and the caller is told
         raw = _text(raw)
         if not raw or "\0" in raw:
             return
+        if kwargs and not kwargs.get("follow_symlinks", True):
+            own = True
+        asker = _asker()
+        key = (raw, own, asker and asker.f_code, asker and asker.f_back and asker.f_back.f_code)
+        if dir_fd is None and key in self.known:
+            return
+        kind = _asked_for(asker, own=own)
+        if not kind:
+            return
         path = _absolute(raw, dir_fd)
-        if path in (self.absent if result is None else self.known):
-            return
-        if _asked_by_readers_of_source():
-            return
-        if isinstance(result, os.stat_result) and result.st_mode & 0o170000 != 0o120000:
-            self.use("probe", path, _shape(result))
-        else:  # of a symlink, what it leads to
-            self.use("probe", path)
+        if dir_fd is None and result is not None:
+            self.known.add(key)
+        if isinstance(result, os.stat_result):
+            self.use(kind, path, _shape(result))
+        else:
+            self.use(kind, path)
 
     def opening(self, args: Any, kwargs: Any) -> None:
         """Remember os.open's dir_fd, which its audit event leaves out."""
@@ -680,7 +873,7 @@ class _Watcher:
         else:
             self.imported.add(name)
             origin, kind, places = _origin(spec)
-            if self.log and _installed(origin or "") and ("." in name or _standard(origin or "")):
+            if self.log and _installed(origin or "") and ("." in name):
                 return  # each record of a child is a write: these say little
         who = _importer(4)
         self.emit("import", name, origin, kind, places, *who, self.search_index, self.cell())
@@ -721,6 +914,7 @@ class _Watcher:
         path_stats.__qualname__ = "SourceFileLoader.path_stats"
         finder.find_spec = classmethod(find_spec)
         loader.path_stats = path_stats
+        _FILES["_os"], _FILES["_io"] = _Posix(), _Io(_FILES["_io"])
 
     # The network.
 
@@ -823,6 +1017,8 @@ class _Watcher:
         script = len(words) > 2 and words[1][:1] == "-" and words[1][-1:] == "c"
         if script and "python" not in words[0]:
             named += _words(words[2])
+        if self.outside:
+            return  # what it does is seen
         for word, output in named[:10000]:
             for part in {word, word.rpartition("=")[2]}:
                 if part and len(part) < 4096 and "\0" not in part and "\n" not in part:
@@ -932,7 +1128,15 @@ class _Watcher:
             return None  # each meets the same, and tells
         return None if told[1] == "namespace" else told  # its folders depend on the path
 
-    def on_wake(self, answer: list[str], folder: str, report: str, event: str, memory: str) -> None:
+    def on_wake(
+        self,
+        answer: list[str],
+        folder: str,
+        report: str,
+        event: str,
+        memory: str,
+        outside: bool,
+    ) -> None:
         """Watch this kernel from now on; what its zygote imported was not there before."""
         assert self.asleep is not None
         self.folder, self.path, self.event, self.memory = folder, report, event, memory
@@ -940,6 +1144,8 @@ class _Watcher:
         self.handlers.update(self.asleep)
         self.handlers[event] = self.on_ask
         self.asleep = None
+        self.outside = outside
+        _let_pass(outside)
         self.own = f"/ipykernel_{posix.getpid()}/"
         self.base = set(sys.modules) - set(self.preloaded)
         self.shell = _shell()
@@ -967,10 +1173,14 @@ class _Watcher:
 
     def watch(self) -> None:
         """Begin."""
+        _let_pass(self.outside)
         self.search_path()
-        probed = self.guarded(self.probed)
-        for name in ("stat", "lstat", "access", "readlink"):
-            setattr(os, name, _look_alike(getattr(posix, name), after=probed))
+        for name in ("stat", "lstat", "access", "readlink", "statvfs"):
+            real = getattr(posix, name)
+            own = name in ("lstat", "readlink")
+            probed = self.guarded(partial(self.probed, own=own))
+            call = None if name == "statvfs" else _passing(real)
+            setattr(os, name, _look_alike(real, after=probed, call=call))
         os.open = _look_alike(
             posix.open, before=self.guarded(self.opening), after=self.guarded(self.opened)
         )
@@ -1023,7 +1233,7 @@ class _Watcher:
             except Exception as error:
                 self.fault(f"sys.modules[{name!r}]", error)
         report = {
-            "format": 2,
+            "format": 3,
             "start": _start(posix.getppid(), forked=False),
             "children": self.folder + "/children",
             "records": self.records,
@@ -1031,6 +1241,7 @@ class _Watcher:
             "base": [name for name in list(sys.modules) if name in self.base],
             "path": [str(entry) or _getcwd() for entry in sys.path],
             "distributions": _distributions(self.memory),
+            "scanned": self.scanned,
         }
         json = sys.modules.get("json")
         temporary = f"{path}.{posix.getpid()}"
@@ -1069,20 +1280,54 @@ def _importer(depth: int) -> tuple[str, str]:
     return "", ""
 
 
-def _asked_by_readers_of_source() -> bool:
-    """Say whether a probe was made for the sake of a traceback, or of package metadata."""
-    frame: Any = _getframe(4)  # above `probed`, its guard and the look-alike
-    for _ in range(3):
-        if frame is None:
-            return False
-        if str(frame.f_globals.get("__name__")).startswith(_READERS_OF_SOURCE):
-            return True
-        if frame.f_globals is not _PATHS and not str(frame.f_globals.get("__name__")).startswith(
-            ("genericpath", "pathlib")
-        ):
-            return False
+def _asker() -> Any:
+    """Return the frame that called a look-alike."""
+    frame: Any = _getframe(3)
+    while frame is not None and frame.f_globals.get("__name__") == "nbbuild_tracer":
         frame = frame.f_back
-    return False
+    return frame
+
+
+def _asked_for(frame: Any, *, own: bool) -> str:
+    """Return what a question of os.stat and its like was after, going by who asked it.
+
+    "" when it was for the sake of a traceback, or of package metadata. All that it could tell is
+    taken to be wanted, unless Python's own functions asked, of which it is known.
+    """
+    inner = ""
+    for _ in range(6):
+        if frame is None:
+            break
+        name = str(frame.f_globals.get("__name__"))
+        top = name.partition(".")[0]
+        if name.startswith(_READERS_OF_SOURCE) and _standard(frame.f_code.co_filename):
+            return ""
+        if name == "linecache":
+            asker = frame.f_back
+            while asker is not None and asker.f_globals.get("__name__") in (
+                "linecache",
+                "tokenize",
+            ):
+                asker = asker.f_back
+            by = str(asker.f_globals.get("__name__")) if asker is not None else ""
+            return "" if by.partition(".")[0] in _SHOWING_CODE else "exists"
+        if top not in _KINDS_ONLY or not _standard(frame.f_code.co_filename):
+            break
+        inner = frame.f_code.co_name
+        frame = frame.f_back
+    kind = "exists" if inner and inner not in _WHOLE else "stat"
+    if inner in _SIZES:
+        return "size"
+    if own:
+        return "lexists" if kind == "exists" else "lstat"
+    return kind
+
+
+def _let_pass(outside: bool) -> None:
+    """Ask from now on as the filter of system calls lets pass, if there is one."""
+    _at.clear()
+    if outside:
+        _at["dir_fd"] = KNOWN
 
 
 def _escaped(folder: str) -> str:
@@ -1222,7 +1467,7 @@ def _distributions_in(place: str, names: list[str]) -> Iterator[list[Any]]:
 
 def _head(path: str) -> dict[str, str]:
     """Return name and version as a distribution's metadata begins with."""
-    handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, **_at)
     try:
         text = posix.read(handle, 4096).decode("utf-8", "replace")
     finally:
@@ -1266,9 +1511,9 @@ def _shell() -> Any:
     return None if ipython is None else ipython.get_ipython()
 
 
-def watch_kernel(*, folder: str, report: str, event: str, memory: str) -> None:
+def watch_kernel(*, folder: str, report: str, event: str, memory: str, outside: bool) -> None:
     """Watch a kernel: the account goes to `report` as it exits, or where `event` says."""
-    watcher = _Watcher(folder=folder, report=report, event=event, memory=memory)
+    watcher = _Watcher(folder=folder, report=report, event=event, memory=memory, outside=outside)
     watcher.shell = _shell()
     # A plain import: every kernel has it, and until 3.9 Python crashes if it is gone at the exit.
     __import__("atexit").register(watcher.at_exit)
@@ -1287,8 +1532,8 @@ def watch_zygote(*, wake: str) -> _Watcher:
     return watcher
 
 
-def watch_child(*, folder: str) -> None:
+def watch_child(*, folder: str, outside: bool) -> None:
     """Watch a process that a kernel started; called by the sitecustomize.py of `folder`."""
-    watcher = _Watcher(folder=folder, log=_log_name(folder))
+    watcher = _Watcher(folder=folder, log=_log_name(folder), outside=outside)
     watcher.emit("start", _start(posix.getppid(), forked=False))
     watcher.watch()

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from blake3 import blake3
@@ -19,6 +19,8 @@ from nbbuild.environment import Probe
 from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
 from nbbuild.patterns import Pattern, literal_prefix, matches
 from nbbuild.resolving import Resolver
+from nbbuild.watching.answers import answer, sentence
+from nbbuild.watching.syscalls import listed
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path: where the interpreter's own folders stand; as an origin: found there."""
@@ -130,8 +132,8 @@ class Traces:
         seen: Seen,
     ) -> str | None:
         """Return the value of `item`, from `seen` if it is a file or module that many share."""
-        if item.kind in ("file", "absent"):
-            key: Hashable = (item.kind, item.name)
+        if item.kind in ("file", "absent", "stat"):
+            key: Hashable = (item.kind, item.name, item.way)
         elif item.kind == "import":
             key = (item.name, item.way or trace.path, id(probe))
         else:
@@ -149,9 +151,9 @@ class Traces:
             case "file":
                 return self._digest(path)
             case "absent":
-                return self._digest(path) or ("folder" if os.path.lexists(path) else "")
-            case "folder":
-                return "" if os.path.isdir(path) else None  # noqa: PTH112
+                return left_at(path, self._digest, way=item.way)
+            case "stat":
+                return answer(path, item.way)
             case "listing":
                 return listing(path, item.name, own=own)
             case "distribution":
@@ -205,10 +207,16 @@ def _path(item: TraceItem, trace: Trace) -> Sequence[str]:
 
 def listing(path: Path | str, name: str, *, own: Callable[[str], bool]) -> Digest | None:
     """Return a digest of the names in a folder, None when it cannot be listed."""
-    try:
-        return digest_names(os.listdir(path), name, own=own)  # noqa: PTH208
-    except OSError:
-        return None
+    names = listed(str(path))
+    return None if names is None else digest_names(names, name, own=own)
+
+
+def left_at(path: Path | str, digest: Callable[[Any], Digest | None], *, way: str = "") -> str:
+    """Return what lies where nothing was: a file's digest, else what it is; "" for nothing.
+
+    `way` as answers.py has it: without "link" in it, a link that leads nowhere is nothing.
+    """
+    return digest(path) or answer(str(path), way or "exists")
 
 
 def glob_matches(root: Path, name: str, way: str) -> list[str]:
@@ -238,9 +246,12 @@ def digest_matches(matches: Iterable[str], root: str, *, own: Callable[[str], bo
 
 
 def digest_names(names: Iterable[str], folder: str, *, own: Callable[[str], bool]) -> Digest:
-    """Return a digest of `names` in `folder` (root-relative), less those that never count."""
+    """Return a digest of `names` in `folder` (root-relative), less those that never count.
+
+    Each name comes after a letter for its kind.
+    """
     lead = "" if folder == "." else f"{folder}/"
-    kept = sorted(name for name in names if name not in NOT_LISTED and not own(f"{lead}{name}"))
+    kept = sorted(n for n in names if n[1:] not in NOT_LISTED and not own(f"{lead}{n[1:]}"))
     return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -257,8 +268,8 @@ def _sentence(item: TraceItem, now: str | None) -> str:
             return f"{name}, which was looked for and missing, is there now{via}"
         case "absent":
             return f"{name} is not as the run left it{via}"
-        case "folder":
-            return f"the folder {name} is gone{via}"
+        case "stat":
+            return sentence(item.name, item.value, now or "") + via
         case "listing":
             return f"the folder {name} {'holds other names' if now else 'is gone'}{via}"
         case "import":

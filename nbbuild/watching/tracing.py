@@ -22,6 +22,7 @@ from nbbuild.environment import Probe
 from nbbuild.installed import normalised
 from nbbuild.model import ArtefactFile, Trace, TraceItem
 from nbbuild.resolving import Resolver
+from nbbuild.watching.answers import LINK, WAYS, answer, answered
 from nbbuild.watching.observed import FileUse, Glob, Import, Listing, Module, Observed, Variable
 from nbbuild.watching.traces import (
     NOT_LISTED,
@@ -32,6 +33,7 @@ from nbbuild.watching.traces import (
     digest_names,
     glob_matches,
     joined,
+    left_at,
 )
 from nbbuild.watching.traces import listing as listing_now
 from nbbuild.watching.traces import origin as origin_now
@@ -41,7 +43,9 @@ _MACOS = ("/System", "/Library", "/private/etc", "/private/var")
 _SYSTEM = (*_LINUX, "/sys", "/usr", "/var", *_MACOS)
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
-READING = frozenset({"read", "probe", "named", "open"})
+LOOKING = frozenset({"exists", "size", "stat", "lexists", "lstat", "enter"})
+READING = LOOKING | {"read", "named", "open"}
+_CONTENT = frozenset({"read", "named", "open", "append"})
 _SYNTHETIC = frozenset({"__main__", "__mp_main__"})
 _LONGEST_LITERAL = 4096
 _SETTERS = frozenset({"IPython", "dotenv", "environs"})
@@ -73,9 +77,14 @@ class Scope:
     ) -> None:
         self.root = os.path.realpath(root)
         self.own = own
+        folders = tuple(folders)
         self._interpreter = self._but_those_around_the_root(folders)
         outside = (*_SYSTEM, tempfile.gettempdir(), *_TEMPORARY)
         self._left_out = self._interpreter + self._but_those_around_the_root(outside)
+        self._links_left_out = frozenset(_SYSTEM)  # where `/bin` and its like are links
+        self._above = frozenset(
+            above for folder in (*folders, *outside) for above in _above(folder)
+        )
         self._closed = tuple(f"{os.path.realpath(folder)}/" for folder in closed)
         home = (environ or os.environ).get("HOME", "")
         self._home = os.path.realpath(home).rstrip("/") if home else None
@@ -89,9 +98,17 @@ class Scope:
         return tuple(f"{f}/" for f in real if not f"{self.root}/".startswith(f"{f}/"))
 
     def surrounds(self, path: str) -> bool:
-        """Whether `path` is the root, a folder around it, or home: there on every machine."""
+        """Whether `path` is the root, home, or a folder around them or the interpreter's own.
+
+        Such are there on every machine.
+        """
         real = os.path.realpath(path).rstrip("/")
-        return f"{self.root}/".startswith(f"{real}/") or real == self._home
+        return (
+            f"{self.root}/".startswith(f"{real}/")
+            or real == self._home
+            or path.rstrip("/") in self._above
+            or real in self._above
+        )
 
     def installed(self, path: str) -> bool:
         """Whether `path`, links followed, lies in the interpreter's own folders."""
@@ -103,6 +120,8 @@ class Scope:
 
     def name(self, path: str) -> str | None:
         """Return the name by which `path` (absolute) counts, None when it does not."""
+        if path in self._links_left_out:
+            return None
         path = self._real_parent(path)
         folder = f"{path.rstrip('/')}/"
         if folder.startswith(self._left_out) or folder.startswith(self._closed):
@@ -145,6 +164,15 @@ class Scope:
                     real = os.path.realpath(real)
             self._real_folders[folder] = real
         return real
+
+
+def _above(folder: str) -> Iterator[str]:
+    """Yield the folders above one, as it is written and with links followed."""
+    for path in {os.path.normpath(folder), os.path.realpath(folder)}:
+        above = path.rpartition("/")[0]
+        while above:
+            yield above
+            above = above.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,36 +253,90 @@ class Watching:
                 continue
             if READING.isdisjoint(use.uses):
                 continue
-            item = self._file(use, name, changed)
-            if item is not None:
-                yield item
+            yield from self._file(use, name, changed)
 
-    def _file(self, use: FileUse, name: str, changed: list[str]) -> TraceItem | None:
+    def _file(self, use: FileUse, name: str, changed: list[str]) -> Iterator[TraceItem]:
+        """Yield what the questions about one path were answered."""
         via = _cell(use.cell)
-        path = Path(use.path)
+        if not use.written and not {"lexists", "lstat"}.isdisjoint(use.uses):
+            yield from self._own_answer(use, name, via, changed)
+        followed = [kind for kind in use.uses if kind not in ("lexists", "lstat")]
+        if not followed:
+            if use.own is None:
+                yield from self._absent(use, name, via, changed, way=LINK)
+            return
         if use.first is None:
-            left = self.digests.digest(path) or ("folder" if os.path.lexists(path) else "")
-            if left and not use.written:
-                changed.append(f"'{name}' appeared")
-            return TraceItem("absent", name, left, via)
-        if use.first.type == "d":
-            # A folder of its own artefacts comes back with them; one around the project is there.
-            known = self.scope.own.name(name) or self.scope.surrounds(use.path)
-            return None if known else TraceItem("folder", name, "", via)
-        if use.first.type != "f":
-            return None
-        if use.written and READING.intersection(use.uses) <= {"probe"}:
-            # Looked for and then written anew, as libraries do: what an earlier run left there.
-            return None
+            yield from self._absent(use, name, via, changed)
+        elif use.first.type == "f" and not _CONTENT.isdisjoint(use.uses):
+            yield from self._content(use, name, via, changed)
+        elif not use.written:
+            yield from self._answer(use, name, via, changed)
+
+    def _absent(
+        self, use: FileUse, name: str, via: str, changed: list[str], *, way: str = ""
+    ) -> Iterator[TraceItem]:
+        left = left_at(use.path, self.digests.digest, way=way)
+        if left.startswith("d") and len(left) < 9 and self.scope.own.name(name):
+            return  # a folder of its own artefacts comes back with them
+        if left and not use.written:
+            changed.append(f"'{name}' appeared")
+        yield TraceItem("absent", name, left, via, way)
+
+    def _content(
+        self, use: FileUse, name: str, via: str, changed: list[str]
+    ) -> Iterator[TraceItem]:
+        path = Path(use.path)
         look = self.digests.look(path)
+        assert use.first is not None
         then = (use.first.size, use.first.mtime_ns, use.first.ctime_ns, use.first.inode)
         if look is None or (look.size, look.mtime_ns, look.ctime_ns, look.inode) != then:
             by_itself = f"it read '{name}' and then changed it itself"
             deed = "went away" if look is None else "changed"
             changed.append(by_itself if use.written else f"'{name}' {deed}")
-        if look is None:
-            return None
-        return TraceItem("file", name, self.digests.fresh(path) or "", via)
+        if look is not None:
+            yield TraceItem("file", name, self.digests.fresh(path) or "", via)
+
+    def _answer(self, use: FileUse, name: str, via: str, changed: list[str]) -> Iterator[TraceItem]:
+        """Yield what `stat` and its like told of a file, or of what is none."""
+        way = next((way for way in reversed(WAYS) if way in use.uses), "exists")
+        assert use.first is not None
+        folder = use.first.type == "d"
+        if folder and (self.scope.own.name(name) or self.scope.surrounds(use.path)):
+            # A folder of its own artefacts comes back with them; one around the project is there.
+            return
+        value = answered(use.first, way, use.path)
+        if answer(use.path, way) != value:
+            changed.append(f"'{name}' changed")
+        yield TraceItem("stat", name, value, via, way)
+        if "enter" in use.uses or (folder and "read" in use.uses):
+            # From here on names are those of where the links led.
+            yield from self._links(use.path, via)
+
+    def _own_answer(
+        self, use: FileUse, name: str, via: str, changed: list[str]
+    ) -> Iterator[TraceItem]:
+        """Yield what was told of a path itself, where it may be a link."""
+        if use.own is None:
+            return
+        if use.own.type == "d" and (self.scope.own.name(name) or self.scope.surrounds(use.path)):
+            return
+        way = f"{'stat' if 'lstat' in use.uses else 'exists'} {LINK}"
+        value = answered(use.own, way, use.path)
+        if answer(use.path, way) != value:
+            changed.append(f"'{name}' changed")
+        yield TraceItem("stat", name, value, via, way)
+
+    def _links(self, path: str, via: str) -> Iterator[TraceItem]:
+        """Yield where the links on the way to `path` lead."""
+        done = ""
+        for part in os.path.normpath(path).split("/")[1:]:
+            done += f"/{part}"
+            if not os.path.islink(done):  # noqa: PTH114
+                continue
+            name = self.scope.counts(done)
+            if name is not None:
+                way = f"exists {LINK}"
+                yield TraceItem("stat", name, answer(done, way), via, way)
 
     def _listings(
         self, listings: Iterable[Listing], ours: _Ours, changed: list[str]
@@ -264,9 +346,10 @@ class Watching:
             if name is None or one.names is None or ours.made(name):
                 continue
             value = digest_names(one.names, name, own=ours)
-            if listing_now(Path(one.path), name, own=ours) != value:
+            if listing_now(one.path, name, own=ours) != value:
                 changed.append(f"the names in the folder '{name}' changed")
             yield TraceItem("listing", name, value, _cell(one.cell))
+            yield from self._links(one.path, _cell(one.cell))
 
     def _globs(self, globs: Iterable[Glob], ours: _Ours, changed: list[str]) -> Iterator[TraceItem]:
         for one in globs:
@@ -287,6 +370,8 @@ class Watching:
         self, observed: Observed, texts: Iterable[str], changed: list[str]
     ) -> Iterator[TraceItem]:
         """Yield the existing files that string literals name: C code may have opened them."""
+        if observed.level == "syscalls":
+            return  # what was not opened was not read
         written = {use.path for use in observed.files if use.made or use.written}
         for text in (*self.cells, *texts):
             for literal in literals(text):

@@ -1,0 +1,52 @@
+"""Put a filter of system calls on this process, and pass its listener on.
+
+Launcher and zygotes load this file by its path, into kernels' interpreters: it runs in Python 3.8
+and later and imports the standard library only. Nothing else may happen between the filter and the
+passing on: until somebody serves, whoever opens a file waits.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import os
+import socket
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_SET_MODE_FILTER = 1
+_NEW_LISTENER, _WAIT_KILLABLE = 8, 32
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def install(given: Mapping[str, Any], connection: socket.socket) -> None:
+    """Filter this process and its descendants; `connection` gets the listener and one word.
+
+    `given`: number, that of seccomp(2) here, and program, in hex. The word is "free", or "bound"
+    where it takes "no new privileges", under which setuid programs gain none; without a listener it
+    is the reason.
+    """
+    code = bytes.fromhex(given["program"])
+    program = ctypes.create_string_buffer(code, len(code))
+    handed = ctypes.create_string_buffer(
+        struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
+    )
+    rights = array.array("i", [0])
+    # Who may administer the system needs no such promise, and keeps its programs' rights.
+    for word in (b"free", b"bound"):
+        if word == b"bound":
+            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        for flags in (_NEW_LISTENER | _WAIT_KILLABLE, _NEW_LISTENER):  # Linux 5.19, 5.0
+            rights[0] = _libc.syscall(given["number"], _SECCOMP_SET_MODE_FILTER, flags, handed)
+            if rights[0] >= 0:
+                connection.sendmsg([word], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                os.close(rights[0])
+                connection.close()
+                return
+    connection.sendall(os.strerror(ctypes.get_errno()).encode())
+    connection.close()

@@ -1,0 +1,52 @@
+"""What was seen from outside of one kernel and its descendants (syscalls.py), read and typed."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+_NOTHING = "what was seen of its system calls got lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen from outside; times are seconds of the monotonic clock.
+
+    Records are those of tracer.py, in order: [kind, time, path, stat or null, …], without a cell.
+    """
+
+    blind: str = ""  # why nothing could be seen; "" when it could
+    missed: tuple[str, ...] = ()  # sentences on what was not
+    rights: str = ""  # a program that gained no rights under the filter, which it has without
+    records: Sequence[tuple[int, list[Any]]] = ()  # process id, record
+    execs: Sequence[tuple[int, float]] = ()  # process id, when
+    listed: Sequence[tuple[int, str, int]] = ()  # process id, folder, how often it was opened
+    cells: Sequence[float] = field(default=())  # when each cell that ran began
+
+    @classmethod
+    def read(cls, path: Path) -> Seen:
+        """Return what the launcher wrote down at `path`."""
+        try:
+            told = json.loads(path.read_bytes())
+            return cls(
+                blind=told["blind"],
+                missed=tuple(told.get("missed", ())),
+                rights=told.get("rights", ""),
+                records=[(pid, record) for pid, record in told.get("records", ())],
+                execs=[(pid, when) for pid, when in told.get("execs", ())],
+                listed=[(pid, folder, count) for pid, folder, count in told.get("listed", ())],
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            return cls(blind=_NOTHING)
+
+    def during(self, cells: Sequence[float]) -> Seen:
+        """Return the same, with the times at which the cells began."""
+        return replace(self, cells=cells)
+
+    def cell(self, when: float) -> int:
+        """Return the number of the cell that ran `when`, or ran last; 0 before the first."""
+        return bisect_right(self.cells, when)
