@@ -811,26 +811,33 @@ def _from_outside(
     kernel = accounts[0][0].pid
     for path, count in report.scanned.items():
         scanned[kernel, path] = count
-    counts = {(pid, path): count for pid, path, count in seen.listed}
+    counts = {(pid, path): count for pid, path, count in seen.opened}
     starts = {  # the last program that a process ran before its account begins
-        pid: max((when for who, when in seen.execs if who == pid and when <= since), default=0.0)
+        pid: max((when for who, when, _ in seen.execs if who == pid and when <= since), default=0.0)
         for pid, since in began.items()
     }
-    became = {pid: when for pid, when in seen.execs if pid in began and when > began[pid]}
+    became = {pid: when for pid, when, _ in seen.execs if pid in began and when > began[pid]}
     searched = {entry.rstrip("/") for entry in report.path} | {accounts[0][0].cwd}
+    silent = {pid for pid, _, name in seen.execs if name.startswith("python")} - set(began)
+    elsewhere = {folder for folder in searched if not f"{folder}/".startswith(accounts[0][0].cwd)}
 
     def counted(pid: int, record: _Record) -> bool:
         path = str(getattr(record, "path", ""))
+        listing = isinstance(record, _List)
+        folder = path if listing else path.rpartition("/")[0]
+        if pid in silent and folder in elsewhere:
+            return (
+                isinstance(record, _Read) and record.stat is not None
+            )  # else it looks for modules
         if pid not in began or record.time >= became.get(pid, math.inf):
             return True  # no Python, or none any more
         if any(who == pid and since <= record.time <= until for who, since, until in mine):
             return False
-        listing = isinstance(record, _List)
         if starts[pid] <= record.time < began[pid]:
-            folder = path if listing else path.rpartition("/")[0]
             found = isinstance(record, _Read) and record.stat is not None
             return found or (pid == kernel and listing and folder not in searched)
-        return not listing or counts.get((pid, path), 1) > scanned.get((pid, path), 0)
+        by_itself = listing or isinstance(record, _Enter)
+        return not by_itself or counts.get((pid, path), 1) > scanned.get((pid, path), 0)
 
     parsed = _records([record for _, record in seen.records], 0, partial)
     if len(parsed) != len(seen.records):

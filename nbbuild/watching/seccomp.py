@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Call:
     """What a system call asks of paths, and which of its arguments say of which."""
 
-    deed: str  # open, openat2, creat, stat, lstat, look, enter, mkdir, remove, rename, link, …
+    deed: str  # open, openat2, creat, stat, lstat, look, enter, list, mkdir, remove, rename, …
     paths: tuple[tuple[int, int], ...] = ()  # (the folder's descriptor or -1, the path)
     flags: int = -1  # the argument that holds flags, or a mode of access; -1: none
 
@@ -88,6 +88,8 @@ _TABLE: Final[tuple[tuple[str, Call, str], ...]] = (
     ("lgetxattr", Call("look", _ONE), "192 230 9 230"),
     ("listxattr", Call("look", _ONE), "194 232 11 232"),
     ("llistxattr", Call("look", _ONE), "195 233 12 233"),
+    ("getdents", Call("list"), "78 141 - 141"),
+    ("getdents64", Call("list"), "217 220 61 217"),
     # Files can be opened past every filter by these.
     ("io_uring_setup", Call("unseen"), "425 425 425 425"),
     ("open_by_handle_at", Call("unseen"), "304 342 265 371"),

@@ -23,8 +23,8 @@ class Seen:
     missed: tuple[str, ...] = ()  # sentences on what was not
     rights: str = ""  # a program that gained no rights under the filter, which it has without
     records: Sequence[tuple[int, list[Any]]] = ()  # process id, record
-    execs: Sequence[tuple[int, float]] = ()  # process id, when
-    listed: Sequence[tuple[int, str, int]] = ()  # process id, folder, how often it was opened
+    execs: Sequence[tuple[int, float, str]] = ()  # process id, when, name of the program
+    opened: Sequence[tuple[int, str, int]] = ()  # process id, folder, how often
     cells: Sequence[float] = field(default=())  # when each cell that ran began
 
     @classmethod
@@ -37,8 +37,8 @@ class Seen:
                 missed=tuple(told.get("missed", ())),
                 rights=told.get("rights", ""),
                 records=[(pid, record) for pid, record in told.get("records", ())],
-                execs=[(pid, when) for pid, when in told.get("execs", ())],
-                listed=[(pid, folder, count) for pid, folder, count in told.get("listed", ())],
+                execs=[(pid, when, name) for pid, when, name in told.get("execs", ())],
+                opened=[(pid, folder, count) for pid, folder, count in told.get("opened", ())],
             )
         except (OSError, ValueError, TypeError, KeyError):
             return cls(blind=_NOTHING)

@@ -1,8 +1,8 @@
 """Watch, from outside, what a kernel and all its descendants ask of paths, in any language.
 
 How it works. As a kernel's process begins, a seccomp filter is put on it; all that descends from it
-inherits that for good. A call of `seccomp._TABLE` then waits until the holder of the *listener*, the
-launcher, has read what is being asked and told the call to go on. That call is then made as if
+inherits that for good. A call of `seccomp._TABLE` then waits until the holder of the *listener*,
+the launcher, has read what is being asked and told the call to go on. That call is then made as if
 nobody had looked: nothing is refused or altered.
 
 The promises, and what each rests on:
@@ -88,9 +88,9 @@ class Watcher:
         self._missed: dict[str, None] = {}  # sentences on what was not
         self._rights = ""  # the first program that would have got more rights than it did
         self._records: list[tuple[int, list[Any]]] = []  # process id, record
-        self._execs: list[tuple[int, float]] = []  # process id, when
+        self._execs: list[tuple[int, float, str]] = []  # process id, when, program
         self._once: set[tuple[object, ...]] = set()
-        self._listed: dict[tuple[str, int], int] = {}  # how often a process opened a folder
+        self._opened: dict[tuple[str, int], int] = {}  # how often a process opened a folder
         self._absent: set[str] = set()
         self._processes: dict[int, int] = {}  # thread → process
         self._memories: dict[int, int] = {}  # thread → descriptor of its memory
@@ -104,7 +104,7 @@ class Watcher:
             "rights": self._rights,
             "records": self._records,
             "execs": self._execs,
-            "listed": [[pid, path, count] for (path, pid), count in self._listed.items()],
+            "opened": [[pid, path, count] for (path, pid), count in self._opened.items()],
         }
 
     def close(self) -> None:
@@ -178,6 +178,10 @@ class Watcher:
         if deed == "unseen":
             self._miss("a program opened files in a way that cannot be watched (io_uring)")
             return []
+        now = round(time.monotonic(), 6)
+        if deed == "list":
+            record = self._listing(thread, arguments[0] & 0xFFFFFFFF)
+            return [] if record is None else [[record[0], now, *record[1:]]]
         flags = arguments[call.flags] & 0xFFFFFFFF if call.flags >= 0 else 0
         paths: list[str] = []
         for place, at in call.paths:
@@ -192,10 +196,9 @@ class Watcher:
             deed, flags = "open", self._number(thread, arguments[2])
         elif deed == "creat":
             deed, flags = "open", os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        now = round(time.monotonic(), 6)
         if deed == "exec":
             process = self._process(thread)
-            self._execs.append((process, now))
+            self._execs.append((process, now, os.path.basename(paths[0])))  # noqa: PTH119
             self._forget_memories()
             self._note_rights(paths[0])
         found: list[list[Any]] = []
@@ -237,7 +240,7 @@ class Watcher:
             case _:
                 return [(deed, path)]  # lstat, enter
 
-    def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:
+    def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:  # noqa: PLR0911
         """Return what has not been told of yet."""
         key: tuple[object, ...] = (kind, path)
         if path.endswith((".py", *_BYTECODE)):
@@ -256,19 +259,26 @@ class Watcher:
             return [kind, path, None]
         self._absent.discard(path)
         if kind == "read" and look is not None and look[0] == "d":
-            return self._listing(path, look, thread)
+            # What Python opens to list it itself its tracer tells, so they are counted.
+            process = self._process(thread)
+            count = self._opened.get((path, process), 0)
+            self._opened[path, process] = count + 1
+            return None if count else ["enter", path, look]
         self._once.add(key)
         if kind in ("write", "append", "open"):
             return [kind, path, look, 0, _digest(path, look)]
         return [kind, path, look]
 
-    def _listing(self, path: str, look: list[Any], thread: int) -> list[Any] | None:
-        """Return the names in a folder; what Python listed itself its tracer tells, so count."""
-        process = self._process(thread)
-        count = self._listed.get((path, process), 0)
-        self._listed[path, process] = count + 1
-        if count:
+    def _listing(self, thread: int, descriptor: int) -> list[Any] | None:
+        """Return the names in a folder that is being read, once for each process."""
+        path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
+        key = ("list", path, self._process(thread))
+        if key in self._once or path.startswith((*_NO_FILES, self._private)):
             return None
+        look = _stat(path, follow=True)
+        if look is None:
+            return None
+        self._once.add(key)
         names = listed(path)
         if names is not None and len(names) > NAMES:
             self._miss(f"a folder of more than {NAMES} names was listed: {path}")
@@ -362,7 +372,7 @@ def _letter(entry: os.DirEntry[str]) -> str:
     return "f" if entry.is_file(follow_symlinks=False) else "o"
 
 
-def _opening(path: str, flags: int) -> tuple[str, ...]:
+def _opening(path: str, flags: int) -> tuple[str, ...]:  # noqa: PLR0911
     """Return what opening `path` asks and does; () when no answer is of any account."""
     access = flags & os.O_ACCMODE
     if flags & os.O_TMPFILE == os.O_TMPFILE:

@@ -37,9 +37,9 @@ the watcher itself does, for `os.stat` and its like, and for the import system, 
 and `_io` get stand-ins.
 
 Records are lists: [kind, time, …], with time in seconds of the monotonic clock, which all processes
-share; observed.py names the fields. "mine" says that the watcher itself looked for files since then. A stat is null or
-[type, size, mtime_ns, ctime_ns, inode, mode], type being f(ile), d(irectory), o(ther), or l(ink),
-where links are not followed.
+share; observed.py names the fields. "mine" says that the watcher itself looked since a time. A
+stat is null or [type, size, mtime_ns, ctime_ns, inode, mode], type being f(ile), d(irectory),
+o(ther), or l(ink), where links are not followed.
 """
 
 # Paths are strings here, and faults of every kind must stay in here.
@@ -820,7 +820,7 @@ class _Watcher:
             self.use("read", _absolute(_text(raw)))
 
     def probed(self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool) -> None:
-        """Look at what os.stat and its like were asked, and answered; `own`: of links themselves."""
+        """Look at what os.stat and its like were asked; `own`: of links themselves."""
         raw = args[0] if args else kwargs.get("path")
         dir_fd = kwargs.get("dir_fd") if kwargs else None
         if not isinstance(raw, (str, bytes)) and not hasattr(type(raw), "__fspath__"):
@@ -1173,6 +1173,7 @@ class _Watcher:
 
     def watch(self) -> None:
         """Begin."""
+        began = round(_now(), 6)
         _let_pass(self.outside)
         self.search_path()
         for name in ("stat", "lstat", "access", "readlink", "statvfs"):
@@ -1197,6 +1198,8 @@ class _Watcher:
         # Also for what starts processes without telling, in C.
         self.prepare_environ()
         sys.addaudithook(self.hook())
+        if self.outside:
+            self.emit("mine", began)
 
     def on_ask(self, path: Any) -> None:
         self.write_report(path)

@@ -308,7 +308,7 @@ class Watching:
         if answer(use.path, way) != value:
             changed.append(f"'{name}' changed")
         yield TraceItem("stat", name, value, via, way)
-        if "enter" in use.uses or (folder and "read" in use.uses):
+        if "enter" in use.uses:
             # From here on names are those of where the links led.
             yield from self._links(use.path, via)
 
