@@ -76,10 +76,8 @@ sqlite3.connect(':memory:')
 """
     )
     assert seen.files["new.db"].uses == ("read", "open")
-    files = ("new.db", "a b.db")
-    assert seen.absent == {
-        f"{name}{beside}" for name in files for beside in ("", "-wal", "-journal")
-    }
+    beside = {f"{name}{end}" for name in ("new.db", "a b.db") for end in ("-wal", "-journal")}
+    assert seen.absent == {"new.db", "a b.db", *beside}
 
 
 def test_what_is_looked_for_in_vain_is_told_until_it_is_there(observe, python):
