@@ -118,9 +118,7 @@ def test_what_a_path_is_holds_while_it_is_that(tmp_path):
         ("stat", "f 3 600", ["'a.txt' has 6 bytes now, not 3"], ["mode"]),
     ],
 )
-def test_an_answer_holds_while_what_was_asked_for_is_the_same(
-    tmp_path, way, value, longer, bits
-):
+def test_an_answer_holds_while_what_was_asked_for_is_the_same(tmp_path, way, value, longer, bits):
     item = TraceItem("stat", "a.txt", value, way=way)
     write(tmp_path, "a.txt", "one")
     (tmp_path / "a.txt").chmod(0o600)

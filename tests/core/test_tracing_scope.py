@@ -229,7 +229,12 @@ def test_a_question_is_worth_what_it_could_see(root, watched):
         ),
     )
     assert [(one.kind, one.name, one.value, one.way) for one in result.trace.items] == [
-        ("file", "read.txt", digest_bytes(b"four"), ""),  # and so its size; its mode is asked of none
+        (
+            "file",
+            "read.txt",
+            digest_bytes(b"four"),
+            "",
+        ),  # and so its size; its mode is asked of none
         ("stat", "known.txt", "f 4 640", "stat"),
         ("stat", "latest", "f", "exists"),
         ("stat", "latest", "l linked.txt", "stat link"),
