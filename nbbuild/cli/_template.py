@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from nbbuild.cli._finding import OUTPUT, Found
 from nbbuild.cli.books import Book
+from nbbuild.cli.finding import OUTPUT, Found
 
 
 def lines(found: Found, book: Book | None) -> Iterator[str]:
@@ -92,11 +92,11 @@ def _takes(pattern: str, name: str) -> bool:
 
 
 def _said(text: str, why: str) -> str:
-    return f"{text:<33} # {why}"
+    return f"{text:<32}  # {why}"
 
 
 def _comment(text: str, why: str = "") -> str:
-    return f"# {text:<31} # {why}" if why else f"# {text}"
+    return f"# {text:<30}  # {why}" if why else f"# {text}"
 
 
 def _list(key: str, items: Mapping[str, str], why: str = "") -> Iterator[str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from nbbuild import durable
-from nbbuild.cli import _template, books
-from nbbuild.cli._finding import Finder, Found
+from nbbuild.cli import _template, books, finding
 from nbbuild.cli._options import project_options
 from nbbuild.cli.books import Book
+from nbbuild.cli.finding import Found
 from nbbuild.cli.render import emit, say
 from nbbuild.errors import UsageError
 
@@ -96,13 +96,12 @@ def _contents(place: Path) -> tuple[Path | None, list[str]]:
 
 def _find(root: Path, book: Book | None, place: Path) -> Found:
     """Look for the notebooks of `book`, or for all in `place`, from the root of the project."""
-    finder = Finder(root.resolve())
     if book is None:
-        return finder.in_folder(_inside(root, place))
+        return finding.in_folder(root.resolve(), _inside(root, place))
     folder = _inside(root, book.folder)
     # A table of contents named by hand may lie anywhere in the project.
     within = place if book.named_in.resolve().is_relative_to(place.resolve()) else book.folder
-    return finder.in_book(book, folder, _inside(root, within))
+    return finding.in_book(root.resolve(), book, folder, _inside(root, within))
 
 
 def _inside(root: Path, folder: Path) -> str:

@@ -32,6 +32,7 @@ class Book:
     entries: tuple[Entry, ...] | None = None
     exclude: tuple[str, ...] = ()  # globs in the pages' folder, for what it does not name itself
     unseen: tuple[str, ...] = ()  # the same, of what the tool always passes over
+    made: tuple[str, ...] = ()  # folders that the tool writes, from the folder of `named_in`
     never: tuple[Never, ...] = ()
     bare_code: bool = False  # a .qmd with cells to execute is a notebook without saying so
     settings_in: str = ""  # the file in which the following stand

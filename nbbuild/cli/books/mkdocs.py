@@ -8,7 +8,6 @@ from typing import Any
 
 from nbbuild.cli.books.book import Book, Entry, Never
 from nbbuild.cli.books.content import anywhere, load, table, texts
-from nbbuild.patterns import escape
 
 _PLUGIN = "mkdocs-jupyter"
 
@@ -32,7 +31,8 @@ def read(path: Path) -> Book:
         named_in=path,
         pages_in="" if folder == "." else folder,
         entries=(Entry("**/*", is_glob=True),),
-        exclude=(*filter(None, ignored), *([f"{escape(site)}/**"] if folder == "." else [])),
+        exclude=tuple(filter(None, ignored)),
+        made=(site,) if site != "." else (),
         never=tuple(Never(text, why) for text in executed if text),
         settings_in=path.name,
         kernel=kernel if isinstance(kernel, str) else "",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nbbuild.cli.books.book import Book
 from nbbuild.cli.books.content import load, table, texts, unbraced
@@ -12,6 +14,10 @@ from nbbuild.cli.books.jupyter_book import entries
 def has_toc(path: Path) -> bool:
     """Tell whether a `myst.yml` has a table of contents. Raises ConfigError."""
     return "toc" in table(load(path, typed=False), "project")
+
+
+def _skips(project: Mapping[str, Any]) -> bool:
+    return table(project, "execute").get("skip") == "true"
 
 
 def read(path: Path) -> Book:
@@ -24,5 +30,6 @@ def read(path: Path) -> Book:
             one for pattern in texts(project.get("exclude")) for one in unbraced(pattern)
         ),
         settings_in=path.name,
+        off=f"{path.name} has execute: skip" if _skips(project) else "",
         env=tuple(texts(table(project, "execute").get("depends_on_env"))),
     )

@@ -39,6 +39,7 @@ def read(path: Path) -> Book:
         entries=(Entry("**/*.ipynb" if deep else "*.ipynb", is_glob=True),),
         exclude=tuple(f"**/{text}" for text in globs if text),
         unseen=_UNSEEN,
+        made=("_proc", *texts(settings.get("doc_path"))),
         never=tuple(_never(path.parent / folder)),
         settings_in=path.name,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nbbuild.cli.books.book import Book, Entry, Never
 from nbbuild.cli.books.content import boolean, load, table, texts
@@ -11,6 +11,10 @@ from nbbuild.patterns import escape, has_magic
 
 _UNSEEN = ("**/_*", "**/_*/**", "**/README.*")
 """What Quarto does not render unless it is named."""
+
+
+_OUTPUTS = {"website": "_site", "book": "_book", "manuscript": "_manuscript"}
+"""Where the projects of each type go, unless they say otherwise."""
 
 
 def read(path: Path) -> Book:
@@ -26,15 +30,13 @@ def read(path: Path) -> Book:
         entries = tuple(one for text in named for one in _entries(text, path.parent))
     else:
         entries = None
-    output = _below(project.get("output-dir"))
+    output = _below(project.get("output-dir", _OUTPUTS.get(str(project.get("type")))))
     hidden = [text[1:] for text in render if text.startswith("!")]
     return Book(
         named_in=path,
         entries=entries,
-        exclude=(
-            *(one for text in hidden for one in _left_out(text)),
-            *([f"{escape(output)}/**"] if output else []),
-        ),
+        exclude=tuple(one for text in hidden for one in _left_out(text)),
+        made=(output,) if output else (),
         unseen=_UNSEEN,
         never=tuple(_never(path.parent)),
         bare_code=True,
@@ -89,12 +91,12 @@ def _entries(text: str, folder: Path) -> Iterator[Entry]:
 
 
 def _left_out(text: str) -> Iterator[str]:
-    bare = text.removeprefix("./").rstrip("/")
-    if not bare.strip("/"):
-        return
-    pattern = bare.strip("/") if bare.startswith("/") else f"**/{bare}"
-    yield pattern
-    yield f"{pattern}/**"
+    bare = text.removeprefix("./").strip("/")
+    pattern = bare if text.startswith("/") else f"**/{bare}"
+    if bare and not text.endswith("/"):
+        yield pattern
+    if bare and not PurePosixPath(bare).suffix:
+        yield f"{pattern}/**"
 
 
 def _below(output: object) -> str:

@@ -6,7 +6,7 @@ import ast
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nbbuild.cli.books.book import Book, Entry, Never
@@ -62,7 +62,9 @@ def concerns_notebooks(path: Path) -> bool:
 
 def read(path: Path) -> Book:
     """Return what a `conf.py` says. Raises ConfigError."""
-    return with_conf(Book(named_in=path), path)
+    # What sphinx-quickstart proposes: `source` and `build` side by side.
+    made = ("../build",) if path.parent.resolve().name == "source" else ()
+    return with_conf(Book(named_in=path, made=made), path)
 
 
 def with_conf(book: Book, path: Path) -> Book:
@@ -132,9 +134,13 @@ def _pattern(text: str) -> Iterator[str]:
         text = f"**/*{text[2:]}"
     if not text:
         return
+    # What matches a folder leaves out all that is in it.
+    if text.endswith("/*"):
+        yield f"{text}*"
+        return
     yield text
-    if has_magic(text) and not text.endswith("/**"):
-        yield f"{text}/**"  # what matches a folder leaves out all that is in it
+    if has_magic(text) and not text.endswith("/**") and not PurePosixPath(text).suffix:
+        yield f"{text}/**"
 
 
 # -- conf.py, without executing it -------------------------------------------------------------

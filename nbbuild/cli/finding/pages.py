@@ -16,6 +16,7 @@ from nbbuild.notebook.headers import HEADER_LIMIT, header
 
 _RULED = re.compile(r"\A\s*---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.S)
 _ITEM = re.compile(r"^- +([\w-]+) *: *(.+?) *$", re.M)
+_R_CODE = re.compile(r"^`{3,}\{r\b", re.M)
 _CODE = re.compile(r"^`{3,}\{(?:python|julia)\b", re.M)
 
 
@@ -38,9 +39,16 @@ def read(path: str, data: bytes) -> Page:
     )
 
 
-def has_quarto_code(data: bytes) -> bool:
+def has_jupyter_code(data: bytes) -> bool:
     """Tell whether a page of Quarto has cells that it executes with Jupyter, header or not."""
-    return _CODE.search(data.decode("utf-8-sig", "replace")) is not None
+    text = data.decode("utf-8-sig", "replace")
+    # One cell in R, and knitr executes all of them.
+    return _R_CODE.search(text) is None and _CODE.search(text) is not None
+
+
+def has_r_code(data: bytes) -> bool:
+    """Tell whether a page has cells in R."""
+    return _R_CODE.search(data.decode("utf-8-sig", "replace")) is not None
 
 
 def _never(metadata: Mapping[str, Any]) -> str:
