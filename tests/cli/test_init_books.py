@@ -222,14 +222,17 @@ def test_a_book_of_quarto_gives_its_chapters_and_parts_in_order(at):
         "note: 1 left out, which knitr executes: knit.qmd",
     ]
     # A page without `jupyter` in its header is a notebook where it is named in full.
+    chapters = ["bare.qmd", "part.qmd", "two.ipynb", "x/c.qmd", "app.ipynb"]
     assert lines()[1:] == [
-        'notebooks = ["bare.qmd", "part.qmd", "two.ipynb", "x/c.qmd", "app.ipynb"]',
+        "notebooks = [",
+        *(f'  "{path}",' for path in chapters),
+        "]",
         'output = "_build/executed"',
         "[execution]",
         "allow_errors = true",
         'cwd = "project"',
     ]
-    assert listed() == ["bare.qmd", "part.qmd", "two.ipynb", "x/c.qmd", "app.ipynb"]
+    assert listed() == chapters
 
 
 def test_what_quarto_renders_is_what_its_list_says(at):
