@@ -46,6 +46,14 @@ def lines(found: Found, book: Book | None) -> Iterator[str]:
     )
     yield _comment('artefacts = ["figures/*.png"]', "files that it writes: kept in the cache")
     yield _comment('depends_on = ["setup.ipynb"]', "notebooks that go first")
+    for path, page in found.own.items():
+        yield ""
+        yield "[[notebook]]"
+        yield _said(f"path = {_text(path)}", "what the page itself says")
+        if page.timeout is not None:
+            yield f"timeout = {page.timeout}"
+        if page.allow_errors is not None:
+            yield f"allow_errors = {str(page.allow_errors).lower()}"
 
 
 def _execution(found: Found, book: Book | None) -> Iterator[str]:

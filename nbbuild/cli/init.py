@@ -63,6 +63,8 @@ def command(
     found = _find(target.parent, book, place)
     found = replace(found, notes=(*notes, *found.notes))
     where = f"'{contents or place}'"
+    if book is not None and book.entries is None and book.folder != place:
+        where = f"'{place}', by the settings in '{contents}'"
     if not found.notebooks:
         raise _nothing(where, book, found)
     _tell(where, book, found)

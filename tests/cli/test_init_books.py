@@ -123,6 +123,7 @@ def test_a_conf_py_is_read_and_never_executed(at):
         }
     )
     result = init()
+    assert said(result)[0] == ("found 2 notebooks in '.', by the settings in 'docs/source/conf.py'")
     assert notes(result) == [
         "conf.py computes nb_execution_allow_errors, which is not carried over",
         "2 left out by nb_execution_excludepatterns of conf.py: docs/source/slow/b.ipynb,"
@@ -134,10 +135,10 @@ def test_a_conf_py_is_read_and_never_executed(at):
         "exclude = [",
         '  "**/slow/*.ipynb",',
         '  "**/*-live.md",',
+        '  "docs/source/_templates",',
         '  "docs/source/drafts/**",',
         '  "docs/source/old*",',
         '  "docs/source/old*/**",',
-        '  "docs/source/_templates",',
         '  "**/_build/**",',
         '  "docs/build/**",',
         "]",
@@ -391,6 +392,31 @@ def test_a_page_that_is_not_to_be_executed_is_excluded_with_its_own_words(at, na
     assert f'exclude = ["{name}"]' in Path("jcache.toml").read_text()
     assert f"  # '{why}' in the page\n" in Path("jcache.toml").read_text()
     assert listed() == ["a.ipynb"]
+
+
+def test_what_a_page_says_of_its_own_execution_becomes_its_own_entry(at):
+    at(
+        **{
+            "[a].ipynb": ipynb(nbsphinx={"timeout": -1, "allow_errors": True}),
+            "b.md": header("mystnb: {execution_timeout: 5}"),
+            "c.ipynb": ipynb(front="---\nexecute: {error: true}\n---"),
+            "d.ipynb": ipynb(nbsphinx={"timeout": "long"}, mystnb=[]),
+        }
+    )
+    init()
+    assert lines()[4:] == [
+        "[[notebook]]",
+        'path = "[[]a].ipynb"',
+        "timeout = 0",
+        "allow_errors = true",
+        "[[notebook]]",
+        'path = "b.md"',
+        "timeout = 5",
+        "[[notebook]]",
+        'path = "c.ipynb"',
+        "allow_errors = true",
+    ]
+    assert listed() == ["[a].ipynb", "c.ipynb", "d.ipynb", "b.md"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,10 @@ _ASK: Mapping[str, Callable[[Path], bool]] = {
 _BELOW = ("", "source")
 """Where Sphinx has its pages in the folder of a documentation."""
 
-_ANYBODYS = frozenset({"build", "dist", "node_modules", "site-packages", "dist-packages"})
+_ANYBODYS = frozenset(
+    {"build", "dist", "node_modules", "site-packages", "dist-packages", "test", "tests", "vendor"}
+)
+"""Folders whose books are not the project's."""
 
 
 def find(folder: Path) -> tuple[Path, ...]:

@@ -97,12 +97,14 @@ def with_settings(
     if book.entries is None and include:
         parts = [one for text in include for one in _pattern(text)]
         book = replace(book, entries=tuple(Entry(text, is_glob=True) for text in parts))
-    exclude = [text for name in ("exclude_patterns", *_ASIDE) for text in texts(settings.get(name))]
+    exclude = texts(settings.get("exclude_patterns"))
+    aside = [text for name in _ASIDE for text in texts(settings.get(name))]
     why = f"{called.get('nb_execution_excludepatterns', '')} of {origin}"
     never = map(anywhere, texts(settings.get("nb_execution_excludepatterns")))
     return replace(
         book,
         exclude=(*book.exclude, *(one for text in exclude for one in _pattern(text))),
+        unseen=(*book.unseen, *(one for text in aside for one in _pattern(text))),
         never=(*book.never, *(Never(text, why) for text in never if text)),
         settings_in=origin,
         timeout=seconds(timeout),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbbuild.cli.books import Book, Entry
-from nbbuild.cli.finding.patterns import PROSE, Writer
+from nbbuild.cli.finding.pages import Page
+from nbbuild.cli.finding.patterns import PROSE, Writer, said
 from nbbuild.cli.finding.tree import Tree, joined, without
 from nbbuild.errors import ConfigError
 from nbbuild.patterns import Pattern, escape, matches
@@ -26,6 +27,7 @@ class Found:
     exclude: Mapping[str, str] = field(default_factory=dict)  # pattern → why, "" if nobody said
     pages: int = 0  # entries of the book that are no notebooks
     kernels: frozenset[str] = frozenset()  # names that the notebooks use
+    own: Mapping[str, Page] = field(default_factory=dict)  # notebooks with settings of their own
     notes: tuple[str, ...] = ()  # what a user should know
 
 
@@ -165,6 +167,7 @@ def _chosen(
         exclude=exclude,
         pages=pages,
         kernels=frozenset(tree.page(path).kernel for path in chosen) - {""},
+        own={said(escape(path)): page for path in chosen if (page := tree.page(path)).has_settings},
         notes=(*notes, *gone, *unfit),
     )
 

@@ -1,4 +1,4 @@
-"""What a page says of itself: its kernel, and that it is not to be executed."""
+"""What a page says of itself: its kernel, and how, or that it never, is executed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nbbuild.cli.books.content import table
+from nbbuild.cli.books.content import boolean, seconds, table
 from nbbuild.cli.books.quarto import switched_off
 from nbbuild.notebook.headers import HEADER_LIMIT, header
 
@@ -26,6 +26,13 @@ class Page:
 
     kernel: str = ""
     never: str = ""
+    timeout: float | None = None  # seconds a cell, 0 = no limit
+    allow_errors: bool | None = None
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether it is executed in another way than the others."""
+        return self.timeout is not None or self.allow_errors is not None
 
 
 def read(path: str, data: bytes) -> Page:
@@ -36,6 +43,8 @@ def read(path: str, data: bytes) -> Page:
     return Page(
         kernel=next((name for name in kernels if isinstance(name, str)), ""),
         never=next(filter(None, map(_never, metadata)), ""),
+        timeout=next((one for one in map(_timeout, metadata) if one is not None), None),
+        allow_errors=next((one for one in map(_allow_errors, metadata) if one is not None), None),
     )
 
 
@@ -65,6 +74,18 @@ def _never(metadata: Mapping[str, Any]) -> str:
     if str(metadata.get("skip_exec", "")).lower() in ("true", "1", "yes"):
         return "skip_exec: true"
     return switched_off(metadata)
+
+
+def _timeout(metadata: Mapping[str, Any]) -> float | None:
+    """Return what the tools, not nbbuild, are told in the page; nbbuild reads its own itself."""
+    nbsphinx = table(metadata, "nbsphinx").get("timeout")
+    return seconds(table(metadata, "mystnb").get("execution_timeout", nbsphinx))
+
+
+def _allow_errors(metadata: Mapping[str, Any]) -> bool | None:
+    nbsphinx = table(metadata, "nbsphinx").get("allow_errors")
+    quarto = table(metadata, "execute").get("error", nbsphinx)
+    return boolean(table(metadata, "mystnb").get("execution_allow_errors", quarto))
 
 
 def _of_notebook(text: str) -> Iterator[Mapping[str, Any]]:

@@ -41,7 +41,7 @@ class Writer:
             if self._means(way, {**exclude, **made}) == {*found}:
                 patterns, left_out = way, {**exclude, **made}
                 break
-        return [*map(_said, patterns)], {_said(text): why for text, why in left_out.items()}
+        return [*map(said, patterns)], {said(text): why for text, why in left_out.items()}
 
     def _met(self, patterns: Iterable[str]) -> dict[str, str]:
         """Return which of the patterns of what tools made are needed beside `patterns`."""
@@ -96,8 +96,9 @@ class Writer:
         return {*without(found, exclude)}
 
 
-def _said(pattern: str) -> str:
-    # jcache.toml takes a "~" that comes first for somebody's home.
+def said(pattern: str) -> str:
+    """Return the pattern as it is written in jcache.toml."""
+    # That takes a "~" that comes first for somebody's home.
     return f"./{pattern}" if pattern.startswith("~") else pattern
 
 
