@@ -100,7 +100,12 @@ def _takes(pattern: str, name: str) -> bool:
 
 
 def _said(text: str, why: str) -> str:
-    return f"{text:<32}  # {why}"
+    # The names of folders in it may hold anything.
+    return f"{text:<32}  # {_printable(why)}"
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _comment(text: str, why: str = "") -> str:
@@ -118,7 +123,7 @@ def _list(key: str, items: Mapping[str, str], why: str = "") -> Iterator[str]:
         return
     yield f"{key} = [{f'  # {why}' if why else ''}"
     for text, reason in items.items():
-        yield f"  {_text(text)},{f'  # {reason}' if reason else ''}"
+        yield f"  {_text(text)},{f'  # {_printable(reason)}' if reason else ''}"
     yield "]"
 
 

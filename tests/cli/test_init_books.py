@@ -349,6 +349,47 @@ def test_settings_that_have_nothing_to_do_with_notebooks_are_passed_over(at, nam
     assert said(init())[0] == "found 1 notebook in '.'"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("conf.py", f"nb_execution_timeout = {10**30}\nnbsphinx_kernel_name = ' '\n"),
+        (
+            "conf.py",
+            "nb_execution_timeout = 1e999\nnb_kernel_rgx_aliases = {'.*': 'a\\nb', 1: 2}\n",
+        ),
+        ("conf.py", "exclude_patterns = ['/', '', '~/x', '../x', 'a\\\\b', '[', '***', 3]\n"),
+        ("conf.py", "nb_execution_excludepatterns = ['/', '..', '~', '{a,b}', 'x\\ny']\n"),
+        (
+            "conf.py",
+            "nb_x = 1\nexclude_patterns += ['x']\nexclude_patterns.pop()\nnb_y, z = 1, 2\n",
+        ),
+        (
+            "myst.yml",
+            'project: {execute: {depends_on_env: ["A=b", "", C], skip: {}}, exclude: [1]}\n',
+        ),
+        ("myst.yml", "- a\n"),
+        ("_quarto.yml", "project: {output-dir: ../x, render: 3}\nexecute: [false]\n"),
+        ("_quarto.yml", "project: {output-dir: '.', render: ['!', './', '*.ipynb']}\nbook: 1\n"),
+        ("settings.ini", "[DEFAULT]\nnbs_path = /\nskip_file_glob = [!\n"),
+        (
+            "mkdocs.yml",
+            "docs_dir: .\nplugins: {mkdocs-jupyter: {ignore: x, execute_ignore: [..]}}\n",
+        ),
+    ],
+)
+def test_what_is_written_loads_whatever_the_tool_is_told(at, name, text):
+    at("a.ipynb", **{name: text})
+    init()
+    assert listed() == ["a.ipynb"]
+
+
+@pytest.mark.parametrize("name", ["_toc.yml", "myst.yml", "_quarto.yml"])
+def test_a_file_that_cannot_be_read_is_named(at, name):
+    at("a.ipynb", **{f"book/{name}": "a: [b\n"})
+    assert init(status=2).stderr.startswith(f"error: 'book/{name}' cannot be read\n  reason: ")
+    assert not Path("jcache.toml").exists()
+
+
 # -- pages that say so themselves --------------------------------------------------------------
 
 

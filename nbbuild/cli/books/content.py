@@ -12,6 +12,9 @@ import yaml
 
 from nbbuild.errors import ConfigError
 
+_LIFETIME = 10**10
+"""Seconds, more than three hundred years: TOML and jcache.toml cannot hold any number."""
+
 
 class _Tolerant(yaml.SafeLoader):
     """Takes a value with a tag that it does not know, such as mkdocs' `!!python/name`, as none."""
@@ -55,14 +58,21 @@ def texts(value: object) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list | tuple) else []
 
 
+def name(value: object) -> str:
+    """Return a name that jcache.toml can hold, "" for everything else."""
+    return value if isinstance(value, str) and value.strip() and value.isprintable() else ""
+
+
 def boolean(value: object) -> bool | None:
     """Return a boolean, None for everything else."""
     return value if isinstance(value, bool) else None
 
 
 def seconds(value: object) -> float | None:
-    """Return a timeout as nbbuild has it: the tools' -1 is "no limit"."""
-    return max(0, value) if _is_number(value) else None
+    """Return a timeout as nbbuild has it: the tools' -1 is "no limit", as is a lifetime."""
+    if not _is_number(value):
+        return None
+    return value if 0 <= value < _LIFETIME else 0
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

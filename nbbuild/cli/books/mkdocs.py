@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbbuild.cli.books.book import Book, Entry, Never
-from nbbuild.cli.books.content import anywhere, load, table, texts
+from nbbuild.cli.books.content import anywhere, boolean, load, name, table, texts
 
 _PLUGIN = "mkdocs-jupyter"
 
@@ -23,7 +23,6 @@ def read(path: Path) -> Book:
     settings = _plugin(content) or {}
     folder = _text(content, "docs_dir", "docs")
     site = _text(content, "site_dir", "site")
-    kernel = settings.get("kernel_name")
     ignored = [anywhere(text) for text in texts(settings.get("ignore"))]
     executed = [anywhere(text) for text in texts(settings.get("execute_ignore"))]
     why = f"execute_ignore of {path.name}"
@@ -35,14 +34,9 @@ def read(path: Path) -> Book:
         made=(site,) if site != "." else (),
         never=tuple(Never(text, why) for text in executed if text),
         settings_in=path.name,
-        kernel=kernel if isinstance(kernel, str) else "",
-        allow_errors=_allowed(settings),
+        kernel=name(settings.get("kernel_name")),
+        allow_errors=boolean(settings.get("allow_errors")),
     )
-
-
-def _allowed(settings: Mapping[str, Any]) -> bool | None:
-    value = settings.get("allow_errors")
-    return value if isinstance(value, bool) else None
 
 
 def _text(content: object, key: str, default: str) -> str:

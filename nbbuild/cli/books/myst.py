@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbbuild.cli.books.book import Book
-from nbbuild.cli.books.content import load, table, texts, unbraced
+from nbbuild.cli.books.content import load, name, table, texts, unbraced
 from nbbuild.cli.books.jupyter_book import entries
 
 
@@ -23,6 +23,7 @@ def _skips(project: Mapping[str, Any]) -> bool:
 def read(path: Path) -> Book:
     """Return what a `myst.yml` says. Raises ConfigError."""
     project = table(load(path, typed=False), "project")
+    depends = table(project, "execute").get("depends_on_env")
     return Book(
         named_in=path,
         entries=tuple(entries(project["toc"])) if "toc" in project else None,
@@ -31,5 +32,5 @@ def read(path: Path) -> Book:
         ),
         settings_in=path.name,
         off=f"{path.name} has execute: skip" if _skips(project) else "",
-        env=tuple(texts(table(project, "execute").get("depends_on_env"))),
+        env=tuple(text for text in texts(depends) if name(text) and "=" not in text),
     )

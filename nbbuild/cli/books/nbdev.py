@@ -40,7 +40,7 @@ def read(path: Path) -> Book:
         exclude=tuple(f"**/{text}" for text in globs if text),
         unseen=_UNSEEN,
         made=("_proc", *texts(settings.get("doc_path"))),
-        never=tuple(_never(path.parent / folder)),
+        never=() if folder.startswith("..") else tuple(_never(path.parent / folder)),
         settings_in=path.name,
     )
 

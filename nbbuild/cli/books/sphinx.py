@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nbbuild.cli.books.book import Book, Entry, Never
-from nbbuild.cli.books.content import anywhere, boolean, seconds, table, texts, unreadable
+from nbbuild.cli.books.content import anywhere, boolean, name, seconds, table, texts, unreadable
 from nbbuild.patterns import has_magic
 
 _OLD = {
@@ -87,11 +87,10 @@ def with_settings(
 
     `names` are those that the settings have in that file, where they differ from Sphinx's.
     """
-    settings = {_OLD.get(name, name): value for name, value in settings.items()}
-    called = {name: (names or {}).get(name, name) for name in settings}
+    settings = {_OLD.get(key, key): value for key, value in settings.items()}
+    called = {key: (names or {}).get(key, key) for key in settings}
     timeout = settings.get("nb_execution_timeout", settings.get("nbsphinx_timeout"))
     allow_errors = settings.get("nb_execution_allow_errors", settings.get("nbsphinx_allow_errors"))
-    kernel = settings.get("nbsphinx_kernel_name")
     aliases = table(settings, "nb_kernel_rgx_aliases")
     include = [text for text in texts(settings.get("include_patterns")) if text != "**"]
     if book.entries is None and include:
@@ -109,9 +108,11 @@ def with_settings(
         settings_in=origin,
         timeout=seconds(timeout),
         allow_errors=boolean(allow_errors),
-        kernel=kernel if isinstance(kernel, str) else "",
+        kernel=name(settings.get("nbsphinx_kernel_name")),
         kernel_patterns={
-            pattern: name for pattern, name in aliases.items() if isinstance(name, str) and name
+            pattern: name(other)
+            for pattern, other in aliases.items()
+            if isinstance(pattern, str) and name(other)
         },
         off=_off(settings, called, origin),
     )
@@ -163,13 +164,13 @@ def _assigned(path: Path) -> tuple[dict[str, Any], set[str]]:
 
 def _follow(statement: ast.stmt, values: dict[str, Any], unknown: set[str]) -> None:
     """Do what one statement does to the names of the module, as far as one can tell."""
-    for name, compute in _changes(statement, values):
+    for target, compute in _changes(statement, values):
         try:
-            values[name] = compute()
-            unknown.discard(name)
+            values[target] = compute()
+            unknown.discard(target)
         except (ValueError, TypeError, KeyError, RecursionError, MemoryError):
-            values.pop(name, None)
-            unknown.add(name)
+            values.pop(target, None)
+            unknown.add(target)
 
 
 def _changes(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nbbuild.cli.books.content import boolean, seconds, table
+from nbbuild.cli.books.content import boolean, name, seconds, table
 from nbbuild.cli.books.quarto import switched_off
 from nbbuild.notebook.headers import HEADER_LIMIT, header
 
@@ -39,9 +39,9 @@ def read(path: str, data: bytes) -> Page:
     """Return what the notebook `path` says of itself; nothing, when it cannot be read."""
     text = data.decode("utf-8-sig", "replace")
     metadata = list(_of_notebook(text) if path.endswith(".ipynb") else _of_text(path, text))
-    kernels = (table(one, "kernelspec").get("name") for one in metadata)
+    kernels = (name(table(one, "kernelspec").get("name")) for one in metadata)
     return Page(
-        kernel=next((name for name in kernels if isinstance(name, str)), ""),
+        kernel=next(filter(None, kernels), ""),
         never=next(filter(None, map(_never, metadata)), ""),
         timeout=next((one for one in map(_timeout, metadata) if one is not None), None),
         allow_errors=next((one for one in map(_allow_errors, metadata) if one is not None), None),
