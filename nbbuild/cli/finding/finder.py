@@ -156,9 +156,10 @@ def _chosen(
     chosen, unfit = _possible([path for path in rest if path not in own])
     exclude = {
         text: why
-        for text, why in {**excluded, **{escape(path): why for path, why in own.items()}}.items()
+        for text, why in excluded.items()
         if len(without(chosen, [text])) == len(chosen) and _can_be_said(text)
     }
+    exclude |= {escape(path): why for path, why in own.items() if _can_be_said(path)}
     patterns, exclude = Writer(tree).written(chosen, exclude, everything=everything)
     gone = [f"{len(paths)} left out by {why}: {_some(paths)}" for why, paths in left_out.items()]
     return Found(

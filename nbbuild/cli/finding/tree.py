@@ -10,7 +10,7 @@ from pathlib import Path
 from nbbuild.cli.finding import pages
 from nbbuild.cli.finding.pages import Page
 from nbbuild.notebook.formats import is_notebook, is_text
-from nbbuild.patterns import Pattern, escape, matches
+from nbbuild.patterns import Pattern, PatternIndex, escape
 from nbbuild.walk import Walker
 
 OUTPUT = "_build/executed"
@@ -51,13 +51,17 @@ class Tree:
         self.made: dict[str, str] = {}  # pattern → why, for what tools made, as far as it was met
         self._bare_code = bare_code
         self._known: dict[str, bool] = {}
+        self._marked: dict[str, bool] = {}
+        self._notebooks: dict[str, list[str]] = {}
         self._pages: dict[str, Page] = {}
 
     def notebooks(self, folder: str) -> list[str]:
         """Return all notebooks below `folder`, sorted as people do: 2 before 10."""
-        found = self.walker.match(joined(escape(folder), "**/*"))
-        mine = [path for path in found if not self._is_made(path)]
-        return sorted(filter(self.is_ours, mine), key=_natural)
+        if folder not in self._notebooks:
+            found = self.walker.match(joined(escape(folder), "**/*"))
+            mine = [path for path in found if not self._is_made(path)]
+            self._notebooks[folder] = sorted(filter(self.is_ours, mine), key=_natural)
+        return self._notebooks[folder]
 
     def _is_made(self, path: str) -> bool:
         """Whether a tool made the file, or the folder that it lies in; notes what means these."""
@@ -77,7 +81,10 @@ class Tree:
         return False
 
     def _is_marked(self, folder: str) -> bool:
-        return any(entry.name in _MARKS for entry in self.walker.entries(folder))
+        if folder not in self._marked:
+            entries = self.walker.entries(folder)
+            self._marked[folder] = any(entry.name in _MARKS for entry in entries)
+        return self._marked[folder]
 
     def is_ours(self, path: str) -> bool:
         """Whether the file `path` is a notebook for nbbuild, or one for the tool of the book."""
@@ -113,8 +120,8 @@ class Tree:
 
 def without(paths: Iterable[str], exclude: Iterable[str]) -> list[str]:
     """Return the paths that none of the patterns means."""
-    patterns = [Pattern.parse(text) for text in exclude]
-    return [path for path in paths if not any(matches(pattern, path) for pattern in patterns)]
+    patterns = PatternIndex(map(Pattern.parse, exclude))
+    return [path for path in paths if not patterns.matching(path)]
 
 
 def joined(folder: str, text: str) -> str:
