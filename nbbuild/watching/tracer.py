@@ -823,7 +823,10 @@ class _Watcher:
         path = _absolute(raw)
         self.use("read", path)
         for beside in ("-wal", "-journal"):
-            self.use("read", path + beside)
+            if _look(path + beside) is None:
+                self.use("read", path + beside, None)
+            else:
+                self.change("open", path + beside)
         if "mode=ro" not in options and "immutable=1" not in options:
             self.change("open", path)
 
@@ -856,6 +859,8 @@ class _Watcher:
         kind = _asked_for(asker, own=own)
         if not kind:
             return
+        if isinstance(result, str):  # of readlink: where a link leads
+            kind = "lexists"
         path = _absolute(raw, dir_fd)
         if dir_fd is None and result is not None:
             self.known.add(key)
