@@ -841,7 +841,9 @@ class _Watcher:
         if not self.outside and by_itself and self.once("partial", "ctypes"):
             self.emit("partial", "what C code read through ctypes was not seen")
 
-    def probed(self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool) -> None:
+    def probed(
+        self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool, link: bool
+    ) -> None:
         """Look at what os.stat and its like were asked; `own`: of links themselves."""
         raw = args[0] if args else kwargs.get("path")
         dir_fd = kwargs.get("dir_fd") if kwargs else None
@@ -859,7 +861,7 @@ class _Watcher:
         kind = _asked_for(asker, own=own)
         if not kind:
             return
-        if isinstance(result, str):  # of readlink: where a link leads
+        if link:  # where it leads, and no more
             kind = "lexists"
         path = _absolute(raw, dir_fd)
         if dir_fd is None and result is not None:
@@ -1205,7 +1207,7 @@ class _Watcher:
         for name in ("stat", "lstat", "access", "readlink", "statvfs"):
             real = getattr(posix, name)
             own = name in ("lstat", "readlink")
-            probed = self.guarded(partial(self.probed, own=own))
+            probed = self.guarded(partial(self.probed, own=own, link=name == "readlink"))
             call = None if name == "statvfs" else _passing(real)
             setattr(os, name, _look_alike(real, after=probed, call=call))
         os.open = _look_alike(
