@@ -325,13 +325,18 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 class Child(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started with a program; forks are `processes` only."""
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...]  # may hold secrets: only `program` goes where it is kept or shown
     cwd: str
     environ: tuple[str, ...] | None  # names that differ from the parent's; None = none was given
     pid: int | None  # None = unknown (os.system)
     watched: bool  # it kept a log, so what it used is in here
     cell: int
     parent: int
+
+    @property
+    def program(self) -> str:
+        """The name of what was started, without its folder and its arguments."""
+        return os.path.basename(self.argv[0]) if self.argv else ""  # noqa: PTH119
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -695,7 +700,7 @@ def _fold(
                 pass
     outside = seen is not None and not seen.blind
     partial += dict.fromkeys(
-        f"what a child read was seen only in part: {' '.join(child.argv)[:200]}"
+        f"what a child read was seen only in part: {child.program}"
         for child in children
         if not child.watched and not outside
     )

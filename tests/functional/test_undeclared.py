@@ -1,6 +1,7 @@
 """What a notebook did without saying so: order that nothing keeps, files, hosts, other programs."""
 
 import json
+import re
 
 import nbbuild
 
@@ -160,6 +161,6 @@ def test_hosts_and_what_other_programs_do_are_kept_with_the_trace_and_no_failure
     assert seen.hosts == ("127.0.0.1",)
     assert "SIZE" in seen.variables
     (partial,) = seen.partial
-    assert partial.startswith("what a child read was seen only in part: ")
-    assert partial.endswith("sh -c true")
+    # Which shell depends on the user; its arguments are not told.
+    assert re.fullmatch(r"what a child read was seen only in part: \w*sh", partial)
     assert project.verdicts() == {"a.ipynb": "fresh"}
