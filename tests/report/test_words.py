@@ -5,7 +5,7 @@ import pytest
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
 from nbbuild.quantities import amount, duration
-from nbbuild.report.words import Tone, Words, clean, summary
+from nbbuild.report.words import Tone, Words, summary
 
 
 def outcome(task, kind, **fields):
@@ -158,10 +158,9 @@ def test_a_note_is_told_once():
     assert [str(line) for line in words.noted(Noted("", "no space"))] == ["note: no space"]
 
 
-def test_no_control_character_passes():
-    assert clean("a\x1b[1;31mred\x1b[0m\x1b]0;title\x07\r\x07b\tc") == "ared?b\tc"
-    bad = outcome("a", OutcomeKind.FAILED, failure=Failure("error", "\x1b[31mE\x1b[0m\x08: x"))
-    assert said(Words(), bad) == ["failed a after 0.0 s: E?: x"]
+def test_what_became_of_a_task_stays_one_line():
+    bad = outcome("a\nexecuted b", OutcomeKind.FAILED, failure=Failure("error", "\x1b[31mE\t: x"))
+    assert said(Words(), bad) == [r"failed a\nexecuted b after 0.0 s: \x1b[31mE\t: x"]
 
 
 @pytest.mark.parametrize(
