@@ -118,7 +118,9 @@ class Words:
             lines.append(_dim(f"    … {more}; all: nbbuild show {shlex.quote(outcome.task)}"))
         lines += [_dim(f"    {line}".rstrip()) for line in traceback[above:]]
         if outcome.kind is OutcomeKind.FAILED and outcome.built:
+            look = f"nbbuild show --open {shlex.quote(outcome.task)}"
             lines.append(Line(f"    as far as it went: {outcome.built}"))
+            lines.append(Line(f"    to look at it: {look}"))
         if failure.hint:
             lines.append(Line(f"    hint: {failure.hint}"))
         return lines

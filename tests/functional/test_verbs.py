@@ -363,10 +363,10 @@ def test_show_tells_of_the_last_run_and_of_a_failure_with_its_traceback(project)
     assert data["record"]["id"] == data["records"][0]["id"]
 
     text = project.nbbuild("show", "report.ipynb").out
-    assert "  built notebook: .nbbuild/failed/report.ipynb\n" in text
+    assert "  built notebook: .nbbuild/failed/report.ipynb.failed\n" in text
     assert "\n  failed: cell 2: ValueError: no such luck\n" in text
     assert "----> 2 raise ValueError('no such luck')" in text
-    partial = json.loads(project.read(".nbbuild/failed/report.ipynb"))
+    partial = json.loads(project.read(".nbbuild/failed/report.ipynb.failed"))
     assert partial["cells"][1]["outputs"][0]["text"] == ["so far\n"]
     # Another build that has nothing to do with it does not change what is shown.
     assert project.build("prepare.ipynb") == []

@@ -25,7 +25,7 @@ FAILED = outcome(
     OutcomeKind.FAILED,
     source="model.ipynb",
     seconds=2.06,
-    built=".nbbuild/failed/uk.ipynb",
+    built=".nbbuild/failed/uk.ipynb.failed",
     failure=Failure(
         kind="error",
         message="ZeroDivisionError: division by zero",
@@ -111,7 +111,8 @@ def test_a_failure_shows_the_cell_and_the_end_of_the_traceback():
         "failed uk (model.ipynb) after 2.1 s, in cell 4: ZeroDivisionError: division by zero",
         "    … 5 lines above; all: nbbuild show uk",
         *(f"    line {n}" for n in range(6, 31)),
-        "    as far as it went: .nbbuild/failed/uk.ipynb",
+        "    as far as it went: .nbbuild/failed/uk.ipynb.failed",
+        "    to look at it: nbbuild show --open uk",
         "    hint: divide by something",
     ]
 
