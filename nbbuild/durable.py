@@ -169,3 +169,11 @@ def _hint(number: int | None) -> str:
     if number in (errno.EMFILE, errno.ENFILE):
         return "raise the limit on open files (`ulimit -n`), or run fewer jobs (`-j`)"
     return ""
+
+
+def below_private(folder: Path) -> Path:
+    """Return `folder`, made; a `.nbbuild` right above it is made and tagged. Raises OSError."""
+    if folder.parent.name == DOT and folder.parent.parent.is_dir():
+        private_folder(folder.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

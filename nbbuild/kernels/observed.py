@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nbbuild.durable import write
+from nbbuild.durable import below_private, write
 from nbbuild.kernels.syscalls import Seen
 
 FORMAT: Final = 2
@@ -143,7 +143,7 @@ def prepare(folder: Path, *, cache: Path | None = None) -> Tracing:
     """
     site = folder / "site"
     for made in (site, folder / "children", *([cache] if cache else [])):
-        made.mkdir(parents=True, exist_ok=True)
+        below_private(made)
     text = _tracer()
     (site / "tracer.py").write_bytes(text)
     code = site if cache is None else _cache(cache, text)
@@ -170,7 +170,7 @@ def _tracer() -> bytes:
 def _cache(cache: Path, text: bytes) -> Path:
     """Return the folder in `cache` for what this tracer is compiled to."""
     folder = cache / sha256(text).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
+    below_private(folder)
     return folder
 
 

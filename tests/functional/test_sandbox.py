@@ -222,6 +222,7 @@ def test_a_failed_run_leaves_the_project_as_it_was_and_is_mended_by_the_lines(pr
     )
     assert lines == [
         "    as far as it went: .nbbuild/failed/a.ipynb.failed",
+        "    to look at it: nbbuild show --open a.ipynb",
         f'    hint: {HINT}assets = ["data/x.txt"]',
     ]
 
