@@ -172,8 +172,9 @@ def _hint(number: int | None) -> str:
 
 
 def below_private(folder: Path) -> Path:
-    """Return `folder`, made; a `.nbbuild` right above it is made and tagged. Raises OSError."""
-    if folder.parent.name == DOT and folder.parent.parent.is_dir():
-        private_folder(folder.parent)
+    """Return `folder`, made; a `.nbbuild` above it is made and tagged. Raises OSError."""
+    for above in folder.parents:
+        if above.name == DOT and above.parent.is_dir():
+            private_folder(above)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
