@@ -71,6 +71,7 @@ def build(
         idle = all(one.verdict is Verdict.FRESH for one in todo)
         # Asked before anything is written: there may be no such executor.
         start = _executor(executor or execution.executor) if executor or not idle else None
+        session.tree.rename_kept()
         observer(Planned(len(names), len(executing), slots, tally.durations))
         tally.blocked_from_the_start(plan.judgements)
         if idle or start is None:

@@ -27,15 +27,29 @@ if TYPE_CHECKING:
     default=True,
     help="Show the traceback of a failure, or not. It is shown unless told.",
 )
+@click.option(
+    "--open",
+    "opening",
+    is_flag=True,
+    help="Open the notebook, too: as it was built, or as far as it went.",
+)
 @json_option
 @project_options
 def command(
-    target: str, with_traceback: bool, as_json: bool, directory: Path, file: Path | None
+    target: str,
+    with_traceback: bool,
+    opening: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
 ) -> int:
     """Show the last run of TARGET: outcome, seconds of each cell, traceback, artefacts, records.
 
     Also how the notebook is read, and which files it reads: those declared, and those that its last
     run turned out to use.
+
+    With --open, a copy of the notebook is opened by NBBUILD_VIEWER, or by what the desktop opens
+    such files with.
 
     Exit status 1 when it has not been built here yet.
     """
@@ -46,6 +60,7 @@ def command(
         outcome, record = session.last(task)
         records = _records(session, outcome)
         reader = session.readers.label(task.source)
+        root = session.root
     if outcome is None:
         if as_json:
             emit(None, as_json=True)
@@ -66,6 +81,10 @@ def command(
     else:
         shown = outcome if with_traceback else _without_traceback(outcome)
         emit(_text(task, shown, record, records, reader=reader))
+    if opening:
+        from nbbuild.cli._viewer import open_copy
+
+        say(f"opened a copy: {open_copy(root / (outcome.built or task.built))}")
     return 0
 
 

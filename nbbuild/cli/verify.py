@@ -13,7 +13,6 @@ from nbbuild.cli._options import project_options
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.report import duration, observer
-from nbbuild.report.words import clean
 
 if TYPE_CHECKING:
     from nbbuild.verify import Finding, Verification
@@ -86,7 +85,7 @@ def describe(finding: Finding) -> str:
         lines.append(f"  {where}{first.what}{more}")
         lines += [f"    {line}" for line in first.diff]
     lines += [f"  artefact differs: {path}" for path in finding.artefacts]
-    return "\n".join(clean(line) for line in lines)
+    return "\n".join(lines)
 
 
 def _why(finding: Finding) -> str:

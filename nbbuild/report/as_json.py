@@ -23,6 +23,7 @@ from typing import TypeAlias
 import msgspec
 
 from nbbuild.model import Judgement, Outcome, Report
+from nbbuild.printable import clean_json
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What JSON can say."""
@@ -118,9 +119,9 @@ def _judgement(judgement: Judgement) -> Json:
 
 
 def to_json(obj: object) -> str:
-    """Return `obj` as JSON, indented by two, without a final newline."""
+    """Return `obj` as JSON, indented by two, without a final newline; what hides is escaped."""
     data = to_data(obj)
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+    text = clean_json(json.dumps(data, indent=2, ensure_ascii=False))
     try:
         text.encode()
     except UnicodeEncodeError:  # a file name that is not UTF-8

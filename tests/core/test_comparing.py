@@ -63,6 +63,10 @@ def same(before, after, ignore=()):
         ("Elapsed time: 1.5 seconds", "Elapsed time: 0.25 seconds"),
         ("100%|██| 9/9 [00:01<00:00,  9.95it/s]", "100%|██| 9/9 [00:00<00:00, 99.1it/s]"),
         (
+            " 9/9 [00:01&lt;00:00,  9.95it/s, loss=0.1]",  # in a widget
+            " 9/9 [00:00&lt;00:00, 99.1it/s, loss=0.1]",
+        ),
+        (
             "run 8d2f2c1e-7f1a-4e0b-9c55-0123456789ab",
             "run 00000000-0000-4000-8000-000000000000",
         ),

@@ -136,7 +136,7 @@ def test_results_are_taken_and_the_folder_stays_as_it_is(project, cache):
     assert project.build() == []
     assert (project.shown("sub/a.ipynb"), project.shown("b.ipynb")) == ("a!\n", "b!\n")
     assert project.read("sub/out/one.txt") == "cached"
-    (replaced,) = (project.root / ".nbbuild/replaced").rglob("one.txt")
+    (replaced,) = (project.root / ".nbbuild/replaced").rglob("one.txt.replaced")
     assert replaced.read_text() == "mine, since"
     seconds = {r["task"]: r["seconds"] for r in project.nbbuild("cache", "list", "--json").data}
     assert seconds == {"sub/a.ipynb": 1.5, "b.ipynb": 0.0, "c.ipynb": 0.0}

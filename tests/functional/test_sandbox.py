@@ -221,7 +221,8 @@ def test_a_failed_run_leaves_the_project_as_it_was_and_is_mended_by_the_lines(pr
         " s: cell 2 reads 'data/x.txt', which is in the project and not in its sandbox"
     )
     assert lines == [
-        "    as far as it went: .nbbuild/failed/a.ipynb",
+        "    as far as it went: .nbbuild/failed/a.ipynb.failed",
+        "    to look at it: nbbuild show --open a.ipynb",
         f'    hint: {HINT}assets = ["data/x.txt"]',
     ]
 

@@ -363,10 +363,10 @@ def test_show_tells_of_the_last_run_and_of_a_failure_with_its_traceback(project)
     assert data["record"]["id"] == data["records"][0]["id"]
 
     text = project.nbbuild("show", "report.ipynb").out
-    assert "  built notebook: .nbbuild/failed/report.ipynb\n" in text
+    assert "  built notebook: .nbbuild/failed/report.ipynb.failed\n" in text
     assert "\n  failed: cell 2: ValueError: no such luck\n" in text
     assert "----> 2 raise ValueError('no such luck')" in text
-    partial = json.loads(project.read(".nbbuild/failed/report.ipynb"))
+    partial = json.loads(project.read(".nbbuild/failed/report.ipynb.failed"))
     assert partial["cells"][1]["outputs"][0]["text"] == ["so far\n"]
     # Another build that has nothing to do with it does not change what is shown.
     assert project.build("prepare.ipynb") == []
@@ -581,3 +581,20 @@ def test_a_reader_that_goes_away_ends_a_verb_quietly(project):
     )
     assert shell.stdout.split() == ["[", "141"]
     assert shell.stderr == ""
+
+
+def test_names_that_would_steer_a_terminal_are_written_out(project):
+    project.config("")
+    project.notebook("a\x1b]0;x\x07\n\u202e.ipynb", log=False)
+    shown = r"a\x1b]0;x\x07\n\u202e.ipynb"
+    for words in (["status"], ["list"], ["-n"]):
+        assert shown in project.nbbuild(*words).out
+    for words in (["explain", "a*"], ["graph"]):
+        assert r"a\x1b]0;x\x07" in project.nbbuild(*words).out
+    for words in (["status", "--json"], ["list", "--json"], ["graph", "--format", "dot"]):
+        done = project.nbbuild(*words)
+        assert r"a\u001b]0;x\u0007\n\u202e.ipynb" in done.out
+    for words in (["show", "a\x1b]"], ["--executor", "\x9b2J"], ["\x1b]"]):
+        done = project.nbbuild(*words)
+        assert done.status == 2
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", done.err)

@@ -216,3 +216,13 @@ def test_a_build_on_a_real_terminal_draws_and_leaves_two_lines():
         "executed a.ipynb in 1.0 s",
         "1 executed in 1.0 s",
     ]
+
+
+def test_nothing_that_a_name_or_a_note_holds_steers_the_terminal():
+    tell, console = terminal()
+    tell(Planned(total=1, run=1, jobs=1))
+    tell(Started("a\x1b]0;x\x07.ipynb", 1))
+    assert picture(tell, console)[0] == r"  a\x1b]0;x\x07.ipynb  starting  0 s"
+    with console.capture() as capture:
+        tell(Noted("", "wrote \u202e\x9b2J"))
+    assert capture.get() == "note: wrote \\u202e\\u009b2J\n"
