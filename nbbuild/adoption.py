@@ -26,10 +26,10 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
-from nbbuild.notebook.cells import is_skipped
 from nbbuild.notebook.code import INJECTED, cell_digests, is_blank, parse
 from nbbuild.notebook.merge import ExecutedCells, align, built_bytes, encode, executed_cells
 from nbbuild.notebook.read import read
+from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.source import prepared
 from nbbuild.patterns import Pattern, matches
 from nbbuild.session import Session

@@ -48,6 +48,7 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
+from nbbuild.notebook.code import running
 from nbbuild.notebook.merge import built_bytes, decode, encode, executed_cells
 from nbbuild.notebook.source import prepared
 from nbbuild.notebook.write import to_bytes
@@ -186,7 +187,7 @@ class Builder:
         source = self._prepared(task)
         action = self.preparing.action(task, to_bytes(source))
         began_ns, installed = now_ns(), self.session.inputs.probe(task)
-        self.observer(Started(task.name, len(parsed.cells)))
+        self.observer(Started(task.name, running(parsed)))
         ran, notes = self._attempts(task, action, retries=settings.retries or 0)
         done = ran.execution
         if done.cancelled:

@@ -48,6 +48,7 @@ from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.wire import Message
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
+from nbbuild.notebook.skipped import is_skipped
 
 INTERRUPT_GRACE = 2.0
 """Seconds for an interrupted cell to hand in its partial output."""
@@ -103,7 +104,7 @@ def execute(
 ) -> Execution:
     """Execute a copy of `notebook` in `kernel`, started in `cwd` with `env` and kernel.json's env.
 
-    As in nbclient: cells that are blank or tagged `skip-execution` are left as they are; an error
+    Cells that are blank or switched off (see notebook/skipped.py) are left as they are; an error
     ends the notebook unless `allow_errors` or the cell's tag `raises-exception` allows it. Outputs
     of the cells that are to run are removed first. Outputs that come late go to the cell that they
     belong to, and those that name no cell to the one that began last.
@@ -462,8 +463,7 @@ class _Run:
 
 
 def _runs(cell: NotebookNode) -> bool:
-    skipped = "skip-execution" in cell.metadata.get("tags", [])
-    return cell.cell_type == "code" and bool(cell.source.strip()) and not skipped
+    return cell.cell_type == "code" and bool(cell.source.strip()) and not is_skipped(cell)
 
 
 def _said(reply: Mapping[str, Any] | None) -> str:

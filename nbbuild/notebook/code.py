@@ -14,11 +14,12 @@ import msgspec
 
 from nbbuild.errors import NotebookError
 from nbbuild.model import CodeCell, Digest, Parsed
+from nbbuild.notebook import skipped
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.suffixes import SCRIPTS, suffix
 
-COUNTED_TAGS = frozenset({"raises-exception", "skip-execution", "parameters"})
-"""The tags that change what a run does."""
+COUNTED_TAGS = frozenset({"raises-exception", skipped.TAG, "parameters"})
+"""The tags that change what a run does. A cell that is switched off in another way has its tag."""
 
 INJECTED = "injected-parameters"
 """The tag of a cell that parameters replace: its place counts then, and its source does not."""
@@ -39,7 +40,7 @@ def parse(notebook: Any, source: str) -> Parsed:
         CodeCell(
             index=index,
             source=cell["source"],
-            tags=tuple(sorted(_KEPT.intersection(cell["metadata"].get("tags", [])))),
+            tags=_tags(cell),
             load=loaded_path(source, cell["metadata"]["load"])
             if loads and "load" in cell["metadata"]
             else "",
@@ -101,6 +102,11 @@ def possible_digests(source: str) -> Iterator[Digest]:
             yield _digest(CodeCell(0, source, chosen))
 
 
+def running(parsed: Parsed) -> int:
+    """Return how many of the cells of `parsed` a run executes: those not switched off."""
+    return sum(skipped.TAG not in cell.tags for cell in parsed.cells)
+
+
 def is_blank(source: str) -> bool:
     """Tell whether a code cell has nothing to execute."""
     return not source.strip()
@@ -127,6 +133,11 @@ def _digest(cell: CodeCell) -> str:
     framed = "".join(f"{len(part)}:{part}" for part in parts)
     # JSON can spell half a surrogate pair, which plain UTF-8 refuses.
     return blake3.blake3(framed.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _tags(cell: Any) -> tuple[str, ...]:
+    kept = _KEPT.intersection(cell["metadata"].get("tags", []))
+    return tuple(sorted(kept | {skipped.TAG} if skipped.is_skipped(cell) else kept))
 
 
 def _dict(holder: Any, key: str) -> Any:

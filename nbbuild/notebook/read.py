@@ -11,11 +11,12 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from nbbuild.errors import NotebookError
-from nbbuild.notebook.cells import identify, is_skipped, plain
+from nbbuild.notebook.cells import identify, plain
 from nbbuild.notebook.code import paired_formats
 from nbbuild.notebook.ipynb import from_data, read_ipynb
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.readers import CustomReader, Readers
+from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.suffixes import is_text
 
 

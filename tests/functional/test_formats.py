@@ -402,3 +402,43 @@ def test_a_text_without_a_header_of_a_notebook_is_none_even_as_the_only_match(pr
         "\n"
         "hint: a text notebook has a header with 'kernelspec' or 'jupytext', or a {code-cell}\n"
     )
+
+
+SWITCHED_OFF = """---
+jupyter:
+  kernelspec:
+    name: python3
+---
+
+```{{python, eval={}}}
+print("guarded")
+```
+
+```{{python}}
+{{log}}
+print("rmd")
+```
+"""
+
+
+def test_code_that_is_switched_off_is_shown_and_not_executed(project):
+    kept = {"output_type": "stream", "name": "stdout", "text": ["from long ago\n"]}
+    off = code("#| label: slow\n#| eval: false\nraise SystemError", outputs=[kept])
+    project.notebook("a.ipynb", off, "#| eval: true\nprint('run')")
+    project.text("b.Rmd", SWITCHED_OFF.format("FALSE"))
+    project.config('[project]\nnotebooks = ["*.ipynb", "*.Rmd"]\n')
+
+    assert project.build() == ["a", "b"]
+    assert project.shown("a.ipynb") == "from long ago\nrun\n"
+    assert project.shown("b.ipynb") == "rmd\n"
+    assert [cell["source"] for cell in project.built("b.ipynb")["cells"]][0] == [
+        'print("guarded")'
+    ]
+    assert project.build() == []
+
+    project.text("b.Rmd", SWITCHED_OFF.format("TRUE"))
+    assert project.build() == ["b"]
+    assert project.shown("b.ipynb") == "guarded\nrmd\n"
+    project.text("b.Rmd", SWITCHED_OFF.format("FALSE"))
+    assert project.build() == []
+    assert project.shown("b.ipynb") == "rmd\n"
