@@ -120,7 +120,7 @@ VALUES = st.recursive(
     ),
     max_leaves=4,
 )
-SOURCES = st.sampled_from(["", " ", "a = 1", ["a\n", "b"], ["#| eval: no\n", "b"]]) | VALUES
+SOURCES = st.sampled_from(["", " ", "a = 1", ["a\n", "b"], [], "#| eval: no\nx"]) | VALUES
 TAGS = st.lists(st.sampled_from(["parameters", "raises-exception", "skip-execution", "x"])) | VALUES
 OUTPUTS = st.lists(st.sampled_from([STREAM, RESULT]) | VALUES, max_size=2) | VALUES
 
