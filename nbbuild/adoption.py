@@ -72,7 +72,7 @@ def keep(
         source = prepared(
             session.root,
             task,
-            language=session.inputs.parsed(task).language,
+            language=session.inputs.language(task),
             readers=session.readers,
         )
         cells = align(source, result.cells)
@@ -218,7 +218,7 @@ def _check_code(session: Session, task: Task, notebook: NotebookNode, *, shown: 
 
 def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tuple[str, str], ...]:
     """Say in labelled facts where `notebook` has other code than `task`; () if nowhere."""
-    language = session.inputs.parsed(task).language
+    language = session.inputs.language(task)
     ours = _tidied(
         parse(prepared(session.root, task, language=language, readers=session.readers), task.source)
     )

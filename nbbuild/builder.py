@@ -249,7 +249,7 @@ class Builder:
 
     def _prepared(self, task: Task) -> NotebookNode:
         session = self.session
-        language = session.inputs.parsed(task).language
+        language = session.inputs.language(task)
         return prepared(session.root, task, language=language, readers=session.readers)
 
     def _attempts(

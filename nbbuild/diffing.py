@@ -55,6 +55,6 @@ def code_of(session: Session, record: Record) -> tuple[str, ...]:
 
 def code_now(session: Session, task: Task) -> tuple[str, ...]:
     """Return the sources of the code cells that `task` would execute, in order."""
-    language = session.inputs.parsed(task).language
+    language = session.inputs.language(task)
     notebook = prepared(session.root, task, language=language, readers=session.readers)
     return tuple(cell.source for cell in executed_cells(notebook).cells)

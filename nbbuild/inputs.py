@@ -13,7 +13,7 @@ from typing import Protocol
 
 from nbbuild.config import DEFAULTS
 from nbbuild.environment import Environments, Probe
-from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
+from nbbuild.errors import ConfigError, KernelError, NbbuildError, did_you_mean, raise_all
 from nbbuild.fingerprint import UNSET, Used, action_key, secret, working_folder
 from nbbuild.graph import makes
 from nbbuild.imports import Import
@@ -168,6 +168,19 @@ class Inputs:
         """Return the kernel in effect and what its interpreter holds; may raise `KernelError`."""
         kernel = self.kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
         return kernel, self.environments.probe(kernel)
+
+    def language(self, task: Task) -> str:
+        """Return the language that parameters are written in; may raise `NotebookError`.
+
+        The notebook's own, or else that of its kernel, or Python.
+        """
+        said = self.parsed(task).language
+        if said:
+            return said
+        try:
+            return self.in_effect(task).kernel.language or "python"
+        except KernelError:
+            return "python"
 
     def probe(self, task: Task) -> Probe | None:
         """Return what the interpreter of the kernel in effect holds, None for no Python."""

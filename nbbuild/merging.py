@@ -42,7 +42,7 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
     cells = session.store.get(record.cells)
     if cells is None:
         return None
-    language = session.inputs.parsed(task).language
+    language = session.inputs.language(task)
     source = prepared(session.root, task, language=language, readers=session.readers)
     return built_bytes(source, decode(cells))
 
@@ -65,7 +65,7 @@ def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
         source = prepared(
             session.root,
             task,
-            language=session.inputs.parsed(task).language,
+            language=session.inputs.language(task),
             readers=session.readers,
         )
         if [cell.source for cell in executed_cells(source).cells] == [
