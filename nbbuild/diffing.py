@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from nbbuild.errors import UsageError
 from nbbuild.explain import Explained, code_digests, executed, explained
 from nbbuild.model import ActionKey, Fingerprint, Record, Task
@@ -23,7 +25,8 @@ def latest(session: Session, task: Task) -> Record:
     if not found:
         raise UsageError(
             f"the cache has no result of '{task.name}' to compare with",
-            hint=f"`nbbuild {task.name}` makes one; or name a RECORD of `nbbuild cache list`",
+            hint=f"`nbbuild {shlex.quote(task.name)}` makes one; "
+            "or name a RECORD of `nbbuild cache list`",
         )
     return max(found, key=lambda one: (one.task == task.name, one.created))
 

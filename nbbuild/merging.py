@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from nbbuild import durable
@@ -30,9 +31,10 @@ def merged(session: Session, task: Task) -> bytes:
     record = session.judge().final(task.name).record
     built = built_from(session, task, record) if record is not None else None
     if built is None:
+        name = shlex.quote(task.name)
         raise NotCached(
             f"the cache has no result for '{task.name}' as it is now",
-            hint=f"`nbbuild {task.name}` makes one; `nbbuild explain {task.name}` says why not",
+            hint=f"`nbbuild {name}` makes one; `nbbuild explain {name}` says why not",
         )
     return built
 

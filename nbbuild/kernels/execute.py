@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import shlex
 import signal
 import threading
 import time
@@ -507,5 +508,5 @@ def _not_started(kernel: Kernel, error: NotStarted) -> Failure:
         kind="start",
         message=f"the kernel '{kernel.name}' does not start: {error.reason}",
         traceback=error.log,
-        hint=f"try its command by hand: {' '.join(kernel.argv)}",
+        hint=f"try its command by hand: {shlex.join(kernel.argv)}",
     )

@@ -30,11 +30,11 @@ _OFF_IN_R = re.compile(r"(?:^|,)\s*eval\s*=\s*(?:FALSE|F)\s*(?:,|$)")
 
 def is_skipped(cell: Mapping[str, Any]) -> bool:
     """Tell whether a run leaves the code cell `cell` alone, so that the source's outputs stay."""
-    metadata = cell["metadata"]
+    metadata, source = cell["metadata"], cell["source"]
     return (
         TAG in metadata.get("tags", ())
         or metadata.get("eval") is False
-        or is_switched_off(cell["source"])
+        or (isinstance(source, str) and is_switched_off(source))  # it may be no notebook yet
     )
 
 

@@ -383,6 +383,11 @@ def test_merge_and_the_cache_give_a_result_without_running(project):
             "error: the cache has no result for 'a.ipynb' as it is now\n\n"
             "hint: `nbbuild a.ipynb` makes one; `nbbuild explain a.ipynb` says why not\n"
         )
+    project.notebook("my own.ipynb", "print(2)")
+    assert project.nbbuild("merge", "my own.ipynb", "-").err.endswith(
+        "hint: `nbbuild 'my own.ipynb'` makes one; `nbbuild explain 'my own.ipynb'` says why not\n"
+    )
+    (project.root / "my own.ipynb").unlink()
     assert project.build() == ["a"]
     built = project.read("_build/executed/a.ipynb")
     done = project.nbbuild("merge", "a.ipynb", "-")
