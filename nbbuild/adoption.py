@@ -26,11 +26,12 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
-from nbbuild.notebook.code import INJECTED, cell_digests, is_blank, parse
+from nbbuild.notebook.code import INJECTED, cell_digests, is_blank, parse, places
 from nbbuild.notebook.merge import ExecutedCells, align, built_bytes, encode, executed_cells
 from nbbuild.notebook.read import read
 from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.source import prepared
+from nbbuild.numbering import named
 from nbbuild.patterns import Pattern, matches
 from nbbuild.session import Session
 from nbbuild.verdicts import made_from
@@ -228,7 +229,7 @@ def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tu
         if mine != other:
             here, there = _code(ours)[number], _code(theirs)[number]
             return (
-                ("first difference", f"code cell {number + 1}, without those that are blank"),
+                ("first difference", named(*places(ours)[number])),
                 ("the source has", _told(here, there)),
                 ("the notebook has", _told(there, here)),
             )

@@ -392,7 +392,8 @@ class Builder:
             return error.what
         if after.digest == key.digest:
             return ""
-        return "; ".join(str(one) for one in compare(key, after)[:3])
+        places = self.session.inputs.places(task)
+        return "; ".join(str(one) for one in compare(key, after, places=places)[:3])
 
     def _failed(
         self,

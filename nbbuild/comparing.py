@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nbbuild import pixels
+from nbbuild.numbering import named
 
 DIFF_LINES = 12
 """How many lines of a diff are shown."""
@@ -114,6 +115,13 @@ class Difference:
     what: str  # "stdout", "image/png of its result", …
     cell: int | None = None  # index among all cells, from 0
     diff: tuple[str, ...] = ()  # lines: "-" before, "+" after, what is set aside masked
+    position: int | None = None  # of that cell among all cells, from 1
+    execution_count: int | None = None
+
+    @property
+    def where(self) -> str:
+        """What the cell is called, "" where it is in none."""
+        return "" if self.position is None else named(self.position, self.execution_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +173,14 @@ class Comparison:
         if before.get("outputs") == after.get("outputs"):
             return None
         pairs = itertools.zip_longest(self._facets(before), self._facets(after))
+        place = (index + 1, after.get("execution_count"))
         for old, new in pairs:
             if old is None or new is None or old.label != new.label:
                 texts = [f"{one.label}: {_shown(one.value)}" if one else "" for one in (old, new)]
                 label = (old or new).label
-                return Difference(label, index, _diff(*texts))
+                return Difference(label, index, _diff(*texts), *place)
             if (diff := _different(old, new)) is not None:
-                return Difference(old.label, index, diff)
+                return Difference(old.label, index, diff, *place)
         return None
 
     def _facets(self, cell: Mapping[str, Any]) -> Iterator[_Facet]:

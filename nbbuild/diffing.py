@@ -38,7 +38,8 @@ def differences(session: Session, task: Task, record: Record) -> tuple[Explained
     """
     old = tuple(one for one in record.key.fingerprints if one.kind == "code")
     new = (Fingerprint("code", code_digests(session, task)),)
-    reasons = compare(ActionKey("", old), ActionKey("", new))
+    places = session.inputs.places(task)
+    reasons = compare(ActionKey("", old), ActionKey("", new), places=places)
     return explained(session, task, reasons, record)
 
 

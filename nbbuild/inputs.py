@@ -21,7 +21,7 @@ from nbbuild.installed import normalised
 from nbbuild.kernelspec import Kernel, Kernels
 from nbbuild.model import ActionKey, Digest, Parsed, Settings, Task
 from nbbuild.modules import ModuleGraph
-from nbbuild.notebook.code import with_loads
+from nbbuild.notebook.code import places, with_loads
 from nbbuild.patterns import Pattern, matches
 from nbbuild.project import Project, Readings
 from nbbuild.walk import Walker
@@ -181,6 +181,10 @@ class Inputs:
             return self.in_effect(task).kernel.language or "python"
         except KernelError:
             return "python"
+
+    def places(self, task: Task) -> tuple[tuple[int, int | None], ...]:
+        """Return position and execution count of each code cell; may raise `NotebookError`."""
+        return places(self.parsed(task), injecting=bool(task.parameters))
 
     def probe(self, task: Task) -> Probe | None:
         """Return what the interpreter of the kernel in effect holds, None for no Python."""

@@ -156,4 +156,6 @@ def as_plain(one: Explained) -> dict[str, Any]:
         "new": "" if hidden else reason.new,
         "text": str(reason),
         "diff": list(one.diff),
+        "position": reason.position,
+        "execution_count": reason.execution_count,
     }

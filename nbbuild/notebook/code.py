@@ -17,9 +17,13 @@ from nbbuild.model import CodeCell, Digest, Parsed
 from nbbuild.notebook import skipped
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.suffixes import SCRIPTS, suffix
+from nbbuild.numbering import named
 
 COUNTED_TAGS = frozenset({"raises-exception", skipped.TAG, "parameters"})
 """The tags that change what a run does. A cell that is switched off in another way has its tag."""
+
+SWITCHED_OFF = "a switched-off cell"
+"""What stands for the count of a cell that does not run."""
 
 INJECTED = "injected-parameters"
 """The tag of a cell that parameters replace: its place counts then, and its source does not."""
@@ -75,14 +79,40 @@ def with_loads(root: Path, parsed: Parsed) -> Parsed:
 
 
 def cell_digests(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[str, str], ...]:
-    """Return ("cell 1", digest), … of the code cells that are not blank, in order.
+    """Return ("In [1]", digest), … of the code cells that are not blank, in order.
 
     With `injecting`, a cell that the task's parameters will replace counts by its place only.
     """
-    cells = [cell for cell in parsed.cells if not is_blank(cell.source)]
     return tuple(
-        (f"cell {n}", _digest(_counted(cell, injecting))) for n, cell in enumerate(cells, start=1)
+        (SWITCHED_OFF if count is None else named(None, count), _digest(_counted(cell, injecting)))
+        for cell, _, count in _numbered(parsed, injecting)
     )
+
+
+def places(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[int, int | None], ...]:
+    """Return position and execution count of each cell of `cell_digests`, as numbering.py has them.
+
+    They are those of the built notebook, in which a cell holds the parameters.
+    """
+    return tuple((position, count) for _, position, count in _numbered(parsed, injecting))
+
+
+def _numbered(parsed: Parsed, injecting: bool) -> Iterator[tuple[CodeCell, int, int | None]]:
+    cells = [cell for cell in parsed.cells if not is_blank(cell.source)]
+    more = 0  # once the cell with the parameters has come
+    if injecting and not any(INJECTED in cell.tags for cell in cells):
+        declaring = (cell.index for cell in cells if "parameters" in cell.tags)
+        after: float = next(declaring, -1)
+    else:
+        after = math.inf
+    count = 0
+    for cell in cells:
+        if not more and cell.index > after:
+            more = 1
+            count += 1
+        runs = skipped.TAG not in cell.tags
+        count += runs
+        yield cell, cell.index + 1 + more, count if runs else None
 
 
 def _counted(cell: CodeCell, injecting: bool) -> CodeCell:

@@ -78,7 +78,7 @@ class Plain:
             if not rows:
                 return
             running = ", ".join(
-                f"{clean(row.task)} cell {row.cell}/{row.cells}"
+                f"{clean(row.task)} {row.where}"
                 f" ({duration(self._progress.elapsed(row), whole=True)})"
                 for row in rows
             )

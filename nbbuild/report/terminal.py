@@ -19,7 +19,7 @@ from rich.text import Text
 from nbbuild.events import Ended, Event, Noted
 from nbbuild.model import Report
 from nbbuild.quantities import duration
-from nbbuild.report.progress import Progress, Row
+from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Tone, Words, clean
 
 _STYLES: Final = {
@@ -116,7 +116,7 @@ class Terminal:
         for row, seconds in rows[:room]:
             table.add_row(
                 Text(f"  {self._short(clean(row.task))}"),
-                Text(_where(row), style="dim"),
+                Text(row.where, style="dim"),
                 Text(duration(seconds, whole=True), style="dim"),
             )
         if len(rows) > room:
@@ -145,10 +145,6 @@ class Terminal:
         except (OSError, ValueError):
             # The terminal is gone. An observer must not end a build by that.
             return
-
-
-def _where(row: Row) -> str:
-    return f"cell {row.cell}/{row.cells}" if row.cell else "starting"
 
 
 def _text(line: Line) -> Text:

@@ -202,7 +202,7 @@ def test_files_read_looked_for_and_made(root, watched):
         ("file", "read.txt", digest_bytes(b"content")),
         ("folder", "folder", ""),
     ]
-    assert {item.via for item in result.trace.items} == {"cell 3"}
+    assert {item.via for item in result.trace.items} == {"In [3]"}
     assert result.changed == ()
     assert result.trace.hosts == ("example.org",)
     assert [file.path for file in result.undeclared] == ["made.txt", "ended.txt"]

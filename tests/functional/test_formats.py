@@ -213,7 +213,7 @@ def test_the_file_that_a_myst_cell_loads_is_code_and_prose_is_not(project):
     assert project.shown("book/load.ipynb") == "myst\nfirst\n"
 
     project.write("lib/shown.py", 'print("second")\n')
-    assert project.reasons("book/load.md") == ["cell 2 changed"]
+    assert project.reasons("book/load.md") == ["cell 3 (In [2]) changed"]
     assert project.build() == ["book/load"]
     assert project.shown("book/load.ipynb") == "myst\nsecond\n"
 
