@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 from nbbuild import pixels
 from nbbuild.masks import MASKS, masked, without
+from nbbuild.numbering import named
 
 __all__ = ["DIFF_LINES", "MASKS", "Comparison", "Difference"]
 
@@ -44,6 +45,13 @@ class Difference:
     what: str  # "stdout", "image/png of its result", …
     cell: int | None = None  # index among all cells, from 0
     diff: tuple[str, ...] = ()  # lines: "-" before, "+" after, what is set aside masked
+    position: int | None = None  # of that cell among all cells, from 1
+    execution_count: int | None = None
+
+    @property
+    def where(self) -> str:
+        """What the cell is called, "" where it is in none."""
+        return "" if self.position is None else named(self.position, self.execution_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +101,14 @@ class Comparison:
         if before.get("outputs") == after.get("outputs"):
             return None
         pairs = itertools.zip_longest(self._facets(before), self._facets(after))
+        place = (index + 1, after.get("execution_count"))
         for old, new in pairs:
             if old is None or new is None or old.label != new.label:
                 texts = [f"{one.label}: {_shown(one.value)}" if one else "" for one in (old, new)]
                 label = (old or new).label
-                return Difference(label, index, _diff(*texts))
+                return Difference(label, index, _diff(*texts), *place)
             if (diff := _different(old, new)) is not None:
-                return Difference(old.label, index, diff)
+                return Difference(old.label, index, diff, *place)
         return None
 
     def _facets(self, cell: Mapping[str, Any]) -> Iterator[_Facet]:

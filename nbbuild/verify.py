@@ -22,6 +22,7 @@ import os
 import random
 import re
 import secrets
+import shlex
 import shutil
 import threading
 import time
@@ -331,7 +332,7 @@ class _Ours:
             ) and not self._from_tree(artefact.path, place, digest=artefact.digest):
                 raise NbbuildError(
                     f"'{artefact.path}', an artefact of '{name}', is not in the cache",
-                    hint=f"build it again: `nbbuild -B {name}`",
+                    hint=f"build it again: `nbbuild -B {shlex.quote(name)}`",
                 )
         place = root / task.built
         place.parent.mkdir(parents=True, exist_ok=True)

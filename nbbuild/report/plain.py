@@ -79,8 +79,7 @@ class Plain:
             if not rows:
                 return
             running = ", ".join(
-                f"{row.task} cell {row.cell}/{row.cells}"
-                f" ({duration(self._progress.elapsed(row), whole=True)})"
+                f"{row.task} {row.where} ({duration(self._progress.elapsed(row), whole=True)})"
                 for row in rows
             )
             left = self._progress.left()

@@ -20,7 +20,7 @@ from nbbuild.events import Ended, Event, Noted
 from nbbuild.model import Report
 from nbbuild.printable import clean
 from nbbuild.quantities import duration
-from nbbuild.report.progress import Progress, Row
+from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Tone, Words
 
 _STYLES: Final = {
@@ -117,7 +117,7 @@ class Terminal:
         for row, seconds in rows[:room]:
             table.add_row(
                 _text(f"  {self._short(clean(row.task))}"),
-                _text(_where(row), style="dim"),
+                _text(row.where, style="dim"),
                 _text(duration(seconds, whole=True), style="dim"),
             )
         if len(rows) > room:
@@ -147,10 +147,6 @@ class Terminal:
         except (OSError, ValueError):
             # The terminal is gone. An observer must not end a build by that.
             return
-
-
-def _where(row: Row) -> str:
-    return f"cell {row.cell}/{row.cells}" if row.cell else "starting"
 
 
 def _line(line: Line) -> Text:

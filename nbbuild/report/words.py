@@ -163,8 +163,7 @@ def _what_became(outcome: Outcome) -> str:
         failure = outcome.failure or Failure("error", "no reason is known")
         # The notebook need not be the task's name: a failure has to lead to the file.
         of = "" if outcome.task == outcome.source else f" ({outcome.source})"
-        # Counted from 1 among all cells, prose too, as one counts in the notebook.
-        cell = "" if failure.cell is None else f", in cell {failure.cell + 1}"
+        cell = f", in {failure.where}" if failure.where else ""
         return f"{outcome.task}{of} after {duration(outcome.seconds)}{cell}: {failure.message}"
     if outcome.kind is OutcomeKind.BLOCKED:
         why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)

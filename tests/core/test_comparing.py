@@ -126,8 +126,8 @@ def test_the_first_difference_of_each_cell_is_told_with_a_short_diff():
     after = notebook([stream("b\n")], [stream("one\n2\nthree\n"), result({"text/plain": "2"})])
 
     assert differences(before, after) == (
-        Difference("stdout", 1, ("-a", "+b")),
-        Difference("stdout", 2, (" one", "-two", "+2", " three")),
+        Difference("stdout", 1, ("-a", "+b"), 2),
+        Difference("stdout", 2, (" one", "-two", "+2", " three"), 3),
     )
 
 
@@ -151,13 +151,13 @@ def test_pieces_of_a_stream_are_one_text_and_its_name_counts():
         == ()
     )
     assert differences(notebook([stream("a")]), notebook([stream("a", "stderr")])) == (
-        Difference("stdout", 1, ("-stdout: a", "+stderr: a")),
+        Difference("stdout", 1, ("-stdout: a", "+stderr: a"), 2),
     )
 
 
 def test_an_output_more_or_less_is_a_difference():
     assert differences(notebook([]), notebook([display({"text/plain": "new"})])) == (
-        Difference("text/plain of display 1", 1, ("+text/plain of display 1: new",)),
+        Difference("text/plain of display 1", 1, ("+text/plain of display 1: new",), 2),
     )
 
 
@@ -261,11 +261,11 @@ def test_pictures_are_compared_by_their_pixels():
 
     assert same(image(plain), image(filtered))
     assert differences(notebook([image(plain)]), notebook([image(other)])) == (
-        Difference("image/png of display 1", 1, ("1 of 2 pixels differ",)),
+        Difference("image/png of display 1", 1, ("1 of 2 pixels differ",), 2),
     )
     wider = png(3, 1, [b"\0" + RED * 3])
     assert differences(notebook([image(plain)]), notebook([image(wider)])) == (
-        Difference("image/png of display 1", 1, ("-2×1 pixels", "+3×1 pixels")),
+        Difference("image/png of display 1", 1, ("-2×1 pixels", "+3×1 pixels"), 2),
     )
 
 

@@ -188,6 +188,8 @@ def test_an_artefact_that_the_run_did_not_write_is_a_failure(project):
         "message": "'a.ipynb' wrote no file for its artefacts 'old.txt', 'never.txt' "
         "('old.txt' lay there before and was not written)",
         "cell": None,
+        "position": None,
+        "execution_count": None,
         "traceback": "declared in: jcache.toml, [[notebook]] 1",
         "hint": "let the notebook write each artefact anew, or correct `artefacts`",
     }

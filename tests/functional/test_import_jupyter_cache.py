@@ -191,7 +191,7 @@ def test_what_is_not_the_tasks_is_not_taken(project, cache):
     done = project.nbbuild("import", "jupyter-cache", "../.jupyter_cache")
     assert done.status == 0
     assert done.out.splitlines() == [
-        "differs   a.ipynb  first difference: code cell 1, without those that are blank, "
+        "differs   a.ipynb  first difference: cell 1 (In [1]), "
         "the source has: # Parameters, the notebook has: print(1)",
         "no match  b.ipynb",
     ]

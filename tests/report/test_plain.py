@@ -51,7 +51,7 @@ def test_the_heartbeat_lists_what_is_running():
     plain(Started("b.ipynb", 4))
     plain.beat()
     assert stream.getvalue().splitlines()[2:] == [
-        "running a.ipynb cell 3/12 (45 s), b.ipynb cell 0/4 (0 s)"
+        "running a.ipynb In [3] of 12 (45 s), b.ipynb starting (0 s)"
     ]
     plain(Planned(total=2, run=2, jobs=2, durations={"a.ipynb": 60.0, "b.ipynb": 80.0}))
     plain.beat()

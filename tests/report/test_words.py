@@ -30,6 +30,7 @@ FAILED = outcome(
         kind="error",
         message="ZeroDivisionError: division by zero",
         cell=3,
+        execution_count=2,
         traceback="\n".join(f"line {n}" for n in range(1, 31)) + "\n",
         hint="divide by something",
     ),
@@ -108,7 +109,8 @@ def test_each_kind_has_its_line_and_fresh_ones_are_silent():
 def test_a_failure_shows_the_cell_and_the_end_of_the_traceback():
     lines = said(Words(), FAILED)
     assert lines == [
-        "failed uk (model.ipynb) after 2.1 s, in cell 4: ZeroDivisionError: division by zero",
+        "failed uk (model.ipynb) after 2.1 s, in cell 4 (In [2]): "
+        "ZeroDivisionError: division by zero",
         "    … 5 lines above; all: nbbuild show uk",
         *(f"    line {n}" for n in range(6, 31)),
         "    as far as it went: .nbbuild/failed/uk.ipynb.failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ def found(session: Session, word: str) -> Record:
     if record is None:
         raise UsageError(
             f"the cache has no record of '{task.name}'",
-            hint=f"`nbbuild {task.name}` makes one",
+            hint=f"`nbbuild {shlex.quote(task.name)}` makes one",
         )
     return record
 
