@@ -72,7 +72,7 @@ UNDECLARED = {
     ),
     "shell": (
         f"!echo made {'z' * 300} > data.txt; cat 'data/b.csv' data.txt",
-        "undeclared: In [2] names 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] reads 'data/b.csv', which is in the project and not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "glob": (

@@ -123,7 +123,7 @@ def test_nothing_that_a_name_or_a_note_holds_steers_the_terminal():
     plain.finish(Report(problems=("no \x1b[8m",)))
     assert stream.getvalue().splitlines() == [
         r"executing a\x1b]0;x\x07.ipynb: 1 cell",
-        r"running a\x1b]0;x\x07.ipynb cell 0/1 (0 s)",
+        r"running a\x1b]0;x\x07.ipynb starting (0 s)",
         r"note: wrote \u202e\u009b2J",
         r"error: no \x1b[8m",
         "nothing to do: no notebook was asked for",
