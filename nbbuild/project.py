@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol, TypeVar
 
-import msgspec
-
 from nbbuild.config import Config, NotebookEntry, check_artefact, expand
 from nbbuild.digests import digest_bytes
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean, raise_all
@@ -22,6 +20,7 @@ from nbbuild.notebook.loads import loaded_text
 from nbbuild.notebook.readers import Readers
 from nbbuild.notebook.suffixes import suffix
 from nbbuild.patterns import PathIndex, Pattern, PatternIndex, can_meet, literal_prefix, matches
+from nbbuild.shapes import Misshapen, Shape, packed
 from nbbuild.walk import Walker
 
 _RENDERED: Final = "_build"
@@ -29,6 +28,8 @@ _RENDERED: Final = "_build"
 
 
 _Word = TypeVar("_Word")
+
+_PARSED: Shape[Parsed] = Shape(Parsed)
 
 
 class Digests(Protocol):
@@ -116,7 +117,7 @@ class Readings:
             if self._digests.fresh(f"{self._root}/{source}") != digest:
                 return self.parsed(source)  # it has just changed: these may be other bytes
             self.anew.add(source)
-            self._remember("parsed", key, msgspec.msgpack.encode(said))
+            self._remember("parsed", key, packed(said))
         self._read[source] = (key, said)
         return said
 
@@ -137,8 +138,8 @@ class Readings:
         if data is None:
             return None
         try:
-            return msgspec.msgpack.decode(data, type=Parsed)
-        except msgspec.DecodeError:  # written by another version: read the notebook again
+            return _PARSED.unpack(data)
+        except Misshapen:  # written by another version: read the notebook again
             return None
 
 

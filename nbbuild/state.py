@@ -21,12 +21,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
-
 from nbbuild.durable import private_folder
 from nbbuild.errors import StoreError
 from nbbuild.locks import lock
 from nbbuild.model import Digest, Outcome, OutcomeKind
+from nbbuild.regular import is_taken
+from nbbuild.shapes import Misshapen, Shape, packed
 
 FORMAT = 1
 """Raise it whenever a table or a value in one changes its meaning."""
@@ -47,6 +47,8 @@ _TABLES = {"files", "memo", "outcomes", "durations"}
 _SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # power loss: the last writes may go, no more
 
 T = TypeVar("T")
+
+_OUTCOME: Shape[Outcome] = Shape(Outcome)
 
 
 class FileRow(NamedTuple):
@@ -154,7 +156,7 @@ class State:
     def save_outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Keep outcomes, and the seconds of those that executed. Raises StoreError."""
         kept = list(outcomes)
-        rows = [(_pack(o.task), msgspec.msgpack.encode(o)) for o in kept]
+        rows = [(_pack(o.task), packed(o)) for o in kept]
         durations = [(_pack(o.task), o.seconds) for o in kept if o.kind is OutcomeKind.EXECUTED]
 
         def save(connection: sqlite3.Connection) -> None:
@@ -340,8 +342,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _decoded(value: bytes) -> Outcome | None:
     try:
-        return msgspec.msgpack.decode(value, type=Outcome)
-    except (msgspec.DecodeError, TypeError):
+        return _OUTCOME.unpack(value)
+    except (Misshapen, TypeError):  # a damaged row holds anything
         return None
 
 

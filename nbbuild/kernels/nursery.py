@@ -27,6 +27,7 @@ import msgspec
 from nbbuild.errors import KernelError
 from nbbuild.imports import Import
 from nbbuild.kernelspec import Kernel
+from nbbuild.shapes import Misshapen, Shape
 
 PATIENCE = 30.0
 """Seconds that a zygote may take to import what it is asked to."""
@@ -255,6 +256,9 @@ class _Word(msgspec.Struct):
     culprit: str = ""
 
 
+_WORD: Shape[_Word] = Shape(_Word)
+
+
 def _hear(control: socket.socket, check: Callable[[], None]) -> _Word:
     """Wait until a zygote says what it is."""
     deadline = time.monotonic() + PATIENCE
@@ -271,8 +275,8 @@ def _hear(control: socket.socket, check: Callable[[], None]) -> _Word:
                 return _Word(unfit=f"{_IT} ended before it was ready")
             heard += data
     try:
-        return msgspec.json.decode(heard, type=_Word)
-    except msgspec.DecodeError as error:
+        return _WORD.from_json(heard)
+    except Misshapen as error:
         return _Word(unfit=f"{_IT} cannot be understood: {error}")
 
 

@@ -14,6 +14,7 @@ from blake3 import blake3
 from nbbuild.digests import digest_bytes
 from nbbuild.durable import Draft, writing
 from nbbuild.model import Digest
+from nbbuild.regular import opened, read
 from nbbuild.store.layout import EMPTY, Layout, is_digest
 from nbbuild.store.uses import Uses
 
@@ -125,8 +126,7 @@ class Blobs:
     def fault(self, place: Path) -> str:
         """Say what is wrong with the blob at `place`, "" if its bytes are what its name says."""
         try:
-            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, "rb", buffering=0) as file:
+            with os.fdopen(opened(place), "rb", buffering=0) as file:
                 hasher = blake3()
                 for chunk in _chunks(file):
                     hasher.update(chunk)
@@ -147,8 +147,7 @@ class Blobs:
         if not self.has(digest):
             return None
         try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(self._layout.blob(digest), flags)
+            descriptor = opened(self._layout.blob(digest))
         except OSError:  # removed since, not permitted, too many open files: a miss
             return None
         return os.fdopen(descriptor, "rb", buffering=0)
@@ -172,6 +171,6 @@ def _holds(place: Path, data: bytes) -> bool:
         found = place.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != len(data):
             return False
-        return place.read_bytes() == data
+        return read(place) == data
     except OSError:
         return False

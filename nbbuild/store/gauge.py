@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nbbuild.durable import write
+from nbbuild.regular import read
 from nbbuild.store.layout import Layout
 
 _TRUSTED = 7 * 24 * 3600.0  # seconds after which a walk is due
@@ -39,7 +40,7 @@ def set_to(layout: Layout, size: int) -> None:
 def add(layout: Layout, size: int) -> None:
     """Note that so many bytes came; nothing, where no walk began the estimate."""
     with suppress(OSError):
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(layout.usage, flags)
         try:
             os.write(descriptor, f"+{size}\n".encode())
@@ -50,7 +51,7 @@ def add(layout: Layout, size: int) -> None:
 def _read(layout: Layout) -> int | None:
     """Return the estimate, None if there is none to be trusted."""
     try:
-        data = layout.usage.read_bytes()
+        data = read(layout.usage)
         if len(data) > _LONGEST:
             return None
         first, *rest = data.decode("ascii").split("\n")

@@ -30,6 +30,7 @@ from pathlib import Path
 from nbbuild.durable import Draft, tag_as_cache, write
 from nbbuild.locks import lock
 from nbbuild.model import Digest
+from nbbuild.regular import read
 
 FORMAT = 1
 
@@ -128,7 +129,7 @@ class Layout:
     def is_ours(self) -> bool:
         """Whether there is a store of this format here."""
         try:
-            return (self.folder / "VERSION").read_bytes() == _VERSION
+            return read(self.folder / "VERSION") == _VERSION
         except OSError:
             return False
 
@@ -146,7 +147,7 @@ class Layout:
         (self.folder / "tmp").mkdir(exist_ok=True)
 
     def _make_anew(self) -> None:
-        if (self.folder / "VERSION").exists():
+        if os.path.lexists(self.folder / "VERSION"):
             self.folder.rename(self.path / f"v{FORMAT}.foreign-{os.urandom(4).hex()}")
         self.folder.mkdir(exist_ok=True)
         tag_as_cache(self.folder)

@@ -6,7 +6,6 @@ nothing is removed.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,9 @@ import msgspec
 from nbbuild.digests import digest_bytes
 from nbbuild.durable import private_folder, sync_folder, write, writing
 from nbbuild.model import Digest
+from nbbuild.regular import NotRegular, read
 from nbbuild.sealed import seal, unseal
+from nbbuild.shapes import Misshapen, Shape, as_json
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -63,6 +64,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     made_from: str = ""  # of the present built notebook
 
 
+_LEDGER: Shape[Ledger] = Shape(Ledger)
+
+
 class Ledgers:
     """The ledgers below `folder`, a project's `.nbbuild`, as written for the configuration `by`."""
 
@@ -83,9 +87,8 @@ class Ledgers:
     def write(self, ledger: Ledger) -> None:
         """Keep a ledger; it is on the disk when this returns. Raises StoreError."""
         path = self._path(ledger.task)
-        # Not by msgspec: it refuses the names of files that are no UTF-8.
         signed = msgspec.structs.replace(ledger, by=self.by)
-        data = seal(json.dumps(msgspec.to_builtins(signed)).encode())
+        data = seal(as_json(signed))
         with writing("what nbbuild writes into the project cannot be noted", path):
             write(path, data, folder=self.staging(ledger.task))
             sync_folder(path.parent)
@@ -144,9 +147,8 @@ class Ledgers:
                 stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
                 known = self._known.get(name)
                 if known is None or known[0] != stamp:
-                    with open(path, "rb") as file:  # noqa: PTH123
-                        known = self._known[name] = (stamp, _decoded(file.read()))
-            except FileNotFoundError:
+                    known = self._known[name] = (stamp, _decoded(read(path)))
+            except (FileNotFoundError, NotRegular):
                 return None
         return known[1]
 
@@ -167,13 +169,7 @@ def safe_id(task: str) -> str:
 
 def _decoded(data: bytes) -> Ledger | None:
     body = unseal(data)
-    if body is None:
-        return None
     try:
-        return msgspec.json.decode(body, type=Ledger)
-    except (ValueError, msgspec.DecodeError):
-        pass  # perhaps a name that is no UTF-8, which only the slower reader takes
-    try:
-        return msgspec.convert(json.loads(body), Ledger)
-    except (ValueError, msgspec.ValidationError):
+        return None if body is None else _LEDGER.from_json(body)
+    except Misshapen:
         return None
