@@ -24,7 +24,7 @@ from nbbuild.conflicts import Uses
 from nbbuild.conflicts import failure as conflicting
 from nbbuild.digests import digest_bytes, now_ns
 from nbbuild.environment import Probe
-from nbbuild.errors import NbbuildError, NotebookError, StoreError
+from nbbuild.errors import NbbuildError, NotebookError, OneTaskError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
 from nbbuild.kernels.execute import Execution
@@ -90,6 +90,9 @@ class Builder:
             outcome = self._locked(task)
         except Cancelled:
             outcome = Outcome.of(task, OutcomeKind.CANCELLED)
+        except OneTaskError as error:
+            failure = Failure.of("output", error)
+            outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
         except StoreError:
             raise
         except NbbuildError as error:

@@ -72,6 +72,10 @@ class StoreError(NbbuildError):
     exit_status = 3
 
 
+class OneTaskError(StoreError):
+    """A place that one task needs, or its result, is no good; no other task is concerned."""
+
+
 class Problems(NbbuildError):
     """Several errors at once, each whole; the exit status is the highest of theirs."""
 

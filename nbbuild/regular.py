@@ -8,6 +8,7 @@ quick way (uptodate.py), so nothing is imported here that Python has not loaded 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -26,14 +27,17 @@ def read(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
-def opened(path: str | os.PathLike[str]) -> int:
-    """Return a descriptor of the regular file at `path`, for reading; raises what `read` does."""
+def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:
+    """Return a descriptor of the regular file at `path`, for reading; raises what `read` does.
+
+    Without `links`, a link to a file is none.
+    """
     try:
         # NONBLOCK: a pipe must not make us wait for a writer. NOCTTY: nor a terminal become ours.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, flags if links else flags | os.O_NOFOLLOW)
     except OSError as error:
-        if is_taken(path):
+        if error.errno == errno.ELOOP or is_taken(path):
             raise NotRegular(error.errno, error.strerror, error.filename) from error
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

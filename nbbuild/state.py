@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from nbbuild.durable import private_folder
+from nbbuild.durable import private_folder, set_aside
 from nbbuild.errors import StoreError
 from nbbuild.locks import lock
 from nbbuild.model import Digest, Outcome, OutcomeKind
@@ -42,6 +42,8 @@ CREATE TABLE memo (kind TEXT, key BLOB, value BLOB, PRIMARY KEY (kind, key)) WIT
 CREATE TABLE outcomes (task BLOB PRIMARY KEY, value BLOB);
 CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
 """
+# The log first: SQLite would replay a log that it finds beside a new file.
+_SUFFIXES = ("-wal", "-shm", "-journal", "")
 _TABLES = {"files", "memo", "outcomes", "durations"}
 
 _SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # power loss: the last writes may go, no more
@@ -218,7 +220,7 @@ class State:
 
     def _read(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
         with self._turn:
-            if self._connection is None and not self._path.exists():
+            if self._connection is None and (is_taken(self._path) or not self._path.exists()):
                 return default
         try:
             return self._run(work)
@@ -274,7 +276,7 @@ class State:
 
     def _existing(self, *, thorough: bool = False) -> sqlite3.Connection | None:
         """Return the file's connection, or None if it is missing, bad or foreign."""
-        if not self._path.exists():
+        if self._is_blocked() or not self._path.exists():
             return None
         connection = _opened(self._path)
         try:
@@ -289,12 +291,17 @@ class State:
             raise
         return connection
 
+    def _is_blocked(self) -> bool:
+        """Whether a pipe, a folder or the like lies where SQLite would open a file."""
+        return any(is_taken(f"{self._path}{suffix}") for suffix in _SUFFIXES)
+
     def _new(self) -> sqlite3.Connection:
-        # The log first: SQLite would replay a log that it finds beside a new file.
-        for suffix in ("-wal", "-shm", "-journal", ""):
+        for suffix in _SUFFIXES:
+            path, bad = f"{self._path}{suffix}", Path(f"{self._path}.bad{suffix}")
             with suppress(FileNotFoundError):
-                path = f"{self._path}{suffix}"
-                os.replace(path, f"{self._path}.bad{suffix}")  # noqa: PTH105
+                if os.path.lexists(bad) and (bad.is_dir() or is_taken(path)):
+                    set_aside(bad)
+                os.replace(path, bad)  # noqa: PTH105
         connection = _opened(self._path)
         connection.execute(_SYNCHRONOUS)
         with suppress(sqlite3.OperationalError):  # refused: the journal stays as it was

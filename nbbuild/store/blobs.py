@@ -12,7 +12,7 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import Draft, writing
+from nbbuild.durable import Draft, discard, writing
 from nbbuild.model import Digest
 from nbbuild.regular import opened, read
 from nbbuild.store.layout import EMPTY, Layout, is_digest
@@ -126,7 +126,7 @@ class Blobs:
     def fault(self, place: Path) -> str:
         """Say what is wrong with the blob at `place`, "" if its bytes are what its name says."""
         try:
-            with os.fdopen(opened(place), "rb", buffering=0) as file:
+            with os.fdopen(opened(place, links=False), "rb", buffering=0) as file:
                 hasher = blake3()
                 for chunk in _chunks(file):
                     hasher.update(chunk)
@@ -137,9 +137,9 @@ class Blobs:
     def _commit(self, draft: Draft, place: Path, size: int) -> None:
         known = os.path.lexists(place)
         # The folder is not synced: a record that names a blob which a power failure took is a miss.
-        place.parent.mkdir(parents=True, exist_ok=True)
+        self._layout.make_folder(place.parent)
         with self._uses.keeping():
-            draft.commit(place)
+            draft.commit(place, ours=True)
         if not known:
             self._uses.grew(size)
 
@@ -147,7 +147,7 @@ class Blobs:
         if not self.has(digest):
             return None
         try:
-            descriptor = opened(self._layout.blob(digest))
+            descriptor = opened(self._layout.blob(digest), links=False)
         except OSError:  # removed since, not permitted, too many open files: a miss
             return None
         return os.fdopen(descriptor, "rb", buffering=0)
@@ -155,7 +155,7 @@ class Blobs:
     def _drop(self, digest: Digest) -> None:
         """Remove a damaged blob, where the store can be written."""
         with suppress(OSError):
-            self._layout.blob(digest).unlink()
+            discard(self._layout.blob(digest))
 
 
 def _chunks(file: BinaryIO) -> Iterator[memoryview]:

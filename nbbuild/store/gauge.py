@@ -8,6 +8,7 @@ what the estimate says, and an estimate that is old counts for nothing.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,7 +35,8 @@ def set_to(layout: Layout, size: int) -> None:
     """Keep what a walk found."""
     with suppress(OSError):  # nothing is estimated then
         folder = layout.folder / "tmp"
-        write(layout.usage, f"{size} {time.time():.0f}\n".encode(), folder=folder, sync=False)
+        text = f"{size} {time.time():.0f}\n"
+        write(layout.usage, text.encode(), folder=folder, sync=False, ours=True)
 
 
 def add(layout: Layout, size: int) -> None:
@@ -43,7 +45,8 @@ def add(layout: Layout, size: int) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(layout.usage, flags)
         try:
-            os.write(descriptor, f"+{size}\n".encode())
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.write(descriptor, f"+{size}\n".encode())
         finally:
             os.close(descriptor)
 

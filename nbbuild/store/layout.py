@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import Draft, tag_as_cache, write
+from nbbuild.durable import Draft, own_folder, tag_as_cache, write
 from nbbuild.locks import lock
 from nbbuild.model import Digest
 from nbbuild.regular import read
@@ -144,10 +144,14 @@ class Layout:
             with lock(self.path / f"v{FORMAT}.lock"):
                 if not self.is_ours():
                     self._make_anew()
-        (self.folder / "tmp").mkdir(exist_ok=True)
+        self.make_folder(self.folder / "tmp")
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder of the store if it is not there. Raises OSError."""
+        own_folder(folder, below=self.folder)
 
     def _make_anew(self) -> None:
-        if os.path.lexists(self.folder / "VERSION"):
+        if os.path.lexists(self.folder / "VERSION") or _is_no_folder(self.folder):
             self.folder.rename(self.path / f"v{FORMAT}.foreign-{os.urandom(4).hex()}")
         self.folder.mkdir(exist_ok=True)
         tag_as_cache(self.folder)
@@ -159,6 +163,10 @@ class Layout:
             self.make()
         try:
             return Draft(self.folder / "tmp", mode=mode)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self.make()  # somebody removed the store, or its `tmp`, under us
             return Draft(self.folder / "tmp", mode=mode)
+
+
+def _is_no_folder(place: Path) -> bool:
+    return os.path.lexists(place) and not place.is_dir()

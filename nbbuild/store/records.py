@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nbbuild.durable import sync_folder, writing
-from nbbuild.errors import StoreError
+from nbbuild.errors import OneTaskError
 from nbbuild.model import Digest, Record
 from nbbuild.regular import read
 from nbbuild.sealed import seal, unseal
@@ -83,8 +83,8 @@ class Records:
             draft.write(data)
             for left in reversed(range(_TRIES)):
                 try:
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    draft.commit(place)
+                    self._layout.make_folder(place.parent)
+                    draft.commit(place, ours=True)
                     break
                 except (FileNotFoundError, FileExistsError):
                     # Somebody removes the folder each time it is empty. (Path.mkdir says that
@@ -144,8 +144,8 @@ def _read(path: str, key: Digest, record_id: str) -> Record | None:
     return decode(data, key=key, record_id=record_id)
 
 
-def _unfit(record: Record, reason: str) -> StoreError:
-    return StoreError(
+def _unfit(record: Record, reason: str) -> OneTaskError:
+    return OneTaskError(
         f"the result of '{record.task}' cannot be kept in the cache",
         facts=[("record", record.id), ("reason", reason)],
     )

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import DOT, private_folder, write, writing
+from nbbuild.durable import DOT, discard, own_folder, private_folder, write, writing
 from nbbuild.model import Digest, Task
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above
@@ -120,8 +120,9 @@ class BuiltNotebooks:
         place = Confined(self._failed, ()).place(path)
         with writing("the partial notebook of a failure cannot be kept", place):
             private_folder(self._ground.root / DOT)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write(place, data, folder=self._ground.ledgers.staging(task.name), sync=False)
+            own_folder(place.parent, below=self._ground.root / DOT)
+            staging = self._ground.ledgers.staging(task.name)
+            write(place, data, folder=staging, sync=False, ours=True)
         return f"{DOT}/failed/{path}"
 
     def drop_failed(self, task: Task) -> None:
@@ -130,8 +131,8 @@ class BuiltNotebooks:
         place = Confined(self._failed, ()).place(path)
         with writing("the partial notebook of a failure cannot be removed", place):
             try:
-                place.unlink()
-            except (FileNotFoundError, NotADirectoryError):
+                discard(place)
+            except NotADirectoryError:
                 return
         for folder in folders_above(path):
             with suppress(OSError):

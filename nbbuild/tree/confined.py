@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nbbuild.durable import DOT
-from nbbuild.errors import StoreError
+from nbbuild.errors import OneTaskError
 
 _FORBIDDEN = {".git", DOT}
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes
 
 
-class Refused(StoreError):
+class Refused(OneTaskError):
     """A path leads where nbbuild must not write."""
 
 

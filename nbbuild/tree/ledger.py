@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import private_folder, sync_folder, write, writing
+from nbbuild.durable import discard, own_folder, private_folder, sync_folder, write, writing
 from nbbuild.model import Digest
 from nbbuild.regular import NotRegular, read
 from nbbuild.sealed import seal, unseal
@@ -90,14 +90,14 @@ class Ledgers:
         signed = msgspec.structs.replace(ledger, by=self.by)
         data = seal(as_json(signed))
         with writing("what nbbuild writes into the project cannot be noted", path):
-            write(path, data, folder=self.staging(ledger.task))
+            write(path, data, folder=self.staging(ledger.task), ours=True)
             sync_folder(path.parent)
 
     def remove(self, task: str) -> None:
         """Remove the task's ledger. Raises StoreError."""
         path = self._path(task)
         with writing("a note of what nbbuild wrote cannot be removed", path):
-            path.unlink(missing_ok=True)
+            discard(path)
 
     def all(self) -> Iterator[Ledger]:
         """Yield every sound ledger."""
@@ -122,8 +122,8 @@ class Ledgers:
         """Return a folder, made, for the task's drafts. Raises OSError."""
         folder = self._folder / "staged" / safe_id(task)
         private_folder(self._folder)
-        (self._folder / "tree").mkdir(exist_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(self._folder / "tree", below=self._folder)
+        own_folder(folder, below=self._folder)
         return folder
 
     def clear_staging(self, task: str) -> None:
@@ -134,7 +134,7 @@ class Ledgers:
             suppress(FileNotFoundError),
         ):
             for name in os.listdir(folder):  # noqa: PTH208
-                (folder / name).unlink()
+                discard(folder / name)
             folder.rmdir()
 
     def _read(self, name: str) -> Ledger | None:

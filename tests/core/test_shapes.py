@@ -10,6 +10,7 @@ import nbbuild
 from nbbuild.shapes import Misshapen, Shape, as_json, is_text, packed
 
 PACKAGE = Path(nbbuild.__file__).parent
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 TYPED = {"decode", "convert", "Decoder", "Encoder"}
 """What of msgspec meets the type that it is given."""
 
@@ -28,7 +29,9 @@ def _calls(tree: ast.AST, *, inside: bool = False) -> list[tuple[ast.Call, bool]
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.Call):
             found.append((child, inside))
-        in_function = inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        in_function = inside or isinstance(
+            child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        )
         found += _calls(child, inside=in_function)
     return found
 
@@ -66,9 +69,12 @@ def test_no_type_is_given_to_msgspec_at_the_moment_of_a_call():
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ("import msgspec\ndef f(d): return msgspec.json.decode(d, type=int)", "msgspec.json.decode"),
-        ("import msgspec\nD = msgspec.msgpack.Decoder(int)", "msgspec.msgpack.Decoder"),
-        ("import msgspec\ndef f(d): return msgspec.convert(d, int)", "msgspec.convert"),
+        (
+            "def f(d): return msgspec.json.decode(d, type=int)",
+            "msgspec.json.decode",
+        ),
+        ("D = msgspec.msgpack.Decoder(int)", "msgspec.msgpack.Decoder"),
+        ("def f(d): return msgspec.convert(d, int)", "msgspec.convert"),
         ("from msgspec import convert", "takes convert out of msgspec"),
         ("def f(d): return Shape(int).unpack(d)", "a Shape that is made at a call"),
     ],
