@@ -20,7 +20,7 @@ from nbbuild.notebook.loads import loaded_text
 from nbbuild.notebook.readers import Readers
 from nbbuild.notebook.suffixes import suffix
 from nbbuild.patterns import PathIndex, Pattern, PatternIndex, can_meet, literal_prefix, matches
-from nbbuild.shapes import Misshapen, Shape, packed
+from nbbuild.shapes import Misshapen, Shape, is_unicode, packed
 from nbbuild.walk import Walker
 
 _RENDERED: Final = "_build"
@@ -114,6 +114,7 @@ class Readings:
         said = self._recalled(key)
         if said is None:
             said = self._parse(source)
+            _check_text(source, said)
             if self._digests.fresh(f"{self._root}/{source}") != digest:
                 return self.parsed(source)  # it has just changed: these may be other bytes
             self.anew.add(source)
@@ -141,6 +142,19 @@ class Readings:
             return _PARSED.unpack(data)
         except Misshapen:  # written by another version: read the notebook again
             return None
+
+
+def _check_text(source: str, parsed: Parsed) -> None:
+    """Raise `NotebookError` if what counts of a notebook cannot be sent to a kernel, or hashed."""
+    bad = next((cell for cell in parsed.cells if not is_unicode(cell.source)), None)
+    if bad is None and packed(parsed)[:1] != b"{":  # as JSON: something else is no text
+        return
+    where = "its metadata" if bad is None else f"cell {bad.index + 1}"
+    raise NotebookError(
+        f"'{source}' holds what is no text",
+        facts=[("in", where), ("reason", "half of a surrogate pair stands alone there")],
+        hint="remove the character, or write it as an escape sequence of the language",
+    )
 
 
 def load(

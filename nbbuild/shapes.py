@@ -86,7 +86,7 @@ def as_json(value: Any) -> bytes:
         return _with_surrogates(value)
 
 
-def is_text(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Whether `text` can be written in UTF-8: it holds no half of a surrogate pair."""
     try:
         text.encode()

@@ -28,7 +28,7 @@ from typing import Any
 from nbformat import NotebookNode, ValidationError
 
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.outputs import OUTPUTS, Assembler
+from nbbuild.kernels.outputs import DEEPEST, OUTPUTS, Assembler, TooDeep
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.session import (
     KEEP_ALL,
@@ -410,6 +410,8 @@ class _Run:
             if index is not None:
                 try:
                     self._assembler.take(message, index)
+                except TooDeep:
+                    raise _Stop(_too_deep(index)) from None
                 except _BAD_OUTPUT as error:
                     raise Garbled(f"{kind} in cell {index + 1}: {error!r}") from error
 
@@ -499,6 +501,15 @@ def _error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Failure:
         message=f"{name}: {lines[0]}" if lines else name,
         cell=index,
         traceback=plain("\n".join(told.get("traceback") or ())),
+    )
+
+
+def _too_deep(index: int) -> Failure:
+    return Failure(
+        kind="output",
+        message=f"cell {index + 1} shows data that is nested more than {DEEPEST} levels deep",
+        cell=index,
+        hint="show it as text, or only the part that matters",
     )
 
 

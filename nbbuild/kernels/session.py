@@ -335,6 +335,8 @@ class KernelSession:
                 message = self._session.recv(source, zmq.NOBLOCK)
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Garbled(str(error)) from error
+            except RecursionError as error:
+                raise Garbled("its JSON is nested too deeply") from error
             if message is None:
                 return
             yield channel, message

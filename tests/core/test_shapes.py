@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 import nbbuild
-from nbbuild.shapes import Misshapen, Shape, as_json, is_text, packed
+from nbbuild.shapes import Misshapen, Shape, as_json, is_unicode, packed
 
 PACKAGE = Path(nbbuild.__file__).parent
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -88,7 +88,7 @@ def test_any_text_comes_back(name):
     page = Page(name, ("a", name))
     assert PAGE.unpack(packed(page)) == page
     assert PAGE.from_json(as_json(page)) == page
-    assert is_text(name) == (name.isprintable() or "\0" in name)
+    assert is_unicode(name) == (name.isprintable() or "\0" in name)
 
 
 def test_text_that_msgspec_takes_is_encoded_as_before():
