@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from nbbuild.errors import OneTaskError, StoreError
 
@@ -18,6 +19,11 @@ CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# Made by nbbuild; can be deleted. See https://bford.info/cachedir/\n"
 )
+
+
+T = TypeVar("T")
+
+_TRIES = 100
 
 
 class Draft:
@@ -91,6 +97,24 @@ def write(
     with Draft(folder or target.parent, mode=mode) as draft:
         draft.write(data)
         draft.commit(target, sync=sync, ours=ours)
+
+
+def in_folder(place: Path, put: Callable[[], T]) -> T:
+    """Return what `put` does, which puts a file at `place`, in a folder that is there.
+
+    Somebody may remove the folder each time it is empty: it is made again, and `put` called again.
+    Raises OSError.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return put()
+        except (FileNotFoundError, FileExistsError):
+            # (Path.mkdir says that a folder exists when it vanishes before it has looked whether
+            # it is one.)
+            if not left:
+                raise
+    raise AssertionError
 
 
 def discard(place: Path) -> None:

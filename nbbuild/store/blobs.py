@@ -12,7 +12,7 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import Draft, discard, writing
+from nbbuild.durable import Draft, discard, in_folder, writing
 from nbbuild.model import Digest
 from nbbuild.regular import opened, read
 from nbbuild.store.layout import EMPTY, Layout, is_digest
@@ -102,17 +102,19 @@ class Blobs:
             return False
         hasher = blake3()
         mode = 0o777 if executable else 0o666
-        with file, writing("a file cannot be restored from the cache", target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with Draft(target.parent, mode=mode) as draft:
-                for chunk in _chunks(file):
-                    hasher.update(chunk)
-                    draft.write(chunk)
-                if hasher.hexdigest() != digest:
-                    self._drop(digest)
-                    return False
-                # No fsync: a file of the tree can be restored again, and nobody trusts it unread.
-                draft.commit(target, sync=False)
+        with (
+            file,
+            writing("a file cannot be restored from the cache", target),
+            in_folder(target, lambda: Draft(target.parent, mode=mode)) as draft,
+        ):
+            for chunk in _chunks(file):
+                hasher.update(chunk)
+                draft.write(chunk)
+            if hasher.hexdigest() != digest:
+                self._drop(digest)
+                return False
+            # No fsync: a file of the tree can be restored again, and nobody trusts it unread.
+            draft.commit(target, sync=False)
         self._uses.note(self._layout.blob(digest))
         return True
 

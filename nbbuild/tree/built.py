@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import DOT, discard, own_folder, private_folder, write, writing
+from nbbuild.durable import DOT, discard, in_folder, own_folder, private_folder, write, writing
 from nbbuild.model import Digest, Task
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above
@@ -49,15 +49,16 @@ class BuiltNotebooks:
         ground.ledgers.write(noted)
         notes: tuple[str, ...] = ()
         with writing(f"'{task.built}' cannot be written", place):
-            place.parent.mkdir(parents=True, exist_ok=True)
             if there not in ours and ground.exists(task.built) and not place.is_dir():
                 notes = (ground.replaced.keep(place, task.built),)
             try:
-                write(place, data, folder=ground.ledgers.staging(task.name))
+                staging = ground.ledgers.staging(task.name)
+                in_folder(place, lambda: write(place, data, folder=staging))
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                write(place, data)  # the output folder is another file system
+                # The output folder is another file system.
+                in_folder(place, lambda: write(place, data))
         ground.digests.forget(place)
         return True, (*notes, *self._leave_old_places(task, noted))
 

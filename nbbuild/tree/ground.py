@@ -82,6 +82,14 @@ class Ground:
         above = {folder for path in paths for folder in folders_above(path)}
         return {folder for folder in above if not self.exists(folder)}
 
+    def holds_files(self, folder: str) -> bool:
+        """Whether anything but folders lies right in `folder`."""
+        try:
+            with os.scandir(self.root / folder) as found:
+                return any(not entry.is_dir(follow_symlinks=False) for entry in found)
+        except (OSError, ValueError):
+            return False
+
     def drop_folders(self, folders: Iterable[str]) -> None:
         """Remove those of `folders` that are empty."""
         for folder in sorted(folders, key=len, reverse=True):
