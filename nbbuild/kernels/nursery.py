@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import socket
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from nbbuild import temporary
 from nbbuild.errors import KernelError
 from nbbuild.imports import Import
 from nbbuild.kernelspec import Kernel
@@ -121,8 +121,14 @@ class Zygote:
     """A zygote that is ready to fork; any thread may ask it to."""
 
     def __init__(
-        self, process: Process, control: socket.socket, *, warm: Warm, folder: Path
+        self,
+        process: Process,
+        control: socket.socket,
+        *,
+        warm: Warm,
+        folder: contextlib.ExitStack,
     ) -> None:
+        """`folder`, when it is closed, removes the one that the process works in."""
         self.warm = warm
         self._folder = folder
         self._process = process
@@ -147,7 +153,7 @@ class Zygote:
             self.lost = True
             self._control.close()
         self._process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()
 
 
 @dataclass(slots=True)
@@ -183,6 +189,7 @@ class Nursery:
                 check()
             try:
                 if kind.zygote is not None and kind.zygote.lost:
+                    kind.zygote.end()
                     kind.zygote = None
                 if kind.zygote is None and not kind.unfit and kind.tries < _TRIES:
                     kind.tries += 1
@@ -214,8 +221,8 @@ class Nursery:
         argv = [*warm.interpreter, str(_PROGRAM), json.dumps(wanted)]
         with contextlib.ExitStack() as failing:
             try:
-                folder = Path(tempfile.mkdtemp(prefix="nbb-"))
-                failing.callback(shutil.rmtree, folder, ignore_errors=True)
+                folder = failing.enter_context(contextlib.ExitStack())
+                cwd = folder.enter_context(temporary.folder())
                 log = failing.enter_context(tempfile.TemporaryFile())
                 ours, theirs = socket.socketpair()
                 failing.callback(ours.close)
@@ -223,7 +230,7 @@ class Nursery:
                     process = self._start(
                         argv,
                         env=dict(warm.env),
-                        cwd=folder,
+                        cwd=cwd,
                         stdin=theirs.fileno(),
                         output=log.fileno(),
                     )

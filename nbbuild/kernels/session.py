@@ -29,7 +29,6 @@ import math
 import os
 import re
 import secrets
-import shutil
 import signal
 import sys
 import tempfile
@@ -41,6 +40,7 @@ from typing import Any, TypeAlias
 
 import zmq
 
+from nbbuild import temporary
 from nbbuild.errors import KernelError
 from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import KernelProcess, Launcher
@@ -76,7 +76,7 @@ LEAVE = """
 """Code by which an IPython kernel leaves once it has answered the request that this is part of."""
 
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
-_LONGEST_NAME = len("/nbb-12345678/k-5")
+_LONGEST_NAME = temporary.LONGEST_NAME + len("/k-5")
 _BATCH = 100  # messages taken from one socket before the other, and the clock, are looked at
 _FIRST_PAUSE = 0.05  # seconds before a kernel whose iopub is silent is asked again
 _LOG_LINES = 20
@@ -128,8 +128,7 @@ class KernelSession:
         self.info: Mapping[str, Any] = {}
         """The content of the kernel_info_reply; empty until the kernel is ready."""
         with contextlib.ExitStack() as stack:
-            self._folder = private_folder()
-            stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            self._folder = stack.enter_context(private_folder())
             key = secrets.token_hex(16)
             self._session = Wire(key.encode())
             context = zmq.Context()
@@ -386,23 +385,27 @@ def start(
             return session
 
 
-def private_folder() -> Path:
-    """Make a folder that only this user can enter, its path short enough for Unix sockets.
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can enter, its path short enough for Unix sockets.
 
     Raises:
         KernelError: it cannot be made.
     """
+    folder = contextlib.ExitStack()
     try:
         parent = tempfile.gettempdir()
         if len(os.fsencode(parent)) + _LONGEST_NAME > _PATH_LIMIT:
-            parent = "/tmp"
-        return Path(tempfile.mkdtemp(prefix="nbb-", dir=parent))
+            parent = temporary.FALLBACK
+        made = folder.enter_context(temporary.folder(parent))
     except OSError as error:
         raise KernelError(
             "there is no place for a kernel's sockets",
             facts=[("reason", str(error))],
             hint="let TMPDIR name a folder that can be written",
         ) from error
+    with folder:
+        yield made
 
 
 def ending(status: int) -> str:
