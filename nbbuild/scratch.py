@@ -114,7 +114,8 @@ class Scratch:
         folder = self._original / path
         if self._is_closed(path, name) or any((folder / mark).exists() for mark in _VIRTUAL):
             return True
-        return folder.resolve() == self.above  # a project that holds the temporary folder
+        # A project that holds the temporary folder.
+        return folder.resolve() in (self.above, self.above.parent)
 
     def _bring(self, path: str, entry: os.DirEntry[str]) -> None:
         source, target = Path(entry.path), self.root / path

@@ -74,7 +74,7 @@ def folder(parent: str | None = None) -> Iterator[Path]:
     place = tempfile.gettempdir() if parent is None else parent
     with _turn:
         home = _homes.get(place)
-        if home is None:
+        if home is None or not home.folder.is_dir():  # somebody removed it under us
             home = _homes[place] = _Home(place)
         made = home.make()
     try:
@@ -84,7 +84,8 @@ def folder(parent: str | None = None) -> Iterator[Path]:
         with _turn:
             home.inside -= 1
             if not home.inside and home.process == os.getpid():
-                del _homes[place]
+                if _homes.get(place) is home:
+                    del _homes[place]
                 home.remove()
 
 
