@@ -32,7 +32,6 @@ from nbbuild.kernels.outputs import DEEPEST, OUTPUTS, Assembler, TooDeep
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.session import (
     KEEP_ALL,
-    LEAVE,
     SHUTDOWN_PATIENCE,
     TICK,
     Channel,
@@ -263,10 +262,13 @@ class _Run:
         if in_peace and session.process.poll() is None:
             # The cells are done: what they gave does not depend on this.
             with contextlib.suppress(_Stop, _Died, Garbled):
-                self._silently(LEAVE, *self._after, otherwise=_UNTOLD)
+                self._silently(session.leave, *self._after, otherwise=_UNTOLD)
         if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
             self.notes.append(_CUT_SHORT)
             self.cut_short = True
+        if session.late is not None:
+            self.notes.append(session.late.note)
+            self.cut_short = self.cut_short or session.late.files != ()
 
     def _silently(self, *codes: str, otherwise: str) -> None:
         """Have an IPython kernel run `codes`, which leave no trace; note `otherwise` if it fails.

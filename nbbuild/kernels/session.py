@@ -15,9 +15,7 @@ publishes fast on a busy machine reaches it: of 100,000 small displays, 386 were
 IPython kernel is told, silently and before its first cell, to lift it. Of other kernels it is not
 known how.
 
-An IPython kernel is not asked to leave by a shutdown_request: that is served by its control thread,
-which may wait 10 s for an output thread that has gone already, and it waits in vain for children
-that the notebook did not reap. It is told, silently, to end its main loop, as `exit()` does.
+How an IPython kernel leaves is told in leaving.py.
 """
 
 from __future__ import annotations
@@ -42,6 +40,7 @@ import zmq
 
 from nbbuild import temporary
 from nbbuild.errors import KernelError
+from nbbuild.kernels import leaving
 from nbbuild.kernels.nursery import Warm
 from nbbuild.kernels.process import KernelProcess, Launcher
 from nbbuild.kernels.syscalls import Watch
@@ -66,14 +65,6 @@ KEEP_ALL = """
 )
 """
 """Code that lifts the limit of an IPython kernel's queue, past which it would drop outputs."""
-
-LEAVE = """
-(lambda shell: (
-    setattr(shell, "exit_now", True),
-    shell.kernel.io_loop.add_callback(shell.kernel.io_loop.stop),
-))(__import__("IPython").get_ipython())
-"""
-"""Code by which an IPython kernel leaves once it has answered the request that this is part of."""
 
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
 _LONGEST_NAME = temporary.LONGEST_NAME + len("/k-5")
@@ -127,6 +118,8 @@ class KernelSession:
         self._kernel = kernel
         self.info: Mapping[str, Any] = {}
         """The content of the kernel_info_reply; empty until the kernel is ready."""
+        self.late: leaving.Late | None = None
+        """What of the notebook still ran as the kernel left; known after `shut_down`."""
         with contextlib.ExitStack() as stack:
             self._folder = stack.enter_context(private_folder())
             key = secrets.token_hex(16)
@@ -229,10 +222,15 @@ class KernelSession:
 
     # Ending.
 
+    @property
+    def leave(self) -> str:
+        """The code by which an IPython kernel leaves once it has answered."""
+        return leaving.code(self._folder)
+
     def shut_down(self, *, cancelled: Callable[[], bool]) -> bool:
         """Give the kernel time to leave, then `close`; say whether it left by itself.
 
-        An IPython kernel has been sent LEAVE before; others are asked here.
+        An IPython kernel has been sent `leave` before; others are asked here.
         """
         status = self.process.poll()
         if status is None:
@@ -241,6 +239,7 @@ class KernelSession:
             deadline = time.monotonic() + SHUTDOWN_PATIENCE
             while status is None and time.monotonic() < deadline and not cancelled():
                 status = self.process.wait(TICK)
+        self.late = leaving.late(self._folder)
         self.close()
         return status is not None
 
