@@ -395,7 +395,7 @@ class Builder:
         if not writable:
             why = f"'{self.session.store.layout.folder}' cannot be written"
         elif not whole:
-            why = "its kernel was killed while it was leaving"
+            why = "files that it wrote may be incomplete"
         else:
             why = self._changed(task, key) or "; ".join(watched.changed[:3])
             why += " while it ran" if why else ""
