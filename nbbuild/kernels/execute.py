@@ -51,6 +51,9 @@ from nbbuild.model import Failure
 INTERRUPT_GRACE = 2.0
 """Seconds for an interrupted cell to hand in its partial output."""
 
+ANEW = 2
+"""How often a kernel that died before its first cell is replaced, the last time by a stock one."""
+
 LOST_AFTER = 30.0
 """Seconds of silence, with half of an answer missing, after which messages count as lost."""
 
@@ -133,8 +136,8 @@ def execute(
         after=after,
     )
 
-    def begin() -> KernelSession:
-        session = ready(run.check) if watch is None else None
+    def begin(before: int) -> KernelSession:
+        session = ready(run.check) if watch is None and not before else None
         return session or start(
             kernel,
             launcher=launcher,
@@ -142,7 +145,7 @@ def execute(
             env=env,
             check=run.check,
             watch=watch,
-            warm=warm,
+            warm=warm if before < ANEW else None,
         )
 
     run.perform(begin)
@@ -169,6 +172,10 @@ class _Stop(Exception):
 
 class _Died(Exception):
     """The kernel's process ended."""
+
+
+class _DiedEarly(Exception):
+    """It ended before it was sent a cell: another one may run them."""
 
 
 class _Run:
@@ -214,30 +221,40 @@ class _Run:
         self._idle = False
         self._heard = 0.0
 
-    def perform(self, begin: Callable[[], KernelSession]) -> None:
-        """Let the kernel `begin`, run the cells, end it; the result is in the attributes."""
+    def perform(self, begin: Callable[[int], KernelSession]) -> None:
+        """Let the kernel `begin`, run the cells, end it; the result is in the attributes.
+
+        `begin` is told how many kernels have died before they were sent a cell: somebody killed
+        them, or what they were forked from.
+        """
         for index in self._cells:
             _make_blank(self.notebook.cells[index])
-        try:
-            session = begin()
-        except _Stop as stop:
-            self.stopped, self.failure = True, stop.failure
+        for before in range(ANEW + 1):
+            try:
+                session = begin(before)
+            except _Stop as stop:
+                self.stopped, self.failure = True, stop.failure
+                return
+            except NotStarted as error:
+                self.failure = _not_started(self._kernel, error)
+                return
+            self.preloads = session.process.preloads
+            self.shortfall = session.process.shortfall
+            try:
+                self._run_cells(session, last=before == ANEW)
+            except _DiedEarly:
+                continue
+            finally:
+                session.close()
             return
-        except NotStarted as error:
-            self.failure = _not_started(self._kernel, error)
-            return
-        self.preloads = session.process.preloads
-        self.shortfall = session.process.shortfall
-        try:
-            self._run_cells(session)
-        finally:
-            session.close()
 
-    def _run_cells(self, session: KernelSession) -> None:
+    def _run_cells(self, session: KernelSession, *, last: bool) -> None:
+        """Run the cells. Raises _DiedEarly, unless this is the `last` kernel that is tried."""
         assembler = Assembler(self.notebook, session=session)
         if "language_info" in session.info:
             self.notebook.metadata["language_info"] = session.info["language_info"]
         self._session, self._assembler = session, assembler
+        self._finished = False
         try:
             self._silently(KEEP_ALL, *self._before, otherwise=_UNPREPARED)
             for number, index in enumerate(self._cells, 1):
@@ -250,6 +267,8 @@ class _Run:
         except _Stop as stop:
             self.stopped, self.failure = True, stop.failure
         except _Died:
+            if self._current is None and not last:
+                raise _DiedEarly from None
             self.failure = self._death()
         except Garbled as error:
             self.failure = self._lost(f"a message of the kernel cannot be read: {error}")

@@ -29,6 +29,9 @@ START_PATIENCE = 60.0
 
 _COLD = "its kernel was started in the ordinary way: {}"
 
+LOSSES = 2
+"""How often a kernel is started anew because the helper ended meanwhile."""
+
 WARM_PATIENCE = 5.0
 """Seconds that a zygote may take to fork a kernel."""
 
@@ -51,6 +54,11 @@ class KernelProcess:
         """The modules that it had loaded as it was forked."""
         self.shortfall = ""
         """What of a warm start there was not, and why: a sentence, or ""."""
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether it was killed because the launcher had ended: through no fault of its own."""
+        return self._launcher_lost
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is news: the kernel ended."""
@@ -276,8 +284,9 @@ class Launcher:
     ) -> KernelProcess:
         """Have the helper start what `request` says (launcher.py)."""
         kernel_id = secrets.token_hex(8)
+        lost = 0
         while True:
-            helper_is_new, connection = self._connect()
+            connection = self._connect()
             process = KernelProcess(connection, kernel_id=kernel_id)
             more: dict[str, object] = {"id": kernel_id, "way": "cold", "filter": None}
             channel, fourth = None, None
@@ -299,8 +308,8 @@ class Launcher:
             except (BrokenPipeError, ConnectionError) as error:
                 # A helper that somebody killed is replaced, but not for ever.
                 process.kill()
-                zygote = None  # it has ended with the helper
-                if helper_is_new:
+                zygote, lost = None, lost + 1  # it has ended with the helper
+                if lost > LOSSES:
                     raise KernelError("the process that starts kernels has ended") from error
             except BaseException:
                 process.kill()
@@ -330,8 +339,8 @@ class Launcher:
         finally:
             os.close(nothing)
 
-    def _connect(self) -> tuple[bool, socket.socket]:
-        """Return a socket that the helper serves, and whether the helper is new."""
+    def _connect(self) -> socket.socket:
+        """Return a socket that the helper serves, which is started if it is not there."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             if self._lifeline is not None:
@@ -340,10 +349,10 @@ class Launcher:
                 except (BrokenPipeError, ConnectionError):
                     self._end_helper()
                 else:
-                    return False, ours
+                    return ours
             lifeline = self._start_helper()
             socket.send_fds(lifeline, [b"k"], [theirs.fileno()])
-            return True, ours
+            return ours
 
     def _start_helper(self) -> socket.socket:
         ours, theirs = socket.socketpair()

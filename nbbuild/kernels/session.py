@@ -42,7 +42,7 @@ from nbbuild import temporary
 from nbbuild.errors import KernelError
 from nbbuild.kernels import leaving
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.process import KernelProcess, Launcher
+from nbbuild.kernels.process import LOSSES, KernelProcess, Launcher
 from nbbuild.kernels.syscalls import Watch
 from nbbuild.kernels.wire import Message, Socket, Wire
 from nbbuild.kernelspec import Kernel
@@ -350,7 +350,9 @@ def start(
     watch: Watch | None = None,
     warm: Warm | None = None,
 ) -> KernelSession:
-    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
+    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more, cold.
+
+    One that failed because the launcher ended is none: it is tried again as it was.
 
     `env` is the whole environment, but for what kernel.json adds. With `warm` it is forked from a
     zygote, where that can be. `check` is called every `TICK` and may raise to give up.
@@ -358,7 +360,7 @@ def start(
     Raises:
         NotStarted: it cannot be started.
     """
-    second = False
+    second, lost = False, 0
     while True:
         try:
             session = KernelSession(
@@ -372,6 +374,9 @@ def start(
             session.wait_until_ready(check)
         except (NotStarted, Garbled) as error:
             session.close()
+            if session.process.orphaned and lost < LOSSES:
+                lost += 1
+                continue
             if second:
                 if isinstance(error, NotStarted):
                     raise
