@@ -28,8 +28,9 @@ from typing import Any, Final
 
 import msgspec
 
-from nbbuild.durable import write
+from nbbuild.durable import discard, own_folder, write
 from nbbuild.kernels.syscalls import Seen
+from nbbuild.regular import is_taken
 from nbbuild.shapes import Misshapen, Shape
 
 FORMAT: Final = 2
@@ -171,7 +172,11 @@ def _tracer() -> bytes:
 def _cache(cache: Path, text: bytes) -> Path:
     """Return the folder in `cache` for what this tracer is compiled to."""
     folder = cache / sha256(text).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folder(folder, below=cache.parent)
+    with os.scandir(folder) as found:
+        for entry in found:
+            if is_taken(entry.path):  # kernels read what lies here: a pipe would hold them
+                discard(Path(entry.path))
     return folder
 
 

@@ -18,7 +18,7 @@ import msgspec
 from nbbuild.digests import digest_bytes
 from nbbuild.durable import discard, own_folder, private_folder, sync_folder, write, writing
 from nbbuild.model import Digest
-from nbbuild.regular import NotRegular, read
+from nbbuild.regular import NotRegular, is_taken, read
 from nbbuild.sealed import seal, unseal
 from nbbuild.shapes import Misshapen, Shape, as_json
 
@@ -143,7 +143,12 @@ class Ledgers:
         with writing("what nbbuild wrote into the project cannot be told", path):
             try:
                 # Each is written anew and renamed, so another content is another inode.
-                now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
+                try:
+                    now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
+                except OSError:
+                    if is_taken(path):  # by a loop of links, say
+                        return None
+                    raise
                 stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
                 known = self._known.get(name)
                 if known is None or known[0] != stamp:
