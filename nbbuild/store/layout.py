@@ -13,6 +13,7 @@
         locks/going.lock            exclusive while files go, shared while they come or are noted
         usage                       an estimate of the store's size; can be deleted (gauge.py)
         tmp/                        drafts; what a crash leaves here is garbage
+        **/*.bad-<hex>              what lay where a file of the store goes, and was none; set aside
 
 Change anything here, or the meaning of a field of model.Record, and raise FORMAT. What only comes
 in addition, and may be missing, leaves it.
