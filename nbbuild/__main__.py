@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import io
 import os
 import sys
 
-from nbbuild import hidden, uptodate
+from nbbuild import hidden, streams, uptodate
 
 
 def script() -> None:
@@ -33,6 +32,7 @@ def script() -> None:
 
 def main() -> None:
     """Run the command of `sys.argv`, and end the process with its exit status."""
+    streams.fill()
     quick = uptodate.answer(sys.argv[1:])
     if quick is not None:
         sys.exit(quick)
@@ -40,10 +40,7 @@ def main() -> None:
     # Only now: loading the command takes longer than to see that there is nothing to do.
     from nbbuild.cli import group
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name need not be text. In UTF-8 its bytes can be given as they are.
-        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    streams.take_any_name()
     group.main(prog_name="nbbuild")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from nbbuild import uptodate
 from nbbuild.config import notices
 from nbbuild.digests import SETTLED_NS, UNREADABLE, Look
-from nbbuild.durable import DOT, write
+from nbbuild.durable import DOT, own_folder, write
 from nbbuild.environment import PATH_VARIABLES
 from nbbuild.model import Judgement, Record, Settings, Verdict
 from nbbuild.notebook.configuration import candidates
@@ -67,8 +67,8 @@ def keep(
     }
     place = Path(uptodate.place(str(session.root), session.config.path.name, targets))
     with suppress(OSError):
-        place.parent.mkdir(exist_ok=True)
-        write(place, uptodate.seal(known), sync=False)
+        own_folder(place.parent, below=session.root / DOT)
+        write(place, uptodate.seal(known), sync=False, ours=True)
         _thin_out(place.parent)
         return True
     return False

@@ -10,7 +10,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from nbbuild.conflicts import Uses
 from nbbuild.conflicts import failure as conflicting
 from nbbuild.digests import digest_bytes, now_ns
 from nbbuild.environment import Probe
-from nbbuild.errors import NbbuildError, NotebookError, StoreError
+from nbbuild.errors import NbbuildError, NotebookError, OneTaskError, StoreError, internal
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
 from nbbuild.kernels.execute import Execution
@@ -94,14 +96,30 @@ class Builder:
             outcome = self._locked(task)
         except Cancelled:
             outcome = Outcome.of(task, OutcomeKind.CANCELLED)
+        except OneTaskError as error:
+            failure = Failure.of("output", error)
+            outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
         except StoreError:
             raise
         except NbbuildError as error:
             kind = "unreadable" if isinstance(error, NotebookError) else "input"
             failure = Failure.of(kind, error)
             outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
+        except Exception as error:  # noqa: BLE001 - one bad thing stops one task
+            outcome = self._surprised(task, error)
         self.session.forget()
         return msgspec.structs.replace(outcome, seconds=time.monotonic() - began, when=time.time())
+
+    def _surprised(self, task: Task, error: Exception) -> Outcome:
+        """Return the failure of a task at which nbbuild itself failed."""
+        with suppress(NbbuildError):
+            self.session.tree.abandon(task)
+            self.session.tree.remove_built(task)
+        told = internal(error)
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        hint = f"this is a bug, please report it with what `nbbuild show {task.name}` says"
+        failure = Failure("internal", told.what, traceback=trace, hint=hint)
+        return Outcome.of(task, OutcomeKind.FAILED, failure=failure)
 
     def _locked(self, task: Task) -> Outcome:
         upstream = self.session.graph.upstream(task.name)
@@ -416,7 +434,7 @@ class Builder:
         if not writable:
             why = f"'{self.session.store.layout.folder}' cannot be written"
         elif not whole:
-            why = "its kernel was killed while it was leaving"
+            why = "files that it wrote may be incomplete"
         else:
             why = self._changed(task, key) or "; ".join(watched.changed[:3])
             why += " while it ran" if why else ""

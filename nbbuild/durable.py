@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
-from nbbuild.errors import StoreError
+from nbbuild.errors import OneTaskError, StoreError
 
 DOT = ".nbbuild"
 """The folder in a project's root that holds what nbbuild itself needs."""
@@ -18,6 +19,11 @@ CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# Made by nbbuild; can be deleted. See https://bford.info/cachedir/\n"
 )
+
+
+T = TypeVar("T")
+
+_TRIES = 100
 
 
 class Draft:
@@ -54,16 +60,23 @@ class Draft:
         while rest:
             rest = rest[self._file.write(rest) :]
 
-    def commit(self, target: Path, *, sync: bool = True) -> None:
+    def commit(self, target: Path, *, sync: bool = True, ours: bool = False) -> None:
         """Rename to `target`, replacing what is there; with `sync`, only once it is on the disk.
 
-        Can be called again if it raised. Nothing can be written after the first call.
+        A folder there is an error, unless the place is `ours` alone: then it is set aside. Can be
+        called again if it raised. Nothing can be written after the first call.
         """
         if not self._file.closed:
             if sync:
                 os.fsync(self._file.fileno())
             self._file.close()
-        self.path.replace(target)
+        try:
+            self.path.replace(target)
+        except IsADirectoryError:
+            if not ours:
+                raise
+            discard(target)
+            self.path.replace(target)
         self._committed = True
 
 
@@ -74,14 +87,71 @@ def write(
     folder: Path | None = None,
     mode: int = 0o666,
     sync: bool = True,
+    ours: bool = False,
 ) -> None:
     """Put `data` at `target` in one step; `folder` holds the draft, beside the target unless told.
 
-    A symbolic link at `target` is replaced, not followed. Raises OSError.
+    A symbolic link at `target` is replaced, not followed; `ours` as in `Draft.commit`. Raises
+    OSError.
     """
     with Draft(folder or target.parent, mode=mode) as draft:
         draft.write(data)
-        draft.commit(target, sync=sync)
+        draft.commit(target, sync=sync, ours=ours)
+
+
+def in_folder(place: Path, put: Callable[[], T]) -> T:
+    """Return what `put` does, which puts a file at `place`, in a folder that is there.
+
+    Somebody may remove the folder each time it is empty: it is made again, and `put` called again.
+    Raises OSError.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return put()
+        except (FileNotFoundError, FileExistsError):
+            # (Path.mkdir says that a folder exists when it vanishes before it has looked whether
+            # it is one.)
+            if not left:
+                raise
+    raise AssertionError
+
+
+def discard(place: Path) -> None:
+    """Remove what lies at `place`, which is nbbuild's own; a folder is set aside. Raises OSError.
+
+    So nothing goes that nbbuild cannot have made.
+    """
+    try:
+        place.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):
+        if not place.is_dir():
+            raise
+        set_aside(place)
+
+
+def set_aside(place: Path) -> Path:
+    """Rename what lies at `place` to a name beside it that nbbuild does not look at; return that.
+
+    Raises OSError.
+    """
+    return place.rename(place.with_name(f"{place.name}.bad-{os.urandom(4).hex()}"))
+
+
+def own_folder(folder: Path, *, below: Path) -> None:
+    """Make `folder` if it is not there; it is nbbuild's own, as is all below the folder `below`.
+
+    What lies in its way and is no folder is set aside; a `.nbbuild` above it is tagged. Raises
+    OSError.
+    """
+    _tag_above(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        for place in [*reversed(folder.parents), folder]:
+            if below in place.parents and os.path.lexists(place) and not place.is_dir():
+                set_aside(place)
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def keep_copy(target: Path) -> Path:
@@ -149,17 +219,36 @@ def private_folder(folder: Path) -> Path:
 
 @contextmanager
 def writing(what: str, path: Path | str) -> Iterator[None]:
-    """Tell an OSError in the block as a StoreError: `what` could not be done, at `path`, why."""
+    """Tell an OSError in the block as a StoreError: `what` could not be done, at `path`, why.
+
+    It is an OneTaskError where nothing but this one place is wrong.
+    """
     try:
         yield
     except OSError as error:
         place = str(path) if error.filename is None else os.fsdecode(error.filename)
         reason = error.strerror or str(error)
         facts = [("path", place), ("reason", reason)]
-        raise StoreError(what, facts=facts, hint=_hint(error.errno)) from error
+        kind = OneTaskError if error.errno in _OF_ONE_PLACE else StoreError
+        raise kind(what, facts=facts, hint=_hint(error.errno)) from error
+
+
+_OF_ONE_PLACE = frozenset(
+    (
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.ENOTEMPTY,
+        errno.ENXIO,
+    )
+)
 
 
 def _hint(number: int | None) -> str:
+    if number in _OF_ONE_PLACE:
+        return "move away what lies there, and build again"
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "free some space, or give [cache] a smaller max_size and run `nbbuild cache gc`"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -173,8 +262,12 @@ def _hint(number: int | None) -> str:
 
 def below_private(folder: Path) -> Path:
     """Return `folder`, made; a `.nbbuild` above it is made and tagged. Raises OSError."""
+    _tag_above(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _tag_above(folder: Path) -> None:
     for above in folder.parents:
         if above.name == DOT and above.parent.is_dir():
             private_folder(above)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

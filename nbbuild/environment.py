@@ -28,6 +28,7 @@ from blake3 import blake3
 from nbbuild.errors import KernelError
 from nbbuild.installed import normalised
 from nbbuild.kernelspec import Kernel
+from nbbuild.shapes import Misshapen, Shape, packed
 
 PATH_VARIABLES = (
     "CONDA_PREFIX",
@@ -148,7 +149,7 @@ class Probe(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> str:
         """Stands for all of this."""
-        return blake3(msgspec.msgpack.encode(self)).hexdigest()
+        return blake3(packed(self)).hexdigest()
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -179,6 +180,10 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
 class _Memory(msgspec.Struct, frozen=True, array_like=True):
     probe: Probe
     stamps: tuple[Stamp, ...]
+
+
+_ANSWER: Shape[_Answer] = Shape(_Answer)
+_MEMORY: Shape[_Memory] = Shape(_Memory)
 
 
 class Environments:
@@ -251,8 +256,8 @@ class Environments:
         if value is None:
             return None
         try:
-            memory = msgspec.msgpack.decode(value, type=_Memory)
-        except msgspec.DecodeError:
+            memory = _MEMORY.unpack(value)
+        except Misshapen:
             return None  # written by another version
         self._known[key] = memory
         return memory
@@ -295,7 +300,7 @@ class Environments:
         # Also what changed while the interpreter looked is too young, so no race is left.
         if all(max(s.mtime, s.ctime) <= began - _OLD_ENOUGH for s in memory.stamps):
             self._known[key] = memory
-            self._remember(MEMORY, key, msgspec.msgpack.encode(memory))
+            self._remember(MEMORY, key, packed(memory))
         else:
             self._known.pop(key, None)
             self._unsettled = True
@@ -343,8 +348,8 @@ def _run(kernel: Kernel, prefix: tuple[str, ...], env: Mapping[str, str]) -> _An
         (text for text in done.stdout.decode(errors="replace").splitlines() if _MARKER in text), ""
     )
     try:
-        answer = msgspec.json.decode(line.partition(_MARKER)[2], type=_Answer)
-    except msgspec.DecodeError as error:
+        answer = _ANSWER.from_json(line.partition(_MARKER)[2])
+    except Misshapen as error:
         facts.append(("exit status", str(done.returncode)))
         tail = done.stderr.decode(errors="replace").rstrip().splitlines()[-_LINES:]
         if tail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
@@ -72,6 +73,10 @@ class StoreError(NbbuildError):
     exit_status = 3
 
 
+class OneTaskError(StoreError):
+    """A place that one task needs, or its result, is no good; no other task is concerned."""
+
+
 class Problems(NbbuildError):
     """Several errors at once, each whole; the exit status is the highest of theirs."""
 
@@ -85,6 +90,15 @@ class Problems(NbbuildError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Problems, (self.errors,))
+
+
+def internal(error: Exception) -> NbbuildError:
+    """Return an error that nobody foresaw as one that a user can read."""
+    said = "".join(traceback.format_exception_only(error)).strip()
+    return NbbuildError(
+        f"nbbuild itself failed: {said}",
+        hint="this is a bug, please report it; NBBUILD_DEBUG=1 shows the traceback",
+    )
 
 
 def raise_all(errors: Sequence[NbbuildError]) -> None:

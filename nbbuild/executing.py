@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from nbbuild import scheduler
 from nbbuild.builder import Builder
-from nbbuild.errors import NbbuildError
 from nbbuild.executors import Workers
 from nbbuild.expecting import expected
 from nbbuild.kernels.ahead import Ahead
@@ -81,7 +80,7 @@ def execute(
     def up_to_date(name: str) -> bool:
         try:
             judgement = judge.final(name)
-        except NbbuildError:  # the builder meets it again and makes an outcome of it
+        except Exception:  # noqa: BLE001 - the builder meets it again and makes an outcome of it
             return False
         if judgement.verdict is Verdict.FRESH:
             tally.fresh(judgement)

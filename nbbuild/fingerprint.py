@@ -12,13 +12,13 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
-import msgspec
 from blake3 import blake3
 
 from nbbuild.environment import Probe
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import ActionKey, Digest, Fingerprint, Parsed, Settings, Task
 from nbbuild.notebook.code import cell_digests
+from nbbuild.shapes import packed
 
 KEY_FORMAT = "2"
 """Raised whenever the same inputs would give another key; older records then simply miss."""
@@ -93,8 +93,8 @@ def action_key(
         _sorted("files", used.files),
         _sorted("commands", used.commands),
     )
-    # msgpack frames every string by its length: no two lists of items have one encoding.
-    return ActionKey(blake3(msgspec.msgpack.encode(fingerprints)).hexdigest(), fingerprints)
+    # No two lists of items have one encoding.
+    return ActionKey(blake3(packed(fingerprints)).hexdigest(), fingerprints)
 
 
 _FORMAT = Fingerprint("format", (("key", KEY_FORMAT),))
@@ -178,4 +178,4 @@ def _tagged(value: Any) -> Any:
 
 def secret(name: str, value: str) -> Digest:
     """Return a digest that stands for `value` without showing it; `name` salts it."""
-    return blake3(msgspec.msgpack.encode((name, value))).hexdigest()
+    return blake3(packed((name, value))).hexdigest()

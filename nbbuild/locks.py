@@ -30,8 +30,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nbbuild.durable import below_private, writing
+from nbbuild.durable import own_folder, set_aside, writing
 from nbbuild.errors import StoreError
+from nbbuild.regular import is_taken
+
+FOLDER = "locks"
+"""What folders of nothing but lock files are called."""
 
 PATIENCE = 0.5
 """Seconds of waiting after which `on_wait` is called."""
@@ -140,15 +144,29 @@ def _acquire(
 def _open(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with writing("a lock file cannot be made", path):
+        if is_taken(path) or path.is_symlink():
+            _clear(path)
         try:
             descriptor = os.open(path, flags, 0o666)
-        except FileNotFoundError:
-            below_private(path.parent)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            folder = path.parent
+            ours = folder.name == FOLDER  # else a user may have named the place
+            if isinstance(error, NotADirectoryError) and not ours:
+                raise
+            own_folder(folder, below=folder.parent if ours else folder)
             descriptor = os.open(path, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise StoreError("a lock file is no regular file", facts=[("path", str(path))])
     return descriptor
+
+
+def _clear(path: Path) -> None:
+    """Set aside what is no lock file. Raises OSError."""
+    with suppress(FileNotFoundError):
+        aside = set_aside(path)
+        if stat.S_ISREG(aside.lstat().st_mode):
+            aside.rename(path)  # somebody was quicker, and may hold it already
 
 
 @contextmanager

@@ -241,7 +241,8 @@ class Failure(msgspec.Struct, frozen=True):
 
     Kinds: error (a cell raised), timeout, died (the kernel), start (it did not), lost (messages
     were), artefact (not written), input (not there), order (nobody declared it), undeclared (used,
-    and not in the sandbox), unreadable (the notebook), internal.
+    and not in the sandbox), output (that cannot be kept, or put in its place), unreadable (the
+    notebook), internal.
     """
 
     kind: str
@@ -330,12 +331,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_status(self) -> int:
-        """0 all well, 1 a notebook failed, 2 one is unreadable, 3 a problem, 130 interrupted."""
+        """0 all well, 1 a notebook failed, 2 one is unreadable, 3 nbbuild did, 130 interrupted."""
         if self.interrupted:
             return 130
         if self.problems:
             return 3
         failures = [o.failure for o in self.outcomes if o.failure is not None]
+        if any(f.kind == "internal" for f in failures):
+            return 3
         if any(f.kind == "unreadable" for f in failures):
             return 2
         return int(bool(failures))

@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import msgspec
 from blake3 import blake3
 
 from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
 from nbbuild.imports import Import, Imports, imports_of_cell, imports_of_file
 from nbbuild.patterns import escape
+from nbbuild.shapes import Misshapen, Shape, packed
 from nbbuild.walk import Walker
 
 Read: TypeAlias = Callable[[str], str | None]
 """Root-relative path → the file's text, None when there is no such file."""
 
 _PACKAGE = "__init__.py"
+_IMPORTS: Shape[Imports] = Shape(Imports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +116,14 @@ class ModuleGraph:
     def _recalled(self, key: str) -> Imports | None:
         data = self._recall(_KIND, key) if self._recall else None
         try:
-            return msgspec.msgpack.decode(data, type=Imports) if data else None
-        except msgspec.DecodeError:  # written by another version
+            return _IMPORTS.unpack(data) if data else None
+        except Misshapen:  # written by another version
             return None
 
     def _parsed(self, key: str, text: str) -> Imports:
         imports = imports_of_file(text)
         if self._remember:
-            self._remember(_KIND, key, msgspec.msgpack.encode(imports))
+            self._remember(_KIND, key, packed(imports))
         return imports
 
     def _of_path(self, path: str, look: _Look, folders: tuple[str, ...]) -> set[str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nbbuild import basis
+from nbbuild import basis, temporary
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.headstart import HeadStart
@@ -79,6 +79,7 @@ def build(
         if idle or start is None:
             return _nothing_to_do(session, plan, tally, targets, observer=observer, began=began)
         if going or not tally.outcomes:
+            temporary.sweep()
             with session.store.in_use():
                 work = _settle(session, todo, tally)
                 # What a build with nothing to do never needs is imported here.

@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol, TypeVar
 
-import msgspec
-
 from nbbuild.config import Config, NotebookEntry, check_artefact, expand
 from nbbuild.digests import digest_bytes
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean, raise_all
@@ -22,6 +20,7 @@ from nbbuild.notebook.loads import loaded_text
 from nbbuild.notebook.readers import Readers
 from nbbuild.notebook.suffixes import suffix
 from nbbuild.patterns import PathIndex, Pattern, PatternIndex, can_meet, literal_prefix, matches
+from nbbuild.shapes import Misshapen, Shape, is_unicode, packed
 from nbbuild.walk import Walker
 
 _RENDERED: Final = "_build"
@@ -29,6 +28,8 @@ _RENDERED: Final = "_build"
 
 
 _Word = TypeVar("_Word")
+
+_PARSED: Shape[Parsed] = Shape(Parsed)
 
 
 class Digests(Protocol):
@@ -113,10 +114,11 @@ class Readings:
         said = self._recalled(key)
         if said is None:
             said = self._parse(source)
+            _check_text(source, said)
             if self._digests.fresh(f"{self._root}/{source}") != digest:
                 return self.parsed(source)  # it has just changed: these may be other bytes
             self.anew.add(source)
-            self._remember("parsed", key, msgspec.msgpack.encode(said))
+            self._remember("parsed", key, packed(said))
         self._read[source] = (key, said)
         return said
 
@@ -137,9 +139,22 @@ class Readings:
         if data is None:
             return None
         try:
-            return msgspec.msgpack.decode(data, type=Parsed)
-        except msgspec.DecodeError:  # written by another version: read the notebook again
+            return _PARSED.unpack(data)
+        except Misshapen:  # written by another version: read the notebook again
             return None
+
+
+def _check_text(source: str, parsed: Parsed) -> None:
+    """Raise `NotebookError` if what counts of a notebook cannot be sent to a kernel, or hashed."""
+    bad = next((cell for cell in parsed.cells if not is_unicode(cell.source)), None)
+    if bad is None and packed(parsed)[:1] != b"{":  # as JSON: something else is no text
+        return
+    where = "its metadata" if bad is None else f"cell {bad.index + 1}"
+    raise NotebookError(
+        f"'{source}' holds what is no text",
+        facts=[("in", where), ("reason", "half of a surrogate pair stands alone there")],
+        hint="remove the character, or write it as an escape sequence of the language",
+    )
 
 
 def load(

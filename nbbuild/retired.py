@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbbuild.durable import private_folder, sync_folder, write, writing
+from nbbuild.durable import discard, private_folder, sync_folder, write, writing
 from nbbuild.locks import lock
+from nbbuild.regular import NotRegular, is_taken, opened
 
 
 class Retired:
@@ -53,7 +54,7 @@ class Retired:
             return
         with self._locked(self._marked):
             rest = sorted(self._marked.read() - {_encode(task)})
-            write(self._marked.path, "".join(f"{line}\n" for line in rest).encode())
+            write(self._marked.path, "".join(f"{line}\n" for line in rest).encode(), ours=True)
 
     def _append(self, lines: _Lines, new: Iterable[str]) -> None:
         wanted = list(dict.fromkeys(new))
@@ -83,7 +84,7 @@ class _Lines:
         try:
             if not os.path.lexists(self.path):  # asked for each of thousands of tasks
                 return frozenset()
-            with self.path.open("rb") as file:
+            with os.fdopen(opened(self.path), "rb") as file:
                 now = os.fstat(file.fileno())
                 stamp = (now.st_size, now.st_ctime_ns, now.st_ino)
                 if self._read is None or self._read[0] != stamp:
@@ -91,7 +92,7 @@ class _Lines:
                     # The last one counts only if it is whole.
                     self._read = (stamp, frozenset(text.split("\n")[:-1]))
                 return self._read[1]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotRegular):
             return frozenset()
 
     def append(self, lines: Iterable[str]) -> None:
@@ -99,6 +100,8 @@ class _Lines:
         text = "".join(f"{line}\n" for line in lines)
         if not text:
             return
+        if is_taken(self.path):
+            discard(self.path)
         with self.path.open("ab+") as file:
             new = not file.tell()
             if not new:

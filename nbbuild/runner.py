@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from nbbuild import temporary
 from nbbuild.actions import Action, folders, wanted
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.process import Launcher
@@ -72,7 +72,7 @@ def run(
             places = (action.folder, *action.python_path)
             sandbox = stack.enter_context(stage(action.root, action.sandbox, places))
         root = action.root if sandbox is None else sandbox.root
-        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nbbuild-")))
+        private = stack.enter_context(temporary.folder())
         before, after, report = _preparations(action, root, private)
         kernel = wanted(action, root)
         done = execute(

@@ -15,13 +15,13 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from nbbuild import temporary
 from nbbuild.model import Failure
 from nbbuild.patterns import escape
 from nbbuild.resolving import Resolver
@@ -100,8 +100,8 @@ def stage(home: Path, inputs: Collection[str], folders: Iterable[str]) -> Iterat
 
     It holds the files `inputs`, which may begin with `../`, and the `folders`, empty but for those.
     """
-    with tempfile.TemporaryDirectory(prefix="nbbuild-", ignore_cleanup_errors=True) as made:
-        sandbox = Sandbox(home, Path(made).resolve(), inputs)
+    with temporary.folder() as made:
+        sandbox = Sandbox(home, made.resolve(), inputs)
         sandbox.fill(folders)
         yield sandbox
 

@@ -12,13 +12,13 @@ import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from nbbuild import temporary
 from nbbuild.errors import NbbuildError
 from nbbuild.walk import SKIPPED
 
@@ -114,7 +114,8 @@ class Scratch:
         folder = self._original / path
         if self._is_closed(path, name) or any((folder / mark).exists() for mark in _VIRTUAL):
             return True
-        return folder.resolve() == self.above  # a project that holds the temporary folder
+        # A project that holds the temporary folder.
+        return folder.resolve() in (self.above, self.above.parent)
 
     def _bring(self, path: str, entry: os.DirEntry[str]) -> None:
         source, target = Path(entry.path), self.root / path
@@ -190,8 +191,8 @@ def scratch_copy(original: Path, *, left_out: Collection[str], told: Told) -> It
     `left_out` are files and folders, relative to the root. `told(files, bytes)` is called now and
     then when copying takes longer than a second. Raises `NbbuildError` when there is no room.
     """
-    with tempfile.TemporaryDirectory(prefix="nbbuild-verify-", ignore_cleanup_errors=True) as made:
-        scratch = Scratch(original, Path(made).resolve(), left_out, told)
+    with temporary.folder() as made:
+        scratch = Scratch(original, made.resolve(), left_out, told)
         scratch.fill()
         yield scratch
 

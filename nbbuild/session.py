@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -46,6 +47,17 @@ from nbbuild.verdicts import Judge, Plan, check
 from nbbuild.walk import Walker
 from nbbuild.watching import seccomp
 from nbbuild.watching.traces import Own, Seen, Traces
+
+# What working with a record raises whose values are none that nbbuild writes.
+_ODD = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    re.error,
+)
 
 MERGE_VERSION = "1"
 """Raised when built notebooks are put together in another way, so that they are written again."""
@@ -174,10 +186,14 @@ class Session:
     def broken(self, task: Task, record: Record, seen: Seen | None = None) -> Iterator[Reason]:
         """Yield what a record's run used and that is different now; `seen` as traces have it."""
         if not record.trace.items:
-            return iter(())
+            return
         own = self.own(task, record.undeclared)
         probe = self.inputs.probe(task)
-        return self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen)
+        try:
+            yield from self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen)
+        except _ODD as error:  # a name with a NUL in it, say: somebody else wrote the record
+            text = f"what its last run used cannot be compared: {error}"
+            yield Reason("trace", text=text)
 
     def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
         """Return which paths are the task's own, or nbbuild's."""

@@ -21,12 +21,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
-
-from nbbuild.durable import private_folder
+from nbbuild.durable import private_folder, set_aside
 from nbbuild.errors import StoreError
 from nbbuild.locks import lock
 from nbbuild.model import Digest, Outcome, OutcomeKind
+from nbbuild.regular import is_taken
+from nbbuild.shapes import Misshapen, Shape, packed
 
 FORMAT = 1
 """Raise it whenever a table or a value in one changes its meaning."""
@@ -42,11 +42,15 @@ CREATE TABLE memo (kind TEXT, key BLOB, value BLOB, PRIMARY KEY (kind, key)) WIT
 CREATE TABLE outcomes (task BLOB PRIMARY KEY, value BLOB);
 CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
 """
+# The log first: SQLite would replay a log that it finds beside a new file.
+_SUFFIXES = ("-wal", "-shm", "-journal", "")
 _TABLES = {"files", "memo", "outcomes", "durations"}
 
 _SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # power loss: the last writes may go, no more
 
 T = TypeVar("T")
+
+_OUTCOME: Shape[Outcome] = Shape(Outcome)
 
 
 class FileRow(NamedTuple):
@@ -154,7 +158,7 @@ class State:
     def save_outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Keep outcomes, and the seconds of those that executed. Raises StoreError."""
         kept = list(outcomes)
-        rows = [(_pack(o.task), msgspec.msgpack.encode(o)) for o in kept]
+        rows = [(_pack(o.task), packed(o)) for o in kept]
         durations = [(_pack(o.task), o.seconds) for o in kept if o.kind is OutcomeKind.EXECUTED]
 
         def save(connection: sqlite3.Connection) -> None:
@@ -216,7 +220,7 @@ class State:
 
     def _read(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
         with self._turn:
-            if self._connection is None and not self._path.exists():
+            if self._connection is None and (is_taken(self._path) or not self._path.exists()):
                 return default
         try:
             return self._run(work)
@@ -272,7 +276,7 @@ class State:
 
     def _existing(self, *, thorough: bool = False) -> sqlite3.Connection | None:
         """Return the file's connection, or None if it is missing, bad or foreign."""
-        if not self._path.exists():
+        if self._is_blocked() or not self._path.exists():
             return None
         connection = _opened(self._path)
         try:
@@ -287,12 +291,17 @@ class State:
             raise
         return connection
 
+    def _is_blocked(self) -> bool:
+        """Whether a pipe, a folder or the like lies where SQLite would open a file."""
+        return any(is_taken(f"{self._path}{suffix}") for suffix in _SUFFIXES)
+
     def _new(self) -> sqlite3.Connection:
-        # The log first: SQLite would replay a log that it finds beside a new file.
-        for suffix in ("-wal", "-shm", "-journal", ""):
+        for suffix in _SUFFIXES:
+            path, bad = f"{self._path}{suffix}", Path(f"{self._path}.bad{suffix}")
             with suppress(FileNotFoundError):
-                path = f"{self._path}{suffix}"
-                os.replace(path, f"{self._path}.bad{suffix}")  # noqa: PTH105
+                if os.path.lexists(bad) and (bad.is_dir() or is_taken(path)):
+                    set_aside(bad)
+                os.replace(path, bad)  # noqa: PTH105
         connection = _opened(self._path)
         connection.execute(_SYNCHRONOUS)
         with suppress(sqlite3.OperationalError):  # refused: the journal stays as it was
@@ -340,8 +349,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _decoded(value: bytes) -> Outcome | None:
     try:
-        return msgspec.msgpack.decode(value, type=Outcome)
-    except (msgspec.DecodeError, TypeError):
+        return _OUTCOME.unpack(value)
+    except (Misshapen, TypeError):  # a damaged row holds anything
         return None
 
 

@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nbbuild import regular
 from nbbuild.printable import clean
 from nbbuild.verbs import VERBS
 
@@ -124,14 +125,16 @@ def seal(known: Mapping[str, Any]) -> bytes:
 def read(path: str) -> dict[str, Any] | None:
     """Return what a file holds, None if there is none of this format that is whole."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer to load than all else
-            checksum, _, body = file.read().partition(b"\n")
-    except OSError:
+        checksum, _, body = regular.read(path).partition(b"\n")
+    except (OSError, ValueError):  # ValueError: a NUL among the words
         return None
     if checksum != b"%08x" % zlib.crc32(body):
         return None
-    known = json.loads(body.decode("utf-8", "surrogatepass"))
-    return known if known.get("format") == FORMAT else None
+    try:
+        known = json.loads(body.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        return None
+    return known if isinstance(known, dict) and known.get("format") == FORMAT else None
 
 
 def holds(known: Mapping[str, Any], *, root: str, environ: Mapping[str, str]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from nbbuild.errors import ConfigError, NbbuildError, raise_all
+from nbbuild.errors import ConfigError, NbbuildError, internal, raise_all
 from nbbuild.graph import Graph, is_made
 from nbbuild.inputs import Inputs, MissingInput, Overlay
 from nbbuild.model import (
@@ -125,6 +125,9 @@ class Judge:
                 before[name] = Judgement(name, Verdict.WAIT, (Reason("input", text=error.what),))
             except NbbuildError as error:
                 errors.setdefault(str(error), error)
+            except Exception as error:  # noqa: BLE001 - one bad thing stops one task
+                text = f"it cannot be judged: {internal(error).what}"
+                before[name] = Judgement(name, Verdict.WAIT, (Reason("internal", text=text),))
         raise_all(list(errors.values()))
         return Plan(tuple(before.values()))
 

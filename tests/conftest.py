@@ -79,7 +79,10 @@ class Project:
         """Run the command in this process."""
         self.log.write_text("")
         # Real text streams over bytes: click takes a StringIO for one that it has to mend.
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        out, err = (
+            io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace", write_through=True)
+            for _ in range(2)
+        )
         status = 0
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime
 import math
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from nbbuild import temporary
 from nbbuild.errors import NotebookError, UsageError
 from nbbuild.model import Task
 from nbbuild.notebook.read import from_bytes
@@ -147,8 +147,7 @@ def opened(given: Path) -> Iterator[JupyterCache]:
             facts=[("reason", "it has no global.db" if given.is_dir() else "it is no folder")],
             hint="its folder is `.jupyter_cache` by default; a Jupyter Book has it in `_build`",
         )
-    with tempfile.TemporaryDirectory(prefix="nbbuild-") as private:
-        copy = Path(private)
+    with temporary.folder() as copy:
         try:
             for name in ("global.db", "global.db-wal", "global.db-journal"):
                 if (given / name).is_file():

@@ -17,7 +17,7 @@ from typing import TextIO
 
 import click
 
-from nbbuild.errors import NbbuildError, Problems, UsageError
+from nbbuild.errors import NbbuildError, Problems, UsageError, internal
 from nbbuild.printable import clean
 
 INTERRUPTED = 130
@@ -80,11 +80,7 @@ def _known(error: Exception) -> NbbuildError:
         return _usage(error)
     if isinstance(error, OSError):
         return _of_the_system(error)
-    said = "".join(traceback.format_exception_only(error)).strip()
-    return NbbuildError(
-        f"nbbuild itself failed: {said}",
-        hint="this is a bug, please report it; NBBUILD_DEBUG=1 shows the traceback",
-    )
+    return internal(error)
 
 
 def _usage(error: click.ClickException) -> UsageError:

@@ -23,6 +23,7 @@ from nbbuild.export import places, tools
 from nbbuild.export.pages import Exported, Page, pages
 from nbbuild.model import Judgement
 from nbbuild.session import Session
+from nbbuild.shapes import Misshapen, Shape, packed
 from nbbuild.verdicts import made_from
 
 _KIND = "export"
@@ -50,6 +51,9 @@ class _Last(msgspec.Struct, frozen=True):
     basis: str  # a digest of what all keys rest on
     variables: tuple[str, ...]
     pages: dict[str, _Left]
+
+
+_LAST: Shape[_Last] = Shape(_Last)
 
 
 def export_all(
@@ -112,8 +116,8 @@ def targets(session: Session) -> list[str]:
 def _last(session: Session, target: str) -> _Last | None:
     data = session.state.recall(_KIND, target)
     try:
-        return msgspec.msgpack.decode(data, type=_Last) if data else None
-    except msgspec.DecodeError:
+        return _LAST.unpack(data) if data else None
+    except Misshapen:
         return None
 
 
@@ -154,7 +158,7 @@ def _remember(
         if page.source not in clashing and (page.record is not None or page.meant):
             files = tuple(one for one in seen if one is not None)
             known[page.source] = _Left(_made_from(session, page), files)
-    session.state.remember(_KIND, target, msgspec.msgpack.encode(_Last(basis, variables, known)))
+    session.state.remember(_KIND, target, packed(_Last(basis, variables, known)))
 
 
 def _made_from(session: Session, page: Page) -> str:

@@ -30,11 +30,10 @@ import msgspec
 from nbformat import NotebookNode, ValidationError
 
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.outputs import OUTPUTS, Assembler
+from nbbuild.kernels.outputs import DEEPEST, OUTPUTS, Assembler, TooDeep
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.session import (
     KEEP_ALL,
-    LEAVE,
     SHUTDOWN_PATIENCE,
     TICK,
     Channel,
@@ -55,6 +54,9 @@ from nbbuild.watching.seen import Seen
 
 INTERRUPT_GRACE = 2.0
 """Seconds for an interrupted cell to hand in its partial output."""
+
+ANEW = 2
+"""How often a kernel that died before its first cell is replaced, the last time by a stock one."""
 
 LOST_AFTER = 30.0
 """Seconds of silence, with half of an answer missing, after which messages count as lost."""
@@ -140,15 +142,16 @@ def execute(
         after=after,
     )
 
-    def begin() -> KernelSession:
-        return ready(run.check) or start(
+    def begin(before: int) -> KernelSession:
+        session = ready(run.check) if not before else None
+        return session or start(
             kernel,
             launcher=launcher,
             cwd=cwd,
             env=env,
             check=run.check,
             watched=watched,
-            warm=warm,
+            warm=warm if before < ANEW else None,
         )
 
     run.perform(begin)
@@ -176,6 +179,10 @@ class _Stop(Exception):
 
 class _Died(Exception):
     """The kernel's process ended."""
+
+
+class _DiedEarly(Exception):
+    """It ended before it was sent a cell: another one may run them."""
 
 
 class _Run:
@@ -223,31 +230,42 @@ class _Run:
         self._idle = False
         self._heard = 0.0
 
-    def perform(self, begin: Callable[[], KernelSession]) -> None:
-        """Let the kernel `begin`, run the cells, end it; the result is in the attributes."""
+    def perform(self, begin: Callable[[int], KernelSession]) -> None:
+        """Let the kernel `begin`, run the cells, end it; the result is in the attributes.
+
+        `begin` is told how many kernels have died before they were sent a cell: somebody killed
+        them, or what they were forked from.
+        """
         for index in self._cells:
             _make_blank(self.notebook.cells[index])
-        try:
-            session = begin()
-        except _Stop as stop:
-            self.stopped, self.failure = True, stop.failure
+        for before in range(ANEW + 1):
+            try:
+                session = begin(before)
+            except _Stop as stop:
+                self.stopped, self.failure = True, stop.failure
+                return
+            except NotStarted as error:
+                self.failure = _not_started(self._kernel, error)
+                return
+            self.preloads = session.process.preloads
+            self.shortfall = session.process.shortfall
+            try:
+                self._run_cells(session, last=before == ANEW)
+            except _DiedEarly:
+                continue
+            finally:
+                session.close()
+                self.seen = session.process.seen
             return
-        except NotStarted as error:
-            self.failure = _not_started(self._kernel, error)
-            return
-        self.preloads = session.process.preloads
-        self.shortfall = session.process.shortfall
-        try:
-            self._run_cells(session)
-        finally:
-            session.close()
-            self.seen = session.process.seen
 
-    def _run_cells(self, session: KernelSession) -> None:
+    def _run_cells(self, session: KernelSession, *, last: bool) -> None:
+        """Run the cells. Raises _DiedEarly, unless this is the `last` kernel that is tried."""
         assembler = Assembler(self.notebook, session=session)
         if "language_info" in session.info:
             self.notebook.metadata["language_info"] = session.info["language_info"]
         self._session, self._assembler = session, assembler
+        self._finished = False
+        self.cells_began.clear()
         try:
             self._silently(KEEP_ALL, *self._before, otherwise=_UNPREPARED)
             for number, index in enumerate(self._cells, 1):
@@ -261,6 +279,8 @@ class _Run:
         except _Stop as stop:
             self.stopped, self.failure = True, stop.failure
         except _Died:
+            if self._current is None and not last:
+                raise _DiedEarly from None
             self.failure = self._death()
         except Garbled as error:
             self.failure = self._lost(f"a message of the kernel cannot be read: {error}")
@@ -273,10 +293,13 @@ class _Run:
         if in_peace and session.process.poll() is None:
             # The cells are done: what they gave does not depend on this.
             with contextlib.suppress(_Stop, _Died, Garbled):
-                self._silently(LEAVE, *self._after, otherwise=_UNTOLD)
+                self._silently(session.leave, *self._after, otherwise=_UNTOLD)
         if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
             self.notes.append(_CUT_SHORT)
             self.cut_short = True
+        if session.late is not None:
+            self.notes.append(session.late.note)
+            self.cut_short = self.cut_short or session.late.files != ()
 
     def _silently(self, *codes: str, otherwise: str) -> None:
         """Have an IPython kernel run `codes`, which leave no trace; note `otherwise` if it fails.
@@ -421,6 +444,8 @@ class _Run:
             if index is not None:
                 try:
                     self._assembler.take(message, index)
+                except TooDeep:
+                    raise _Stop(_too_deep(index)) from None
                 except _BAD_OUTPUT as error:
                     raise Garbled(f"{kind} in {self._name(index)}: {error!r}") from error
 
@@ -525,6 +550,15 @@ def _error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Failure:
         message=f"{name}: {lines[0]}" if lines else name,
         cell=index,
         traceback=plain("\n".join(told.get("traceback") or ())),
+    )
+
+
+def _too_deep(index: int) -> Failure:
+    return Failure(
+        kind="output",
+        message=f"cell {index + 1} shows data that is nested more than {DEEPEST} levels deep",
+        cell=index,
+        hint="show it as text, or only the part that matters",
     )
 
 

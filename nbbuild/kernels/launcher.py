@@ -160,11 +160,20 @@ def strike(pid: int, members: Iterable[int]) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a kernel's private folder, which is flat, as far as it is there."""
+    """Remove a kernel's private folder, which is flat, as far as it is there.
+
+    It lies in one of nbbuild's (temporary.py), which goes with the last that was in it.
+    """
+    if not folder:
+        return
     with contextlib.suppress(OSError):
         for entry in Path(folder).iterdir():
             entry.unlink(missing_ok=True)
         Path(folder).rmdir()
+        home = Path(folder).parent
+        if os.listdir(home) == ["owner"]:  # noqa: PTH208
+            (home / "owner").unlink()
+            home.rmdir()
 
 
 # -- the helper --------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import socket
 import sys
 import tempfile
@@ -24,9 +23,11 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from nbbuild import temporary
 from nbbuild.errors import KernelError
 from nbbuild.imports import Import
 from nbbuild.kernelspec import Kernel
+from nbbuild.shapes import Misshapen, Shape
 
 PATIENCE = 30.0
 """Seconds that a zygote may take to import what it is asked to."""
@@ -120,8 +121,14 @@ class Zygote:
     """A zygote that is ready to fork; any thread may ask it to."""
 
     def __init__(
-        self, process: Process, control: socket.socket, *, warm: Warm, folder: Path
+        self,
+        process: Process,
+        control: socket.socket,
+        *,
+        warm: Warm,
+        folder: contextlib.ExitStack,
     ) -> None:
+        """`folder`, when it is closed, removes the one that the process works in."""
         self.warm = warm
         self._folder = folder
         self._process = process
@@ -146,7 +153,7 @@ class Zygote:
             self.lost = True
             self._control.close()
         self._process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()
 
 
 @dataclass(slots=True)
@@ -182,6 +189,7 @@ class Nursery:
                 check()
             try:
                 if kind.zygote is not None and kind.zygote.lost:
+                    kind.zygote.end()
                     kind.zygote = None
                 if kind.zygote is None and not kind.unfit and kind.tries < _TRIES:
                     kind.tries += 1
@@ -213,8 +221,8 @@ class Nursery:
         argv = [*warm.interpreter, str(_PROGRAM), json.dumps(wanted)]
         with contextlib.ExitStack() as failing:
             try:
-                folder = Path(tempfile.mkdtemp(prefix="nbb-"))
-                failing.callback(shutil.rmtree, folder, ignore_errors=True)
+                folder = failing.enter_context(contextlib.ExitStack())
+                cwd = folder.enter_context(temporary.folder())
                 log = failing.enter_context(tempfile.TemporaryFile())
                 ours, theirs = socket.socketpair()
                 failing.callback(ours.close)
@@ -222,7 +230,7 @@ class Nursery:
                     process = self._start(
                         argv,
                         env=dict(warm.env),
-                        cwd=folder,
+                        cwd=cwd,
                         stdin=theirs.fileno(),
                         output=log.fileno(),
                     )
@@ -255,6 +263,9 @@ class _Word(msgspec.Struct):
     culprit: str = ""
 
 
+_WORD: Shape[_Word] = Shape(_Word)
+
+
 def _hear(control: socket.socket, check: Callable[[], None]) -> _Word:
     """Wait until a zygote says what it is."""
     deadline = time.monotonic() + PATIENCE
@@ -271,8 +282,8 @@ def _hear(control: socket.socket, check: Callable[[], None]) -> _Word:
                 return _Word(unfit=f"{_IT} ended before it was ready")
             heard += data
     try:
-        return msgspec.json.decode(heard, type=_Word)
-    except msgspec.DecodeError as error:
+        return _WORD.from_json(heard)
+    except Misshapen as error:
         return _Word(unfit=f"{_IT} cannot be understood: {error}")
 
 

@@ -48,7 +48,14 @@ OUTPUTS = frozenset(
 
 Output: TypeAlias = dict[str, Any]
 
+DEEPEST = 200
+"""Levels of nesting that an output may have; Jupyter's own tools give up somewhere above that."""
+
 _CELL_FILE = re.compile(r"ipykernel_\d+(?=[/\\]\d+\.py\b)")
+
+
+class TooDeep(Exception):
+    """An output is nested so deeply that no notebook can hold it."""
 
 
 class Assembler:
@@ -65,9 +72,11 @@ class Assembler:
     def take(self, message: Message, index: int) -> None:
         """Apply one iopub message, of a kind in `OUTPUTS` or "execute_input", to cell `index`.
 
-        Raises whatever a malformed message makes nbclient and nbformat raise.
+        Raises TooDeep, and whatever a malformed message makes nbclient and nbformat raise.
         """
         cell, content = self._notebook.cells[index], message["content"]
+        if _is_deeper(content, DEEPEST):
+            raise TooDeep
         if "execution_count" in content:
             cell["execution_count"] = content["execution_count"]
         kind = message["msg_type"]
@@ -156,6 +165,21 @@ class Assembler:
 
             self._widgets = Widgets(self._notebook, session=self._session)
         return self._widgets
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether `value` has more than `most` levels; by level, not by recursion."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            item
+            for one in level
+            for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, dict | list) and item
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _made(message: Message) -> Output:

@@ -30,6 +30,9 @@ START_PATIENCE = 60.0
 
 _COLD = "its kernel was started in the ordinary way: {}"
 
+LOSSES = 2
+"""How often a kernel is started anew because the helper ended meanwhile."""
+
 WARM_PATIENCE = 5.0
 """Seconds that a zygote may take to fork a kernel."""
 
@@ -55,6 +58,11 @@ class KernelProcess:
         self.seen: Seen | None = None
         """What it and its descendants asked for; known after `kill`, None: it was not watched."""
         self._seen_file: Path | None = None
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether it was killed because the launcher had ended: through no fault of its own."""
+        return self._launcher_lost
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is news: the kernel ended."""
@@ -280,8 +288,9 @@ class Launcher:
     ) -> KernelProcess:
         """Have the helper start what `request` says (launcher.py)."""
         kernel_id = secrets.token_hex(8)
+        lost = 0
         while True:
-            helper_is_new, connection = self._connect()
+            connection = self._connect()
             process = KernelProcess(connection, kernel_id=kernel_id)
             more: dict[str, object] = {"id": kernel_id, "way": "cold", "filter": None}
             if request.get("filter"):
@@ -302,8 +311,8 @@ class Launcher:
             except (BrokenPipeError, ConnectionError) as error:
                 # A helper that somebody killed is replaced, but not for ever.
                 process.kill()
-                zygote = None  # it has ended with the helper
-                if helper_is_new:
+                zygote, lost = None, lost + 1  # it has ended with the helper
+                if lost > LOSSES:
                     raise KernelError("the process that starts kernels has ended") from error
             except BaseException:
                 process.kill()
@@ -333,8 +342,8 @@ class Launcher:
         finally:
             os.close(nothing)
 
-    def _connect(self) -> tuple[bool, socket.socket]:
-        """Return a socket that the helper serves, and whether the helper is new."""
+    def _connect(self) -> socket.socket:
+        """Return a socket that the helper serves, which is started if it is not there."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             if self._lifeline is not None:
@@ -343,10 +352,10 @@ class Launcher:
                 except (BrokenPipeError, ConnectionError):
                     self._end_helper()
                 else:
-                    return False, ours
+                    return ours
             lifeline = self._start_helper()
             socket.send_fds(lifeline, [b"k"], [theirs.fileno()])
-            return True, ours
+            return ours
 
     def _start_helper(self) -> socket.socket:
         ours, theirs = socket.socketpair()

@@ -15,9 +15,7 @@ publishes fast on a busy machine reaches it: of 100,000 small displays, 386 were
 IPython kernel is told, silently and before its first cell, to lift it. Of other kernels it is not
 known how.
 
-An IPython kernel is not asked to leave by a shutdown_request: that is served by its control thread,
-which may wait 10 s for an output thread that has gone already, and it waits in vain for children
-that the notebook did not reap. It is told, silently, to end its main loop, as `exit()` does.
+How an IPython kernel leaves is told in leaving.py.
 """
 
 from __future__ import annotations
@@ -29,7 +27,6 @@ import math
 import os
 import re
 import secrets
-import shutil
 import signal
 import sys
 import tempfile
@@ -41,9 +38,11 @@ from typing import Any, TypeAlias
 
 import zmq
 
+from nbbuild import temporary
 from nbbuild.errors import KernelError
+from nbbuild.kernels import leaving
 from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.process import KernelProcess, Launcher
+from nbbuild.kernels.process import LOSSES, KernelProcess, Launcher
 from nbbuild.kernels.wire import Message, Socket, Wire
 from nbbuild.kernelspec import Kernel
 
@@ -66,16 +65,8 @@ KEEP_ALL = """
 """
 """Code that lifts the limit of an IPython kernel's queue, past which it would drop outputs."""
 
-LEAVE = """
-(lambda shell: (
-    setattr(shell, "exit_now", True),
-    shell.kernel.io_loop.add_callback(shell.kernel.io_loop.stop),
-))(__import__("IPython").get_ipython())
-"""
-"""Code by which an IPython kernel leaves once it has answered the request that this is part of."""
-
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
-_LONGEST_NAME = len("/nbb-12345678/k-5")
+_LONGEST_NAME = temporary.LONGEST_NAME + len("/k-5")
 _BATCH = 100  # messages taken from one socket before the other, and the clock, are looked at
 _FIRST_PAUSE = 0.05  # seconds before a kernel whose iopub is silent is asked again
 _LOG_LINES = 20
@@ -126,9 +117,10 @@ class KernelSession:
         self._kernel = kernel
         self.info: Mapping[str, Any] = {}
         """The content of the kernel_info_reply; empty until the kernel is ready."""
+        self.late: leaving.Late | None = None
+        """What of the notebook still ran as the kernel left; known after `shut_down`."""
         with contextlib.ExitStack() as stack:
-            self._folder = private_folder()
-            stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            self._folder = stack.enter_context(private_folder())
             key = secrets.token_hex(16)
             self._session = Wire(key.encode())
             context = zmq.Context()
@@ -229,10 +221,15 @@ class KernelSession:
 
     # Ending.
 
+    @property
+    def leave(self) -> str:
+        """The code by which an IPython kernel leaves once it has answered."""
+        return leaving.code(self._folder)
+
     def shut_down(self, *, cancelled: Callable[[], bool]) -> bool:
         """Give the kernel time to leave, then `close`; say whether it left by itself.
 
-        An IPython kernel has been sent LEAVE before; others are asked here.
+        An IPython kernel has been sent `leave` before; others are asked here.
         """
         status = self.process.poll()
         if status is None:
@@ -241,6 +238,7 @@ class KernelSession:
             deadline = time.monotonic() + SHUTDOWN_PATIENCE
             while status is None and time.monotonic() < deadline and not cancelled():
                 status = self.process.wait(TICK)
+        self.late = leaving.late(self._folder)
         self.close()
         return status is not None
 
@@ -334,6 +332,8 @@ class KernelSession:
                 message = self._session.recv(source, zmq.NOBLOCK)
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 raise Garbled(str(error)) from error
+            except RecursionError as error:
+                raise Garbled("its JSON is nested too deeply") from error
             if message is None:
                 return
             yield channel, message
@@ -349,7 +349,9 @@ def start(
     watched: bool = False,
     warm: Warm | None = None,
 ) -> KernelSession:
-    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
+    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more, cold.
+
+    One that failed because the launcher ended is none: it is tried again as it was.
 
     `env` is the whole environment, but for what kernel.json adds. If it is `watched`, its process
     knows after its end what it asked for (KernelProcess.seen). With `warm` it is forked from a
@@ -358,7 +360,7 @@ def start(
     Raises:
         NotStarted: it cannot be started.
     """
-    second = False
+    second, lost = False, 0
     while True:
         try:
             session = KernelSession(
@@ -372,6 +374,9 @@ def start(
             session.wait_until_ready(check)
         except (NotStarted, Garbled) as error:
             session.close()
+            if session.process.orphaned and lost < LOSSES:
+                lost += 1
+                continue
             if second:
                 if isinstance(error, NotStarted):
                     raise
@@ -384,23 +389,27 @@ def start(
             return session
 
 
-def private_folder() -> Path:
-    """Make a folder that only this user can enter, its path short enough for Unix sockets.
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can enter, its path short enough for Unix sockets.
 
     Raises:
         KernelError: it cannot be made.
     """
+    folder = contextlib.ExitStack()
     try:
         parent = tempfile.gettempdir()
         if len(os.fsencode(parent)) + _LONGEST_NAME > _PATH_LIMIT:
-            parent = "/tmp"
-        return Path(tempfile.mkdtemp(prefix="nbb-", dir=parent))
+            parent = temporary.FALLBACK
+        made = folder.enter_context(temporary.folder(parent))
     except OSError as error:
         raise KernelError(
             "there is no place for a kernel's sockets",
             facts=[("reason", str(error))],
             hint="let TMPDIR name a folder that can be written",
         ) from error
+    with folder:
+        yield made
 
 
 def ending(status: int) -> str:

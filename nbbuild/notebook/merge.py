@@ -15,6 +15,7 @@ from nbbuild.notebook.cells import identify
 from nbbuild.notebook.code import is_blank
 from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.write import to_bytes
+from nbbuild.shapes import Shape
 
 _OF_A_RUN = ("kernelspec", "language_info", "widgets")
 _STATE = "application/vnd.jupyter.widget-state+json"
@@ -33,6 +34,9 @@ class ExecutedCells(msgspec.Struct, frozen=True):
 
     cells: tuple[ExecutedCell, ...]
     metadata: dict[str, Any] = {}  # kernelspec, language_info, widgets
+
+
+_CELLS: Shape[ExecutedCells] = Shape(ExecutedCells)
 
 
 def executed_cells(notebook: NotebookNode) -> ExecutedCells:
@@ -65,8 +69,8 @@ def encode(cells: ExecutedCells) -> bytes:
 def decode(data: bytes) -> ExecutedCells:
     """Return the cells that `encode` wrote; raise `ValueError` for anything else."""
     try:
-        return msgspec.convert(json.loads(data), ExecutedCells)
-    except (msgspec.ValidationError, RecursionError) as error:
+        return _CELLS.from_plain(json.loads(data))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"these are no executed cells: {error}") from error
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from nbbuild.notebook.skipped import is_skipped
+from nbbuild.shapes import Shape
 
 _TAG = re.compile(r"[^,\n]+")
 
@@ -58,7 +59,8 @@ class _Notebook(msgspec.Struct):
     cells: list[_Cell]
 
 
-_DECODER = msgspec.json.Decoder(_Notebook)
+_NOTEBOOK: Shape[_Notebook] = Shape(_Notebook)
+_METADATA: Shape[_Metadata] = Shape(_Metadata)
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -71,8 +73,8 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def _from_text(text: str) -> dict[str, Any] | None:
-    notebook = _DECODER.decode(text)
-    msgspec.convert(notebook.metadata, _Metadata)
+    notebook = _NOTEBOOK.from_json(text, surrogates=False)
+    _METADATA.from_plain(notebook.metadata)
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])

@@ -12,8 +12,9 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import Draft, writing
+from nbbuild.durable import Draft, discard, in_folder, writing
 from nbbuild.model import Digest
+from nbbuild.regular import opened, read
 from nbbuild.store.layout import EMPTY, Layout, is_digest
 from nbbuild.store.uses import Uses
 
@@ -101,17 +102,19 @@ class Blobs:
             return False
         hasher = blake3()
         mode = 0o777 if executable else 0o666
-        with file, writing("a file cannot be restored from the cache", target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with Draft(target.parent, mode=mode) as draft:
-                for chunk in _chunks(file):
-                    hasher.update(chunk)
-                    draft.write(chunk)
-                if hasher.hexdigest() != digest:
-                    self._drop(digest)
-                    return False
-                # No fsync: a file of the tree can be restored again, and nobody trusts it unread.
-                draft.commit(target, sync=False)
+        with (
+            file,
+            writing("a file cannot be restored from the cache", target),
+            in_folder(target, lambda: Draft(target.parent, mode=mode)) as draft,
+        ):
+            for chunk in _chunks(file):
+                hasher.update(chunk)
+                draft.write(chunk)
+            if hasher.hexdigest() != digest:
+                self._drop(digest)
+                return False
+            # No fsync: a file of the tree can be restored again, and nobody trusts it unread.
+            draft.commit(target, sync=False)
         self._uses.note(self._layout.blob(digest))
         return True
 
@@ -125,8 +128,7 @@ class Blobs:
     def fault(self, place: Path) -> str:
         """Say what is wrong with the blob at `place`, "" if its bytes are what its name says."""
         try:
-            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(descriptor, "rb", buffering=0) as file:
+            with os.fdopen(opened(place, links=False), "rb", buffering=0) as file:
                 hasher = blake3()
                 for chunk in _chunks(file):
                     hasher.update(chunk)
@@ -137,9 +139,9 @@ class Blobs:
     def _commit(self, draft: Draft, place: Path, size: int) -> None:
         known = os.path.lexists(place)
         # The folder is not synced: a record that names a blob which a power failure took is a miss.
-        place.parent.mkdir(parents=True, exist_ok=True)
+        self._layout.make_folder(place.parent)
         with self._uses.keeping():
-            draft.commit(place)
+            draft.commit(place, ours=True)
         if not known:
             self._uses.grew(size)
 
@@ -147,8 +149,7 @@ class Blobs:
         if not self.has(digest):
             return None
         try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(self._layout.blob(digest), flags)
+            descriptor = opened(self._layout.blob(digest), links=False)
         except OSError:  # removed since, not permitted, too many open files: a miss
             return None
         return os.fdopen(descriptor, "rb", buffering=0)
@@ -156,7 +157,7 @@ class Blobs:
     def _drop(self, digest: Digest) -> None:
         """Remove a damaged blob, where the store can be written."""
         with suppress(OSError):
-            self._layout.blob(digest).unlink()
+            discard(self._layout.blob(digest))
 
 
 def _chunks(file: BinaryIO) -> Iterator[memoryview]:
@@ -172,6 +173,6 @@ def _holds(place: Path, data: bytes) -> bool:
         found = place.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size != len(data):
             return False
-        return place.read_bytes() == data
+        return read(place) == data
     except OSError:
         return False

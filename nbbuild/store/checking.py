@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import writing
+from nbbuild.durable import discard, writing
 from nbbuild.model import Digest
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.records import Records
@@ -81,5 +81,5 @@ def _remove(path: Path, look: os.stat_result, uses: Uses) -> bool:
             return False
         if (now.st_ino, now.st_ctime_ns) != (look.st_ino, look.st_ctime_ns):
             return False
-        path.unlink()
+        discard(path)
     return True

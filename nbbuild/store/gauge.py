@@ -8,11 +8,13 @@ what the estimate says, and an estimate that is old counts for nothing.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from nbbuild.durable import write
+from nbbuild.regular import read
 from nbbuild.store.layout import Layout
 
 _TRUSTED = 7 * 24 * 3600.0  # seconds after which a walk is due
@@ -33,16 +35,18 @@ def set_to(layout: Layout, size: int) -> None:
     """Keep what a walk found."""
     with suppress(OSError):  # nothing is estimated then
         folder = layout.folder / "tmp"
-        write(layout.usage, f"{size} {time.time():.0f}\n".encode(), folder=folder, sync=False)
+        text = f"{size} {time.time():.0f}\n"
+        write(layout.usage, text.encode(), folder=folder, sync=False, ours=True)
 
 
 def add(layout: Layout, size: int) -> None:
     """Note that so many bytes came; nothing, where no walk began the estimate."""
     with suppress(OSError):
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(layout.usage, flags)
         try:
-            os.write(descriptor, f"+{size}\n".encode())
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.write(descriptor, f"+{size}\n".encode())
         finally:
             os.close(descriptor)
 
@@ -50,7 +54,7 @@ def add(layout: Layout, size: int) -> None:
 def _read(layout: Layout) -> int | None:
     """Return the estimate, None if there is none to be trusted."""
     try:
-        data = layout.usage.read_bytes()
+        data = read(layout.usage)
         if len(data) > _LONGEST:
             return None
         first, *rest = data.decode("ascii").split("\n")

@@ -36,7 +36,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import writing
+from nbbuild.durable import discard, writing
 from nbbuild.locks import lock, sweep
 from nbbuild.model import Record
 from nbbuild.store import gauge
@@ -143,7 +143,7 @@ class Collector:
                 for file in unused[start : start + _BATCH]:
                     if file.is_still():
                         with writing("the cache cannot be pruned", file.path):
-                            file.path.unlink(missing_ok=True)
+                            discard(file.path)
                         gone.add(file)
         for folder in {file.path.parent for file in gone if file.path.suffix == ".json"}:
             with suppress(OSError):  # the key has other records, or a new one

@@ -13,6 +13,7 @@
         locks/going.lock            exclusive while files go, shared while they come or are noted
         usage                       an estimate of the store's size; can be deleted (gauge.py)
         tmp/                        drafts; what a crash leaves here is garbage
+        **/*.bad-<hex>              what lay where a file of the store goes, and was none; set aside
 
 Change anything here, or the meaning of a field of model.Record, and raise FORMAT. What only comes
 in addition, and may be missing, leaves it.
@@ -27,9 +28,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import Draft, below_private, tag_as_cache, write
+from nbbuild.durable import Draft, below_private, own_folder, tag_as_cache, write
 from nbbuild.locks import lock
 from nbbuild.model import Digest
+from nbbuild.regular import read
 
 FORMAT = 1
 
@@ -128,7 +130,7 @@ class Layout:
     def is_ours(self) -> bool:
         """Whether there is a store of this format here."""
         try:
-            return (self.folder / "VERSION").read_bytes() == _VERSION
+            return read(self.folder / "VERSION") == _VERSION
         except OSError:
             return False
 
@@ -143,10 +145,14 @@ class Layout:
             with lock(self.path / f"v{FORMAT}.lock"):
                 if not self.is_ours():
                     self._make_anew()
-        (self.folder / "tmp").mkdir(exist_ok=True)
+        self.make_folder(self.folder / "tmp")
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder of the store if it is not there. Raises OSError."""
+        own_folder(folder, below=self.folder)
 
     def _make_anew(self) -> None:
-        if (self.folder / "VERSION").exists():
+        if os.path.lexists(self.folder / "VERSION") or _is_no_folder(self.folder):
             self.folder.rename(self.path / f"v{FORMAT}.foreign-{os.urandom(4).hex()}")
         self.folder.mkdir(exist_ok=True)
         tag_as_cache(self.folder)
@@ -158,6 +164,10 @@ class Layout:
             self.make()
         try:
             return Draft(self.folder / "tmp", mode=mode)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self.make()  # somebody removed the store, or its `tmp`, under us
             return Draft(self.folder / "tmp", mode=mode)
+
+
+def _is_no_folder(place: Path) -> bool:
+    return os.path.lexists(place) and not place.is_dir()

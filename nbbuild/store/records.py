@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
 from nbbuild.durable import sync_folder, writing
-from nbbuild.errors import StoreError
+from nbbuild.errors import OneTaskError
 from nbbuild.model import Digest, Record
+from nbbuild.regular import read
 from nbbuild.sealed import seal, unseal
+from nbbuild.shapes import Misshapen, Shape, as_json
 from nbbuild.store.layout import Layout, is_digest, is_record_id
 from nbbuild.store.pruning import Kept
 from nbbuild.store.uses import Uses
 
 _TRIES = 100
+_RECORD: Shape[Record] = Shape(Record)
 
 
 def encode(record: Record) -> bytes:
@@ -25,8 +26,8 @@ def encode(record: Record) -> bytes:
     if not is_record_id(record.id) or not is_digest(record.key.digest):
         raise _unfit(record, "its id or its key cannot be a file's name")
     try:
-        data = seal(msgspec.json.encode(record))
-    except (UnicodeEncodeError, TypeError, ValueError) as error:
+        data = seal(as_json(record))
+    except (TypeError, ValueError) as error:
         raise _unfit(record, f"it is no JSON: {error}") from error
     if decode(data, key=record.key.digest, record_id=record.id) != record:
         raise _unfit(record, "it reads back differently")
@@ -39,8 +40,8 @@ def decode(data: bytes, *, key: Digest, record_id: str) -> Record | None:
     if body is None:
         return None
     try:
-        record = msgspec.json.decode(body, type=Record)
-    except (msgspec.DecodeError, RecursionError):
+        record = _RECORD.from_json(body)
+    except Misshapen:
         return None
     return record if (record.key.digest, record.id) == (key, record_id) else None
 
@@ -82,8 +83,8 @@ class Records:
             draft.write(data)
             for left in reversed(range(_TRIES)):
                 try:
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    draft.commit(place)
+                    self._layout.make_folder(place.parent)
+                    draft.commit(place, ours=True)
                     break
                 except (FileNotFoundError, FileExistsError):
                     # Somebody removes the folder each time it is empty. (Path.mkdir says that
@@ -137,15 +138,14 @@ def _read(path: str, key: Digest, record_id: str) -> Record | None:
     if not is_record_id(record_id):
         return None
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - for each of thousands of tasks
-            data = file.read()
+        data = read(path)
     except OSError:
         return None
     return decode(data, key=key, record_id=record_id)
 
 
-def _unfit(record: Record, reason: str) -> StoreError:
-    return StoreError(
+def _unfit(record: Record, reason: str) -> OneTaskError:
+    return OneTaskError(
         f"the result of '{record.task}' cannot be kept in the cache",
         facts=[("record", record.id), ("reason", reason)],
     )

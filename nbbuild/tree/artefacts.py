@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.digests import now_ns
-from nbbuild.durable import writing
-from nbbuild.errors import NbbuildError, StoreError
+from nbbuild.durable import in_folder, writing
+from nbbuild.errors import NbbuildError, OneTaskError
 from nbbuild.model import ArtefactFile, Record, Task
 from nbbuild.patterns import Pattern, matches
 from nbbuild.store.layout import is_digest
@@ -85,7 +85,7 @@ class Artefacts:
         if noted.finished:  # the notebook itself may have removed `.nbbuild`
             noted = self._begun.get(task.name, noted)
         if noted.finished:
-            raise StoreError(
+            raise OneTaskError(
                 f"no run of '{task.name}' has begun, so what it wrote cannot be told",
                 hint="build again; was '.nbbuild' removed while a build was running?",
             )
@@ -302,12 +302,11 @@ class Artefacts:
         `half` says that what is there was left by an unfinished run.
         """
         with writing(f"'{artefact.path}' cannot be restored", place):
-            place.parent.mkdir(parents=True, exist_ok=True)
             if place.is_dir() and not place.is_symlink():
                 _remove_empty(task, artefact.path, place)
             notes = self._ground.set_aside(artefact.path, half=half)
             try:
-                draft.replace(place)
+                in_folder(place, lambda: draft.replace(place))
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
@@ -350,7 +349,7 @@ def _remove_empty(task: Task, path: str, place: Path) -> None:
     try:
         place.rmdir()
     except OSError as error:
-        raise StoreError(
+        raise OneTaskError(
             f"'{path}', an artefact of '{task.name}', cannot be restored",
             facts=[("reason", "a folder of that name lies there")],
             hint="move the folder away",

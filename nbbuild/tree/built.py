@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import DOT, private_folder, write, writing
+from nbbuild.durable import DOT, discard, in_folder, own_folder, private_folder, write, writing
 from nbbuild.model import Digest, Task
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above
@@ -56,11 +56,13 @@ class BuiltNotebooks:
             if there not in ours and ground.exists(task.built) and not place.is_dir():
                 notes = (ground.replaced.keep(place, task.built),)
             try:
-                write(place, data, folder=ground.ledgers.staging(task.name))
+                staging = ground.ledgers.staging(task.name)
+                in_folder(place, lambda: write(place, data, folder=staging))
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                write(place, data)  # the output folder is another file system
+                # The output folder is another file system.
+                in_folder(place, lambda: write(place, data))
         ground.digests.forget(place)
         return True, (*notes, *self._leave_old_places(task, noted))
 
@@ -123,8 +125,9 @@ class BuiltNotebooks:
         place = Confined(self._failed, ()).place(path)
         with writing("the partial notebook of a failure cannot be kept", place):
             private_folder(self._ground.root / DOT)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write(place, data, folder=self._ground.ledgers.staging(task.name), sync=False)
+            own_folder(place.parent, below=self._ground.root / DOT)
+            staging = self._ground.ledgers.staging(task.name)
+            write(place, data, folder=staging, sync=False, ours=True)
         return f"{DOT}/failed/{path}"
 
     def drop_failed(self, task: Task) -> None:
@@ -133,8 +136,8 @@ class BuiltNotebooks:
         place = Confined(self._failed, ()).place(path)
         with writing("the partial notebook of a failure cannot be removed", place):
             try:
-                place.unlink()
-            except (FileNotFoundError, NotADirectoryError):
+                discard(place)
+            except NotADirectoryError:
                 return
         for folder in folders_above(path):
             with suppress(OSError):

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nbbuild.durable import DOT
-from nbbuild.errors import StoreError
+from nbbuild.errors import OneTaskError
 
 _FORBIDDEN = {".git", DOT}
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes
 
 
-class Refused(StoreError):
+class Refused(OneTaskError):
     """A path leads where nbbuild must not write."""
 
 
@@ -79,15 +79,15 @@ def fault_of_name(path: str) -> str:
     """Say why `path` is no path of a file in a project, "" if it can be one."""
     names = path.split("/")
     try:
-        coded = path.encode()
+        coded = os.fsencode(path)  # names of files may be any bytes
     except UnicodeEncodeError:
-        return "its name is no UTF-8"
+        return "its name holds half of a surrogate pair"
     if "\0" in path:
         return "its name holds a NUL"
     if any(name in ("", ".", "..") for name in names):
         return "it is no plain path relative to the root"
     if any(name.casefold() in _FORBIDDEN for name in names):
         return "it lies in .git or .nbbuild"
-    if len(coded) > _LONGEST_PATH or any(len(name.encode()) > _LONGEST_NAME for name in names):
+    if len(coded) > _LONGEST_PATH or any(len(os.fsencode(name)) > _LONGEST_NAME for name in names):
         return "its name is too long"
     return ""

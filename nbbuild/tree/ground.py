@@ -95,6 +95,14 @@ class Ground:
         if new:
             ignore_by_git(output)
 
+    def holds_files(self, folder: str) -> bool:
+        """Whether anything but folders lies right in `folder`."""
+        try:
+            with os.scandir(self.root / folder) as found:
+                return any(not entry.is_dir(follow_symlinks=False) for entry in found)
+        except (OSError, ValueError):
+            return False
+
     def drop_folders(self, folders: Iterable[str], *, ignored: bool = False) -> None:
         """Remove those of `folders` that are empty; `ignored`: but for a `.gitignore` of ours."""
         for folder in sorted(folders, key=len, reverse=True):

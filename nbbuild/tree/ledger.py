@@ -6,7 +6,6 @@ nothing is removed.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -17,9 +16,11 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.digests import digest_bytes
-from nbbuild.durable import private_folder, sync_folder, write, writing
+from nbbuild.durable import discard, own_folder, private_folder, sync_folder, write, writing
 from nbbuild.model import Digest
+from nbbuild.regular import NotRegular, is_taken, read
 from nbbuild.sealed import seal, unseal
+from nbbuild.shapes import Misshapen, Shape, as_json
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -63,6 +64,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     made_from: str = ""  # of the present built notebook
 
 
+_LEDGER: Shape[Ledger] = Shape(Ledger)
+
+
 class Ledgers:
     """The ledgers below `folder`, a project's `.nbbuild`, as written for the configuration `by`."""
 
@@ -83,18 +87,17 @@ class Ledgers:
     def write(self, ledger: Ledger) -> None:
         """Keep a ledger; it is on the disk when this returns. Raises StoreError."""
         path = self._path(ledger.task)
-        # Not by msgspec: it refuses the names of files that are no UTF-8.
         signed = msgspec.structs.replace(ledger, by=self.by)
-        data = seal(json.dumps(msgspec.to_builtins(signed)).encode())
+        data = seal(as_json(signed))
         with writing("what nbbuild writes into the project cannot be noted", path):
-            write(path, data, folder=self.staging(ledger.task))
+            write(path, data, folder=self.staging(ledger.task), ours=True)
             sync_folder(path.parent)
 
     def remove(self, task: str) -> None:
         """Remove the task's ledger. Raises StoreError."""
         path = self._path(task)
         with writing("a note of what nbbuild wrote cannot be removed", path):
-            path.unlink(missing_ok=True)
+            discard(path)
 
     def all(self) -> Iterator[Ledger]:
         """Yield every sound ledger."""
@@ -119,8 +122,8 @@ class Ledgers:
         """Return a folder, made, for the task's drafts. Raises OSError."""
         folder = self._folder / "staged" / safe_id(task)
         private_folder(self._folder)
-        (self._folder / "tree").mkdir(exist_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(self._folder / "tree", below=self._folder)
+        own_folder(folder, below=self._folder)
         return folder
 
     def clear_staging(self, task: str) -> None:
@@ -131,7 +134,7 @@ class Ledgers:
             suppress(FileNotFoundError),
         ):
             for name in os.listdir(folder):  # noqa: PTH208
-                (folder / name).unlink()
+                discard(folder / name)
             folder.rmdir()
 
     def _read(self, name: str) -> Ledger | None:
@@ -140,13 +143,17 @@ class Ledgers:
         with writing("what nbbuild wrote into the project cannot be told", path):
             try:
                 # Each is written anew and renamed, so another content is another inode.
-                now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
+                try:
+                    now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
+                except OSError:
+                    if is_taken(path):  # by a loop of links, say
+                        return None
+                    raise
                 stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
                 known = self._known.get(name)
                 if known is None or known[0] != stamp:
-                    with open(path, "rb") as file:  # noqa: PTH123
-                        known = self._known[name] = (stamp, _decoded(file.read()))
-            except FileNotFoundError:
+                    known = self._known[name] = (stamp, _decoded(read(path)))
+            except (FileNotFoundError, NotRegular):
                 return None
         return known[1]
 
@@ -167,13 +174,7 @@ def safe_id(task: str) -> str:
 
 def _decoded(data: bytes) -> Ledger | None:
     body = unseal(data)
-    if body is None:
-        return None
     try:
-        return msgspec.json.decode(body, type=Ledger)
-    except (ValueError, msgspec.DecodeError):
-        pass  # perhaps a name that is no UTF-8, which only the slower reader takes
-    try:
-        return msgspec.convert(json.loads(body), Ledger)
-    except (ValueError, msgspec.ValidationError):
+        return None if body is None else _LEDGER.from_json(body)
+    except Misshapen:
         return None

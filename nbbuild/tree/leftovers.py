@@ -55,7 +55,8 @@ def take_away(ground: Ground, ledger: Ledger, paths: Mapping[str, bool]) -> tupl
     for path in sorted(paths):
         with writing("a file of an earlier run cannot be removed", ground.root / path):
             notes += ground.put_away(path, half=paths[path])
-    ground.drop_folders({*ledger.folders, *folders_of(ledger, paths)})
+    folders = {*ledger.folders, *folders_of(ledger, paths)}
+    ground.drop_folders(folders - _awaited(ground, ledger, folders))
     return tuple(notes)
 
 
@@ -77,6 +78,26 @@ def standing_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
         for folder, _, _ in os.walk(root / base):
             found.add(Path(folder).relative_to(root).as_posix())
     return tuple(sorted(found))
+
+
+def _awaited(ground: Ground, ledger: Ledger, folders: Collection[str]) -> set[str]:
+    """Return those of `folders` that a run of another task has perhaps just made for its files."""
+    solid = {folder for folder in folders if ground.holds_files(folder)}
+    solid |= {above for folder in solid for above in folders_above(folder)}
+    if not any(ground.exists(folder) for folder in {*folders} - solid):
+        return set()  # nothing would be removed: the other ledgers need not be read
+    fixed = {
+        literal_prefix(pattern)
+        for other in ground.ledgers.all()
+        if other.task != ledger.task and other.before is not None
+        for pattern in _parsed(other.patterns)
+    }
+    return {folder for folder in folders if any(_on_one_way(folder, one) for one in fixed - {""})}
+
+
+def _on_one_way(folder: str, other: str) -> bool:
+    """Whether one of two folders is the other, or lies below it."""
+    return f"{other}/".startswith(f"{folder}/") or f"{folder}/".startswith(f"{other}/")
 
 
 def folders_of(ledger: Ledger, paths: Iterable[str]) -> set[str]:

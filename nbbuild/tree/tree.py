@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.digests import Digests
-from nbbuild.durable import DOT, private_folder, writing
+from nbbuild.durable import DOT, in_folder, private_folder, writing
 from nbbuild.locks import lock
 from nbbuild.model import ArtefactFile, Digest, Record, Task
 from nbbuild.patterns import Pattern, literal_prefix
@@ -119,10 +119,9 @@ class Tree:
         """
         place = self._ground.confined.place(path)
         with writing(f"'{path}' cannot be written", place):
-            place.parent.mkdir(parents=True, exist_ok=True)
             notes = self._ground.set_aside(path)
             place.unlink(missing_ok=True)
-            shutil.move(file, place)
+            in_folder(place, lambda: shutil.move(file, place))
         self._ground.digests.forget(place)
         return notes
 

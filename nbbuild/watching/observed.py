@@ -29,7 +29,9 @@ from typing import Any, Final
 
 import msgspec
 
-from nbbuild.durable import below_private, write
+from nbbuild.durable import below_private, discard, own_folder, write
+from nbbuild.regular import is_taken
+from nbbuild.shapes import Misshapen, Shape
 from nbbuild.watching.seen import Seen
 
 FORMAT: Final = 3
@@ -176,7 +178,11 @@ def _tracer() -> bytes:
 def _cache(cache: Path, text: bytes) -> Path:
     """Return the folder in `cache` for what this tracer is compiled to."""
     folder = cache / sha256(text).hexdigest()[:16]
-    below_private(folder)
+    own_folder(folder, below=cache.parent)
+    with os.scandir(folder) as found:
+        for entry in found:
+            if is_taken(entry.path):  # kernels read what lies here: a pipe would hold them
+                discard(Path(entry.path))
     return folder
 
 
@@ -421,10 +427,10 @@ def read_report(path: Path, seen: Seen | None = None) -> Observed | None:
 
 def _report(data: bytes) -> _Report:
     try:
-        return msgspec.json.decode(data, type=_Report)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # Much slower, and less strict: paths may hold what is no text.
-        return msgspec.convert(json.loads(data), type=_Report)
+        return _REPORT.from_json(data)
+    except Misshapen:
+        # Less strict: paths may hold what is no text.
+        return _REPORT.from_plain(json.loads(data))
 
 
 def only_seen(seen: Seen) -> Observed:
@@ -618,18 +624,22 @@ class _Report(msgspec.Struct, frozen=True):
     scanned: dict[str, int] = {}  # how often Python itself opened each folder
 
 
+_REPORT: Shape[_Report] = Shape(_Report)
+_RECORD: Shape[_Record] = Shape(_Any)
+_RECORDS: Shape[list[_Record]] = Shape(list[_Any])
+
 _Account = tuple[Process, list[_Record]]
 
 
 def _records(raw: list[Any], pid: int, partial: list[str]) -> list[_Record]:
     try:
-        return list(msgspec.convert(raw, type=list[_Any]))  # many times faster than one by one
-    except msgspec.ValidationError:
+        return _RECORDS.from_plain(raw)  # many times faster than one by one
+    except Misshapen:
         pass
     records: list[_Record] = []
     for one in raw:
-        with suppress(msgspec.ValidationError):
-            records.append(msgspec.convert(one, type=_Any))
+        with suppress(Misshapen):
+            records.append(_RECORD.from_plain(one))
     damaged = len(raw) - len(records)
     partial.append(f"{damaged} lines in the account of process {pid} cannot be read")
     return records

@@ -71,7 +71,7 @@ FAULTS = 5  # that are told, of one process
 
 
 _getframe = sys._getframe
-_stat, _lstat, _getcwd = posix.stat, posix.lstat, posix.getcwd
+_stat, _lstat = posix.stat, posix.lstat
 _now = time.monotonic
 _BOOT = sys.modules["_frozen_importlib"].__dict__
 _FILES = sys.modules["_frozen_importlib_external"].__dict__
@@ -320,6 +320,17 @@ def _text(path: Any) -> str:
     if type(path) is str:
         return path
     return os.fsdecode(path)
+
+
+def _getcwd() -> str:
+    """Return the working folder; where it lay, with " (deleted)", if somebody removed it."""
+    try:
+        return _working_folder()
+    except FileNotFoundError:
+        return posix.readlink("/proc/self/cwd")
+
+
+_working_folder = posix.getcwd
 
 
 def _absolute(raw: str, dir_fd: Any = None) -> str:

@@ -23,7 +23,7 @@ def test_artefacts_of_a_kernel_that_was_killed_while_leaving_are_not_kept(projec
     assert done.status == 0
     assert not done.data["outcomes"][0]["cached"]
     assert notes(done)[-1] == (
-        "the result is shown but not cached: its kernel was killed while it was leaving; "
+        "the result is shown but not cached: files that it wrote may be incomplete; "
         "it will run again"
     )
     assert project.verdicts() == {"a.ipynb": "run"}

@@ -452,7 +452,7 @@ PLAIN = {
         """,
     "state": r"""
         import builtins, gc, locale, logging, os, re, sys, threading, warnings
-        print([re.sub(r"nbb-\w+", "nbb", word) for word in sys.argv + sys.orig_argv])
+        print([re.sub(r"nbb-\w+/\d+", "nbb", word) for word in sys.argv + sys.orig_argv])
         print(sys.path, sys.executable, sys.prefix, sys._base_executable, sys.warnoptions)
         print(sys.flags, sys.getrecursionlimit(), sys.getswitchinterval(), sys._xoptions)
         print(gc.isenabled(), gc.get_threshold(), gc.callbacks, locale.setlocale(locale.LC_ALL))
@@ -467,7 +467,7 @@ PLAIN = {
         print(faulthandler.is_enabled(), tracemalloc.is_tracing())
         print(sys.gettrace(), sys.getprofile(), sys.meta_path, sys.path_hooks)
         print(sys.excepthook, sys.displayhook, sys.unraisablehook, sys.breakpointhook)
-        print(sorted(re.sub(r"nbb-\w+", "nbb", place) for place in sys.path_importer_cache))
+        print(sorted(re.sub(r"nbb-\w+/\d+", "nbb", place) for place in sys.path_importer_cache))
         print(logging.root.handlers, logging.root.level, logging.root.manager.disable)
         loggers = logging.root.manager.loggerDict
         print(sorted((name, str(one)) for name, one in loggers.items()))

@@ -150,17 +150,30 @@ def test_a_lock_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught, lock(tmp_path / "file" / "a.lock"):
         pytest.fail("locked")
     assert str(caught.value) == (
-        f"a lock file cannot be made\n  path: {tmp_path}/file/a.lock\n  reason: Not a directory"
+        f"a lock file cannot be made\n  path: {tmp_path}/file/a.lock\n  reason: Not a directory\n"
+        "\nhint: move away what lies there, and build again"
     )
 
 
-def test_a_link_or_a_pipe_is_no_lock_file(tmp_path: Path) -> None:
+def test_what_is_no_lock_file_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / "link.lock").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "circle.lock").symlink_to(tmp_path / "circle.lock")
+    (tmp_path / "folder.lock").mkdir()
+    (tmp_path / "folder.lock" / "kept").write_text("")
     os.mkfifo(tmp_path / "pipe.lock")
-    for name in ("link.lock", "pipe.lock"):
-        with pytest.raises(StoreError), lock(tmp_path / name):
-            pytest.fail("locked")
+    for name in ("link.lock", "circle.lock", "folder.lock", "pipe.lock"):
+        with lock(tmp_path / name):
+            assert is_held(tmp_path / name)
+            assert (tmp_path / name).is_file()
     assert not (tmp_path / "elsewhere").exists()
+    assert len([*tmp_path.glob("folder.lock.bad-*/kept")]) == 1
+
+
+def test_a_file_in_the_place_of_the_folder_of_locks_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("mine")
+    with lock(tmp_path / "locks" / "a.lock"):
+        assert is_held(tmp_path / "locks" / "a.lock")
+    assert [path.read_text() for path in tmp_path.glob("locks.bad-*")] == ["mine"]
 
 
 def test_a_lock_can_be_asked_for_and_looked_at_without_waiting(tmp_path: Path) -> None:

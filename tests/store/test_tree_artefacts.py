@@ -12,7 +12,8 @@ import pytest
 from store_helpers import damage, files, record, replaced, task, tree_at, write
 
 from nbbuild.digests import Digests, digest_bytes
-from nbbuild.errors import StoreError
+from nbbuild.durable import in_folder
+from nbbuild.errors import OneTaskError, StoreError
 from nbbuild.locks import Cancelled
 from nbbuild.model import ArtefactFile, Record, Task
 from nbbuild.store import MemoryStore, Store
@@ -267,12 +268,51 @@ def test_a_run_that_only_points_a_link_elsewhere_has_written_it(root: Path, stor
     assert run(root, store, task("link.txt"), work).artefacts == (artefact("link.txt", "2"),)
 
 
-def test_a_pipe_or_an_odd_name_is_no_artefact(root: Path, store: Store) -> None:
+def test_a_pipe_is_no_artefact(root: Path, store: Store) -> None:
     with pytest.raises(ArtefactError, match="is no regular file"):
         run(root, store, task("out*"), lambda: os.mkfifo(root / "out"))
-    (root / "out").unlink()
-    with pytest.raises(ArtefactError, match=r"its name is no UTF-8"):
-        run(root, store, task("out*"), lambda: (root / "out\udcff").write_text("x"))
+
+
+def test_an_artefact_may_have_a_name_that_is_not_utf_8(root: Path, store: Store) -> None:
+    made = run(root, store, task("out*"), lambda: (root / "out\udcff").write_text("x"))
+    assert made.artefacts == (artefact("out\udcff", "x"),)
+    (root / "out\udcff").unlink()
+    assert tree_at(root, store).restore(task("out*"), made) == Restored(changed=True)
+    assert (root / "out\udcff").read_text() == "x"
+
+
+def test_a_folder_that_a_running_task_may_have_just_made_stays(root: Path, store: Store) -> None:
+    one, other = task("out/a.txt"), task("out/b.txt", name="b.ipynb")
+    run(root, store, one, lambda: write(root, out__a="A"))
+    (root / "out" / "a.txt").unlink()
+    tree = tree_at(root, store)
+    tree.begin(other)
+    tree.begin(one)  # its ledger says that it made `out`, which is empty
+    assert (root / "out").is_dir()
+    tree.abandon(other)
+
+
+def test_a_folder_is_made_again_for_as_long_as_others_remove_it(root: Path) -> None:
+    calls = []
+
+    def put() -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            (root / "out").rmdir()
+            raise FileNotFoundError
+        return "put"
+
+    assert in_folder(root / "out" / "a.txt", put) == "put"
+    assert (root / "out").is_dir()
+
+
+def test_a_folder_in_the_place_of_an_artefact_concerns_one_task(root: Path, store: Store) -> None:
+    one = task("out/a.txt")
+    made = run(root, store, one, lambda: write(root, out__a="A"))
+    (root / "out" / "a.txt").unlink()
+    (root / "out" / "a.txt" / "mine").mkdir(parents=True)
+    with pytest.raises(OneTaskError, match="a folder of that name lies there"):
+        tree_at(root, store).restore(one, made)
 
 
 def test_a_file_that_is_still_being_written_is_no_artefact(root: Path) -> None:

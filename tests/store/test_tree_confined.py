@@ -31,7 +31,7 @@ HOSTILE = [
     ".nbbuild/state.sqlite",
     "x" * 256,
     "/".join(["x" * 200] * 30),
-    "\udcff.txt",
+    "half a pair \ud800.txt",
 ]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import click
 
+from nbbuild import temporary
 from nbbuild.cli._options import project_options
 from nbbuild.cli.cache._records import found
 from nbbuild.cli.render import say
@@ -40,8 +40,8 @@ def command(record: str, path: str | None, directory: Path, file: Path | None) -
             return
         digest = artefact_named(os.path.normpath(path), one).digest
         # First to a file: what is damaged is found in the end only, and must not be shown.
-        with tempfile.TemporaryDirectory(prefix="nbbuild-") as folder:
-            copy = Path(folder, "artefact")
+        with temporary.folder() as folder:
+            copy = folder / "artefact"
             if not session.store.restore(digest, copy):
                 raise NotCached(
                     f"the cache no longer has '{path}' of the record '{one.id}'",

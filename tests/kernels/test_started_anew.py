@@ -1,0 +1,116 @@
+"""A kernel that is lost before its first cell, alone or with what started it, is replaced."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from nbbuild.kernels import execute as executing
+from nbbuild.kernels.execute import execute
+from nbbuild.kernels.nursery import Warm
+from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.session import start
+from nbbuild.kernels.wanted import Limits
+
+
+@pytest.fixture
+def launcher():
+    """A launcher that a test may kill."""
+    with Launcher() as started:
+        yield started
+
+
+@pytest.fixture
+def run(launcher, python, environ, tmp_path, notebook):
+    """Runs a notebook; `ready(begin)` gives its first kernel, which `begin()` starts."""
+
+    def run_cells(*cells, ready=lambda begin: None, warm=None):
+        def begin():
+            return start(
+                python, launcher=launcher, cwd=tmp_path, env=environ, check=lambda: None, warm=warm
+            )
+
+        return execute(
+            notebook(*cells),
+            python,
+            launcher=launcher,
+            cwd=tmp_path,
+            env=environ,
+            allow_errors=False,
+            limits=Limits(),
+            cancelled=threading.Event(),
+            warm=warm,
+            ready=lambda check: ready(begin),
+        )
+
+    return run_cells
+
+
+def shown(done):
+    return [output["data"]["text/plain"] for cell in done.notebook.cells for output in cell.outputs]
+
+
+def test_a_kernel_that_is_killed_while_it_stands_ready_is_replaced(run):
+    def ready(begin):
+        session = begin()
+        os.kill(session.process.pid, signal.SIGKILL)
+        return session
+
+    done = run("6 * 7", ready=ready)
+    assert done.failure is None
+    assert shown(done) == ["42"]
+    assert done.notes == ()
+
+
+def test_so_is_one_that_goes_with_its_launcher(run, launcher):
+    def ready(begin):
+        session = begin()
+        os.kill(launcher.pid, signal.SIGKILL)
+        return session
+
+    done = run("6 * 7", ready=ready)
+    assert done.failure is None
+    assert shown(done) == ["42"]
+
+
+def test_so_is_one_whose_zygote_is_killed(run, launcher, python, environ):
+    warm = Warm.of(python, environ, installed="this")
+    launcher.warm_up(warm, lambda: None)
+    (kind,) = launcher._nursery._kinds.values()
+
+    def ready(begin):
+        os.kill(kind.zygote._process.pid, signal.SIGKILL)
+        return None
+
+    done = run("6 * 7", ready=ready, warm=warm)
+    assert done.failure is None
+    assert shown(done) == ["42"]
+
+
+def test_a_launcher_that_ends_while_it_starts_a_kernel_is_replaced(run, launcher, monkeypatch):
+    lost = []
+    request = Launcher._request
+
+    def killed(self, *args, **more):
+        if len(lost) < 2:
+            lost.append(self.pid)
+            os.kill(self.pid, signal.SIGKILL)
+        return request(self, *args, **more)
+
+    monkeypatch.setattr(Launcher, "_request", killed)
+    done = run("6 * 7")
+    assert done.failure is None
+    assert shown(done) == ["42"]
+    assert len({*lost, launcher.pid}) == 3
+
+
+def test_one_that_always_dies_is_a_failure_after_a_few_tries(run, monkeypatch):
+    monkeypatch.setattr(executing, "KEEP_ALL", "import os; os.kill(os.getpid(), 9)")
+    begun = []
+    done = run("1", ready=lambda begin: begun.append(begin()) or begun[0])
+    assert done.failure.kind == "died"
+    assert done.failure.message.startswith(
+        "the kernel died before the first cell: killed by SIGKILL"
+    )
+    assert done.failure.cell is None
