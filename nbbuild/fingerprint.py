@@ -20,7 +20,7 @@ from nbbuild.kernelspec import Kernel
 from nbbuild.model import ActionKey, Digest, Fingerprint, Parsed, Settings, Task
 from nbbuild.notebook.code import cell_digests
 
-KEY_FORMAT = "1"
+KEY_FORMAT = "2"
 """Raised whenever the same inputs would give another key; older records then simply miss."""
 
 UNSET = "unset"
