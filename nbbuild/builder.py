@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -62,6 +62,8 @@ from nbbuild.walk import Walker
 from nbbuild.watching.observed import Observed
 from nbbuild.watching.tracing import Scope, Watched, Watching
 
+_AGAIN = "runs again without a watch over its system calls: '{}' gets no rights under it"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
@@ -79,6 +81,7 @@ class Builder:
     cancelled: threading.Event
     uses: Uses
     preparing: Preparing
+    said: set[str] = field(default_factory=set)  # why runs were seen in part, in this build
     ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = runner.none_ready
     on_end: Callable[[], None] = lambda: None
 
@@ -187,7 +190,7 @@ class Builder:
         action = self.preparing.action(task, to_bytes(source))
         began_ns, installed = now_ns(), self.session.inputs.probe(task)
         self.observer(Started(task.name, len(parsed.cells)))
-        ran, notes = self._attempts(task, action, retries=settings.retries or 0)
+        ran, notes, exempt = self._executed(task, key, action, retries=settings.retries or 0)
         done = ran.execution
         if done.cancelled:
             self.session.tree.abandon(task)
@@ -209,10 +212,12 @@ class Builder:
         watched = self._watched(
             task, key, parsed, settings, ran, began_ns=began_ns, before=installed
         )
+        whole = settings.trace is True
+        trace = msgspec.structs.replace(watched.trace, best=whole, exempt=exempt)
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
-            trace=watched.trace,
+            trace=trace,
             undeclared=watched.undeclared,
             task=task.name,
             source=task.source,
@@ -228,7 +233,7 @@ class Builder:
             self.session.retired.retire(one.id for one in stale)
             failure = conflicting(conflicts)
             return self._failed(task, judgement, done, failure, built, notes)
-        notes += self._products(task, watched)
+        notes += (*self._products(task, watched), *self._unseen(trace))
         unpublished = self._unpublished(task, key, watched, writable=writable, whole=complete)
         if not unpublished:
             self.session.store.publish(record)
@@ -250,6 +255,24 @@ class Builder:
         session = self.session
         language = session.inputs.parsed(task).language
         return prepared(session.root, task, language=language, readers=session.readers)
+
+    def _executed(
+        self, task: Task, key: ActionKey, action: Action, *, retries: int
+    ) -> tuple[runner.Ran, tuple[str, ...], str]:
+        """Execute `action`; return also the program for whose sake no system calls were watched.
+
+        Such a program, sudo for one, gets no rights under the watch, so all is done again without.
+        """
+        exempt = self._exempt(task, key)
+        if exempt:
+            action = replace(action, syscalls=False)
+        ran, notes = self._attempts(task, action, retries=retries)
+        if ran.observed is not None and ran.observed.rights and not ran.execution.cancelled:
+            exempt = ran.observed.rights
+            self.session.tree.abandon(task)
+            self.observer(Noted(task.name, _AGAIN.format(exempt)))
+            ran, notes = self._attempts(task, replace(action, syscalls=False), retries=retries)
+        return ran, notes, exempt
 
     def _attempts(
         self, task: Task, action: Action, *, retries: int
@@ -358,6 +381,21 @@ class Builder:
         uses = uses or beyond.named(c.source for c in cells if c.index == failed.cell)
         said = hint(uses, config=config) if uses else failed.hint
         return msgspec.structs.replace(failed, hint=said)
+
+    def _exempt(self, task: Task, key: ActionKey) -> str:
+        """Return the program for whose sake this code is run without a watch over system calls."""
+        _, last = self.session.last(task)
+        if last is None or not last.trace.exempt:
+            return ""
+        changed = {reason.kind for reason in compare(last.key, key)}
+        return "" if "code" in changed else last.trace.exempt
+
+    def _unseen(self, trace: Trace) -> tuple[str, ...]:
+        """Say why a run was seen only in part, once in a build for each cause."""
+        causes = () if trace.exempt else trace.partial
+        new = [cause for cause in causes if cause not in self.said]
+        self.said.update(new)
+        return tuple(f"what it used was seen only in part: {cause}" for cause in new)
 
     def _products(self, task: Task, watched: Watched) -> tuple[str, ...]:
         """Say which files the run wrote without declaring them, unless the last one did, too."""

@@ -145,6 +145,8 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
     partial: tuple[str, ...] = ()  # what could not be seen whole, and why
     made: tuple[str, ...] = ()  # folders that the run made, so that no listing counts them
     set_variables: tuple[str, ...] | None = None  # by the notebook; None: nobody looked
+    best: bool = False  # whether `level` is all that its run could have had
+    exempt: str = ""  # a program that gets no rights where system calls are watched
 
 
 class ArtefactFile(msgspec.Struct, frozen=True, gc=False):

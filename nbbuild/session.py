@@ -200,7 +200,10 @@ class Session:
         if record.trace.hosts and task.max_age is None:
             hosts = ", ".join(record.trace.hosts[:3])
             yield f"it contacted {hosts}, and has no max_age"
-        if record.trace.partial:
+        if record.trace.exempt:
+            program = record.trace.exempt
+            yield f"its system calls were not watched, so that '{program}' keeps its rights"
+        elif record.trace.partial:
             yield f"what it used was seen only in part: {record.trace.partial[0]}"
 
     def put_away_gone(self, observer: Observer) -> None:

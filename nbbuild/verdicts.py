@@ -195,7 +195,8 @@ class Judge:
         level = LEVELS.index(self._inputs.level(task))
         nearest: tuple[Reason, ...] = ()
         for record in records:
-            if LEVELS.index(record.trace.level) < level and not record.accepted:
+            closely = record.trace.best or record.accepted
+            if LEVELS.index(record.trace.level) < level and not closely:
                 text = f"its last run was watched less closely ({record.trace.level})"
                 nearest = nearest or (Reason("trace", text=text),)
                 continue

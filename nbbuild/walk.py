@@ -17,6 +17,9 @@ SKIPPED: Final = frozenset({".git", ".ipynb_checkpoints", ".nbbuild", "__pycache
 _VIRTUAL: Final = frozenset({"pyvenv.cfg", "conda-meta"})
 """What marks a folder as a virtual environment."""
 
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+"""The part of one that is known by its name: the root may be one, or hold a part of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -163,7 +166,7 @@ class Walker:
 
     def _open(self, path: str, name: str) -> bool:
         """Tell whether a wildcard may enter the folder."""
-        if name in SKIPPED or path in self._closed:
+        if name in SKIPPED or name in _INSTALLED or path in self._closed:
             return False
         return not any(entry.name in _VIRTUAL for entry in self.entries(path))
 

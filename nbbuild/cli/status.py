@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import click
+from msgspec import to_builtins
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, say, table
@@ -40,7 +41,10 @@ def command(
         plan = session.plan(targets)
         marks = [(one.task, mark) for one in plan.judgements for mark in session.marks(one)]
     if as_json:
-        emit(list(plan.judgements))
+        told: dict[str, list[str]] = {one.task: [] for one in plan.judgements}
+        for task, mark in marks:
+            told[task].append(mark)
+        emit([{**to_builtins(one), "marks": told[one.task]} for one in plan.judgements])
         return
     emit(describe(plan, verbose=verbose))
     for task, mark in marks:

@@ -746,15 +746,10 @@ def _fold(
                 children.append(child)
             case _Partial():
                 partial.append(record.reason)
-            case _:
-                pass
     outside = seen is not None and not seen.blind
     if not outside:
         partial += _unwatched(children)
-    kernel = accounts[0][0].pid
-    seen_paths = [entries for _, entries in sorted(paths.get(kernel, {}).items())]
-    if report.path and report.path not in seen_paths[-1:]:
-        seen_paths.append(report.path)
+        partial += _in_c(report.modules)
     return Observed(
         files=tuple(_file(path, one) for path, one in uses.items()),
         listings=tuple(lists.values()),
@@ -762,7 +757,7 @@ def _fold(
         imports=tuple(imports.values()),
         modules=report.modules,
         base=report.base,
-        paths=tuple(seen_paths),
+        paths=_kernel_paths(paths.get(accounts[0][0].pid, {}), report),
         distributions=report.distributions,
         variables=tuple(variables.values()),
         hosts=tuple(hosts.values()),
@@ -774,10 +769,34 @@ def _fold(
     )
 
 
+def _kernel_paths(
+    paths: dict[int, tuple[str, ...]], report: _Report
+) -> tuple[tuple[str, ...], ...]:
+    """Return what the kernel's sys.path was, one after the other."""
+    found = [entries for _, entries in sorted(paths.items())]
+    if report.path and report.path not in found[-1:]:
+        found.append(report.path)
+    return tuple(found)
+
+
 def _unwatched(children: list[Child]) -> Iterator[str]:
     """Yield sentences on the programs that give no account."""
     programs = dict.fromkeys(_program(child.argv) for child in children if not child.watched)
     return (f"what a program read was seen only in part: {name}" for name in programs)
+
+
+_IN_C = """
+cv2 duckdb fastparquet fiona h5py lance netCDF4 osgeo polars pyarrow pyogrio pyreadstat rasterio
+tables tiledb vaex
+"""
+READERS_IN_C: Final = frozenset(_IN_C.split())
+"""Packages that open files in C, by names that Python does not see."""
+
+
+def _in_c(modules: tuple[Module, ...]) -> Iterator[str]:
+    """Yield sentences on the packages that open files unseen."""
+    tops = dict.fromkeys(module.name.partition(".")[0] for module in modules)
+    return (f"what {top} reads was seen only in part" for top in tops if top in READERS_IN_C)
 
 
 def _program(argv: tuple[str, ...]) -> str:

@@ -172,8 +172,11 @@ def _look_alike(
         if after is not None and not _mine.busy:
             after(args, kwargs, None, failure)
         failed = object.__new__(cls)
-        failed.failure = failure.with_traceback(None)  # C functions add no frame
-        del failure
+        trace = failure.__traceback__
+        # Without this frame; what stands in for a C function adds no other.
+        rest = trace.tb_next if trace and call is None else None
+        failed.failure = failure.with_traceback(rest)
+        del failure, trace, rest
         return failed
 
     body = {
@@ -222,23 +225,21 @@ def _passing(real: Any) -> Callable[..., Any]:
 class _Posix:
     """What the import system has as `posix`: it looks for files unseen by the filter."""
 
-    def __init__(self) -> None:
+    def __init__(self, watcher: _Watcher) -> None:
         self.stat = _passing(posix.stat)
+        self._watcher = watcher
 
     def __getattr__(self, name: str) -> Any:
         return getattr(posix, name)
 
     def listdir(self, path: str) -> list[str]:
         """List a folder."""
-        if not _at or path[:1] != "/" or _mine.busy:
+        if _mine.busy:
             return posix.listdir(path)
         _mine.busy = True
         try:
-            handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_DIRECTORY, **_at)
-            try:
-                return posix.listdir(handle)
-            finally:
-                posix.close(handle)
+            self._watcher.scan(path)
+            return posix.listdir(path)
         finally:
             _mine.busy = False
 
@@ -394,6 +395,8 @@ def _installed(path: str) -> bool:
 
 def _standard(path: str) -> bool:
     """Say whether a file belongs to the standard library."""
+    if path.startswith("<frozen "):
+        return True
     return path.startswith(_STDLIB) and "-packages/" not in path
 
 
@@ -798,6 +801,8 @@ class _Watcher:
 
     def on_sqlite(self, raw: Any) -> None:
         raw = _text(raw)
+        if not self.outside and self.once("partial", "sqlite3"):
+            self.emit("partial", "databases that SQL attached in sqlite3 were not seen")
         if self.outside or raw in ("", ":memory:"):
             return
         options = ""
@@ -818,6 +823,13 @@ class _Watcher:
     def on_dlopen(self, raw: Any) -> None:
         if raw and "/" in _text(raw):
             self.use("read", _absolute(_text(raw)))
+        frame: Any = _getframe(2)
+        while frame is not None and frame.f_globals.get("__name__") == "ctypes":
+            frame = frame.f_back
+        by = frame.f_code.co_filename if frame is not None else ""
+        by_itself = not (_standard(by) or _installed(by))
+        if not self.outside and by_itself and self.once("partial", "ctypes"):
+            self.emit("partial", "what C code read through ctypes was not seen")
 
     def probed(self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool) -> None:
         """Look at what os.stat and its like were asked; `own`: of links themselves."""
@@ -914,7 +926,7 @@ class _Watcher:
         path_stats.__qualname__ = "SourceFileLoader.path_stats"
         finder.find_spec = classmethod(find_spec)
         loader.path_stats = path_stats
-        _FILES["_os"], _FILES["_io"] = _Posix(), _Io(_FILES["_io"])
+        _FILES["_os"], _FILES["_io"] = _Posix(self), _Io(_FILES["_io"])
 
     # The network.
 
@@ -1019,6 +1031,8 @@ class _Watcher:
             named += _words(words[2])
         if self.outside:
             return  # what it does is seen
+        if cwd is not None:
+            self.use("enter", place)
         for word, output in named[:10000]:
             for part in {word, word.rpartition("=")[2]}:
                 if part and len(part) < 4096 and "\0" not in part and "\n" not in part:
@@ -1228,6 +1242,7 @@ class _Watcher:
         if basis == self.told:
             return
         modules = []
+        began = round(_now(), 6)
         for name, module in list(sys.modules.items()):
             if name in self.base:
                 continue
@@ -1246,11 +1261,13 @@ class _Watcher:
             "distributions": _distributions(self.memory),
             "scanned": self.scanned,
         }
+        if self.outside:
+            self.emit("mine", began)
         json = sys.modules.get("json")
         temporary = f"{path}.{posix.getpid()}"
         _write(temporary, json.dumps(report) if json else _encoded(report))
         posix.replace(temporary, path)
-        self.told = basis
+        self.told = (path, len(self.records), *basis[2:])
 
 
 def _outlasts(record: Any) -> bool:
@@ -1318,9 +1335,12 @@ def _asked_for(frame: Any, *, own: bool) -> str:
             break
         inner = frame.f_code.co_name
         frame = frame.f_back
-    kind = "exists" if inner and inner not in _WHOLE else "stat"
-    if inner in _SIZES:
-        return "size"
+    if not inner and frame is not None and "-packages/" in frame.f_code.co_filename:
+        kind = "size"  # no package has been seen to care for modes, which differ among clones
+    else:
+        kind = "exists" if inner and inner not in _WHOLE else "stat"
+    if inner in _SIZES or kind == "size":
+        return "lstat" if own else "size"
     if own:
         return "lexists" if kind == "exists" else "lstat"
     return kind

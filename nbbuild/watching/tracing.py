@@ -269,6 +269,8 @@ class Watching:
             yield from self._absent(use, name, via, changed)
         elif use.first.type == "f" and not _CONTENT.isdisjoint(use.uses):
             yield from self._content(use, name, via, changed)
+            if "stat" in use.uses and not use.written:
+                yield TraceItem("stat", name, answered(use.first, "stat", use.path), via, "stat")
         elif not use.written:
             yield from self._answer(use, name, via, changed)
 

@@ -5,19 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from initialised import init, lines, listed, said
 
-from nbbuild.cli import group
 from nbbuild.config import load
 from nbbuild.digests import Digests
 from nbbuild.model import Parsed
 from nbbuild.project import Readings
 from nbbuild.project import load as load_project
 from nbbuild.walk import Walker
-
-IPYNB = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
-MYST = "---\nkernelspec:\n  name: python3\n---\n\n```{code-cell}\n1\n```\n"
-SCRIPT = "# ---\n# jupyter:\n#   kernelspec:\n#     name: python3\n# ---\n1\n"
 
 
 def sources(path):
@@ -36,39 +31,6 @@ def sources(path):
     )
     assert not project.unreadable
     return [task.source for task in project.tasks]
-
-
-@pytest.fixture
-def at(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def make(*paths, **texts):
-        for path in paths:
-            text = IPYNB if path.endswith(".ipynb") else SCRIPT if path.endswith(".py") else MYST
-            texts.setdefault(path, text)
-        for path, text in texts.items():
-            file = tmp_path / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        return tmp_path
-
-    return make
-
-
-def init(*args, status=0):
-    result = CliRunner().invoke(group, ["init", *args])
-    assert result.exit_code == status, result.output
-    return result
-
-
-def said(result):
-    return result.stderr.splitlines()
-
-
-def lines(path="jcache.toml"):
-    """Return what the written file says, comments left out."""
-    wanted = (line.partition(" #")[0].rstrip() for line in Path(path).read_text().splitlines())
-    return [line for line in wanted if line and not line.startswith("#")]
 
 
 # -- a folder ----------------------------------------------------------------------------------
@@ -190,7 +152,6 @@ def test_names_that_look_like_patterns_mean_themselves(at):
 
 def test_odd_beginnings_and_digits_are_no_obstacle(at):
     at("~a/x².ipynb", "~a/x10.ipynb", "~b.md", "[c]/d.ipynb")
-    at(**{"[c]/_toc.yml": "root: d\nchapters:\n- glob: '*'\n"})
     init()
     assert sorted(sources("jcache.toml")) == [
         "[c]/d.ipynb",
@@ -198,6 +159,7 @@ def test_odd_beginnings_and_digits_are_no_obstacle(at):
         "~a/x².ipynb",
         "~b.md",
     ]
+    at(**{"[c]/_toc.yml": "root: d\nchapters:\n- glob: '*'\n"})
     init("--toc", "[c]/_toc.yml", "--force")
     assert sources("jcache.toml") == ["[c]/d.ipynb"]
 
@@ -239,6 +201,59 @@ def test_nothing_found_is_an_error_that_says_where_it_looked(at):
     )
     assert not Path("jcache.toml").exists()
     assert "there is no folder 'nowhere'" in init("nowhere", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "lib/python3.12/site-packages/pkg/x.ipynb",
+        "usr/dist-packages/x.ipynb",
+        "node_modules/pkg/x.ipynb",
+        "_site/x.ipynb",
+        "_freeze/x.ipynb",
+        ".quarto/x.ipynb",
+        "out/jupyter_execute/x.ipynb",
+        "out/html/_sources/x.ipynb",
+        "a.nbconvert.ipynb",
+        "sub/b.nbconvert.ipynb",
+    ],
+)
+def test_what_tools_made_or_installed_is_no_notebook_of_the_project(at, path):
+    at("a.ipynb", "sub/b.ipynb", path)
+    assert said(init())[0] == "found 2 notebooks in '.'"
+    assert lines()[1] == 'notebooks = ["**/*.ipynb"]'
+    assert listed() == sources("jcache.toml") == ["a.ipynb", "sub/b.ipynb"]
+
+
+def test_a_folder_that_a_tool_marked_as_its_own_is_left_out(at):
+    at("a.ipynb", "html/a.ipynb", "[env]/x.ipynb", "conda/x.ipynb")
+    at(**{"html/.buildinfo": "", "[env]/CACHEDIR.TAG": "", "conda/conda-meta/history": ""})
+    init()
+    assert lines()[1] == 'notebooks = ["*.ipynb"]'
+    assert listed() == ["a.ipynb"]
+
+
+def test_a_project_that_is_a_virtual_environment_has_its_own_notebooks_only(at):
+    at("a.ipynb", "b/c.ipynb", "lib/python3.12/site-packages/q/x.ipynb", "pyvenv.cfg")
+    init()
+    assert listed() == ["a.ipynb", "b/c.ipynb"]
+
+
+def test_what_nbconvert_left_is_excluded_and_the_file_says_why(at):
+    at("a.ipynb", "a.nbconvert.ipynb")
+    init()
+    assert (
+        'exclude = ["**/*.nbconvert.ipynb"]  # what jupyter nbconvert --execute made\n'
+        in Path("jcache.toml").read_text()
+    )
+
+
+def test_what_is_named_in_full_is_taken_wherever_it_lies(at):
+    at("site-packages/a.ipynb", "b.nbconvert.ipynb", "_build/c.ipynb", "d.ipynb")
+    toc = "root: site-packages/a\nchapters:\n- file: b.nbconvert\n- file: _build/c\n- file: d\n"
+    at(**{"_toc.yml": toc})
+    init()
+    assert listed() == ["site-packages/a.ipynb", "b.nbconvert.ipynb", "_build/c.ipynb", "d.ipynb"]
 
 
 # -- what is there already ---------------------------------------------------------------------
@@ -425,7 +440,13 @@ def test_a_myst_project_without_toc_is_all_there_is_but_what_it_excludes(at):
     at("a.ipynb", "sub/b.ipynb", "drafts/c.ipynb", "_build/x.ipynb")
     at(**{"myst.yml": "version: 1\nproject:\n  exclude: [drafts]\n"})
     init()
-    assert lines()[1:3] == ['notebooks = ["**/*.ipynb"]', 'exclude = ["drafts", "**/_build/**"]']
+    assert lines()[1:6] == [
+        'notebooks = ["**/*.ipynb"]',
+        "exclude = [",
+        '  "drafts",',
+        '  "**/_build/**",',
+        "]",
+    ]
     assert sources("jcache.toml") == ["a.ipynb", "sub/b.ipynb"]
 
 

@@ -141,7 +141,7 @@ def test_every_table_becomes_a_type(load: Load, root: Path) -> None:
             jobs=3,
             kernel_aliases={"a": "b"},
             keep_going=False,
-            settings=Settings(timeout=1.5, trace="syscalls", warm=("numpy",)),
+            settings=Settings(timeout=1.5, trace=True, warm=("numpy",)),
         ),
         environment=EnvironmentTable(
             packages=("numpy",), env=("SEED",), files=("lock",), commands=("R --version",)
@@ -448,9 +448,9 @@ def test_tables_and_keys_that_do_not_exist(complain: Complain, text: str, messag
         ),
         (
             "execution",
-            'trace = "syscall"',
-            '\'trace\' must be true, false or "syscalls", not the string "syscall"',
-            "did you mean 'syscalls'?",
+            'trace = "pyton"',
+            '\'trace\' must be true, false or "python", not the string "pyton"',
+            "did you mean 'python'?",
         ),
         (
             "execution",

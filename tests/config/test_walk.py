@@ -87,6 +87,17 @@ def test_a_pattern_that_names_such_a_folder_enters_it(root: Path) -> None:
     assert walker.match("venv/**/*.py") == ["venv/lib/a.py"]
 
 
+def test_a_wildcard_enters_no_installed_packages_but_a_pattern_that_names_them_does(
+    root: Path,
+) -> None:
+    plant(root, "a.py", "lib/python3.12/site-packages/q/a.py", "lib/dist-packages/a.py")
+    walker = Walker(root)
+    assert walker.match("**/*.py") == ["a.py"]
+    assert walker.match("lib") == []
+    assert walker.match("lib/*/site-packages/**/*.py") == ["lib/python3.12/site-packages/q/a.py"]
+    assert walker.match("lib/dist-packages") == ["lib/dist-packages/a.py"]
+
+
 def test_a_named_folder_holds_hidden_files_but_nothing_generated(root: Path) -> None:
     plant(
         root,

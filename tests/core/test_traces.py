@@ -72,14 +72,18 @@ def test_an_absence_holds_until_something_is_there(tmp_path):
     (tmp_path / "a.txt").mkdir()
     assert says(tmp_path, item) == said
     (tmp_path / "a.txt").rmdir()
-    (tmp_path / "a.txt").symlink_to("nowhere")
+    (tmp_path / "a.txt").symlink_to("later.txt")
+    assert says(tmp_path, item) == []  # whoever follows the link still finds nothing
+    itself = TraceItem("absent", "a.txt", way="exists link")
+    assert says(tmp_path, itself) == said
+    write(tmp_path, "later.txt")
     assert says(tmp_path, item) == said
 
 
 def test_an_absence_that_the_run_ended_holds_while_absent_or_as_the_run_left_it(tmp_path):
     items = [
         TraceItem("absent", "a.txt", digest_bytes(b"left")),
-        TraceItem("absent", "folder", "folder"),
+        TraceItem("absent", "folder", "d", way="exists link"),
     ]
     assert says(tmp_path, *items) == []
     write(tmp_path, "a.txt", "left")
@@ -94,19 +98,62 @@ def test_an_absence_that_the_run_ended_holds_while_absent_or_as_the_run_left_it(
     ]
 
 
-def test_a_folder_holds_while_it_is_one(tmp_path):
-    item = TraceItem("folder", "data")
-    (tmp_path / "data").mkdir()
+def test_what_a_path_is_holds_while_it_is_that(tmp_path):
+    item = TraceItem("stat", "data", "d", "cell 2", "exists")
+    (tmp_path / "data").mkdir(mode=0o700)
+    assert says(tmp_path, item) == []
+    (tmp_path / "data").chmod(0o755)
     assert says(tmp_path, item) == []
     (tmp_path / "data").rmdir()
-    assert says(tmp_path, item) == ["the folder 'data' is gone"]
+    assert says(tmp_path, item) == ["'data' is gone (cell 2)"]
     write(tmp_path, "data")
-    assert says(tmp_path, item) == ["the folder 'data' is gone"]
+    assert says(tmp_path, item) == ["'data' is a file now, not a folder (cell 2)"]
+
+
+@pytest.mark.parametrize(
+    ("way", "value", "longer", "bits"),
+    [
+        ("exists", "f", [], []),
+        ("size", "f 3", ["'a.txt' has 6 bytes now, not 3"], []),
+        ("stat", "f 3 600", ["'a.txt' has 6 bytes now, not 3"], ["mode"]),
+    ],
+)
+def test_an_answer_holds_while_what_was_asked_for_is_the_same(tmp_path, way, value, longer, bits):
+    item = TraceItem("stat", "a.txt", value, way=way)
+    write(tmp_path, "a.txt", "one")
+    (tmp_path / "a.txt").chmod(0o600)
+    assert says(tmp_path, item) == []
+    write(tmp_path, "a.txt", "two")
+    assert says(tmp_path, item) == []  # content of the same size is no answer of stat's
+    write(tmp_path, "a.txt", "longer")
+    assert says(tmp_path, item) == longer
+    write(tmp_path, "a.txt", "one")
+    (tmp_path / "a.txt").chmod(0o644)
+    said = ["'a.txt' has the mode 644 now, not 600"] if bits else []
+    assert says(tmp_path, item) == said
+    (tmp_path / "a.txt").unlink()
+    assert says(tmp_path, item) == ["'a.txt' is gone"]
+
+
+def test_a_link_holds_while_it_leads_where_it_led(tmp_path):
+    item = TraceItem("stat", "latest", "l v1", way="exists link")
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+    (tmp_path / "latest").symlink_to("v1")
+    assert says(tmp_path, item) == []
+    (tmp_path / "latest").unlink()
+    assert says(tmp_path, item) == ["'latest' is gone"]
+    (tmp_path / "latest").symlink_to("v2")
+    assert says(tmp_path, item) == ["the link 'latest' leads to 'v2' now, not to 'v1'"]
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").mkdir()
+    assert says(tmp_path, item) == ["'latest' is a folder now, not a link"]
+    assert says(tmp_path, TraceItem("stat", "latest", "d - 755", way="stat link")) == []
 
 
 def test_a_listing_holds_while_the_names_that_count_are_the_same(tmp_path):
     write(tmp_path, "data/a.txt")
-    item = TraceItem("listing", "data", digest_names(["a.txt"], "data", own=nobody))
+    item = TraceItem("listing", "data", digest_names(["fa.txt"], "data", own=nobody))
     assert says(tmp_path, item) == []
     for name in ("__pycache__/x.pyc", ".ipynb_checkpoints/x", "a.txt", "made/x", "ours.txt"):
         write(tmp_path, f"data/{name}", "new content")
@@ -114,6 +161,11 @@ def test_a_listing_holds_while_the_names_that_count_are_the_same(tmp_path):
     said = ["the folder 'data' holds other names"]
     assert says(tmp_path, item, own=lambda p: p == "data/ours.txt") == said
     assert says(tmp_path, item, made=("data/made",)) == said
+    for name in ("a.txt", "ours.txt"):
+        (tmp_path / "data" / name).unlink()
+    assert says(tmp_path, item, made=("data/made",)) == said
+    (tmp_path / "data" / "a.txt").mkdir()
+    assert says(tmp_path, item, made=("data/made",)) == said  # the same name, of another kind
     assert says(tmp_path, TraceItem("listing", "gone", "any")) == ["the folder 'gone' is gone"]
 
 

@@ -76,7 +76,8 @@ def watched(root, scope, probe):
 def stat(path):
     found = os.stat(path)
     kind = "d" if path.is_dir() else "f"
-    return Stat(kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    mode = found.st_mode & 0o7777
+    return Stat(kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, mode)
 
 
 def use(path, *uses, first="now", made=False):
@@ -183,30 +184,64 @@ def test_files_read_looked_for_and_made(root, watched):
     write(root, "made.txt", "by the run")
     write(root, "ended.txt", "left")
     (root / "folder").mkdir()
+    (root / "ended").mkdir()
     result = watched(
         files=(
             use(read),
             use(root / "declared.txt"),
-            use(root / "missing.txt", "probe", first=None),
-            use(root / "folder", "probe"),
+            use(root / "missing.txt", "exists", first=None),
+            use(root / "folder", "exists"),
             use(root / "made.txt", "write", "read", first=None, made=True),
-            use(root / "ended.txt", "probe", "write", first=None),
+            use(root / "ended.txt", "exists", "write", first=None),
+            use(root / "ended", "lexists", "mkdir", first=None),
             use(root / "read.txt/x", "read", first=None),
         ),
         hosts=(Host(name="example.org", port=80, cell=1, pid=KERNEL),),
     )
     assert items(result) == [
+        ("absent", "ended", "d"),
         ("absent", "ended.txt", digest_bytes(b"left")),
         ("absent", "missing.txt", ""),
         ("absent", "read.txt/x", ""),
         ("file", "read.txt", digest_bytes(b"content")),
-        ("folder", "folder", ""),
+        ("stat", "folder", "d"),
     ]
     assert {item.via for item in result.trace.items} == {"cell 3"}
     assert result.changed == ()
     assert result.trace.hosts == ("example.org",)
     assert [file.path for file in result.undeclared] == ["made.txt", "ended.txt"]
     assert result.undeclared[0] == ArtefactFile("made.txt", digest_bytes(b"by the run"), 10)
+
+
+def test_a_question_is_worth_what_it_could_see(root, watched):
+    for name in ("there.txt", "sized.txt", "known.txt", "read.txt", "linked.txt"):
+        write(root, name, "four").chmod(0o640)
+    (root / "latest").symlink_to("linked.txt")
+    link = os.lstat(root / "latest")
+    own = Stat("l", link.st_size, link.st_mtime_ns, link.st_ctime_ns, link.st_ino, 0o777)
+    result = watched(
+        files=(
+            use(root / "there.txt", "exists"),
+            use(root / "sized.txt", "exists", "size"),
+            use(root / "known.txt", "size", "stat"),
+            use(root / "read.txt", "exists", "stat", "read"),
+            msgspec.structs.replace(use(root / "latest", "lstat", "exists"), own=own),
+        ),
+    )
+    assert [(one.kind, one.name, one.value, one.way) for one in result.trace.items] == [
+        (
+            "file",
+            "read.txt",
+            digest_bytes(b"four"),
+            "",
+        ),  # and so its size; its mode is asked of none
+        ("stat", "known.txt", "f 4 640", "stat"),
+        ("stat", "latest", "f", "exists"),
+        ("stat", "latest", "l linked.txt", "stat link"),
+        ("stat", "sized.txt", "f 4", "size"),
+        ("stat", "there.txt", "f", "exists"),
+    ]
+    assert result.changed == ()
 
 
 def test_what_changed_between_first_use_and_end_is_told(root, watched):
@@ -244,13 +279,14 @@ def test_listings_and_globs_leave_out_what_the_run_made(root, scope, watched):
     result = watched(
         files=(
             use(root / "data/made.csv", "write", first=None, made=True),
-            use(root / "data/empty", "mkdir", first=None, made=True),
+            use(root / "data/empty", "lexists", "mkdir", first=None),
         ),
-        listings=(listed("data", "a.csv"), listed("data/empty")),
+        listings=(listed("data", "fa.csv"), listed("data/empty")),
         globs=(absolute,),
     )
     assert result.changed == ()
     assert [(item.kind, item.name) for item in result.trace.items] == [
+        ("absent", "data/empty"),
         ("glob", "data:*.csv"),
         ("listing", "data"),
     ]

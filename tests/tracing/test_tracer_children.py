@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 SCRIPT = "import os\nprint(open('a.txt').read(), os.environ.get('PYTHONPATH'))\n"
@@ -90,12 +93,12 @@ subprocess.run(['ls', 'data'], stdout=-3)
     )
     assert {"a.txt", "b.txt", "data/x.csv", "data/y.csv"} <= seen.read
     assert "out.txt" in seen.made
-    assert [one.names for one in seen.observed.listings] == [("x.csv", "y.csv")]
+    assert [one.names for one in seen.observed.listings] == [("fx.csv", "fy.csv")]
+    # Not by their arguments, which may hold secrets.
     assert seen.observed.partial == (
-        "what a child read was seen only in part: cat a.txt",
-        'what a child read was seen only in part: /bin/sh -c cat < "b.txt" > out.txt; '
-        "cat data/*.csv",
-        "what a child read was seen only in part: ls data",
+        "what a program read was seen only in part: cat",
+        "what a program read was seen only in part: sh",
+        "what a program read was seen only in part: ls",
     )
 
 
@@ -104,8 +107,9 @@ def test_a_python_that_refuses_is_partial(observe, script, flag):
     seen = observe(
         f"import subprocess, sys; subprocess.run([sys.executable, {flag!r}, 'child.py'])"
     )
-    assert len(seen.observed.partial) == 1
-    assert seen.observed.partial[0].endswith(f"{flag} child.py")
+    (reason,) = seen.observed.partial
+    program = Path(sys.executable).name
+    assert reason == f"what a program read was seen only in part: {program}"
 
 
 def test_the_users_own_sitecustomize_runs_in_children(observe, folder):

@@ -76,7 +76,8 @@ sqlite3.connect(':memory:')
 """
     )
     assert seen.files["new.db"].uses == ("read", "open")
-    assert seen.absent == {"new.db", "a b.db"}
+    beside = {f"{name}{end}" for name in ("new.db", "a b.db") for end in ("-wal", "-journal")}
+    assert seen.absent == {"new.db", "a b.db", *beside}
 
 
 def test_what_is_looked_for_in_vain_is_told_until_it_is_there(observe, python):
@@ -94,7 +95,7 @@ open('late')
     )
     assert seen.out == "False False False\n"
     assert seen.absent == {"none.txt", "gone", "lost", "late", "a.txt/x"}
-    assert seen.files["late"].uses == ("probe", "write", "read")
+    assert seen.files["late"].uses == ("exists", "write", "read")
 
 
 def test_what_the_run_made_before_it_read_it_is_marked(observe, python):
@@ -110,9 +111,13 @@ os.remove('data/y.csv')
 """,
         python=python,
     )
-    assert seen.made == {"made.txt", "new", "temporary", "data/x.csv"}
-    # Appending keeps what was there; what is removed was not looked at.
-    assert seen.read == {"a.txt", "b.txt"}
+    assert seen.made == {"made.txt", "temporary", "data/x.csv"}
+    # To make a folder asks whether there is none.
+    assert seen.absent == {"new"}
+    assert seen.files["new"].uses[:2] == ("lexists", "mkdir")
+    # Appending keeps what was there; of what is removed it counts that it was there.
+    assert seen.read == {"a.txt", "b.txt", "data/y.csv"}
+    assert seen.files["data/y.csv"].uses == ("lexists", "remove")
     assert {path for path, use in seen.files.items() if use.written} == {
         "made.txt",
         "a.txt",
@@ -137,7 +142,10 @@ list(os.walk('sub'))
     )
     base = f"{seen.folder}"
     listed = {one.path: one.names for one in seen.observed.listings}
-    assert listed == {f"{base}/data": ("x.csv", "y.csv"), base: ("a.txt", "b.txt", "data")}
+    assert listed == {
+        f"{base}/data": ("fx.csv", "fy.csv"),
+        base: ("ddata", "fa.txt", "fb.txt"),
+    }
     globs = [(one.way, one.base, one.pattern, one.matches) for one in seen.observed.globs]
     assert globs == [
         ("glob", base, "data/*.csv", (f"{base}/data/x.csv", f"{base}/data/y.csv")),
