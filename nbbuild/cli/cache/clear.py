@@ -20,7 +20,8 @@ from nbbuild.errors import UsageError
 def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> None:
     """Remove all that is in the cache, of every project that shares it.
 
-    What an older nbbuild left there goes as well. What running builds use stays. What was built stays in the tree, and is out of date then.
+    What an older nbbuild left there goes as well. What running builds use stays. What was built
+    stays in the tree, and is out of date then.
     """
     from nbbuild.session import open_session
     from nbbuild.store import Limits
