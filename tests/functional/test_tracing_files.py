@@ -184,7 +184,7 @@ def test_a_file_that_was_missing_counts_once_it_is_there(project):
     assert project.reasons("a.ipynb") == [reason("extra", 4)]
     shutil.rmtree(project.root / "extra", ignore_errors=True)
     shutil.rmtree(project.root / "folder")
-    assert project.reasons("a.ipynb") == ["the folder 'folder' is gone (cell 4)"]
+    assert project.reasons("a.ipynb") == ["'folder' is gone (cell 4)"]
 
 
 def test_folders_count_by_their_names_and_patterns_by_what_they_match(project):
@@ -408,8 +408,8 @@ def test_folders_around_the_project_are_no_items(project):
     project.notebook("a.ipynb", "[os.path.isdir(p) for p in ('.', '..', '../..', 'data')]")
     assert project.build() == ["a"]
     (explanation,) = project.nbbuild("explain", "-v", "--json", "a.ipynb").data
-    folders = [one["name"] for one in explanation["trace"]["items"] if one["kind"] == "folder"]
-    assert folders == ["data"]
+    asked = [one for one in explanation["trace"]["items"] if one["kind"] == "stat"]
+    assert [(one["name"], one["value"]) for one in asked] == [("data", "d")]
 
 
 def test_texts_that_are_too_long_for_a_file_name_are_no_trouble(project):
