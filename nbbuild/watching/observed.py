@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -854,7 +855,9 @@ def _from_outside(
             return False
         if starts[pid] <= record.time < began[pid]:
             found = isinstance(record, _Read) and record.stat is not None
-            return found or (pid == kernel and listing and folder not in searched)
+            if pid == kernel and folder not in searched and not _LANDMARK.search(path):
+                return listing or found or (isinstance(record, _Use) and record.stat is None)
+            return found
         by_itself = listing or isinstance(record, _Enter)
         return not by_itself or counts.get((pid, path), 1) > scanned.get((pid, path), 0)
 
@@ -866,6 +869,10 @@ def _from_outside(
         for (pid, _), record in zip(seen.records, parsed, strict=True)
         if counted(pid, record)
     ]
+
+
+_LANDMARK: Final = re.compile(r"/(lib/python[0-9.]+|pyvenv\.cfg|pybuilddir\.txt|python[0-9]*\.zip)")
+"""What an interpreter looks for as it begins, to find where it lies."""
 
 
 def _file(path: str, uses: list[tuple[str, _Use, int, int]]) -> FileUse:

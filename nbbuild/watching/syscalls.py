@@ -238,7 +238,7 @@ class Watcher:
                 done = [] if deed == "link" and _there(path) else [("write", path)]
                 return [("read", source), *moved, *asked, *done]
             case _:
-                return [(deed, path)]  # lstat, enter
+                return [(deed, path)]  # lstat, lexists, enter
 
     def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:  # noqa: PLR0911
         """Return what has not been told of yet."""

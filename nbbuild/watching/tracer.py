@@ -84,7 +84,7 @@ _PATHLIB = ("pathlib", "pathlib._abc", "pathlib._local", "pathlib._os", "pathlib
 _KINDS_ONLY = ("genericpath", "posixpath", "pathlib", "glob", "os")
 """Modules whose questions are after what a path is, but for the functions that follow."""
 _SIZES = ("getsize",)
-_WHOLE = ("stat", "lstat", "owner", "group", "copy", "copy2", "copymode", "copystat")
+_WHOLE = ("stat", "lstat", "owner", "group", "samefile", "sameopenfile")
 
 
 class _Mine(_local):
@@ -474,16 +474,16 @@ class _Watcher:
         self.search_index = -1
         self.base = set(sys.modules)
         self.environ_stale = True
-        self.asleep: dict[str, Callable[..., None]] | None = None  # its handlers meanwhile
+        self.asleep: dict[str, Callable[..., Any]] | None = None  # its handlers meanwhile
         self.stage = ""  # the folder in which a zygote imports
         self.preloaded: dict[str, tuple[Any, Any]] = {}  # what it imported, and what to tell of it
         self.woken: Callable[[], None] | None = None  # called in each kernel
         self.shell: Any = None
         self.own = f"/ipykernel_{posix.getpid()}/"  # where the cells' code pretends to lie
-        self.handlers: dict[str, Callable[..., None]] = {
+        self.handlers: dict[str, Callable[..., Any]] = {
             "open": self.on_open,
             "os.listdir": self.on_list,
-            "os.scandir": self.on_list,
+            "os.scandir": self.on_scandir,
             "glob.glob" if sys.version_info < (3, 10) else "glob.glob/2": self.on_glob,
             "pathlib.Path.glob": self.on_path_glob,
             "pathlib.Path.rglob": self.on_path_rglob,
@@ -666,33 +666,40 @@ class _Watcher:
         else:
             self.change("open", path)
 
-    def on_list(self, raw: Any = None) -> None:
-        frame = _getframe(2)
+    def on_scandir(self, raw: Any = None) -> None:
+        path = self.on_list(raw, 3)
+        if path and not self.outside:
+            # What it gives besides names is asked for in C, and cannot be seen from here.
+            for entry in _names(path) or ():
+                self.use("stat", f"{path.rstrip('/')}/{entry[1:]}")
+
+    def on_list(self, raw: Any = None, depth: int = 2) -> Any:
+        """Record that a folder was listed; return its path if a user's code may have done that."""
+        frame = _getframe(depth)
         module = frame.f_globals
         if module is _FILES:
             self.scan(raw)
-            return
-        name, function = str(module.get("__name__")), frame.f_code.co_name
+            return ""
         if type(raw) is int:
             path = posix.readlink(f"/proc/self/fd/{raw}", **_at)
         else:
             path = _absolute("." if raw is None else _text(raw))
             self.scan(path)
-        if name == "glob" or name.startswith(("importlib.metadata", "importlib_metadata")):
-            return
+        name, function = str(module.get("__name__")), frame.f_code.co_name
+        if not _standard(frame.f_code.co_filename):
+            own = name.startswith("importlib_metadata") and _installed(frame.f_code.co_filename)
+            name = "importlib.metadata" if own else ""
+        if name == "glob" or name.startswith("importlib.metadata"):
+            return ""
         if name in _PATHLIB and sys.version_info >= (3, 9):
             if function == "_scandir" and frame.f_back is not None:
                 function = frame.f_back.f_code.co_name
             if function not in ("iterdir", "walk"):
-                return  # of a glob, which is recorded as such
+                return ""  # of a glob, which is recorded as such
         if name == "shutil" and function.startswith("_rmtree"):
-            return
+            return ""
         self.listed(path)
-        if name in ("os", *_PATHLIB) or self.outside:
-            return
-        # What `scandir` gives besides names is asked for in C, and cannot be seen from here.
-        for entry in _names(path) or ():
-            self.use("stat", f"{path.rstrip('/')}/{entry[1:]}")
+        return "" if name in ("os", *_PATHLIB) else path
 
     def scan(self, raw: Any) -> None:
         """Count that Python opens a folder to list it: from outside that is seen, too."""
@@ -816,7 +823,10 @@ class _Watcher:
         path = _absolute(raw)
         self.use("read", path)
         for beside in ("-wal", "-journal"):
-            self.use("read", path + beside)
+            if _look(path + beside) is None:
+                self.use("read", path + beside, None)
+            else:
+                self.change("open", path + beside)
         if "mode=ro" not in options and "immutable=1" not in options:
             self.change("open", path)
 
@@ -849,6 +859,8 @@ class _Watcher:
         kind = _asked_for(asker, own=own)
         if not kind:
             return
+        if isinstance(result, str):  # of readlink: where a link leads
+            kind = "lexists"
         path = _absolute(raw, dir_fd)
         if dir_fd is None and result is not None:
             self.known.add(key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import glob
+import hashlib
 import os
 import re
 import shlex
@@ -291,7 +292,12 @@ class Watching:
         look = self.digests.look(path)
         assert use.first is not None
         then = (use.first.size, use.first.mtime_ns, use.first.ctime_ns, use.first.inode)
-        if look is None or (look.size, look.mtime_ns, look.ctime_ns, look.inode) != then:
+        same = look is not None and use.written and use.before == _digest_of(path)
+        if use.path.endswith("-shm") and use.written:
+            return  # SQLite's shared memory, which holds nothing that lasts
+        if look is None or (
+            (look.size, look.mtime_ns, look.ctime_ns, look.inode) != then and not same
+        ):
             by_itself = f"it read '{name}' and then changed it itself"
             deed = "went away" if look is None else "changed"
             changed.append(by_itself if use.written else f"'{name}' {deed}")
@@ -310,8 +316,8 @@ class Watching:
         if answer(use.path, way) != value:
             changed.append(f"'{name}' changed")
         yield TraceItem("stat", name, value, via, way)
-        if "enter" in use.uses:
-            # From here on names are those of where the links led.
+        if "enter" in use.uses or way == "stat":
+            # From here on names are those of where the links led; and an inode tells, too.
             yield from self._links(use.path, via)
 
     def _own_answer(
@@ -437,8 +443,9 @@ class _Modules:
         self._made = made
         self._resolver = Resolver(self._probe.suffixes)  # as the disk is at the end of the run
         self._found: list[_Found] = []
-        self._tops: dict[str, Import | None] = {}  # of installed modules that were imported
-        kernel = observed.processes[0].pid if observed.processes else 0
+        # Of installed modules that were imported: how, in each process.
+        self._tops: dict[str, list[Import | None]] = {}
+        self._kernel = kernel = observed.processes[0].pid if observed.processes else 0
         seen = [one for one in observed.imports if one.kind != "missing"]
         how = {one.name: one for one in seen if one.pid == kernel}
         self._base = {name.partition(".")[0] for name in observed.base}
@@ -485,7 +492,9 @@ class _Modules:
         settled = top in self._probe.owners or self._in_stdlib(origin)
         if settled and self._scope.installed(origin):
             if top not in base:  # else part of what a bare kernel holds anyway
-                self._tops.setdefault(top, how)
+                hows = self._tops.setdefault(top, [])
+                if how is None or all(other is None or other.path != how.path for other in hows):
+                    hows.append(how)
             return
         name = self._scope.name(origin)
         if name is not None and name not in self._made:
@@ -512,11 +521,15 @@ class _Modules:
         return origin_now(name, path, root=root, probe=self._probe, resolver=self._resolver)
 
     def _paths(self, how: Import | None) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Yield search paths, and as what an item is to name them: the last one, that of then."""
-        yield self.path, ""
+        """Yield search paths, and as what an item is to name them: the last one, that of then.
+
+        Another process than the kernel has only its own.
+        """
+        if how is None or how.pid == self._kernel:
+            yield self.path, ""
         if how is not None and how.path:
             then = self._path(how.path)
-            if then != self.path:
+            if then != self.path or how.pid != self._kernel:
                 yield then, joined(then)
 
     def _same(self, one: str, other: str) -> bool:
@@ -572,7 +585,8 @@ class _Modules:
     def _installed(self, changed: list[str]) -> Iterator[TraceItem]:
         """Yield that nothing local hides the installed modules, for each search path."""
         unhidden: dict[str, list[str]] = {}
-        for top, how in sorted(self._tops.items()):
+        imports = ((top, how) for top, hows in sorted(self._tops.items()) for how in hows)
+        for top, how in imports:
             for path, way in self._paths(how):
                 now = self._finds(top, path)
                 if now in (STDLIB, SITE, ""):
@@ -628,6 +642,14 @@ class _Modules:
             if now != version or not version.startswith(told.get(name, version)):
                 changed.append(f"the package '{name}' changed")
             yield TraceItem("distribution", name, version)
+
+
+def _digest_of(path: Path) -> str | None:
+    """Return the digest that watchers take of a file before it is written."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return None
 
 
 def _sets(one: Variable, readers: Collection[str]) -> bool:
