@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Sequence
@@ -125,5 +126,5 @@ def _outputs(session: Session, task: Task, record: Record | None) -> Result:
         return Result(cells=executed_cells(read(session.root, task.built)))
     raise NbbuildError(
         f"there is nothing to accept for '{task.name}': it has not been built yet",
-        hint=f"run `nbbuild {task.name}`",
+        hint=f"run `nbbuild {shlex.quote(task.name)}`",
     )

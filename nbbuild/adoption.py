@@ -26,11 +26,12 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
-from nbbuild.notebook.cells import is_skipped
-from nbbuild.notebook.code import INJECTED, cell_digests, is_blank, parse
+from nbbuild.notebook.code import INJECTED, cell_digests, is_blank, parse, places
 from nbbuild.notebook.merge import ExecutedCells, align, built_bytes, encode, executed_cells
 from nbbuild.notebook.read import read
+from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.source import prepared
+from nbbuild.numbering import named
 from nbbuild.patterns import Pattern, matches
 from nbbuild.session import Session
 from nbbuild.verdicts import made_from
@@ -72,7 +73,7 @@ def keep(
         source = prepared(
             session.root,
             task,
-            language=session.inputs.parsed(task).language,
+            language=session.inputs.language(task),
             readers=session.readers,
         )
         cells = align(source, result.cells)
@@ -218,7 +219,7 @@ def _check_code(session: Session, task: Task, notebook: NotebookNode, *, shown: 
 
 def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tuple[str, str], ...]:
     """Say in labelled facts where `notebook` has other code than `task`; () if nowhere."""
-    language = session.inputs.parsed(task).language
+    language = session.inputs.language(task)
     ours = _tidied(
         parse(prepared(session.root, task, language=language, readers=session.readers), task.source)
     )
@@ -228,7 +229,7 @@ def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tu
         if mine != other:
             here, there = _code(ours)[number], _code(theirs)[number]
             return (
-                ("first difference", f"code cell {number + 1}, without those that are blank"),
+                ("first difference", named(*places(ours)[number])),
                 ("the source has", _told(here, there)),
                 ("the notebook has", _told(there, here)),
             )

@@ -47,12 +47,13 @@ def keep(
     *,
     targets: Sequence[str],
     summary: str,
+    remarks: Sequence[str] = (),
     also: Collection[str] = (),
 ) -> bool:
     """Keep why all of `judgements`, those of a build of `targets`, are FRESH; say whether it was.
 
-    `summary` is what that build said last; the files `also` have to stay as they are, too. Raises
-    nothing: without this, the next build only takes longer.
+    `summary` is what that build said last, and `remarks` what it says each time; the files `also`
+    have to stay as they are, too. Raises nothing: without this, the next build only takes longer.
     """
     if not _simple(session, judgements):
         return False
@@ -61,7 +62,7 @@ def keep(
     except (_Unsettled, OSError):
         return False
     known |= {
-        "notes": [f"note: {notice}" for notice in notices(session.config)],
+        "notes": [f"note: {text}" for text in (*notices(session.config), *remarks)],
         "summary": summary,
     }
     place = Path(uptodate.place(str(session.root), session.config.path.name, targets))

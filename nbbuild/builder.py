@@ -47,6 +47,7 @@ from nbbuild.model import (
     Trace,
     Verdict,
 )
+from nbbuild.notebook.code import running
 from nbbuild.notebook.merge import built_bytes, decode, encode, executed_cells
 from nbbuild.notebook.source import prepared
 from nbbuild.notebook.write import to_bytes
@@ -189,7 +190,7 @@ class Builder:
         source = self._prepared(task)
         action = self.preparing.action(task, to_bytes(source))
         began_ns, installed = now_ns(), self.session.inputs.probe(task)
-        self.observer(Started(task.name, len(parsed.cells)))
+        self.observer(Started(task.name, running(parsed)))
         ran, notes, exempt = self._executed(task, key, action, retries=settings.retries or 0)
         done = ran.execution
         if done.cancelled:
@@ -253,7 +254,7 @@ class Builder:
 
     def _prepared(self, task: Task) -> NotebookNode:
         session = self.session
-        language = session.inputs.parsed(task).language
+        language = session.inputs.language(task)
         return prepared(session.root, task, language=language, readers=session.readers)
 
     def _executed(
@@ -429,7 +430,8 @@ class Builder:
             return error.what
         if after.digest == key.digest:
             return ""
-        return "; ".join(str(one) for one in compare(key, after)[:3])
+        places = self.session.inputs.places(task)
+        return "; ".join(str(one) for one in compare(key, after, places=places)[:3])
 
     def _failed(
         self,

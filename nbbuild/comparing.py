@@ -18,6 +18,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nbbuild import pixels
+from nbbuild.masks import MASKS, masked, without
+from nbbuild.numbering import named
+
+__all__ = ["DIFF_LINES", "MASKS", "Comparison", "Difference"]
 
 DIFF_LINES = 12
 """How many lines of a diff are shown."""
@@ -25,83 +29,10 @@ DIFF_LINES = 12
 _DIFF_WIDTH = 160  # characters of a line
 _COMPARED_LINES = 400  # around the first difference: diffs of long texts take long
 
-_NUMBER = r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
-_UNIT = r"(?:ns|[uµμ]s|ms|min|s|h)"
-_SPAN = rf"{_NUMBER} ?{_UNIT}(?: {_NUMBER} ?{_UNIT})*"
-
-MASKS: Sequence[tuple[str, re.Pattern[str], str]] = (
-    # Addresses: whatever follows "at", and what is as long as an address in user space.
-    ("address", re.compile(r"\bat 0x[0-9A-Fa-f]+"), "at 0x…"),
-    ("address", re.compile(r"\b0x[0-9A-Fa-f]{9,12}\b"), "0x…"),
-    # IPython's %time and %timeit.
-    ("timing", re.compile(r"^CPU times: (?:user|total).*$", re.MULTILINE), "CPU times: …"),
-    (
-        "timing",
-        re.compile(rf"^(Wall time|Compiler(?: time)?) ?: {_SPAN}$", re.MULTILINE),
-        r"\1: …",
-    ),
-    (
-        "timing",
-        re.compile(rf"{_SPAN} ± {_SPAN} per loop \(mean ± std\. dev\. of [^)]*\)"),
-        "… per loop",
-    ),
-    (
-        "timing",
-        re.compile(r"^The slowest run took [\d.]+ times longer than the fastest\.", re.MULTILINE),
-        "The slowest run took … times longer than the fastest.",
-    ),
-    # "in 0.123 s", "took 3 ms", "elapsed time: 2.1 seconds"; whole seconds may be a result.
-    (
-        "timing",
-        re.compile(
-            r"\b(in|took|elapsed(?: time)?:?) (?:"
-            r"\d+\.\d+(?:e[+-]?\d+)? ?(?:s|sec|secs|seconds?)|\d+(?:\.\d+)? ?(?:ns|[uµμ]s|ms)"
-            r")\b",
-            re.IGNORECASE,
-        ),
-        r"\1 …",
-    ),
-    # The bars of tqdm: 100%|████| 10/10 [00:01<00:00,  9.95it/s]
-    ("timing", re.compile(r"\[[\d:]+<[\d:?]+,[^\]\n]*/[^\]\n]*\]"), "[…]"),
-    # Ids: UUIDs of version 4, with dashes or without (models of widgets), pandas' Styler.
-    (
-        "id",
-        re.compile(
-            r"(?<![0-9A-Za-z])[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-            r"(?![0-9A-Za-z])"
-        ),
-        "<id>",
-    ),
-    (
-        "id",
-        re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}(?![0-9A-Za-z])"),
-        "<id>",
-    ),
-    ("id", re.compile(r"(?:(?<=#)|(?<=id=\"))T_[0-9a-f]{5}(?=[_\s\"{])"), "T_<id>"),
-    # Execution counts, in tracebacks.
-    ("count", re.compile(r"\b(In|Out) ?\[\d+\]"), r"\1[…]"),
-    # The files that ipykernel and IPython name for cells, and Python's temporary files.
-    ("file", re.compile(r"[^\s\"'<>]*ipykernel(?:_\d+)?[/\\]\d+\.py\b"), "<cell>"),
-    # Where the code of tracebacks and warnings lies: the stored run may be from another machine.
-    (
-        "file",
-        re.compile(r"^(\s*File \"?)(?:~|[A-Za-z]:)?[/\\][^\n\"]*[/\\](?=[^/\\\n\"]+\.py\b)", re.M),
-        r"\1…/",
-    ),
-    (
-        "file",
-        re.compile(r"^(?:~|[A-Za-z]:)?[/\\].*[/\\](?=[^/\\\n]+\.py:\d+: \w*Warning)", re.M),
-        "…/",
-    ),
-    ("file", re.compile(r"<ipython-input-\d+-[0-9a-f]+>"), "<cell>"),
-    ("file", re.compile(r"(?<=[/\\])tmp[a-z0-9_]{8}(?![A-Za-z0-9_])"), "tmp…"),
-)
-"""(what it is, pattern, what it is replaced by), applied to all text in this order."""
-
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _SVG_ID = re.compile(r"(?<=\bid=[\"'])[^\"']+")
 _SVG_ID_OR_USE = re.compile(r"(?:(?<=\bid=[\"'])|(?<=#))[^\"'()\s;<>]+")
-_SVG_DATE = re.compile(r"<dc:date>.*?</dc:date>", re.DOTALL)
+_SVG_DATE = re.compile(r"<dc:date>[^<]*</dc:date>")
 _WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 Value: TypeAlias = str | bytes
@@ -114,6 +45,13 @@ class Difference:
     what: str  # "stdout", "image/png of its result", …
     cell: int | None = None  # index among all cells, from 0
     diff: tuple[str, ...] = ()  # lines: "-" before, "+" after, what is set aside masked
+    position: int | None = None  # of that cell among all cells, from 1
+    execution_count: int | None = None
+
+    @property
+    def where(self) -> str:
+        """What the cell is called, "" where it is in none."""
+        return "" if self.position is None else named(self.position, self.execution_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +92,8 @@ class Comparison:
     def text(self, text: str) -> str:
         """Return `text` without what may differ from run to run."""
         for pattern in self.ignore:
-            text = pattern.sub("", text)
-        for _, pattern, instead in MASKS:
-            text = pattern.sub(instead, text)
-        return text
+            text = without(pattern, text)
+        return masked(text)
 
     def _cell(
         self, index: int, before: Mapping[str, Any], after: Mapping[str, Any]
@@ -165,13 +101,14 @@ class Comparison:
         if before.get("outputs") == after.get("outputs"):
             return None
         pairs = itertools.zip_longest(self._facets(before), self._facets(after))
+        place = (index + 1, after.get("execution_count"))
         for old, new in pairs:
             if old is None or new is None or old.label != new.label:
                 texts = [f"{one.label}: {_shown(one.value)}" if one else "" for one in (old, new)]
                 label = (old or new).label
-                return Difference(label, index, _diff(*texts))
+                return Difference(label, index, _diff(*texts), *place)
             if (diff := _different(old, new)) is not None:
-                return Difference(old.label, index, diff)
+                return Difference(old.label, index, diff, *place)
         return None
 
     def _facets(self, cell: Mapping[str, Any]) -> Iterator[_Facet]:

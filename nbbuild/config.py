@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
@@ -82,7 +83,7 @@ def find(start: Path, name: str = "jcache.toml") -> Path:
     if above is None or Path(name).is_absolute():
         hint = "`nbbuild init` writes one" if not path.exists() else "it has to be a file"
     else:
-        hint = f"there is one in '{above}': use `nbbuild -C {os.path.relpath(above)}`"
+        hint = f"there is one in '{above}': use `nbbuild -C {shlex.quote(os.path.relpath(above))}`"
     raise ConfigError(f"there is no '{name}' in '{start}'", hint=hint)
 
 

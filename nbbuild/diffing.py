@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from nbbuild.errors import UsageError
 from nbbuild.explain import Explained, code_digests, executed, explained
 from nbbuild.model import ActionKey, Fingerprint, Record, Task
@@ -23,7 +25,8 @@ def latest(session: Session, task: Task) -> Record:
     if not found:
         raise UsageError(
             f"the cache has no result of '{task.name}' to compare with",
-            hint=f"`nbbuild {task.name}` makes one; or name a RECORD of `nbbuild cache list`",
+            hint=f"`nbbuild {shlex.quote(task.name)}` makes one; "
+            "or name a RECORD of `nbbuild cache list`",
         )
     return max(found, key=lambda one: (one.task == task.name, one.created))
 
@@ -35,7 +38,8 @@ def differences(session: Session, task: Task, record: Record) -> tuple[Explained
     """
     old = tuple(one for one in record.key.fingerprints if one.kind == "code")
     new = (Fingerprint("code", code_digests(session, task)),)
-    reasons = compare(ActionKey("", old), ActionKey("", new))
+    places = session.inputs.places(task)
+    reasons = compare(ActionKey("", old), ActionKey("", new), places=places)
     return explained(session, task, reasons, record)
 
 
@@ -55,6 +59,6 @@ def code_of(session: Session, record: Record) -> tuple[str, ...]:
 
 def code_now(session: Session, task: Task) -> tuple[str, ...]:
     """Return the sources of the code cells that `task` would execute, in order."""
-    language = session.inputs.parsed(task).language
+    language = session.inputs.language(task)
     notebook = prepared(session.root, task, language=language, readers=session.readers)
     return tuple(cell.source for cell in executed_cells(notebook).cells)

@@ -117,6 +117,23 @@ def tag_as_cache(folder: Path) -> None:
     write(folder / ".gitignore", b"*\n", sync=False)
 
 
+_IGNORE_ALL = b"*\n"
+
+
+def ignore_by_git(folder: Path) -> None:
+    """Put a `.gitignore` into `folder`, unless there is one. Raises OSError."""
+    with suppress(FileExistsError), (folder / ".gitignore").open("xb") as file:
+        file.write(_IGNORE_ALL)
+
+
+def drop_gitignore(folder: Path) -> None:
+    """Remove what `ignore_by_git` wrote if `folder` holds nothing else. Raises OSError."""
+    if [path.name for path in folder.iterdir()] == [".gitignore"]:
+        place = folder / ".gitignore"
+        if not place.is_symlink() and place.read_bytes() == _IGNORE_ALL:
+            place.unlink()
+
+
 def private_folder(folder: Path) -> Path:
     """Return `folder` (some project's `.nbbuild`), made and tagged if it was not there.
 
@@ -152,3 +169,12 @@ def _hint(number: int | None) -> str:
     if number in (errno.EMFILE, errno.ENFILE):
         return "raise the limit on open files (`ulimit -n`), or run fewer jobs (`-j`)"
     return ""
+
+
+def below_private(folder: Path) -> Path:
+    """Return `folder`, made; a `.nbbuild` above it is made and tagged. Raises OSError."""
+    for above in folder.parents:
+        if above.name == DOT and above.parent.is_dir():
+            private_folder(above)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -353,7 +354,7 @@ def _run(kernel: Kernel, prefix: tuple[str, ...], env: Mapping[str, str]) -> _An
         raise KernelError(
             f"the kernel '{kernel.name}' cannot start: its interpreter has no ipykernel",
             facts=[("command", " ".join(prefix)), ("python", answer.python)],
-            hint=f"install it there: {' '.join(prefix)} -m pip install ipykernel",
+            hint=f"install it there: {shlex.join(prefix)} -m pip install ipykernel",
         )
     return answer
 

@@ -29,7 +29,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class CellStarted:
-    """The `number`-th (from 1) of `total` cells of a notebook begins."""
+    """The `number`-th (from 1, its execution count) of `total` cells that run begins."""
 
     task: str
     number: int

@@ -113,7 +113,8 @@ def _own(session: Session, task: Task, last: Outcome | None) -> tuple[Reason, ..
         key = session.inputs.key(task)
     except MissingInput:  # what is to make it has not run yet
         return ()
-    return tuple(reason for reason in compare(last.key, key) if reason.kind != "assets")
+    reasons = compare(last.key, key, places=session.inputs.places(task))
+    return tuple(reason for reason in reasons if reason.kind != "assets")
 
 
 def explained(
@@ -153,7 +154,7 @@ def executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | Non
 
 
 def code_digests(session: Session, task: Task) -> tuple[tuple[str, Digest], ...]:
-    """Return ("cell 1", digest), … of the code of `task` as it is now."""
+    """Return ("In [1]", digest), … of the code of `task` as it is now."""
     return cell_digests(session.inputs.parsed(task), injecting=bool(task.parameters))
 
 

@@ -38,9 +38,19 @@ def imports_of_cell(text: str) -> Imports:
 
     A cell that is no Python even without them is searched for lines that look like imports.
     """
-    plain = "\n".join(_without_magic(line) for line in text.split("\n"))
-    tree = _parse(text) or _parse(plain)
-    return Imports(tuple(scanned_imports(plain))) if tree is None else _imports(tree)
+    tree = parsed_cell(text)
+    if tree is None:
+        return Imports(tuple(scanned_imports(_without_magics(text))))
+    return _imports(tree)
+
+
+def parsed_cell(text: str) -> ast.Module | None:
+    """Return what a cell says in Python, without its magics; None if that is no Python."""
+    return _parse(text) or _parse(_without_magics(text))
+
+
+def _without_magics(text: str) -> str:
+    return "\n".join(_without_magic(line) for line in text.split("\n"))
 
 
 _warnings = threading.Lock()

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from nbbuild.config import DEFAULTS
 from nbbuild.environment import Environments, Probe
-from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
+from nbbuild.errors import ConfigError, KernelError, NbbuildError, did_you_mean, raise_all
 from nbbuild.fingerprint import UNSET, Used, action_key, secret, working_folder
 from nbbuild.graph import makes
 from nbbuild.imports import Import
@@ -21,7 +21,7 @@ from nbbuild.installed import normalised
 from nbbuild.kernelspec import Kernel, Kernels
 from nbbuild.model import ActionKey, Digest, Parsed, Settings, Task
 from nbbuild.modules import ModuleGraph
-from nbbuild.notebook.code import with_loads
+from nbbuild.notebook.code import places, with_loads
 from nbbuild.patterns import Pattern, matches
 from nbbuild.project import Project, Readings
 from nbbuild.walk import Walker
@@ -168,6 +168,23 @@ class Inputs:
         """Return the kernel in effect and what its interpreter holds; may raise `KernelError`."""
         kernel = self.kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
         return kernel, self.environments.probe(kernel)
+
+    def language(self, task: Task) -> str:
+        """Return the language that parameters are written in; may raise `NotebookError`.
+
+        The notebook's own, or else that of its kernel, or Python.
+        """
+        said = self.parsed(task).language
+        if said:
+            return said
+        try:
+            return self.in_effect(task).kernel.language or "python"
+        except KernelError:
+            return "python"
+
+    def places(self, task: Task) -> tuple[tuple[int, int | None], ...]:
+        """Return position and execution count of each code cell; may raise `NotebookError`."""
+        return places(self.parsed(task), injecting=bool(task.parameters))
 
     def probe(self, task: Task) -> Probe | None:
         """Return what the interpreter of the kernel in effect holds, None for no Python."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -154,11 +156,11 @@ class Kernels:
     def _find(self, name: str, language: str) -> Kernel:
         if name or language.lower() in ("", "python"):
             wanted = name or "python3"
-            return self._read(self._aliases.get(wanted, wanted), asked=wanted)
+            return self._read(self._aliases.get(wanted, wanted), asked=wanted, language=language)
         installed = sorted(self._manager.find_kernel_specs())
         for candidate in installed:
             try:
-                kernel = self._read(candidate, asked=candidate)
+                kernel = self._read(candidate, asked=candidate, language=language)
             except KernelError:
                 continue  # somebody else's broken kernel is no reason to stop here
             if kernel.language.lower() == language.lower():
@@ -169,13 +171,14 @@ class Kernels:
             hint="install one, or name a kernel in jcache.toml: [execution] kernel",
         )
 
-    def _read(self, name: str, *, asked: str) -> Kernel:
-        return _kernel(name, _plain_spec(name, self._folders) or self._spec(name, asked=asked))
+    def _read(self, name: str, *, asked: str, language: str) -> Kernel:
+        spec = _plain_spec(name, self._folders)
+        return _kernel(name, spec or self._spec(name, asked=asked, language=language))
 
-    def _spec(self, name: str, *, asked: str) -> _Spec:
+    def _spec(self, name: str, *, asked: str, language: str) -> _Spec:
         """Return what jupyter_client finds under `name`; raise the KernelError that tells why not.
 
-        It also has Python's kernel where none is installed.
+        It also has Python's kernel where none is installed. `language` is the notebook's.
         """
         from jupyter_client.kernelspec import NoSuchKernel
         from traitlets import TraitError
@@ -186,7 +189,7 @@ class Kernels:
             # Also raised for a kernel whose provisioner is not installed.
             if name.lower() in self._manager.find_kernel_specs():
                 raise _foreign(name) from error
-            raise self._unknown(name, asked=asked) from error
+            raise self._unknown(name, asked=asked, language=language) from error
         except (OSError, ValueError, TypeError, AttributeError, TraitError) as error:
             folder = self._manager.find_kernel_specs().get(name.lower(), "")
             raise KernelError(
@@ -196,21 +199,84 @@ class Kernels:
             ) from error
         return spec
 
-    def _unknown(self, name: str, *, asked: str) -> KernelError:
+    def _unknown(self, name: str, *, asked: str, language: str) -> KernelError:
         installed = sorted(self._manager.find_kernel_specs())
         facts = [("available kernels", ", ".join(installed) or "none")]
         if asked != name:
             facts.insert(0, ("alias", f"[execution] kernel_aliases: '{asked}' = '{name}'"))
-        alias = f'[execution] kernel_aliases = {{ "{asked}" = "python3" }}'
-        ways = [
-            did_you_mean(name, installed),
-            f"let another kernel stand in for it in jcache.toml: {alias};",
-            "or install it: run 'python -m ipykernel install --user --name "
-            f"{name}' with the Python that it shall use",
-        ]
+        language = language.lower() or _language_of(name)
+        if language in ("", "python"):
+            fitting, near = "python3", installed
+        else:
+            # A kernel of another language would not run one cell.
+            near = [one for one in installed if self._speaks(one, language)]
+            fitting = next(iter(near), "")
+        ways = [did_you_mean(name, near)]
+        if fitting:
+            alias = f"{_toml(asked)} = {_toml(fitting)}"
+            ways.append(
+                "let another kernel stand in for it in jcache.toml: "
+                f"[execution] kernel_aliases = {{ {alias} }}; or"
+            )
+        ways.append(_install(name, language))
         return KernelError(
             f"there is no kernel '{name}'", facts=facts, hint=" ".join(way for way in ways if way)
         )
+
+    def _speaks(self, name: str, language: str) -> bool:
+        try:
+            kernel = self._read(name, asked=name, language=language)
+        except KernelError:
+            return False
+        return kernel.language.lower() == language
+
+
+def _language_of(name: str) -> str:
+    """Return the language of the kernels that are usually called so, "" for Python's and others."""
+    names = {"r": r"x?ir?\d*", "julia": r"julia.*", "bash": r"bash"}
+    found = (one for one, usual in names.items() if re.fullmatch(usual, name.lower()))
+    return next(found, "")
+
+
+def _install(name: str, language: str) -> str:
+    """Say how a kernel is installed that a notebook in `language` can name as `name`."""
+    match language:
+        case "" | "python" if _NAME.fullmatch(name):
+            command = shlex.join([*_INSTALL, name])
+            return f"install it: run '{command}' with the Python that it shall use"
+        case "" | "python":
+            # Whatever saved this name, no kernel can be installed under it.
+            other = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or "other"
+            return (
+                f"install one as {_toml(other)}, which can stand in for it as well: run "
+                f"'{shlex.join([*_INSTALL, other])}' with the Python that it shall use"
+            )
+        case "r":
+            call = f"IRkernel::installspec(name = {_toml(name)})"
+            return f'install it: run install.packages("IRkernel") and {call} in R'
+        case "julia":
+            return (
+                'install it: run import Pkg; Pkg.add("IJulia") in Julia, which installs a kernel '
+                "of its version"
+            )
+        case "bash":
+            return (
+                "install it: run 'python -m pip install bash_kernel' and "
+                "'python -m bash_kernel.install'"
+            )
+        case _:
+            return f"install a kernel for the language '{language}' under this name"
+
+
+_NAME = re.compile(r"[a-z0-9._-]+", re.I)
+"""What jupyter_client lets a kernel be called."""
+
+_INSTALL = ("python", "-m", "ipykernel", "install", "--user", "--name")
+
+
+def _toml(text: str) -> str:
+    """Return `text` as a string of TOML."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _plain_spec(name: str, folders: Sequence[str]) -> _PlainSpec | None:

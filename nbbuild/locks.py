@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nbbuild.durable import writing
+from nbbuild.durable import below_private, writing
 from nbbuild.errors import StoreError
 
 PATIENCE = 0.5
@@ -143,7 +143,7 @@ def _open(path: Path) -> int:
         try:
             descriptor = os.open(path, flags, 0o666)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            below_private(path.parent)
             descriptor = os.open(path, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from nbbuild import durable
@@ -30,9 +31,10 @@ def merged(session: Session, task: Task) -> bytes:
     record = session.judge().final(task.name).record
     built = built_from(session, task, record) if record is not None else None
     if built is None:
+        name = shlex.quote(task.name)
         raise NotCached(
             f"the cache has no result for '{task.name}' as it is now",
-            hint=f"`nbbuild {task.name}` makes one; `nbbuild explain {task.name}` says why not",
+            hint=f"`nbbuild {name}` makes one; `nbbuild explain {name}` says why not",
         )
     return built
 
@@ -42,7 +44,7 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
     cells = session.store.get(record.cells)
     if cells is None:
         return None
-    language = session.inputs.parsed(task).language
+    language = session.inputs.language(task)
     source = prepared(session.root, task, language=language, readers=session.readers)
     return built_bytes(source, decode(cells))
 
@@ -65,7 +67,7 @@ def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
         source = prepared(
             session.root,
             task,
-            language=session.inputs.parsed(task).language,
+            language=session.inputs.language(task),
             readers=session.readers,
         )
         if [cell.source for cell in executed_cells(source).cells] == [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 import msgspec
 
 from nbbuild.errors import NbbuildError
+from nbbuild.numbering import named
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -202,6 +203,8 @@ class Reason:
     old: str = ""
     new: str = ""
     text: str = ""  # the sentence a user reads
+    position: int | None = None  # of a cell of the built notebook among all, from 1
+    execution_count: int | None = None  # of that cell
 
     def __str__(self) -> str:
         return self.text or f"{self.kind} {self.item}: {self.old} → {self.new}"
@@ -246,6 +249,12 @@ class Failure(msgspec.Struct, frozen=True):
     cell: int | None = None  # index among all cells, from 0
     traceback: str = ""  # plain text, without terminal colours; of an error its facts
     hint: str = ""
+    execution_count: int | None = None  # of that cell: its number, from 1, among those that run
+
+    @property
+    def where(self) -> str:
+        """What the cell is called in which it failed, "" where it is in none."""
+        return "" if self.cell is None else named(self.cell + 1, self.execution_count)
 
     @classmethod
     def of(cls, kind: str, error: NbbuildError) -> Failure:

@@ -19,6 +19,7 @@ from nbbuild.machine import cores, threads_each
 from nbbuild.model import Judgement, Report, Verdict
 from nbbuild.preparing import Preparing
 from nbbuild.quantities import amount
+from nbbuild.remarks import remarks
 from nbbuild.report import summary
 from nbbuild.session import Session
 from nbbuild.store import Limits
@@ -64,6 +65,7 @@ def build(
     ):
         head_start.guess(names, forced=force)
         session.check(names)
+        tally.remarks = remarks(session, names)
         judge = session.judge(forced=names if force else ())
         plan = judge.plan(names, judged=head_start.judged)
         todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
@@ -71,6 +73,7 @@ def build(
         idle = all(one.verdict is Verdict.FRESH for one in todo)
         # Asked before anything is written: there may be no such executor.
         start = _executor(executor or execution.executor) if executor or not idle else None
+        session.tree.rename_kept()
         observer(Planned(len(names), len(executing), slots, tally.durations))
         tally.blocked_from_the_start(plan.judgements)
         if idle or start is None:
@@ -119,7 +122,14 @@ def _nothing_to_do(
     report = tally.report(names, seconds=time.monotonic() - began)
     if handed.rests_on is not None:
         said = summary(report)
-        basis.keep(session, plan.judgements, targets=targets, summary=said, also=handed.rests_on)
+        basis.keep(
+            session,
+            plan.judgements,
+            targets=targets,
+            summary=said,
+            remarks=[f"{task}: {text}" for task in names for text in tally.remarks.get(task, ())],
+            also=handed.rests_on,
+        )
     return report
 
 

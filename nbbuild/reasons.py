@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from nbbuild.model import ActionKey, Fingerprint, Reason
+from nbbuild.numbering import named
 
 _NOUNS: Mapping[str, str] = {
     "assets": "asset",
@@ -19,15 +20,20 @@ _NOUNS: Mapping[str, str] = {
 }
 
 
-def compare(old: ActionKey, new: ActionKey) -> tuple[Reason, ...]:
-    """Return what differs between `old` and `new`, class by class in the key's order."""
+def compare(
+    old: ActionKey, new: ActionKey, *, places: Sequence[tuple[int, int | None]] = ()
+) -> tuple[Reason, ...]:
+    """Return what differs between `old` and `new`, class by class in the key's order.
+
+    `places` are those of the code cells of `new`; see `nbbuild.notebook.code`.
+    """
     before = {fingerprint.kind: fingerprint for fingerprint in old.fingerprints}
     reasons: list[Reason] = []
     for after in new.fingerprints:
         known = before.get(after.kind, Fingerprint(after.kind, ()))
         if known.items != after.items:
-            compared = _code if after.kind == "code" else _items
-            reasons += compared(known, after)
+            code = after.kind == "code"
+            reasons += _code(known, after, places) if code else _items(known, after)
     return tuple(reasons)
 
 
@@ -56,10 +62,18 @@ def _sentence(kind: str, item: str, was: str | None, now: str | None) -> str:
     return f"{name} changed: {was or 'none'} → {now or 'none'}"
 
 
-def _code(old: Fingerprint, new: Fingerprint) -> Iterator[Reason]:
+def _code(
+    old: Fingerprint, new: Fingerprint, places: Sequence[tuple[int, int | None]]
+) -> Iterator[Reason]:
     """Name the cells that changed; cells are matched by content, as diff matches lines."""
     before = [digest for _, digest in old.items]
     after = [digest for _, digest in new.items]
+
+    def reason(place: int, was: str, what: str) -> Reason:
+        at = places[place] if place < len(places) else (None, None)
+        name = named(*at) if place < len(places) else new.items[place][0]
+        return Reason("code", name, was, after[place], f"{name} {what}", *at)
+
     for kind, i1, i2, j1, j2 in difflib.SequenceMatcher(
         a=before, b=after, autojunk=False
     ).get_opcodes():
@@ -67,16 +81,8 @@ def _code(old: Fingerprint, new: Fingerprint) -> Iterator[Reason]:
             continue
         both = min(i2 - i1, j2 - j1)
         for k in range(both):
-            yield Reason(
-                "code",
-                f"cell {j1 + k + 1}",
-                before[i1 + k],
-                after[j1 + k],
-                f"cell {j1 + k + 1} changed",
-            )
+            yield reason(j1 + k, before[i1 + k], "changed")
         for k in range(j1 + both, j2):
-            yield Reason("code", f"cell {k + 1}", "", after[k], f"cell {k + 1} is new")
-        for k in range(i1 + both, i2):
-            yield Reason(
-                "code", f"cell {k + 1}", before[k], "", f"cell {k + 1} of the last run is gone"
-            )
+            yield reason(k, "", "is new")
+        for name, digest in old.items[i1 + both : i2]:
+            yield Reason("code", name, digest, "", f"{name} of the last run is gone")

@@ -44,7 +44,7 @@ class Use:
     module: str = ""  # of an import: how `modules` names it
 
     def __str__(self) -> str:
-        return f"{f'cell {self.cell}' if self.cell else 'it'} {self.how} '{self.path}'"
+        return f"{f'In [{self.cell}]' if self.cell else 'it'} {self.how} '{self.path}'"
 
 
 class Sandbox:

@@ -323,6 +323,7 @@ def session_of(
         sources=sources,
         present=loaded.tasks,
         ledgers=ledgers,
+        output=config.project.output,
     )
     walker.hide(tree.gone_files())
     return Session(

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from nbbuild.conflicts import Uses
 from nbbuild.events import Ended, Observer
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
@@ -23,6 +25,8 @@ class Tally:
         self.outcomes: dict[str, Outcome] = {}
         self.interrupted = False
         self.problems: tuple[str, ...] = ()
+        self.remarks: Mapping[str, tuple[str, ...]] = {}
+        """What a user should know of a task, whatever becomes of it."""
         self.uses = Uses(session.graph)
         self._session = session
         self._tasks = session.graph.tasks
@@ -30,6 +34,9 @@ class Tally:
 
     def keep(self, outcome: Outcome) -> bool:
         """Keep and tell `outcome`; return whether tasks that need this one may go on."""
+        remarks = self.remarks.get(outcome.task, ())
+        if remarks:
+            outcome = msgspec.structs.replace(outcome, notes=(*outcome.notes, *remarks))
         with self._lock:
             self.outcomes[outcome.task] = outcome
         if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):

@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nbbuild.printable import clean
 from nbbuild.verbs import VERBS
 
 FORMAT = 2
@@ -68,7 +69,7 @@ def answer(words: Sequence[str]) -> int | None:
     if not request.silent and not request.question:
         lines.append(known["summary"])
     if lines:
-        print("\n".join(lines), file=sys.stderr)
+        print(clean("\n".join(lines)), file=sys.stderr)
     return 0
 
 

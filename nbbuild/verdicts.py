@@ -240,7 +240,7 @@ class Judge:
         if last.kind is OutcomeKind.FAILED and last.key.digest == key.digest:
             return (Reason("failed", text=f"it failed last time: {_message(last.failure)}"),)
         if last.key.digest != key.digest:
-            changed = compare(last.key, key)
+            changed = compare(last.key, key, places=self._inputs.places(task))
             old = (one for one in self._store.records(last.key.digest) if one.id == last.record)
             return (*changed, *(reason for one in old for reason in self._broken(task, one, seen)))
         if last.record and self._retired(last.record):

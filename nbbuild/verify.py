@@ -22,6 +22,7 @@ import os
 import random
 import re
 import secrets
+import shlex
 import shutil
 import threading
 import time
@@ -331,7 +332,7 @@ class _Ours:
             ) and not self._from_tree(artefact.path, place, digest=artefact.digest):
                 raise NbbuildError(
                     f"'{artefact.path}', an artefact of '{name}', is not in the cache",
-                    hint=f"build it again: `nbbuild -B {name}`",
+                    hint=f"build it again: `nbbuild -B {shlex.quote(name)}`",
                 )
         place = root / task.built
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -381,7 +382,6 @@ class _Runs:
     _first: dict[str, _Run] = field(default_factory=dict)
     _other: set[str] = field(default_factory=set)  # gave other bytes than the stored ones
     _suspects: set[str] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def all(
         self, names: Sequence[str], *, slots: int, seed: int
@@ -416,27 +416,38 @@ class _Runs:
                     self.again.graph,
                     up_to_date=lambda name: False,
                     act=act,
-                    blocked=self._blocked,
+                    blocked=lambda name, by: None,
                     executor=workers.executor,
                     slots=workers.slots,
                     priority={name: -float(place) for place, name in enumerate(shuffled)},
                     abort=cancelled.set,
                 )
 
-            perform(names, lambda name: self._run_first(name, builder))
+            def run(name: str) -> bool:
+                self._first[name] = first = self._run(name, builder)
+                return first.failure is None
+
+            def alone(name: str) -> _Run:
+                runs: list[_Run] = []
+
+                def rerun(name: str) -> bool:
+                    runs.append(self._run_alone(name, builder))
+                    return True
+
+                perform([name], rerun)
+                return runs[0]
+
+            perform(names, run)
             left = tuple(path for path in self.scratch.changed() if not self.ours.maker(path))
+            for name in names:
+                self._suspect(name)
             told = {name: self._same(name) for name in names if name not in self._suspects}
             suspects = [name for name in names if name in self._suspects]
             if suspects:
                 number = f"{len(suspects)} notebook{'s'[: len(suspects) > 1]}"
                 self.observer(Noted("", f"running {number} again, each by itself, to find out why"))
-
-            def judge(name: str) -> bool:
-                told[name] = self._judged(name, builder, left)
-                return True
-
             for name in suspects:
-                perform([name], judge)
+                told[name] = self._judged(name, alone, left)
         return told, left
 
     def _upstream_of(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -445,21 +456,20 @@ class _Runs:
 
     # -- runs ----------------------------------------------------------------------------------
 
-    def _run_first(self, name: str, builder: Builder) -> bool:
-        run, stored = self._run(name, builder), self._stored(name)
-        same_bytes = (run.built, run.artefacts) == (stored.built, stored.artefacts)
-        differs = self._differs(name, stored, run)
-        with self._lock:
-            self._first[name] = run
-            if not same_bytes or run.failure is not None:
-                self._other.add(name)
-            if differs or self._other.intersection(self.session.graph.upstream(name)):
-                self._suspects.add(name)
-        return run.failure is None
+    # Results are compared here, in the main thread, not where the runs are: in another one a user's
+    # pattern that goes on for ever would not end by an interrupt.
 
-    def _blocked(self, name: str, by: str) -> None:
-        with self._lock:
+    def _suspect(self, name: str) -> None:
+        """Take note of how the first result differs from the stored one, upstream tasks first."""
+        run, stored = self._first.get(name), self._stored(name)
+        if run is None:  # blocked by another one that failed
             self._other.add(name)
+            self._suspects.add(name)
+            return
+        if (run.built, run.artefacts) != (stored.built, stored.artefacts) or run.failure:
+            self._other.add(name)
+        upstream = self.session.graph.upstream(name)
+        if self._other.intersection(upstream) or self._differs(name, stored, run):
             self._suspects.add(name)
 
     def _run_alone(self, name: str, builder: Builder) -> _Run:
@@ -525,17 +535,17 @@ class _Runs:
         cells = comparison.notebooks(json.loads(before.built), json.loads(after.built))
         return _Differs(cells, artefacts)
 
-    def _judged(self, name: str, builder: Builder, left: tuple[str, ...]) -> Finding:
+    def _judged(self, name: str, alone: Callable[[str], _Run], left: tuple[str, ...]) -> Finding:
         """Find out why the result of `name` differs from the stored one, if it does."""
         stored, first = self._stored(name), self._first.get(name)
         if self._other.intersection(self.session.graph.upstream(name)):
             first = None  # it had other inputs than the stored run
-        second = self._run_alone(name, builder)
+        second = alone(name)
         if first is None and not self._differs(name, stored, second):
             return self._same(name, second)
         if first is not None and not self._differs(name, first, second):
             return self._finding(name, Result.UNDECLARED, stored, first)
-        third = self._run_alone(name, builder)
+        third = alone(name)
         runs = [run for run in (first, second, third) if run is not None]
         other = next(run for run in runs if self._differs(name, stored, run))
         if self._differs(name, second, third):

@@ -72,7 +72,7 @@ class Project:
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for path in sorted(self.root.rglob("*"))
-            if path.is_file() and ".nbbuild" not in path.parts
+            if path.is_file() and ".nbbuild" not in path.parts and path.name != ".gitignore"
         }
 
     def nbbuild(self, *words):

@@ -18,7 +18,7 @@ from typing import TextIO
 import click
 
 from nbbuild.errors import NbbuildError, Problems, UsageError
-from nbbuild.report.words import clean
+from nbbuild.printable import clean
 
 INTERRUPTED = 130
 NOBODY_READS = 141
@@ -56,7 +56,7 @@ def _tell(error: Exception) -> int:
     """Write an error to stderr; return the status to end with."""
     known = _known(error)
     if known is not error and not isinstance(error, click.ClickException) and _debugging():
-        _say("".join(traceback.format_exception(error)).rstrip())
+        _say(clean("".join(traceback.format_exception(error)).rstrip()))
     word = "error:"
     if _is_terminal(sys.stderr) and not os.environ.get("NO_COLOR"):
         word = click.style(word, fg="red", bold=True)

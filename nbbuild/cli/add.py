@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -49,7 +50,7 @@ def command(
     if not os.path.lexists(path) and file is None:
         above = config.find_above(Path(os.path.abspath(directory)))  # noqa: PTH100 - as shown
         if above is not None:
-            where = os.path.relpath(above)
+            where = shlex.quote(os.path.relpath(above))
             raise ConfigError(
                 f"there is no 'jcache.toml' in '{Path(os.path.abspath(directory))}'",  # noqa: PTH100
                 hint=f"there is one in '{above}': use `nbbuild -C {where} add`, with paths from "

@@ -58,7 +58,8 @@ def command(
             }
         )
     elif sides is not None:
-        emit(_nbdime(*sides, names=(f"record {against.id}", task.source)))
+        shown = _nbdime(*sides, names=(f"record {against.id}", task.source))
+        emit(shown, coloured=True)
     else:
         emit("\n".join(line for one in found for line in as_lines(one)))
     if not found and not as_json:

@@ -57,6 +57,7 @@ def command(
     if target is None and not suggesting:
         raise UsageError("say which TARGET to explain", hint="`nbbuild status` says it of all")
     from nbbuild.explain import explain, suggest
+    from nbbuild.remarks import remarks
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
@@ -72,11 +73,15 @@ def command(
             return
         assert target is not None
         explanations = explain(session, target)
+        said = remarks(session, [one.task for one in explanations])
     if as_json:
         emit([_plain(one, verbose=verbose) for one in explanations])
     else:
         lines = (line for one in explanations for line in _lines(one, "", verbose=verbose))
         emit("\n".join(lines))
+        for task, texts in said.items():
+            for text in texts:
+                say(f"note: {task}: {text}")
 
 
 def _suggested(one: Suggestion) -> str:
@@ -153,4 +158,6 @@ def as_plain(one: Explained) -> dict[str, Any]:
         "new": "" if hidden else reason.new,
         "text": str(reason),
         "diff": list(one.diff),
+        "position": reason.position,
+        "execution_count": reason.execution_count,
     }

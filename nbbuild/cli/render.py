@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from nbbuild.printable import clean, clean_but_colours, in_one_line
 from nbbuild.report.as_json import to_json
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -18,21 +19,26 @@ def json_option(function: _Function) -> _Function:
     return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(function)
 
 
-def emit(data: object, *, as_json: bool = False) -> None:
-    """Write data to stdout: nouns, lists and dicts as JSON, a text as it is (nothing if empty).
+def emit(data: object, *, as_json: bool = False, coloured: bool = False) -> None:
+    """Write data to stdout: nouns, lists and dicts as JSON, a text as text (nothing if empty).
 
-    With `as_json`, a text too is JSON.
+    With `as_json`, a text too is JSON. With `coloured`, it may have colours on a terminal.
     """
     if isinstance(data, str) and not as_json:
         if data:
-            click.echo(data)
+            click.echo(clean_but_colours(data) if coloured else clean(data))
     else:
         click.echo(to_json(data))
 
 
 def say(text: str) -> None:
     """Write words about the data to stderr."""
-    click.echo(text, err=True)
+    click.echo(clean(text), err=True)
+
+
+def confirm(question: str) -> None:
+    """Ask on stderr, and raise click.Abort unless the answer is yes."""
+    click.confirm(clean(question), abort=True, err=True)
 
 
 def table(
@@ -41,11 +47,13 @@ def table(
     """Return rows in aligned columns, two spaces apart, without trailing spaces; "" for no rows.
 
     Columns whose number (from 0) is in `right` are aligned there. A header is written in upper
-    case, and only above rows.
+    case, and only above rows. A row stays one line, whatever is in its cells.
     """
     if not rows:
         return ""
-    lines = [[name.upper() for name in header], *rows] if header else list(rows)
+    # As they will be printed: their widths count.
+    cells = [[in_one_line(cell) for cell in row] for row in rows]
+    lines = [[name.upper() for name in header], *cells] if header else cells
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

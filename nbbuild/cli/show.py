@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import msgspec
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.model import Outcome, Record, Task
+from nbbuild.notebook.skipped import is_skipped
 from nbbuild.report import duration
 
 if TYPE_CHECKING:
@@ -27,15 +30,29 @@ if TYPE_CHECKING:
     default=True,
     help="Show the traceback of a failure, or not. It is shown unless told.",
 )
+@click.option(
+    "--open",
+    "opening",
+    is_flag=True,
+    help="Open the notebook, too: as it was built, or as far as it went.",
+)
 @json_option
 @project_options
 def command(
-    target: str, with_traceback: bool, as_json: bool, directory: Path, file: Path | None
+    target: str,
+    with_traceback: bool,
+    opening: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
 ) -> int:
     """Show the last run of TARGET: outcome, seconds of each cell, traceback, artefacts, records.
 
     Also how the notebook is read, and which files it reads: those declared, and those that its last
     run turned out to use.
+
+    With --open, a copy of the notebook is opened by NBBUILD_VIEWER, or by what the desktop opens
+    such files with.
 
     Exit status 1 when it has not been built here yet.
     """
@@ -46,6 +63,8 @@ def command(
         outcome, record = session.last(task)
         records = _records(session, outcome)
         reader = session.readers.label(task.source)
+        root = session.root
+        cells = _cells(session.root, outcome, record) if outcome is not None else []
     if outcome is None:
         if as_json:
             emit(None, as_json=True)
@@ -58,6 +77,7 @@ def command(
                 "reader": reader,
                 "assets": list(task.assets),
                 "discovered": discovered(record),
+                "cells": cells,
                 "outcome": outcome if with_traceback else _without_traceback(outcome),
                 "record": record,
                 "records": [_plain(one) for one in records],
@@ -65,7 +85,11 @@ def command(
         )
     else:
         shown = outcome if with_traceback else _without_traceback(outcome)
-        emit(_text(task, shown, record, records, reader=reader))
+        emit(_text(task, shown, record, records, cells=cells, reader=reader))
+    if opening:
+        from nbbuild.cli._viewer import open_copy
+
+        say(f"opened a copy: {open_copy(root / (outcome.built or task.built))}")
     return 0
 
 
@@ -74,6 +98,28 @@ def _records(session: Session, outcome: Outcome | None) -> list[Record]:
     if outcome is None or outcome.key is None:
         return []
     return session.store.records(outcome.key.digest)
+
+
+def _cells(root: Path, outcome: Outcome, record: Record | None) -> list[dict[str, Any]]:
+    """Return for each cell that ran its position, its execution count and its seconds.
+
+    Positions are those of the notebook that the run left, None where that is gone.
+    """
+    seconds = outcome.cell_seconds or (record.cell_seconds if record else ())
+    try:
+        cells = json.loads((root / outcome.built).read_bytes())["cells"] if outcome.built else []
+        ran = {
+            cell["execution_count"]: position
+            for position, cell in enumerate(cells, 1)
+            if cell["cell_type"] == "code"
+            and not is_skipped({**cell, "source": "".join(cell["source"])})
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        ran = {}
+    return [
+        {"position": ran.get(count), "execution_count": count, "seconds": spent}
+        for count, spent in enumerate(seconds, 1)
+    ]
 
 
 def discovered(record: Record | None) -> list[str]:
@@ -90,7 +136,13 @@ def _without_traceback(outcome: Outcome) -> Outcome:
 
 
 def _text(
-    task: Task, outcome: Outcome, record: Record | None, records: list[Record], *, reader: str
+    task: Task,
+    outcome: Outcome,
+    record: Record | None,
+    records: list[Record],
+    *,
+    cells: Sequence[Mapping[str, Any]],
+    reader: str,
 ) -> str:
     lines = [f"{task.name}: {outcome.kind.value}, {_when(outcome.when)}"]
     lines += [f"  built notebook: {outcome.built}"] if outcome.built else []
@@ -102,11 +154,13 @@ def _text(
     lines.append(f"  reader: {reader}")
     lines += [f"  asset: {text}" for text in task.assets]
     lines += [f"  also used: {path}" for path in discovered(record)]
-    seconds = outcome.cell_seconds or (record.cell_seconds if record else ())
-    if seconds:
-        rows = [(str(at), f"{spent:.3f}") for at, spent in enumerate(seconds, 1)]
+    if cells:
+        rows = [
+            (str(one["position"] or ""), f"[{one['execution_count']}]", f"{one['seconds']:.3f}")
+            for one in cells
+        ]
         lines.append("")
-        lines += _indented(table(rows, header=("cell", "seconds"), right=(0, 1)))
+        lines += _indented(table(rows, header=("cell", "in", "seconds"), right=(0, 1, 2)))
     if outcome.failure is not None:
         lines += ["", f"  {_failure(outcome)}"]
         lines += _indented(outcome.failure.traceback)
@@ -120,7 +174,7 @@ def _text(
 
 def _failure(outcome: Outcome) -> str:
     assert outcome.failure is not None
-    where = f"cell {outcome.failure.cell + 1}: " if outcome.failure.cell is not None else ""
+    where = f"{outcome.failure.where}: " if outcome.failure.where else ""
     return f"failed: {where}{outcome.failure.message}"
 
 

@@ -35,11 +35,14 @@ def command(
     "run" executes, "refresh" only writes results again, "wait" depends on what an upstream
     notebook will give, "blocked" cannot be built.
     """
+    from nbbuild.remarks import remarks
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
         plan = session.plan(targets)
         marks = [(one.task, mark) for one in plan.judgements for mark in session.marks(one)]
+        said = remarks(session, [one.task for one in plan.judgements])
+        marks += [(task, text) for task, texts in said.items() for text in texts]
     if as_json:
         told: dict[str, list[str]] = {one.task: [] for one in plan.judgements}
         for task, mark in marks:

@@ -13,7 +13,6 @@ from nbbuild.cli._options import project_options
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.report import duration, observer
-from nbbuild.report.words import clean
 
 if TYPE_CHECKING:
     from nbbuild.verify import Finding, Verification
@@ -76,17 +75,16 @@ def describe(finding: Finding) -> str:
     """Return the lines about one task whose result is not the same."""
     lines = [f"{finding.result.value}: {finding.task}", f"  {_why(finding)}"]
     if finding.failure is not None:
-        cell = finding.failure.cell
-        where = "" if cell is None else f"cell {cell + 1}: "
+        where = f"{finding.failure.where}: " if finding.failure.where else ""
         lines.append(f"  failed: {where}{finding.failure.message}")
     if finding.differences:
         first, number = finding.differences[0], len(finding.differences)
         more = f" (the first of {number} that differ)" if number > 1 else ""
-        where = "" if first.cell is None else f"cell {first.cell + 1}, "
+        where = f"{first.where}, " if first.where else ""
         lines.append(f"  {where}{first.what}{more}")
         lines += [f"    {line}" for line in first.diff]
     lines += [f"  artefact differs: {path}" for path in finding.artefacts]
-    return "\n".join(clean(line) for line in lines)
+    return "\n".join(lines)
 
 
 def _why(finding: Finding) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import shlex
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from nbformat import NotebookNode, ValidationError
 
 from nbbuild.kernels.nursery import Warm
@@ -47,6 +49,8 @@ from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.wire import Message
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
+from nbbuild.notebook.skipped import is_skipped
+from nbbuild.numbering import named
 from nbbuild.watching.seen import Seen
 
 INTERRUPT_GRACE = 2.0
@@ -104,7 +108,7 @@ def execute(
 ) -> Execution:
     """Execute a copy of `notebook` in `kernel`, started in `cwd` with `env` and kernel.json's env.
 
-    As in nbclient: cells that are blank or tagged `skip-execution` are left as they are; an error
+    Cells that are blank or switched off (see notebook/skipped.py) are left as they are; an error
     ends the notebook unless `allow_errors` or the cell's tag `raises-exception` allows it. Outputs
     of the cells that are to run are removed first. Outputs that come late go to the cell that they
     belong to, and those that name no cell to the one that began last.
@@ -152,7 +156,7 @@ def execute(
         notebook=run.notebook,
         cell_seconds=tuple(run.cell_seconds),
         seconds=time.monotonic() - run.began,
-        failure=run.failure,
+        failure=run.told(),
         cancelled=run.stopped and run.failure is None,
         notes=tuple(run.notes),
         cut_short=run.cut_short,
@@ -325,10 +329,11 @@ class _Run:
         if not _asks_exit(self._reply):
             return False
         if number < len(self._cells):
+            where = f"in {self._name(index)}, before its last cell"
             raise _Stop(
                 Failure(
                     kind="error",
-                    message=f"the notebook called exit() in cell {index + 1}, before its last cell",
+                    message=f"the notebook called exit() {where}",
                     cell=index,
                     hint="tag the cells that shall not run 'skip-execution', or remove them",
                 )
@@ -417,9 +422,23 @@ class _Run:
                 try:
                     self._assembler.take(message, index)
                 except _BAD_OUTPUT as error:
-                    raise Garbled(f"{kind} in cell {index + 1}: {error!r}") from error
+                    raise Garbled(f"{kind} in {self._name(index)}: {error!r}") from error
 
     # Words for what went wrong.
+
+    def told(self) -> Failure | None:
+        """Return the failure with the count of its cell."""
+        failure = self.failure
+        if failure is None or failure.cell is None:
+            return failure
+        return msgspec.structs.replace(failure, execution_count=self._count(failure.cell))
+
+    def _count(self, index: int) -> int | None:
+        """Return what the execution count of a cell is or would have been."""
+        return self._cells.index(index) + 1 if index in self._cells else None
+
+    def _name(self, index: int) -> str:
+        return named(index + 1, self._count(index))
 
     def _death(self) -> Failure:
         process = self._session.process
@@ -434,9 +453,9 @@ class _Run:
         if cell is None:
             where = "before the first cell"
         elif self._cell_of.get(self._request) == cell and self._reply is None:
-            where = f"in cell {cell + 1}"
+            where = f"in {self._name(cell)}"
         else:
-            where = f"after cell {cell + 1}"
+            where = f"after {self._name(cell)}"
         message = f"the kernel died {where}: {how}"
         return Failure(kind="died", message=message, cell=cell, traceback=log)
 
@@ -450,14 +469,15 @@ class _Run:
 
     def _too_late(self, index: int | None, *, in_cell: bool) -> Failure:
         if in_cell and index is not None:
-            message = f"cell {index + 1} ran longer than its limit of {self._limits.timeout:g} s"
+            limit = f"{self._limits.timeout:g} s"
+            message = f"{self._name(index)} ran longer than its limit of {limit}"
             return Failure(
                 kind="timeout",
                 message=message,
                 cell=index,
                 hint=_TIMEOUT_HINT.format("timeout"),
             )
-        where = "in the start of its kernel" if index is None else f"in cell {index + 1}"
+        where = f"in {'the start of its kernel' if index is None else self._name(index)}"
         limit = f"{self._limits.notebook_timeout:g} s"
         return Failure(
             kind="timeout",
@@ -468,8 +488,7 @@ class _Run:
 
 
 def _runs(cell: NotebookNode) -> bool:
-    skipped = "skip-execution" in cell.metadata.get("tags", [])
-    return cell.cell_type == "code" and bool(cell.source.strip()) and not skipped
+    return cell.cell_type == "code" and bool(cell.source.strip()) and not is_skipped(cell)
 
 
 def _said(reply: Mapping[str, Any] | None) -> str:
@@ -491,9 +510,10 @@ def _make_blank(cell: NotebookNode) -> None:
 def _error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Failure:
     """Return the failure that an execute_reply other than "ok" tells of."""
     if reply.get("status") != "error":
+        name = named(index + 1, cell.execution_count)
         return Failure(
             kind="error",
-            message=f"the kernel refused cell {index + 1}: {reply.get('status')}",
+            message=f"the kernel refused {name}: {reply.get('status')}",
             cell=index,
         )
     shown = [output for output in cell.outputs if output["output_type"] == "error"]
@@ -509,9 +529,11 @@ def _error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Failure:
 
 
 def _not_started(kernel: Kernel, error: NotStarted) -> Failure:
+    words = (word if word == "{connection_file}" else shlex.quote(word) for word in kernel.argv)
+    command = " ".join(words)
     return Failure(
         kind="start",
         message=f"the kernel '{kernel.name}' does not start: {error.reason}",
         traceback=error.log,
-        hint=f"try its command by hand: {' '.join(kernel.argv)}",
+        hint=f"try its command by hand: {command}",
     )

@@ -388,6 +388,7 @@ class Helper:
             descriptors[0],
             seccomp=modules["seccomp"],
             private=f"{kernel.folder}/",
+            cwd=kernel.request["cwd"],
             bound=data == b"bound",
         )
         self._listeners.add(watcher.listener)

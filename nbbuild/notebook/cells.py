@@ -13,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from nbbuild.errors import NotebookError
+from nbbuild.notebook.skipped import is_skipped
 
 _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KEYS = {
@@ -161,11 +162,6 @@ def _drop(notebook: NotebookNode, path: list[Any]) -> bool:
         case _:
             return False
     return True
-
-
-def is_skipped(cell: NotebookNode) -> bool:
-    """Tell whether a run leaves `cell` alone, so that the source's outputs stay."""
-    return "skip-execution" in cell.metadata.get("tags", [])
 
 
 def _where(path: Iterable[Any]) -> str:

@@ -14,11 +14,16 @@ import msgspec
 
 from nbbuild.errors import NotebookError
 from nbbuild.model import CodeCell, Digest, Parsed
+from nbbuild.notebook import skipped
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.suffixes import SCRIPTS, suffix
+from nbbuild.numbering import named
 
-COUNTED_TAGS = frozenset({"raises-exception", "skip-execution", "parameters"})
-"""The tags that change what a run does."""
+COUNTED_TAGS = frozenset({"raises-exception", skipped.TAG, "parameters"})
+"""The tags that change what a run does. A cell that is switched off in another way has its tag."""
+
+SWITCHED_OFF = "a switched-off cell"
+"""What stands for the count of a cell that does not run."""
 
 INJECTED = "injected-parameters"
 """The tag of a cell that parameters replace: its place counts then, and its source does not."""
@@ -39,7 +44,7 @@ def parse(notebook: Any, source: str) -> Parsed:
         CodeCell(
             index=index,
             source=cell["source"],
-            tags=tuple(sorted(_KEPT.intersection(cell["metadata"].get("tags", [])))),
+            tags=_tags(cell),
             load=loaded_path(source, cell["metadata"]["load"])
             if loads and "load" in cell["metadata"]
             else "",
@@ -74,14 +79,40 @@ def with_loads(root: Path, parsed: Parsed) -> Parsed:
 
 
 def cell_digests(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[str, str], ...]:
-    """Return ("cell 1", digest), … of the code cells that are not blank, in order.
+    """Return ("In [1]", digest), … of the code cells that are not blank, in order.
 
     With `injecting`, a cell that the task's parameters will replace counts by its place only.
     """
-    cells = [cell for cell in parsed.cells if not is_blank(cell.source)]
     return tuple(
-        (f"cell {n}", _digest(_counted(cell, injecting))) for n, cell in enumerate(cells, start=1)
+        (SWITCHED_OFF if count is None else named(None, count), _digest(_counted(cell, injecting)))
+        for cell, _, count in _numbered(parsed, injecting)
     )
+
+
+def places(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[int, int | None], ...]:
+    """Return position and execution count of each cell of `cell_digests`, as numbering.py has them.
+
+    They are those of the built notebook, in which a cell holds the parameters.
+    """
+    return tuple((position, count) for _, position, count in _numbered(parsed, injecting))
+
+
+def _numbered(parsed: Parsed, injecting: bool) -> Iterator[tuple[CodeCell, int, int | None]]:
+    cells = [cell for cell in parsed.cells if not is_blank(cell.source)]
+    more = 0  # once the cell with the parameters has come
+    if injecting and not any(INJECTED in cell.tags for cell in cells):
+        declaring = (cell.index for cell in cells if "parameters" in cell.tags)
+        after: float = next(declaring, -1)
+    else:
+        after = math.inf
+    count = 0
+    for cell in cells:
+        if not more and cell.index > after:
+            more = 1
+            count += 1
+        runs = skipped.TAG not in cell.tags
+        count += runs
+        yield cell, cell.index + 1 + more, count if runs else None
 
 
 def _counted(cell: CodeCell, injecting: bool) -> CodeCell:
@@ -99,6 +130,11 @@ def possible_digests(source: str) -> Iterator[Digest]:
     for number in range(len(tags) + 1):
         for chosen in combinations(tags, number):
             yield _digest(CodeCell(0, source, chosen))
+
+
+def running(parsed: Parsed) -> int:
+    """Return how many of the cells of `parsed` a run executes: those not switched off."""
+    return sum(skipped.TAG not in cell.tags for cell in parsed.cells)
 
 
 def is_blank(source: str) -> bool:
@@ -127,6 +163,11 @@ def _digest(cell: CodeCell) -> str:
     framed = "".join(f"{len(part)}:{part}" for part in parts)
     # JSON can spell half a surrogate pair, which plain UTF-8 refuses.
     return blake3.blake3(framed.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _tags(cell: Any) -> tuple[str, ...]:
+    kept = _KEPT.intersection(cell["metadata"].get("tags", []))
+    return tuple(sorted(kept | {skipped.TAG} if skipped.is_skipped(cell) else kept))
 
 
 def _dict(holder: Any, key: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 # What CommonMark calls HTML blocks: in them no fence opens.
 _HTML_TAGS = (
@@ -14,29 +16,73 @@ _HTML_TAGS = (
 _BLOCK = re.compile(
     # A fence; `before` is what stands before it in a list or a quotation.
     r"^(?P<before>[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}|~{3,})(?P<info>.*)$"
+    # Not indented, so that no list holds it.
+    r"|^(?P<colons>:{3,})[ \t]*(?P<directive>\{[\w:.-]+\}).*$"
     r"|^ {0,3}<(?P<comment>!--)"
     r"|^ {0,3}<(?P<verbatim>script|pre|style|textarea)(?:[\s>]|$)"
     rf"|^ {{0,3}}(?P<html></?(?:{_HTML_TAGS})(?:[\s>]|/>|$)|</?[a-z][\w-]*(?:\s[^<>\n]*)?>[ \t]*$)",
     re.M | re.I,
 )
+# In these directives a `{code-cell}` is text that is shown.
+_VERBATIM = frozenset(
+    {"{code}", "{code-block}", "{sourcecode}", "{myst}", "{raw}", "{parsed-literal}"}
+)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
+
+
+class CodeCell(NamedTuple):
+    """Where a `{code-cell}` stands in a text: the lines of its fence and its body between them."""
+
+    start: int  # where its first line begins
+    body: int  # where its body begins
+    end: int  # where its body ends
+    closed: int  # where its last line ends; as `end` if it is never closed
+    colons: bool  # whether its fence is mystmd's `:::`, which CommonMark does not know
 
 
 def has_code_cell(text: str) -> bool:
     """Tell whether a `{code-cell}` fence stands in `text`, in no other fence and no HTML block."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return any(True for _ in code_cells(text))
+
+
+def code_cells(text: str) -> Iterator[CodeCell]:
+    """Yield each `{code-cell}` of `text`, whose lines end in \\n, in order.
+
+    Those inside other fences and HTML blocks are none; `:::{note}` and its like may hold some.
+    """
     position = 0
+    shown = 0  # up to here a `:::` directive shows its text as it stands
     while block := _BLOCK.search(text, position):
         fence, info = block["fence"], (block["info"] or "").strip()
-        if fence is None:
+        if block["colons"] is not None:
+            position = block.end()
+            if block.start() < shown:
+                continue
+            if block["directive"] == "{code-cell}":
+                cell = _colon_cell(text, block)
+                yield cell
+                position = cell.closed
+            elif block["directive"] in _VERBATIM:
+                shown = _colon_cell(text, block).closed
+        elif fence is None:
             position = _end_of_html(text, block)
         elif (fence[0] == "`" and "`" in info) or _is_deep(block["before"]):
             position = block.end()  # inline code, or a line of indented code
         elif _is_top_level(block["before"]) and info.startswith("{code-cell}"):
-            return True
+            position = _end_of_fence(text, block)
+            body = min(block.end() + 1, len(text))
+            end = text.rfind("\n", 0, position) + 1 if position < len(text) else position
+            yield CodeCell(block.start(), body, max(body, end), position, colons=False)
         else:
             position = _end_of_fence(text, block)
-    return False
+
+
+def _colon_cell(text: str, block: re.Match[str]) -> CodeCell:
+    body = min(block.end() + 1, len(text))
+    closing = re.compile(rf"^ {{0,3}}{block['colons']}:*[ \t]*$", re.M).search(text, body)
+    end, closed = closing.span() if closing else (len(text), len(text))
+    return CodeCell(block.start(), body, end, closed, colons=True)
 
 
 def _is_top_level(before: str) -> bool:

@@ -20,7 +20,7 @@ from nbbuild.notebook.suffixes import MYST_SUFFIXES, NOTEBOOK_SUFFIXES, is_text,
 
 __all__ = ["NOTEBOOK_SUFFIXES", "PARSE_VERSION", "is_notebook", "is_text", "reader_identity"]
 
-PARSE_VERSION = 2
+PARSE_VERSION = 3
 """Raised whenever this package reads the same bytes differently than before."""
 
 _NOTEBOOK_KEYS = ("kernelspec", "jupytext")

@@ -13,6 +13,7 @@ from nbbuild.errors import NotebookError
 from nbbuild.notebook.cells import tidy
 
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.M)
+_FILLED_IN = ("source", "outputs", "attachments")
 _SAVE_AGAIN = "open it in Jupyter and save it again"
 
 
@@ -42,9 +43,13 @@ def from_data(source: str, data: dict[str, Any], *, keep_ids: bool = True) -> No
         return tidy(notebook, source, keep_ids=keep_ids and major == 4)
     except _MALFORMED as error:
         reason = str(error) or type(error).__name__
+        cell = _malformed_cell(data) if major == 4 else None
         raise NotebookError(
             f"'{source}' is not a valid notebook",
-            facts=[("reason", reason.splitlines()[0][:300])],
+            facts=[
+                *([("where", f"cell {cell}")] if cell is not None else []),
+                ("reason", reason.splitlines()[0][:300]),
+            ],
             hint=_SAVE_AGAIN,
         ) from error
 
@@ -55,6 +60,16 @@ _MALFORMED = (
     *(AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError),
     NameError,  # in the converter of version 1, for a cell of no known kind
 )
+
+
+def _malformed_cell(data: dict[str, Any]) -> int | None:
+    """Return the number, from 1, of the first cell that nbformat cannot read by itself."""
+    for number, cell in enumerate(data["cells"], start=1):
+        try:
+            nbformat.v4.to_notebook({**data, "metadata": {}, "cells": [cell]})
+        except _MALFORMED:
+            return number
+    return None
 
 
 def _json(source: str, text: str) -> dict[str, Any]:
@@ -95,6 +110,9 @@ def _version(source: str, data: dict[str, Any]) -> int:
         for cell in cells:
             if not isinstance(cell.get("metadata"), dict):
                 cell["metadata"] = {}
+            # Some programs write null for what is empty.
+            for key in [key for key in _FILLED_IN if cell.get(key, "") is None]:
+                del cell[key]
     return major
 
 

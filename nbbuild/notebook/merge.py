@@ -11,8 +11,9 @@ import msgspec
 import nbformat
 from nbformat import NotebookNode
 
-from nbbuild.notebook.cells import identify, is_skipped
+from nbbuild.notebook.cells import identify
 from nbbuild.notebook.code import is_blank
+from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.write import to_bytes
 
 _OF_A_RUN = ("kernelspec", "language_info", "widgets")

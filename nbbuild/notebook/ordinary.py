@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbbuild.notebook.skipped import is_skipped
+
 _TAG = re.compile(r"[^,\n]+")
 
 
@@ -74,10 +76,11 @@ def _from_text(text: str) -> dict[str, Any] | None:
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if not _are_tags(tags) or (cell.outputs and "skip-execution" in tags):
-            return None  # the outputs of a skipped cell have to be valid
         source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
-        cells.append({"cell_type": cell.cell_type, "metadata": cell.metadata, "source": source})
+        plain = {"cell_type": cell.cell_type, "metadata": cell.metadata, "source": source}
+        if not _are_tags(tags) or (cell.outputs and is_skipped(plain)):
+            return None  # the outputs of a skipped cell have to be valid
+        cells.append(plain)
     return {"metadata": notebook.metadata, "cells": cells}
 
 

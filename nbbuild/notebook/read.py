@@ -6,17 +6,24 @@ Jupytext is imported only once there is a text: loading it takes longer than rea
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
 from nbbuild.errors import NotebookError
-from nbbuild.notebook.cells import identify, is_skipped, plain
+from nbbuild.notebook.cells import identify, plain
 from nbbuild.notebook.code import paired_formats
 from nbbuild.notebook.ipynb import from_data, read_ipynb
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.readers import CustomReader, Readers
+from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.suffixes import is_text
+
+_ATTACHED = "attachment:"
+_SHOWN = re.compile(r"""attachment:([^\s)"'>]+)""")
 
 
 def read(
@@ -26,8 +33,8 @@ def read(
 
     `data` is its contents where the caller has them; `readers` are those that the project
     configures. Ids are kept where an .ipynb has valid ones, and otherwise follow from the cells.
-    MyST's `:load:` cells hold what they load; the skipped cells of a text notebook hold the outputs
-    that its paired `.ipynb` has for them. Raises `NotebookError`.
+    MyST's `:load:` cells hold what they load. What text cannot hold comes from the paired `.ipynb`:
+    the outputs of skipped cells, and attachments. Raises `NotebookError`.
     """
     readers = readers or Readers()
     if data is None:
@@ -51,7 +58,7 @@ def read(
     if can_load(notebook, source):
         _load(root, source, notebook)
     if custom is None:
-        _take_skipped_outputs(root, source, notebook)
+        _take_from_pair(root, source, notebook)
     return notebook
 
 
@@ -104,9 +111,12 @@ def _load(root: Path, source: str, notebook: NotebookNode) -> None:
     identify(notebook.cells, keep=False)  # ids follow from what the cells hold
 
 
-def _take_skipped_outputs(root: Path, source: str, notebook: NotebookNode) -> None:
+def _take_from_pair(root: Path, source: str, notebook: NotebookNode) -> None:
     skipped = [n for n, c in enumerate(notebook.cells) if c.cell_type == "code" and is_skipped(c)]
-    if not skipped:
+    showing = [
+        n for n, c in enumerate(notebook.cells) if c.cell_type != "code" and _ATTACHED in c.source
+    ]
+    if not skipped and not showing:
         return
     from jupytext.combine import map_outputs_to_inputs
 
@@ -121,3 +131,20 @@ def _take_skipped_outputs(root: Path, source: str, notebook: NotebookNode) -> No
                 cell = notebook.cells[number]
                 cell.outputs = cells[match[number]].outputs
                 cell.execution_count = cells[match[number]].execution_count
+        for number in showing:
+            matched = None if match[number] is None else cells[match[number]]
+            _attach(notebook.cells[number], matched, cells)
+
+
+def _attach(
+    cell: NotebookNode, matched: NotebookNode | None, others: Sequence[NotebookNode]
+) -> None:
+    """Give `cell` the attachments of the cell that is the same, and those that it shows besides."""
+    found = dict(matched.get("attachments", {})) if matched is not None else {}
+    for name in map(unquote, _SHOWN.findall(cell.source)):
+        bundles = (other.get("attachments", {}).get(name) for other in others)
+        bundle = found.get(name) or next(filter(None, bundles), None)
+        if bundle is not None:
+            found[name] = bundle
+    if found:
+        cell.attachments = found

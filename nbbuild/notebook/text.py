@@ -19,6 +19,7 @@ from nbbuild.notebook.cells import tidy
 from nbbuild.notebook.configuration import configuration_file
 from nbbuild.notebook.headers import Header, header, mapping, uncomment
 from nbbuild.notebook.loads import relative
+from nbbuild.notebook.myst import as_jupytext_reads
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
 
 # What Jupytext is seen to raise for text that it cannot take; OSError from Quarto and Pandoc.
@@ -38,11 +39,14 @@ def read_text(root: Path, source: str, text: str) -> NotebookNode:
     config = configuration(root, source)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     given = _with_display_name(source, text)
+    form = _format(source, text, config)
+    if _is_myst(source, text, form):
+        given = as_jupytext_reads(given)
     try:
         with warnings.catch_warnings():
             # Of what could not be written back as text, and the like; we only read.
             warnings.simplefilter("ignore")
-            notebook = jupytext.reads(given, _format(source, text, config), config=config)
+            notebook = jupytext.reads(given, form, config=config)
         _sort_filters(notebook)
         return tidy(notebook, source, keep_ids=False)  # Jupytext's are random
     except _UNREADABLE as error:
@@ -80,6 +84,14 @@ def _format(source: str, text: str, config: Any) -> dict[str, str]:
         if {"kernelspec", "jupytext"} & keys or ("jupyter" not in keys and "{code-cell}" in text):
             chosen["format_name"] = "myst"
     return chosen
+
+
+def _is_myst(source: str, text: str, form: dict[str, str]) -> bool:
+    """Tell whether the page is MyST, as far as that is chosen or the page says."""
+    if "format_name" in form or suffix(source) not in MYST_SUFFIXES:
+        return form.get("format_name") == "myst"
+    found = header(source, text)
+    return found is None or "format_name:" not in found.yaml or "format_name: myst" in found.yaml
 
 
 def _top(found: Header) -> dict[str, yaml.Node]:

@@ -2,9 +2,11 @@
 
 A report: `exit_status`, `interrupted`, `seconds`, `counts` (outcome → number, those that are not
 0), `outcomes`, `problems` (messages). An outcome, a failure and a reason: the fields of these nouns
-in model.py, but an outcome's `key` is the key's digest. A judgement: `task`, `verdict`, `reasons`,
-`key` (its digest) and `record` (its id). Null stands for a key, record or failure that there is
-not. Any other noun: its fields. Enums are their values, times are seconds.
+in model.py, but an outcome's `key` is the key's digest. A cell: `position` among all cells, from 1,
+and `execution_count`, the number that Jupyter shows; `cell` is its index in the file, from 0.
+A judgement: `task`, `verdict`, `reasons`, `key` (its digest) and `record` (its id). Null stands for
+a key, record or failure that there is not. Any other noun: its fields. Enums are their values,
+times are seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from nbbuild.model import Judgement, Outcome, Report
+from nbbuild.model import Failure, Judgement, Outcome, Report
+from nbbuild.printable import clean_json
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What JSON can say."""
@@ -107,6 +110,12 @@ def _outcome(outcome: Outcome) -> Json:
 
 
 @to_data.register
+def _failure(failure: Failure) -> Json:
+    fields = {name: to_data(getattr(failure, name)) for name in failure.__struct_fields__}
+    return {**fields, "position": None if failure.cell is None else failure.cell + 1}
+
+
+@to_data.register
 def _judgement(judgement: Judgement) -> Json:
     return {
         "task": judgement.task,
@@ -118,9 +127,9 @@ def _judgement(judgement: Judgement) -> Json:
 
 
 def to_json(obj: object) -> str:
-    """Return `obj` as JSON, indented by two, without a final newline."""
+    """Return `obj` as JSON, indented by two, without a final newline; what hides is escaped."""
     data = to_data(obj)
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+    text = clean_json(json.dumps(data, indent=2, ensure_ascii=False))
     try:
         text.encode()
     except UnicodeEncodeError:  # a file name that is not UTF-8

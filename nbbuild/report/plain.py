@@ -10,9 +10,10 @@ from typing import TextIO
 
 from nbbuild.events import Ended, Event, Noted, Planned, Started
 from nbbuild.model import Report
+from nbbuild.printable import clean
 from nbbuild.quantities import duration
 from nbbuild.report.progress import Progress
-from nbbuild.report.words import Line, Words, clean
+from nbbuild.report.words import Line, Words
 
 HEARTBEAT_SECONDS = 30.0
 """How often a build says what is running: many CI services end a job that says nothing."""
@@ -59,7 +60,7 @@ class Plain:
                 self._begin_beating()
             elif isinstance(event, Started) and not self._words.silent:
                 cells = f"{event.cells} cell{'s'[: event.cells != 1]}"
-                self._write([Line("executing", f"{clean(event.task)}: {cells}")])
+                self._write([Line("executing", f"{event.task}: {cells}")])
             elif isinstance(event, Ended):
                 self._write(self._words.ended(event.outcome))
             elif isinstance(event, Noted):
@@ -78,8 +79,7 @@ class Plain:
             if not rows:
                 return
             running = ", ".join(
-                f"{clean(row.task)} cell {row.cell}/{row.cells}"
-                f" ({duration(self._progress.elapsed(row), whole=True)})"
+                f"{row.task} {row.where} ({duration(self._progress.elapsed(row), whole=True)})"
                 for row in rows
             )
             left = self._progress.left()
@@ -87,7 +87,7 @@ class Plain:
             self._write([Line("running", running + about)])
 
     def _write(self, lines: Iterable[Line]) -> None:
-        text = "".join(f"{line}\n" for line in lines)
+        text = clean("".join(f"{line}\n" for line in lines))
         if not text:
             return
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from nbbuild.events import CellStarted, Ended, Event, Planned, Started
 from nbbuild.model import OutcomeKind
+from nbbuild.numbering import named
 
 _NEARLY = 0.99
 """A notebook that runs is never done, however long it has taken."""
@@ -22,6 +23,11 @@ class Row:
     cell: int
     cells: int
     since: float  # by the clock, seconds
+
+    @property
+    def where(self) -> str:
+        """How far it is, of the cells that run: "In [3] of 12"."""
+        return f"{named(None, self.cell)} of {self.cells}" if self.cell else "starting"
 
 
 class Progress:

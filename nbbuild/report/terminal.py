@@ -18,9 +18,10 @@ from rich.text import Text
 
 from nbbuild.events import Ended, Event, Noted
 from nbbuild.model import Report
+from nbbuild.printable import clean
 from nbbuild.quantities import duration
-from nbbuild.report.progress import Progress, Row
-from nbbuild.report.words import Line, Tone, Words, clean
+from nbbuild.report.progress import Progress
+from nbbuild.report.words import Line, Tone, Words
 
 _STYLES: Final = {
     Tone.PLAIN: "",
@@ -115,15 +116,16 @@ class Terminal:
         table.add_column(no_wrap=True, justify="right")
         for row, seconds in rows[:room]:
             table.add_row(
-                Text(f"  {self._short(clean(row.task))}"),
-                Text(_where(row), style="dim"),
-                Text(duration(seconds, whole=True), style="dim"),
+                _text(f"  {self._short(clean(row.task))}"),
+                _text(row.where, style="dim"),
+                _text(duration(seconds, whole=True), style="dim"),
             )
         if len(rows) > room:
-            table.add_row(Text(f"  … and {len(rows) - room} more", style="dim"))
+            table.add_row(_text(f"  … and {len(rows) - room} more", style="dim"))
         about = "" if left is None else f"about {duration(left, whole=True)} left"
         bar = Table.grid(padding=(0, 2))
-        bar.add_row(ProgressBar(total=1.0, completed=fraction, width=30), Text(count), Text(about))
+        drawn = ProgressBar(total=1.0, completed=fraction, width=30)
+        bar.add_row(drawn, _text(count), _text(about))
         return Group(table, bar)
 
     def _short(self, name: str) -> str:
@@ -136,7 +138,7 @@ class Terminal:
         return f"…{name}"
 
     def _print(self, lines: Iterable[Line]) -> None:
-        texts = [_text(line) for line in lines]
+        texts = [_line(line) for line in lines]
         if not texts:
             return
         try:
@@ -147,12 +149,11 @@ class Terminal:
             return
 
 
-def _where(row: Row) -> str:
-    return f"cell {row.cell}/{row.cells}" if row.cell else "starting"
+def _line(line: Line) -> Text:
+    lead = _text(line.lead, style=_STYLES[line.tone])
+    return Text.assemble(lead, " ", _text(line.rest)) if line.rest else lead
 
 
-def _text(line: Line) -> Text:
-    text = Text(line.lead, style=_STYLES[line.tone])
-    if not line.rest:
-        return text
-    return Text.assemble(text, " ", line.rest)
+def _text(text: str, style: str = "") -> Text:
+    """Return what rich draws, of text that may come from anywhere."""
+    return Text(clean(text), style=style)

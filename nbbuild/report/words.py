@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import re
 import shlex
 from collections import Counter
 from dataclasses import dataclass
 
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
+from nbbuild.printable import in_one_line
 from nbbuild.quantities import duration
 
 TRACEBACK_LINES = 25
@@ -25,8 +25,6 @@ _ORDER = (
     OutcomeKind.BLOCKED,
     OutcomeKind.CANCELLED,
 )
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Tone(enum.Enum):
@@ -89,7 +87,7 @@ class Words:
             return []
         self._notes.add((event.task, event.text))
         about = f"{event.task}: " if event.task else ""
-        return [Line("note:", clean(about + event.text))]
+        return [Line("note:", about + event.text)]
 
     def closing(self, report: Report) -> list[Line]:
         """Return the last lines: outcomes that nobody has told, and the sum of the build."""
@@ -100,7 +98,7 @@ class Words:
             for line in self.ended(outcome)
         ]
         for problem in report.problems:
-            first, *rest = clean(problem).splitlines()
+            first, *rest = problem.splitlines()
             lines += [Line("error:", first, Tone.BAD), *map(Line, rest)]
         return lines if self.silent else [*lines, _sum(report)]
 
@@ -112,7 +110,7 @@ class Words:
         return not self.silent
 
     def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
-        traceback = [clean(line) for line in failure.traceback.rstrip().splitlines()]
+        traceback = failure.traceback.rstrip().splitlines()
         above = 0 if self._verbose else max(0, len(traceback) - TRACEBACK_LINES)
         lines: list[Line] = []
         if above:
@@ -120,9 +118,11 @@ class Words:
             lines.append(_dim(f"    … {more}; all: nbbuild show {shlex.quote(outcome.task)}"))
         lines += [_dim(f"    {line}".rstrip()) for line in traceback[above:]]
         if outcome.kind is OutcomeKind.FAILED and outcome.built:
-            lines.append(Line(f"    as far as it went: {clean(outcome.built)}"))
+            look = f"nbbuild show --open {shlex.quote(outcome.task)}"
+            lines.append(Line(f"    as far as it went: {outcome.built}"))
+            lines.append(Line(f"    to look at it: {look}"))
         if failure.hint:
-            lines.append(Line(f"    hint: {clean(failure.hint)}"))
+            lines.append(Line(f"    hint: {failure.hint}"))
         return lines
 
 
@@ -143,11 +143,6 @@ def summary(report: Report) -> str:
     return f"interrupted: {text}" if report.interrupted else text
 
 
-def clean(text: str) -> str:
-    """Return `text` without colours and control characters, fit for a log and a terminal."""
-    return _CONTROLS.sub("?", _COLOURS.sub("", text).replace("\r", ""))
-
-
 def _sum(report: Report) -> Line:
     bad = (
         report.interrupted or report.problems or any(o.failure is not None for o in report.outcomes)
@@ -157,7 +152,7 @@ def _sum(report: Report) -> Line:
 
 def _headline(outcome: Outcome) -> Line:
     tone = _TONES.get(outcome.kind, Tone.PLAIN)
-    return Line(outcome.kind.value, clean(_what_became(outcome)), tone)
+    return Line(outcome.kind.value, in_one_line(_what_became(outcome)), tone)
 
 
 def _what_became(outcome: Outcome) -> str:
@@ -168,8 +163,7 @@ def _what_became(outcome: Outcome) -> str:
         failure = outcome.failure or Failure("error", "no reason is known")
         # The notebook need not be the task's name: a failure has to lead to the file.
         of = "" if outcome.task == outcome.source else f" ({outcome.source})"
-        # Counted from 1 among all cells, prose too, as one counts in the notebook.
-        cell = "" if failure.cell is None else f", in cell {failure.cell + 1}"
+        cell = f", in {failure.where}" if failure.where else ""
         return f"{outcome.task}{of} after {duration(outcome.seconds)}{cell}: {failure.message}"
     if outcome.kind is OutcomeKind.BLOCKED:
         why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)
@@ -178,7 +172,7 @@ def _what_became(outcome: Outcome) -> str:
 
 
 def _dim(text: str) -> Line:
-    return Line(clean(text), tone=Tone.DIM)
+    return Line(text, tone=Tone.DIM)
 
 
 _TONES = {

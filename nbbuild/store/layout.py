@@ -32,7 +32,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import Draft, tag_as_cache, write
+from nbbuild.durable import Draft, below_private, tag_as_cache, write
 from nbbuild.locks import lock
 from nbbuild.model import Digest
 
@@ -158,7 +158,7 @@ class Layout:
         A folder of this name whose VERSION says something else is set aside.
         """
         if not self.is_ours():
-            self.path.mkdir(parents=True, exist_ok=True)
+            below_private(self.path)
             # One process at a time, or one could set aside what another has just made.
             with lock(self.making):
                 if not self.is_ours():

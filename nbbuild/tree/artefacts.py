@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 import time
 from collections import Counter
@@ -375,7 +376,7 @@ def _nothing_there(task: Task, patterns: list[str]) -> ArtefactError:
     return ArtefactError(
         f"there is no file for {quoted}, which '{task.name}' is to write",
         facts=[("declared in", task.declared_in)],
-        hint=f"put it in its place, or run the notebook: `nbbuild {task.name}`",
+        hint=f"put it in its place, or run the notebook: `nbbuild {shlex.quote(task.name)}`",
     )
 
 

@@ -16,6 +16,9 @@ from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Built, Ledger
 
+FAILED_SUFFIX = ".failed"
+"""What the names of partial notebooks end in: tools that build sites take `.ipynb` for a page."""
+
 
 class BuiltNotebooks:
     """Writes and removes built notebooks, and knows which of them are as it wrote them."""
@@ -49,7 +52,7 @@ class BuiltNotebooks:
         ground.ledgers.write(noted)
         notes: tuple[str, ...] = ()
         with writing(f"'{task.built}' cannot be written", place):
-            place.parent.mkdir(parents=True, exist_ok=True)
+            ground.make_folder(place.parent)
             if there not in ours and ground.exists(task.built) and not place.is_dir():
                 notes = (ground.replaced.keep(place, task.built),)
             try:
@@ -108,7 +111,7 @@ class BuiltNotebooks:
         for path in sorted({built.path for built in old} - taken):
             if ground.confined.allows(path):
                 notes += take_away_built(ground, path, _digests(ledger, path))
-                ground.drop_folders({*folders_above(path)} & {*ledger.folders})
+                ground.drop_folders({*folders_above(path)} & {*ledger.folders}, ignored=True)
         rest = tuple(built for built in ledger.built if built not in old)
         folders = tuple(folder for folder in ledger.folders if ground.exists(folder))
         ground.ledgers.write(msgspec.structs.replace(ledger, built=rest, folders=folders))
@@ -168,5 +171,6 @@ def _failed_path(task: Task) -> str:
     """Return where the task's partial notebook goes, below `failed`."""
     source = PurePosixPath(task.source)
     if task.name == task.source:
-        return source.with_suffix(".ipynb").as_posix()
-    return source.with_name(f"{task.name.replace('/', '-')}.ipynb").as_posix()
+        return f"{source.with_suffix('.ipynb').as_posix()}{FAILED_SUFFIX}"
+    name = f"{task.name.replace('/', '-')}.ipynb{FAILED_SUFFIX}"
+    return source.with_name(name).as_posix()

@@ -98,7 +98,7 @@ class Gone:
         for path in sorted({built.path for built in estate.built}):
             ours = {built.digest for built in estate.built if built.path == path}
             notes += take_away_built(ground, path, ours)
-            ground.drop_folders({*folders_above(path)} & {*ledger.folders})
+            ground.drop_folders({*folders_above(path)} & {*ledger.folders}, ignored=True)
         waits = {
             path
             for heir, files in estate.inherited.items()

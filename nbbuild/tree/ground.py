@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from nbbuild.digests import Digests
+from nbbuild.durable import drop_gitignore, ignore_by_git
 from nbbuild.store import Store
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ledger import Ledgers, Stamp
@@ -30,6 +31,7 @@ class Ground:
     confined: Confined
     ledgers: Ledgers
     replaced: Replaced
+    output: str = ""  # the folder of the built notebooks, root-relative
 
     def exists(self, path: str) -> bool:
         """Whether anything lies at `path`, be it a link that leads nowhere."""
@@ -82,11 +84,24 @@ class Ground:
         above = {folder for path in paths for folder in folders_above(path)}
         return {folder for folder in above if not self.exists(folder)}
 
-    def drop_folders(self, folders: Iterable[str]) -> None:
-        """Remove those of `folders` that are empty."""
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder for a built notebook; git ignores the output folder once it is made.
+
+        Raises OSError.
+        """
+        output = self.root / self.output
+        new = bool(self.output) and folder.is_relative_to(output) and not output.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        if new:
+            ignore_by_git(output)
+
+    def drop_folders(self, folders: Iterable[str], *, ignored: bool = False) -> None:
+        """Remove those of `folders` that are empty; `ignored`: but for a `.gitignore` of ours."""
         for folder in sorted(folders, key=len, reverse=True):
             if self.confined.allows(folder):
                 try:
+                    if ignored:
+                        drop_gitignore(self.root / folder)
                     (self.root / folder).rmdir()
                 except OSError:
                     continue  # not empty, not there, or no folder any more

@@ -1,4 +1,8 @@
-"""Keep what nbbuild did not make and must put out of the way: `.nbbuild/replaced/<run>/<path>`."""
+"""Keep what nbbuild did not make and must put out of the way.
+
+It goes to `.nbbuild/replaced/<run>/<path>.replaced`: tools that build sites walk the whole project,
+and nothing in `.nbbuild` may look like a page to them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ import time
 from pathlib import Path
 
 from nbbuild.durable import DOT, Draft, private_folder, writing
+
+SUFFIX = ".replaced"
 
 
 class Replaced:
@@ -39,7 +45,7 @@ class Replaced:
         while True:
             if not self._stamp:
                 self._stamp = self._new_stamp()
-            kept, number = f"{self._stamp}/{path}", 1
+            kept, number = f"{self._stamp}/{path}{SUFFIX}", 1
             try:
                 (self._folder / "replaced" / kept).parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
@@ -47,7 +53,7 @@ class Replaced:
                 continue
             while os.path.lexists(self._folder / "replaced" / kept):
                 number += 1
-                kept = f"{self._stamp}/{path}.{number}"
+                kept = f"{self._stamp}/{path}.{number}{SUFFIX}"
             return kept
 
     def _new_stamp(self) -> str:

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -18,12 +18,13 @@ from nbbuild.model import ArtefactFile, Digest, Record, Task
 from nbbuild.patterns import Pattern, literal_prefix
 from nbbuild.store import Store
 from nbbuild.tree.artefacts import ArtefactError, Artefacts, Restored
-from nbbuild.tree.built import BuiltNotebooks
+from nbbuild.tree.built import FAILED_SUFFIX, BuiltNotebooks
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.gone import Gone, Locked
 from nbbuild.tree.ground import Ground, Match, folders_above
 from nbbuild.tree.ledger import Ledger, Ledgers, safe_id
 from nbbuild.tree.leftovers import claimed, leftovers
+from nbbuild.tree.replaced import SUFFIX as REPLACED_SUFFIX
 from nbbuild.tree.replaced import Replaced
 
 __all__ = ["ArtefactError", "Restored", "Tree"]
@@ -38,8 +39,9 @@ class Tree:
 
     `match` must look at the disk anew each time it is called. `sources` (root-relative) are never
     written. `present` are all tasks of the project, as the configuration file gives them for which
-    `ledgers` write (None: for none in particular); without them no task counts as gone. What
-    changes the tree for a task needs its `outputs_lock`.
+    `ledgers` write (None: for none in particular); without them no task counts as gone. `output`
+    is the folder of the built notebooks, root-relative. What changes the tree for a task needs its
+    `outputs_lock`.
     All that writes raises StoreError when it cannot.
     """
 
@@ -53,6 +55,7 @@ class Tree:
         sources: Iterable[str] = (),
         present: Iterable[Task] | None = None,
         ledgers: Ledgers | None = None,
+        output: str = "",
     ) -> None:
         real = Path(os.path.realpath(root))
         self._folder = real / DOT
@@ -64,6 +67,7 @@ class Tree:
             confined=Confined(real, sources),
             ledgers=ledgers or Ledgers(self._folder),
             replaced=Replaced(self._folder),
+            output=output,
         )
         self._gone = Gone(self._ground, present)
         self._artefacts = Artefacts(self._ground, self._gone)
@@ -194,6 +198,18 @@ class Tree:
         """Keep the partial notebook of a failure; return its root-relative path."""
         return self._built.keep_failed(task, data)
 
+    def rename_kept(self) -> None:
+        """Let what earlier versions kept in `.nbbuild` under names of pages have other names."""
+        for name, end in (("failed", FAILED_SUFFIX), ("replaced", REPLACED_SUFFIX)):
+            for folder, _, files in os.walk(self._folder / name):
+                for file in files:
+                    old, new = Path(folder, file), Path(folder, file + end)
+                    with suppress(OSError):  # gone meanwhile, or not to be written
+                        if not file.endswith(end) and not os.path.lexists(new):
+                            old.rename(new)
+                        elif not file.endswith(end) and name == "failed":
+                            old.unlink()  # of an earlier failure
+
     def drop_failed(self, task: Task) -> None:
         """Remove what `keep_failed` kept of an earlier failure."""
         self._built.drop_failed(task)
@@ -213,7 +229,8 @@ class Tree:
         ledgers = [ledger for ledger in self._ground.ledgers.all() if ledger.task in wanted]
         told = [one for ledger in ledgers for one in self._clean(ledger, wanted, dry_run=dry_run)]
         if not dry_run:
-            self._ground.drop_folders({folder for ledger in ledgers for folder in ledger.folders})
+            folders = {folder for ledger in ledgers for folder in ledger.folders}
+            self._ground.drop_folders(folders, ignored=True)
         return sorted(set(told))
 
     def _clean(

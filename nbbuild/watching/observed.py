@@ -29,7 +29,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nbbuild.durable import write
+from nbbuild.durable import below_private, write
 from nbbuild.watching.seen import Seen
 
 FORMAT: Final = 3
@@ -147,7 +147,7 @@ def prepare(folder: Path, *, cache: Path | None = None, outside: bool = False) -
     """
     site = folder / "site"
     for made in (site, folder / "children", *([cache] if cache else [])):
-        made.mkdir(parents=True, exist_ok=True)
+        below_private(made)
     text = _tracer()
     (site / "tracer.py").write_bytes(text)
     code = site if cache is None else _cache(cache, text)
@@ -176,7 +176,7 @@ def _tracer() -> bytes:
 def _cache(cache: Path, text: bytes) -> Path:
     """Return the folder in `cache` for what this tracer is compiled to."""
     folder = cache / sha256(text).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
+    below_private(folder)
     return folder
 
 
@@ -338,13 +338,18 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 class Child(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started with a program; forks are `processes` only."""
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...]  # may hold secrets: only `program` goes where it is kept or shown
     cwd: str
     environ: tuple[str, ...] | None  # names that differ from the parent's; None = none was given
     pid: int | None  # None = unknown (os.system)
     watched: bool  # it kept a log, so what it used is in here
     cell: int
     parent: int
+
+    @property
+    def program(self) -> str:
+        """The name of what was started, without its folder and its arguments."""
+        return os.path.basename(self.argv[0]) if self.argv else ""  # noqa: PTH119
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -782,7 +787,7 @@ def _kernel_paths(
 
 def _unwatched(children: list[Child]) -> Iterator[str]:
     """Yield sentences on the programs that give no account."""
-    programs = dict.fromkeys(_program(child.argv) for child in children if not child.watched)
+    programs = dict.fromkeys(child.program for child in children if not child.watched)
     return (f"what a program read was seen only in part: {name}" for name in programs)
 
 
@@ -798,11 +803,6 @@ def _in_c(modules: tuple[Module, ...]) -> Iterator[str]:
     """Yield sentences on the packages that open files unseen."""
     tops = dict.fromkeys(module.name.partition(".")[0] for module in modules)
     return (f"what {top} reads was seen only in part" for top in tops if top in READERS_IN_C)
-
-
-def _program(argv: tuple[str, ...]) -> str:
-    """Return the name of a program; its arguments may hold secrets."""
-    return os.path.basename(argv[0])[:80] if argv else "a program"  # noqa: PTH119
 
 
 def _from_outside(

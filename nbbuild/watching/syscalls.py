@@ -58,23 +58,45 @@ LARGEST: Final = 32 << 20
 _LONGEST = 4096  # of a path, in bytes
 _BYTECODE = (".pyc", ".pyo")
 _NO_FILES = ("/proc/", "/sys/", "/dev/")
+_SYSTEM = (
+    *_NO_FILES,
+    *(
+        "/bin/",
+        "/boot/",
+        "/etc/",
+        "/lib/",
+        "/lib32/",
+        "/lib64/",
+        "/run/",
+        "/sbin/",
+        "/usr/",
+        "/var/",
+    ),
+)
+_INTERPRETER = "/lib/python3"
 _BAD_ADDRESS = (errno.EIO, errno.EFAULT)  # the call itself will fail
 _ENDED = (errno.ENOENT, errno.ESRCH)
 _UNTAGGED = (1 << 56) - 1  # arm64 programs may keep a tag in the top byte of an address
 _NO_FOLLOW, _EMPTY = 0x100, 0x1000  # AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
 _MEMORIES = 64  # that are held open at once
 _RIGHTS = 0o6000  # setuid, setgid
+_AGAIN = ("stat", "lstat", "lexists", "access")  # calls that change nothing
 
 
 class Watcher:
     """Answers for one kernel's filter; `told` is what came of it.
 
-    `seccomp` is the module of that name. What lies in the folder `private` is not told.
+    `seccomp` is the module of that name. What lies in the folder `private` is not told, nor what is
+    the system's or an interpreter's own, unless the kernel's working folder `cwd` lies there.
     """
 
-    def __init__(self, listener: int, *, seccomp: Any, private: str, bound: bool) -> None:
+    def __init__(self, listener: int, *, seccomp: Any, private: str, cwd: str, bound: bool) -> None:
         self.listener = listener
         self._private = private
+        self._nobody_asks = (
+            private,
+            *(folder for folder in _SYSTEM if not f"{cwd}/".startswith(folder)),
+        )
         self._bound = bound  # by "no new privileges"
         self._seccomp = seccomp
         self._calls: Mapping[int, Mapping[int, Any]] = seccomp.calls()
@@ -90,6 +112,7 @@ class Watcher:
         self._records: list[tuple[int, list[Any]]] = []  # process id, record
         self._execs: list[tuple[int, float, str]] = []  # process id, when, program
         self._once: set[tuple[object, ...]] = set()
+        self._told: set[tuple[object, ...]] = set()  # calls that bring nothing new again
         self._opened: dict[tuple[str, int], int] = {}  # how often a process opened a folder
         self._absent: set[str] = set()
         self._processes: dict[int, int] = {}  # thread → process
@@ -183,15 +206,9 @@ class Watcher:
             record = self._listing(thread, arguments[0] & 0xFFFFFFFF)
             return [] if record is None else [[record[0], now, *record[1:]]]
         flags = arguments[call.flags] & 0xFFFFFFFF if call.flags >= 0 else 0
-        paths: list[str] = []
-        for place, at in call.paths:
-            raw = self._text(thread, arguments[at])
-            if not raw:  # the descriptor itself, which was opened before
-                return []
-            path = _absolute(raw, thread, arguments[place] if place >= 0 else -100)
-            if path.startswith(_NO_FILES) or path.startswith(self._private):
-                path = ""
-            paths.append(path)
+        told, paths = self._paths(call, thread, number, arguments, flags)
+        if not paths or told in self._told:
+            return []
         if deed == "openat2":
             deed, flags = "open", self._number(thread, arguments[2])
         elif deed == "creat":
@@ -201,12 +218,37 @@ class Watcher:
             self._execs.append((process, now, os.path.basename(paths[0])))  # noqa: PTH119
             self._forget_memories()
             self._note_rights(paths[0])
+        paths = ["" if self._is_nobody_s(path) else path for path in paths]
+        if not any(paths):
+            self._told.add(told)
+            return []
         found: list[list[Any]] = []
         for kind, path in self._questions(deed, paths, flags):
             record = self._record(kind, path, thread) if path else None
             if record is not None:
                 found.append([record[0], now, *record[1:]])
+        if deed in _AGAIN and len(found) == 1 and _stays(found[0]):
+            self._told.add(told)
         return found
+
+    def _paths(
+        self, call: Any, thread: int, number: int, arguments: list[int], flags: int
+    ) -> tuple[tuple[object, ...], list[str]]:
+        """Return what tells this call from others, () if nothing does, and its paths, absolute."""
+        paths: list[str] = []
+        told: tuple[object, ...] = ()
+        for place, at in call.paths:
+            raw = self._text(thread, arguments[at])
+            if not raw:  # the descriptor itself, which was opened before
+                return told, []
+            if raw[0] == "/":
+                told = (number, flags, raw)
+            paths.append(_absolute(raw, thread, arguments[place] if place >= 0 else -100))
+        return (told if len(paths) == 1 else ()), paths
+
+    def _is_nobody_s(self, path: str) -> bool:
+        """Whether a path never counts (tracing.Scope looks at the others more closely)."""
+        return path.startswith(self._nobody_asks) or _INTERPRETER in path
 
     def _questions(self, deed: str, paths: list[str], flags: int) -> list[tuple[str, str]]:  # noqa: PLR0911
         """Return (kind of record, path) for what a call asks and does."""
@@ -273,7 +315,7 @@ class Watcher:
         """Return the names in a folder that is being read, once for each process."""
         path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
         key = ("list", path, self._process(thread))
-        if key in self._once or path.startswith((*_NO_FILES, self._private)):
+        if key in self._once or self._is_nobody_s(f"{path}/"):
             return None
         look = _stat(path, follow=True)
         if look is None:
@@ -362,6 +404,12 @@ def listed(path: str) -> list[str] | None:
             return sorted(_letter(entry) + entry.name for entry in entries)
     except OSError:
         return None
+
+
+def _stays(record: list[Any]) -> bool:
+    """Whether the same call again would bring no other record, whoever makes it."""
+    look = record[3]
+    return look is not None and look[0] == "f" and not record[2].endswith(".py")
 
 
 def _letter(entry: os.DirEntry[str]) -> str:

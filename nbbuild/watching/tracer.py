@@ -541,7 +541,9 @@ class _Watcher:
                 self.faults.append(where)
                 line = error.__traceback__.tb_next if error.__traceback__ else None
                 number = line.tb_lineno if line else 0
-                self.emit("partial", f"a fault in nbbuild's tracer, {where}:{number}: {error!r}")
+                # Its text may hold what the notebook gave to a call: an argument, a secret.
+                name = type(error).__name__
+                self.emit("partial", f"a fault in nbbuild's tracer, {where}:{number}: {name}")
         except Exception:
             self.count += 1
 
@@ -841,7 +843,9 @@ class _Watcher:
         if not self.outside and by_itself and self.once("partial", "ctypes"):
             self.emit("partial", "what C code read through ctypes was not seen")
 
-    def probed(self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool) -> None:
+    def probed(
+        self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool, link: bool
+    ) -> None:
         """Look at what os.stat and its like were asked; `own`: of links themselves."""
         raw = args[0] if args else kwargs.get("path")
         dir_fd = kwargs.get("dir_fd") if kwargs else None
@@ -859,7 +863,7 @@ class _Watcher:
         kind = _asked_for(asker, own=own)
         if not kind:
             return
-        if isinstance(result, str):  # of readlink: where a link leads
+        if link:  # where it leads, and no more
             kind = "lexists"
         path = _absolute(raw, dir_fd)
         if dir_fd is None and result is not None:
@@ -1037,20 +1041,25 @@ class _Watcher:
         words = [_text(word) for word in argv]
         place = _absolute("." if cwd is None else _text(cwd))
         self.emit("child", words[:1000], place, changed, pid, self.cell())
-        named: list[tuple[str, bool]] = [(word, False) for word in words]
+        named: list[tuple[str, bool, bool]] = [(word, False, False) for word in words]
         script = len(words) > 2 and words[1][:1] == "-" and words[1][-1:] == "c"
         if script and "python" not in words[0]:
-            named += _words(words[2])
+            named += [(word, output, True) for word, output in _words(words[2])]
         if self.outside:
             return  # what it does is seen
         if cwd is not None:
             self.use("enter", place)
-        for word, output in named[:10000]:
+        for word, output, shell in named[:10000]:
             for part in {word, word.rpartition("=")[2]}:
                 if part and len(part) < 4096 and "\0" not in part and "\n" not in part:
-                    self.named(_absolute(part if part[:1] == "/" else f"{place}/{part}"), output)
+                    path = _absolute(part if part[:1] == "/" else f"{place}/{part}")
+                    self.named(path, output, shell=shell)
 
-    def named(self, path: str, output: bool) -> None:
+    def named(self, path: str, output: bool, *, shell: bool = False) -> None:
+        """Record a file that an argument names; an argument that names none leaves no trace.
+
+        It may be a secret. Of a pattern without a match, only a shell lists the folder.
+        """
         if output:
             self.change("write", path)
             return
@@ -1061,13 +1070,15 @@ class _Watcher:
                 self.listed(path)
         elif any(char in path for char in "*?["):
             base, _, pattern = path.rpartition("/")
-            if "glob" in sys.modules:
+            folder = _look(base or "/")
+            names = posix.listdir(base or "/") if folder and folder[0] == "d" else ()
+            matches = [name for name in names if _like(name, pattern)]
+            if matches and "glob" in sys.modules:
                 self.globbed("glob", base or "/", pattern, False, False)
-            else:
+            elif matches or (shell and folder):
                 self.listed(base or "/")
-            for name in posix.listdir(base or "/") if _look(base or "/") else ():
-                if _like(name, pattern):
-                    self.use("named", f"{base}/{name}")
+            for name in matches:
+                self.use("named", f"{base}/{name}")
 
     def altered(self, env: Any) -> tuple[Any, list[str]]:
         """Return an environment for a child with ours added, and the names that were changed."""
@@ -1205,7 +1216,7 @@ class _Watcher:
         for name in ("stat", "lstat", "access", "readlink", "statvfs"):
             real = getattr(posix, name)
             own = name in ("lstat", "readlink")
-            probed = self.guarded(partial(self.probed, own=own))
+            probed = self.guarded(partial(self.probed, own=own, link=name == "readlink"))
             call = None if name == "statvfs" else _passing(real)
             setattr(os, name, _look_alike(real, after=probed, call=call))
         os.open = _look_alike(

@@ -703,4 +703,4 @@ def parted(base: str, pattern: str) -> tuple[str, str]:
 
 
 def _cell(number: int) -> str:
-    return f"cell {number}" if number else ""
+    return f"In [{number}]" if number else ""

@@ -233,7 +233,7 @@ def test_an_interrupt_is_130(error):
 
 def test_messages_hold_no_control_characters():
     result = run("status", group=raising(ConfigError("a\x1b[2Jb\x07")))
-    assert result.stderr == "error: ab?\n"
+    assert result.stderr == "error: a\\x1b[2Jb\\x07\n"
 
 
 # -- the real process --------------------------------------------------------------------------

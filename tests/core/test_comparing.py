@@ -63,6 +63,10 @@ def same(before, after, ignore=()):
         ("Elapsed time: 1.5 seconds", "Elapsed time: 0.25 seconds"),
         ("100%|██| 9/9 [00:01<00:00,  9.95it/s]", "100%|██| 9/9 [00:00<00:00, 99.1it/s]"),
         (
+            " 9/9 [00:01&lt;00:00,  9.95it/s, loss=0.1]",  # in a widget
+            " 9/9 [00:00&lt;00:00, 99.1it/s, loss=0.1]",
+        ),
+        (
             "run 8d2f2c1e-7f1a-4e0b-9c55-0123456789ab",
             "run 00000000-0000-4000-8000-000000000000",
         ),
@@ -122,8 +126,8 @@ def test_the_first_difference_of_each_cell_is_told_with_a_short_diff():
     after = notebook([stream("b\n")], [stream("one\n2\nthree\n"), result({"text/plain": "2"})])
 
     assert differences(before, after) == (
-        Difference("stdout", 1, ("-a", "+b")),
-        Difference("stdout", 2, (" one", "-two", "+2", " three")),
+        Difference("stdout", 1, ("-a", "+b"), 2),
+        Difference("stdout", 2, (" one", "-two", "+2", " three"), 3),
     )
 
 
@@ -147,13 +151,13 @@ def test_pieces_of_a_stream_are_one_text_and_its_name_counts():
         == ()
     )
     assert differences(notebook([stream("a")]), notebook([stream("a", "stderr")])) == (
-        Difference("stdout", 1, ("-stdout: a", "+stderr: a")),
+        Difference("stdout", 1, ("-stdout: a", "+stderr: a"), 2),
     )
 
 
 def test_an_output_more_or_less_is_a_difference():
     assert differences(notebook([]), notebook([display({"text/plain": "new"})])) == (
-        Difference("text/plain of display 1", 1, ("+text/plain of display 1: new",)),
+        Difference("text/plain of display 1", 1, ("+text/plain of display 1: new",), 2),
     )
 
 
@@ -257,11 +261,11 @@ def test_pictures_are_compared_by_their_pixels():
 
     assert same(image(plain), image(filtered))
     assert differences(notebook([image(plain)]), notebook([image(other)])) == (
-        Difference("image/png of display 1", 1, ("1 of 2 pixels differ",)),
+        Difference("image/png of display 1", 1, ("1 of 2 pixels differ",), 2),
     )
     wider = png(3, 1, [b"\0" + RED * 3])
     assert differences(notebook([image(plain)]), notebook([image(wider)])) == (
-        Difference("image/png of display 1", 1, ("-2×1 pixels", "+3×1 pixels")),
+        Difference("image/png of display 1", 1, ("-2×1 pixels", "+3×1 pixels"), 2),
     )
 
 

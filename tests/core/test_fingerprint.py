@@ -11,6 +11,7 @@ from nbbuild.environment import Probe
 from nbbuild.fingerprint import EXCUSED, Used, action_key, typed
 from nbbuild.kernelspec import Kernel
 from nbbuild.model import CodeCell, Parsed, Settings, Task
+from nbbuild.notebook.code import places
 from nbbuild.reasons import compare
 
 TASK = Task(name="a.ipynb", source="docs/a.ipynb", built="out/docs/a.ipynb")
@@ -222,7 +223,36 @@ def test_reasons_name_the_cells_that_changed():
         cells = tuple(CodeCell(n, source) for n, source in enumerate(sources))
         return key(parsed=msgspec.structs.replace(PARSED, cells=cells))
 
-    assert sentences(of("a", "b", "c"), of("a", "B", "c")) == ["cell 2 changed"]
-    assert sentences(of("a", "b"), of("a", "x", "b")) == ["cell 2 is new"]
-    assert sentences(of("a", "b"), of("b")) == ["cell 1 of the last run is gone"]
+    assert sentences(of("a", "b", "c"), of("a", "B", "c")) == ["In [2] changed"]
+    assert sentences(of("a", "b"), of("a", "x", "b")) == ["In [2] is new"]
+    assert sentences(of("a", "b"), of("b")) == ["In [1] of the last run is gone"]
     assert sentences(of("a"), of("a")) == []
+
+
+def test_cells_are_named_by_their_places_where_these_are_known():
+    def of(*cells):
+        return key(parsed=msgspec.structs.replace(PARSED, cells=cells))
+
+    prose, off = 1, ("skip-execution",)
+    old = CodeCell(0, "a"), CodeCell(prose + 1, "b", off), CodeCell(4, "c")
+    new = CodeCell(0, "a"), CodeCell(prose + 1, "B", off), CodeCell(4, "C")
+    where = places(Parsed(cells=new))
+    assert where == ((1, 1), (3, None), (5, 2))
+    found = compare(of(*old), of(*new), places=where)
+    assert [str(one) for one in found] == ["cell 3 changed", "cell 5 (In [2]) changed"]
+    assert [(one.position, one.execution_count) for one in found] == [(3, None), (5, 2)]
+    gone = compare(of(*old), of(old[0]), places=where)
+    assert [str(one) for one in gone] == [
+        "a switched-off cell of the last run is gone",
+        "In [2] of the last run is gone",
+    ]
+
+
+def test_the_cell_that_holds_the_parameters_is_counted():
+    cells = CodeCell(1, "a"), CodeCell(2, "year = 1", ("parameters",)), CodeCell(4, "c")
+    assert places(Parsed(cells=cells)) == ((2, 1), (3, 2), (5, 3))
+    assert places(Parsed(cells=cells), injecting=True) == ((2, 1), (3, 2), (6, 4))
+    bare = CodeCell(1, "a"), CodeCell(4, "c")
+    assert places(Parsed(cells=bare), injecting=True) == ((3, 2), (6, 3))
+    old = CodeCell(1, "a"), CodeCell(2, "year = 1", ("injected-parameters",))
+    assert places(Parsed(cells=old), injecting=True) == ((2, 1), (3, 2))

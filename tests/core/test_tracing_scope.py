@@ -206,7 +206,7 @@ def test_files_read_looked_for_and_made(root, watched):
         ("file", "read.txt", digest_bytes(b"content")),
         ("stat", "folder", "d"),
     ]
-    assert {item.via for item in result.trace.items} == {"cell 3"}
+    assert {item.via for item in result.trace.items} == {"In [3]"}
     assert result.changed == ()
     assert result.trace.hosts == ("example.org",)
     assert [file.path for file in result.undeclared] == ["made.txt", "ended.txt"]

@@ -143,7 +143,7 @@ def test_a_failed_page_has_no_result_there_whoever_made_it(project):
     done = export(project, status=1)
     assert done["removed"] == ["a.ipynb"]
     (missing,) = done["missing"]
-    assert missing["why"] == "'there.txt' is gone (cell 2)"
+    assert missing["why"] == "'there.txt' is gone (In [2])"
     assert found(project, "a.ipynb") is None
 
 

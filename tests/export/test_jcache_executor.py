@@ -113,8 +113,10 @@ def test_failures_are_told_apart_and_leave_a_traceback(jcache):
     }
     lines = jcache.traceback("error.ipynb").splitlines()
     assert (lines[-3:-1], lines[-1]) == (["----> 1 1/0", ""], "ZeroDivisionError: division by zero")
-    assert jcache.traceback("died.ipynb") == "the kernel died in cell 1: exit status 3"
-    assert jcache.traceback("late.ipynb").startswith("cell 1 ran longer than its limit of 1 s")
+    assert jcache.traceback("died.ipynb") == "the kernel died in cell 1 (In [1]): exit status 3"
+    assert jcache.traceback("late.ipynb").startswith(
+        "cell 1 (In [1]) ran longer than its limit of 1 s"
+    )
     assert jcache.traceback("unknown.ipynb").startswith("there is no kernel 'no-such-kernel'")
 
     # With --force jupyter-cache itself does not look at the files before it hands them over.

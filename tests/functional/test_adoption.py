@@ -72,7 +72,7 @@ def test_a_result_that_is_there_stays_unless_told_otherwise(project):
         (
             [("x = 2", ""), ("print(x)", "")],
             "error: 'run.ipynb' does not hold the code of 'a.ipynb'\n"
-            "  first difference: code cell 1, without those that are blank\n"
+            "  first difference: cell 2 (In [1])\n"
             "  the source has: x = 1\n"
             "  the notebook has: x = 2\n\n"
             "hint: execute the notebook as it is now, or name another task by --target\n",
@@ -80,7 +80,7 @@ def test_a_result_that_is_there_stays_unless_told_otherwise(project):
         (
             [code("x = 1", tags=["raises-exception"]), ("print(x)", "")],
             "error: 'run.ipynb' does not hold the code of 'a.ipynb'\n"
-            "  first difference: code cell 1, without those that are blank\n"
+            "  first difference: cell 2 (In [1])\n"
             "  the source has: the tags none\n"
             "  the notebook has: the tags raises-exception\n\n"
             "hint: execute the notebook as it is now, or name another task by --target\n",

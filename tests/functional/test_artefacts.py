@@ -53,7 +53,7 @@ def replaced(project):
     """Return what was put aside, by path without the folder of the moment."""
     folder = project.root / ".nbbuild/replaced"
     return {
-        "/".join(path.relative_to(folder).parts[1:]): path.read_text()
+        "/".join(path.relative_to(folder).parts[1:]).removesuffix(".replaced"): path.read_text()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -61,7 +61,8 @@ def replaced(project):
 
 def below(project, folder):
     found = (project.root / folder).rglob("*")
-    return sorted(path.relative_to(project.root).as_posix() for path in found if path.is_file())
+    files = [path for path in found if path.is_file() and path.name != ".gitignore"]
+    return sorted(path.relative_to(project.root).as_posix() for path in files)
 
 
 # -- files, globs and folders ------------------------------------------------------------------
@@ -118,9 +119,9 @@ def test_what_is_missing_or_altered_comes_back_and_a_hand_edit_is_kept(project):
     }
     for path in ("figs/0.png", "_build/executed/plots.ipynb"):
         kept = (
-            rf"note: plots\.ipynb: kept your copy of '{path}' in \.nbbuild/replaced/[\d-]+/{path}\n"
+            rf"note: plots\.ipynb: kept your copy of '{path}' in \.nbbuild/replaced/[\d-]+/{path}"
         )
-        assert re.search(kept, done.err), done.err
+        assert re.search(rf"{kept}\.replaced\n", done.err), done.err
     assert project.build() == []
 
     # A file that somebody puts beside them is nobody's artefact: it stays, and nothing runs.
@@ -187,6 +188,8 @@ def test_an_artefact_that_the_run_did_not_write_is_a_failure(project):
         "message": "'a.ipynb' wrote no file for its artefacts 'old.txt', 'never.txt' "
         "('old.txt' lay there before and was not written)",
         "cell": None,
+        "position": None,
+        "execution_count": None,
         "traceback": "declared in: jcache.toml, [[notebook]] 1",
         "hint": "let the notebook write each artefact anew, or correct `artefacts`",
     }
@@ -270,7 +273,7 @@ def test_a_user_is_told_whose_the_files_are_that_were_put_aside(project, monkeyp
     monkeypatch.setenv("BREAK", "yes")
     assert project.build(status=1) == ["a"]
     monkeypatch.delenv("BREAK")
-    where = r"in \.nbbuild/replaced/[\d-]+/o\.txt\n"
+    where = r"in \.nbbuild/replaced/[\d-]+/o\.txt\.replaced\n"
     said = project.nbbuild().err
     assert re.search(rf"note: a\.ipynb: kept what an unfinished run left of 'o\.txt' {where}", said)
     project.write("o.txt", "edited")
@@ -386,7 +389,7 @@ def test_a_reader_no_longer_sees_what_a_dropped_task_made(project):
     assert (done.status, done.ran) == (0, ["read"])
     assert re.search(
         r"note: model-country-DE: kept your copy of 'data/DE\.txt' "
-        r"in \.nbbuild/replaced/[\d-]+/data/DE\.txt\n",
+        r"in \.nbbuild/replaced/[\d-]+/data/DE\.txt\.replaced\n",
         done.err,
     )
     assert project.shown("read.ipynb") == "['UK.txt']\n"

@@ -33,12 +33,12 @@ def test_changed_cells_are_shown_and_the_exit_status_is_that_of_diff(project):
     done = project.nbbuild("diff", "--plain", "a.ipynb")
     assert (done.status, done.err, done.ran) == (1, "", [])
     changed = [
-        "cell 2 changed: ID → ID",
+        "cell 2 (In [2]) changed: ID → ID",
         "  @@ -1,2 +1,2 @@",
         "   x = 1",
         "  -print(x)",
         "  +print(x, x)",
-        "cell 4 is new",
+        "cell 4 (In [4]) is new",
         "  @@ -0,0 +1 @@",
         "  +z = 3",
     ]
@@ -46,7 +46,7 @@ def test_changed_cells_are_shown_and_the_exit_status_is_that_of_diff(project):
     data = project.nbbuild("diff", "a.ipynb", "--json").data
     assert (data["task"], [one["item"] for one in data["differences"]]) == (
         "a.ipynb",
-        ["cell 2", "cell 4"],
+        ["cell 2 (In [2])", "cell 4 (In [4])"],
     )
 
     nbdime = project.nbbuild("diff", "a.ipynb")
@@ -75,7 +75,9 @@ def test_without_nbdime_the_diff_is_plain(project, monkeypatch):
     project.notebook("a.ipynb", "2", log=False)
     monkeypatch.setitem(sys.modules, "nbdime", None)  # as if it were not installed
     done = project.nbbuild("diff", "a.ipynb")
-    assert without_digests(done.out) == "cell 1 changed: ID → ID\n  @@ -1 +1 @@\n  -1\n  +2\n"
+    assert (
+        without_digests(done.out) == "cell 1 (In [1]) changed: ID → ID\n  @@ -1 +1 @@\n  -1\n  +2\n"
+    )
 
 
 def test_with_parameters_the_right_cells_are_compared(project):
@@ -90,11 +92,11 @@ def test_with_parameters_the_right_cells_are_compared(project):
     assert project.nbbuild("diff", "a.ipynb").status == 0
     project.notebook("a.ipynb", cells[0], "print(n + 1)", code("2 / 0", tags=["raises-exception"]))
     expected = [
-        "cell 3 changed: ID → ID",
+        "cell 4 (In [4]) changed: ID → ID",
         "  @@ -1 +1 @@",
         "  -print(n)",
         "  +print(n + 1)",
-        "cell 4 changed: ID → ID",
+        "cell 5 (In [5]) changed: ID → ID",
         "  @@ -1 +1 @@",
         "  -1 / 0",
         "  +2 / 0",
@@ -133,6 +135,6 @@ def test_show_tells_the_reader_the_files_and_the_traceback_unless_told(project):
     for word in ("--no-traceback", "--no-tb"):
         shown = project.nbbuild("show", "a.ipynb", word).out
         assert "Traceback" not in shown
-        assert "failed: cell 1: ZeroDivisionError: division by zero" in shown
+        assert "failed: cell 1 (In [1]): ZeroDivisionError: division by zero" in shown
     data = project.nbbuild("show", "a.ipynb", "--no-tb", "--json").data
     assert data["outcome"]["failure"]["traceback"] == ""

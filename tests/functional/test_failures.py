@@ -63,6 +63,7 @@ def test_a_failure_is_kept_shown_blocks_what_needs_it_and_is_tried_again(project
     assert report["counts"] == {"failed": 1, "blocked": 2, "executed": 1}
     told = failure(done, "a.ipynb")
     assert (told["kind"], told["cell"]) == ("error", 2)
+    assert (told["position"], told["execution_count"]) == (3, 3)
     assert told["message"] == "RuntimeError: it broke"
     assert "----> 2     raise RuntimeError('it broke')" in told["traceback"]
     assert "\x1b" not in told["traceback"]
@@ -71,19 +72,19 @@ def test_a_failure_is_kept_shown_blocks_what_needs_it_and_is_tried_again(project
 
     # What came of it until then is kept, elsewhere than what was built.
     assert not project.exists("_build/executed/a.ipynb")
-    partial = json.loads(project.read(".nbbuild/failed/a.ipynb"))
+    partial = json.loads(project.read(".nbbuild/failed/a.ipynb.failed"))
     assert texts(partial) == ["", "as far as this\n", "RuntimeError", ""]
     shown = project.nbbuild("show", "a.ipynb")
     assert shown.status == 0
-    assert "\n  built notebook: .nbbuild/failed/a.ipynb\n" in shown.out
-    assert "\n  failed: cell 3: RuntimeError: it broke\n" in shown.out
+    assert "\n  built notebook: .nbbuild/failed/a.ipynb.failed\n" in shown.out
+    assert "\n  failed: cell 3 (In [3]): RuntimeError: it broke\n" in shown.out
     assert "raise RuntimeError('it broke')" in shown.out
 
     assert project.reasons("a.ipynb") == ["it failed last time: RuntimeError: it broke"]
     assert project.build(status=1) == ["a"]
     monkeypatch.delenv("BREAK")
     assert project.build() == ["a", "b", "c"]
-    assert not project.exists(".nbbuild/failed/a.ipynb")
+    assert not project.exists(".nbbuild/failed/a.ipynb.failed")
     assert project.build() == []
 
 
@@ -96,15 +97,15 @@ def test_a_failure_removes_the_built_notebook_of_before(project):
     project.notebook("a.ipynb", "print('good')", "undefined_name")
     done = project.nbbuild()
     assert (done.status, done.ran) == (1, ["a"])
-    assert "in cell 3: NameError: name 'undefined_name' is not defined\n" in done.err
-    assert "    as far as it went: .nbbuild/failed/a.ipynb\n" in done.err
+    assert "in cell 3 (In [3]): NameError: name 'undefined_name' is not defined\n" in done.err
+    assert "    as far as it went: .nbbuild/failed/a.ipynb.failed\n" in done.err
     assert not project.exists("_build/executed/a.ipynb")
 
     # The result of before is still in the cache.
     project.notebook("a.ipynb", "print('good')")
     assert project.build() == []
     assert project.read("_build/executed/a.ipynb") == good
-    assert not project.exists(".nbbuild/failed/a.ipynb")
+    assert not project.exists(".nbbuild/failed/a.ipynb.failed")
 
 
 def test_failing_fast_starts_nothing_more(project):
@@ -193,10 +194,10 @@ def test_a_notebook_past_its_time_is_a_failure(project):
     told = {task: failure(done, task) for task in ("cell.ipynb", "whole.ipynb")}
     assert [one["kind"] for one in told.values()] == ["timeout", "timeout"]
     assert told["cell.ipynb"]["cell"] == 1
-    assert told["cell.ipynb"]["message"] == "cell 2 ran longer than its limit of 0.5 s"
+    assert told["cell.ipynb"]["message"] == "cell 2 (In [2]) ran longer than its limit of 0.5 s"
     limit = "the notebook ran longer than its limit of 2 s"
     assert told["whole.ipynb"]["message"].startswith(limit)
-    partial = json.loads(project.read(".nbbuild/failed/cell.ipynb"))
+    partial = json.loads(project.read(".nbbuild/failed/cell.ipynb.failed"))
     assert texts(partial)[0] == "begun\n"
 
 
@@ -217,8 +218,10 @@ def test_a_kernel_that_is_killed_is_reported_and_stops_nothing_else(project):
     }
     told = failure(done, "killed.ipynb")
     assert (told["kind"], told["cell"]) == ("died", 2)
-    assert told["message"].startswith("the kernel died in cell 3: killed by SIGKILL (signal 9)")
-    partial = json.loads(project.read(".nbbuild/failed/killed.ipynb"))
+    assert told["message"].startswith(
+        "the kernel died in cell 3 (In [3]): killed by SIGKILL (signal 9)"
+    )
+    partial = json.loads(project.read(".nbbuild/failed/killed.ipynb.failed"))
     assert texts(partial) == ["", "last words\n", ""]
 
 

@@ -213,7 +213,7 @@ def test_the_file_that_a_myst_cell_loads_is_code_and_prose_is_not(project):
     assert project.shown("book/load.ipynb") == "myst\nfirst\n"
 
     project.write("lib/shown.py", 'print("second")\n')
-    assert project.reasons("book/load.md") == ["cell 2 changed"]
+    assert project.reasons("book/load.md") == ["cell 3 (In [2]) changed"]
     assert project.build() == ["book/load"]
     assert project.shown("book/load.ipynb") == "myst\nsecond\n"
 
@@ -402,3 +402,78 @@ def test_a_text_without_a_header_of_a_notebook_is_none_even_as_the_only_match(pr
         "\n"
         "hint: a text notebook has a header with 'kernelspec' or 'jupytext', or a {code-cell}\n"
     )
+
+
+SWITCHED_OFF = """---
+jupyter:
+  kernelspec:
+    name: python3
+---
+
+```{{python, eval={}}}
+print("guarded")
+```
+
+```{{python}}
+{{log}}
+print("rmd")
+```
+"""
+
+
+def test_code_that_is_switched_off_is_shown_and_not_executed(project):
+    kept = {"output_type": "stream", "name": "stdout", "text": ["from long ago\n"]}
+    off = code("#| label: slow\n#| eval: false\nraise SystemError", outputs=[kept])
+    project.notebook("a.ipynb", off, "#| eval: true\nprint('run')")
+    project.text("b.Rmd", SWITCHED_OFF.format("FALSE"))
+    project.config('[project]\nnotebooks = ["*.ipynb", "*.Rmd"]\n')
+
+    assert project.build() == ["a", "b"]
+    assert project.shown("a.ipynb") == "from long ago\nrun\n"
+    assert project.shown("b.ipynb") == "rmd\n"
+    assert project.built("b.ipynb")["cells"][0]["source"] == ['print("guarded")']
+    assert project.build() == []
+
+    project.text("b.Rmd", SWITCHED_OFF.format("TRUE"))
+    assert project.build() == ["b"]
+    assert project.shown("b.ipynb") == "guarded\nrmd\n"
+    project.text("b.Rmd", SWITCHED_OFF.format("FALSE"))
+    assert project.build() == []
+    assert project.shown("b.ipynb") == "rmd\n"
+
+
+def test_a_pair_whose_ipynb_was_edited_is_said_until_the_advice_is_followed(project):
+    paired = {"jupytext": {"formats": "ipynb,py:percent"}}
+    text = PERCENT.replace(
+        "jupyter:\n", "jupyter:\n#   jupytext:\n#     formats: ipynb,py:percent\n"
+    )
+    project.text("my pair.py", text)
+    project.write("my pair.ipynb", ipynb(["print('old')"], metadata=paired))
+    project.config('[project]\nnotebooks = ["*.ipynb"]\n')
+
+    def aged(name, seconds):
+        os.utime(project.root / name, (seconds, seconds))
+
+    note = (
+        "note: my pair.py: it runs the code of 'my pair.py', but 'my pair.ipynb' is newer and has "
+        "other code; to take that of 'my pair.ipynb': jupytext --sync 'my pair.ipynb'; "
+        "to keep that of 'my pair.py': touch 'my pair.py'\n"
+    )
+    aged("my pair.ipynb", 1_000_000_000)  # before the text, as after every edit of the text
+    assert "note:" not in project.nbbuild().err
+    aged("my pair.py", 1_000_000_000)
+    aged("my pair.ipynb", 1_000_000_001)  # a checkout gives each file a time of its own
+    assert "note:" not in project.nbbuild().err
+    aged("my pair.ipynb", 1_000_000_009)
+    assert project.nbbuild().err == f"{note}nothing to do: 1 notebook is up to date\n"
+    assert project.nbbuild("status").err == f"{note}1 fresh\n"
+
+    before = project.read("my pair.py")
+    subprocess.run(["touch", "my pair.py"], cwd=project.root, check=True)
+    assert "note:" not in project.nbbuild().err
+    project.write("my pair.py", before)
+    aged("my pair.py", 1_000_000_000)
+    sync = [sys.executable, "-m", "jupytext", "--sync", "my pair.ipynb"]
+    subprocess.run(sync, cwd=project.root, check=True, capture_output=True)
+    assert "note:" not in project.nbbuild().err
+    assert project.shown("my pair.ipynb") == "old\n"

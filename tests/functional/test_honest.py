@@ -55,7 +55,7 @@ def test_a_sandboxed_run_takes_the_place_of_a_users_file_only_when_it_ends_well(
     done = project.nbbuild("--json")
     assert done.status == 0
     assert project.read("out.csv") == "new"
-    kept = list((project.root / ".nbbuild/replaced").rglob("out.csv"))
+    kept = list((project.root / ".nbbuild/replaced").rglob("out.csv.replaced"))
     assert [path.read_text() for path in kept] == ["precious"]
     assert any("out.csv" in note for note in notes(done))
 

@@ -136,7 +136,7 @@ def test_results_are_taken_and_the_folder_stays_as_it_is(project, cache):
     assert project.build() == []
     assert (project.shown("sub/a.ipynb"), project.shown("b.ipynb")) == ("a!\n", "b!\n")
     assert project.read("sub/out/one.txt") == "cached"
-    (replaced,) = (project.root / ".nbbuild/replaced").rglob("one.txt")
+    (replaced,) = (project.root / ".nbbuild/replaced").rglob("one.txt.replaced")
     assert replaced.read_text() == "mine, since"
     seconds = {r["task"]: r["seconds"] for r in project.nbbuild("cache", "list", "--json").data}
     assert seconds == {"sub/a.ipynb": 1.5, "b.ipynb": 0.0, "c.ipynb": 0.0}
@@ -191,7 +191,7 @@ def test_what_is_not_the_tasks_is_not_taken(project, cache):
     done = project.nbbuild("import", "jupyter-cache", "../.jupyter_cache")
     assert done.status == 0
     assert done.out.splitlines() == [
-        "differs   a.ipynb  first difference: code cell 1, without those that are blank, "
+        "differs   a.ipynb  first difference: cell 1 (In [1]), "
         "the source has: # Parameters, the notebook has: print(1)",
         "no match  b.ipynb",
     ]

@@ -85,7 +85,7 @@ def test_edited_code_runs_and_going_back_costs_nothing(project):
     first = project.read("_build/executed/a.ipynb")
 
     project.notebook("a.ipynb", "x = 'second'", "print(x)")
-    assert project.reasons("a.ipynb") == ["cell 2 changed"]
+    assert project.reasons("a.ipynb") == ["cell 2 (In [2]) changed"]
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "second\n"
 
@@ -103,7 +103,8 @@ def test_order_white_space_and_the_tags_that_change_a_run_are_code(project):
         assert (cells, project.verdicts()) == (cells, {"a.ipynb": "run"})
     for tag in ("raises-exception", "skip-execution", "parameters"):
         project.notebook("a.ipynb", tagged("x = 1", tag, "hide-output"), "y = 2")
-        assert (tag, project.reasons("a.ipynb")) == (tag, ["cell 2 changed"])
+        cell = "cell 2" if tag == "skip-execution" else "cell 2 (In [2])"
+        assert (tag, project.reasons("a.ipynb")) == (tag, [f"{cell} changed"])
     # Execution metadata of the notebook counts as the setting in effect, its timeout does not.
     project.notebook("a.ipynb", "x = 1", "y = 2", metadata={"execution": {"allow_errors": True}})
     assert project.reasons("a.ipynb") == ["settings: allow_errors changed: false → true"]
@@ -123,7 +124,7 @@ def test_a_loaded_file_is_code_of_a_myst_notebook(project):
     assert project.verdicts() == {"page.md": "fresh"}
 
     project.write("part.py", "print('loaded twice')\n")
-    assert project.reasons("page.md") == ["cell 1 changed"]
+    assert project.reasons("page.md") == ["cell 2 (In [1]) changed"]
 
 
 # -- assets ------------------------------------------------------------------------------------

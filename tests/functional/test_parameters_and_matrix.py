@@ -1,6 +1,8 @@
 """Parameters go into notebooks; `name` and `matrix` make several tasks of one notebook."""
 
-from notebook_sources import LOG, code, prose
+import json
+
+from notebook_sources import LOG, code, ipynb, prose
 
 TYPED = """[[notebook]]
 path = "model.ipynb"
@@ -217,3 +219,48 @@ def test_two_values_that_give_one_name_are_an_error_before_anything_runs(project
         "hint: give one of them another `name`, or leave it out with [project] exclude\n"
     )
     assert not project.exists("_build")
+
+
+def test_parameters_need_no_language_in_the_notebook(project):
+    project.config('[[notebook]]\npath = "*.ipynb"\nparameters = { year = 2024 }\n')
+    bare = json.loads(ipynb(["print(year)"]))
+    bare["metadata"] = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    project.write("of-kernel.ipynb", json.dumps(bare))
+    bare["metadata"] = {}
+    project.write("of-nothing.ipynb", json.dumps(bare))
+    assert project.nbbuild().status == 0
+    assert project.shown("of-kernel.ipynb") == "2024\n"
+    assert project.shown("of-nothing.ipynb") == "2024\n"
+
+
+TYPO = "the parameter 'yaer' has no effect: no cell of 'p.ipynb' uses it; did you mean 'year'?"
+
+
+def test_a_parameter_without_effect_is_said_once_a_notebook_and_in_each_build(project):
+    project.notebook("p.ipynb", code("year = 2000", tags=["parameters"]), "print(year)")
+    project.config('[[notebook]]\npath = "p.ipynb"\nmatrix = { yaer = [1, 2] }\n')
+    for summary in ("executed", "nothing to do"):
+        done = project.nbbuild()
+        assert done.err.count("has no effect") == 1
+        assert f"note: p-yaer-1: {TYPO}\n" in done.err
+        assert summary in done.err
+    assert project.nbbuild("status").err == f"note: p-yaer-1: {TYPO}\n2 fresh\n"
+    assert project.nbbuild("explain", "p-yaer-1").err == f"note: p-yaer-1: {TYPO}\n"
+    report = project.nbbuild("--json").data
+    assert [one["notes"] for one in report["outcomes"]] == [[TYPO], []]
+
+    project.config('[[notebook]]\npath = "p.ipynb"\nmatrix = { year = [1, 2] }\n')
+    assert "note:" not in project.nbbuild().err
+
+
+def test_advice_on_a_parameter_that_is_set_again_works(project):
+    project.config('[[notebook]]\npath = "p.ipynb"\nparameters = { year = 2024 }\n')
+    project.notebook("p.ipynb", "year = 2000", "print(year)")
+    assert (
+        "note: p.ipynb: the parameter 'year' has no effect: cell 2 of 'p.ipynb' sets it again; "
+        "tag that cell 'parameters', and the parameter comes after it\n"
+    ) in project.nbbuild().err
+    assert project.shown("p.ipynb") == "2000\n"
+    project.notebook("p.ipynb", code("year = 2000", tags=["parameters"]), "print(year)")
+    assert "note:" not in project.nbbuild().err
+    assert project.shown("p.ipynb") == "2024\n"

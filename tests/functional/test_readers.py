@@ -54,7 +54,7 @@ def test_a_reader_of_another_package_makes_notebooks_of_its_files(project, tmp_p
     assert project.verdicts() == {"a.slides": "refresh"}
     other = SLIDES.replace("for one in text", "for one in (text + '\\n---\\nprint(2)')")
     install(monkeypatch, site, "slides_reader", other, GROUPS, version="2.1")
-    assert project.reasons("a.slides") == ["cell 3 is new"]
+    assert project.reasons("a.slides") == ["cell 3 (In [3]) is new"]
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "from a slide\n2\n"
 
@@ -87,7 +87,7 @@ def test_a_page_that_myst_nb_reads_runs_again_when_what_it_loads_changes(project
     assert project.build() == []
 
     project.write("code.py", "x = 2\n")
-    assert project.reasons("page.md") == ["cell 1 changed"]
+    assert project.reasons("page.md") == ["cell 2 (In [1]) changed"]
     assert project.build() == ["page"]
     assert project.shown("page.ipynb") == "2\n"
     project.write("page.md", project.read("page.md").replace("# A page", "# A page\n\nReworded."))

@@ -88,16 +88,16 @@ def test_files_count_whatever_reads_them(project):
     assert_each_asks(
         project,
         {
-            "plain.txt": ("Plain", "'plain.txt' changed (cell 3)"),
-            "array.npy": (array[:-1] + b"\1", "'array.npy' changed (cell 3)"),
-            "table.csv": (None, "'table.csv' is gone (cell 3)"),
-            "rows.db": (other.read_bytes(), "'rows.db' changed (cell 4)"),
-            "script.py": ("print('another')", "'script.py' changed (cell 5)"),
-            "of-script.txt": ("two", "'of-script.txt' changed (cell 5)"),
-            "words.txt": ("more", "'words.txt' changed (cell 6)"),
-            "child.py": ("print('another')", "'child.py' changed (cell 7)"),
-            "beside.py": ("WORD = 'besides'", "'beside.py' changed (imported by cell 7)"),
-            "of-child.txt": ("grown", "'of-child.txt' changed (cell 7)"),
+            "plain.txt": ("Plain", "'plain.txt' changed (In [3])"),
+            "array.npy": (array[:-1] + b"\1", "'array.npy' changed (In [3])"),
+            "table.csv": (None, "'table.csv' is gone (In [3])"),
+            "rows.db": (other.read_bytes(), "'rows.db' changed (In [4])"),
+            "script.py": ("print('another')", "'script.py' changed (In [5])"),
+            "of-script.txt": ("two", "'of-script.txt' changed (In [5])"),
+            "words.txt": ("more", "'words.txt' changed (In [6])"),
+            "child.py": ("print('another')", "'child.py' changed (In [7])"),
+            "beside.py": ("WORD = 'besides'", "'beside.py' changed (imported by In [7])"),
+            "of-child.txt": ("grown", "'of-child.txt' changed (In [7])"),
             "in-c.txt": ("different", "'in-c.txt' changed (named in a string)"),
             "never-read.txt": ("1", None),
             "new.txt": ("new", None),
@@ -127,12 +127,12 @@ def test_a_link_counts_by_what_it_leads_to(project):
     point("link.txt", "copy.txt")
     assert project.reasons("a.ipynb") == []
     point("folder", "two")
-    assert project.reasons("a.ipynb") == ["'folder/data.txt' changed (cell 2)"]
+    assert project.reasons("a.ipynb") == ["'folder/data.txt' changed (In [2])"]
     point("folder", "one")
     point("link.txt", "two/data.txt")
-    assert project.reasons("a.ipynb") == ["'link.txt' changed (cell 2)"]
+    assert project.reasons("a.ipynb") == ["'link.txt' changed (In [2])"]
     point("link.txt", "nowhere.txt")
-    assert project.reasons("a.ipynb") == ["'link.txt' is gone (cell 2)"]
+    assert project.reasons("a.ipynb") == ["'link.txt' is gone (In [2])"]
 
 
 def test_an_edit_that_leaves_size_and_time_is_seen(project):
@@ -143,10 +143,10 @@ def test_an_edit_that_leaves_size_and_time_is_seen(project):
     assert project.build() == ["a"]
     for number in range(1, 10):
         keeping_time(data, f"data {number}")
-        assert project.reasons("a.ipynb") == ["'data.txt' changed (cell 2)"]
+        assert project.reasons("a.ipynb") == ["'data.txt' changed (In [2])"]
         keeping_time(data, "data 0")
         keeping_time(tool, f"NAME = 'tool {number}'\n")
-        assert project.reasons("a.ipynb") == ["'tool.py' changed (imported by cell 2)"]
+        assert project.reasons("a.ipynb") == ["'tool.py' changed (imported by In [2])"]
         keeping_time(tool, "NAME = 'tool 0'\n")
     keeping_time(tool, "NAME = 'tool 9'\n")
     assert project.build() == ["a"]
@@ -168,7 +168,7 @@ def test_a_file_that_was_missing_counts_once_it_is_there(project):
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "defaults\nFalse\nFalse False True\n"
 
-    reason = "{!r}, which was looked for and missing, is there now (cell {})".format
+    reason = "{!r}, which was looked for and missing, is there now (In [{}])".format
     assert_each_asks(
         project,
         {
@@ -184,7 +184,7 @@ def test_a_file_that_was_missing_counts_once_it_is_there(project):
     assert project.reasons("a.ipynb") == [reason("extra", 4)]
     shutil.rmtree(project.root / "extra", ignore_errors=True)
     shutil.rmtree(project.root / "folder")
-    assert project.reasons("a.ipynb") == ["'folder' is gone (cell 4)"]
+    assert project.reasons("a.ipynb") == ["'folder' is gone (In [4])"]
 
 
 def test_folders_count_by_their_names_and_patterns_by_what_they_match(project):
@@ -204,17 +204,17 @@ def test_folders_count_by_their_names_and_patterns_by_what_they_match(project):
     assert_each_asks(
         project,
         {
-            "list/new.bin": ("", "the folder 'list' holds other names (cell 2)"),
+            "list/new.bin": ("", "the folder 'list' holds other names (In [2])"),
             "list/1.txt": ("its content was not asked for", None),
-            "walk/in/new.txt": ("", "the folder 'walk/in' holds other names (cell 3)"),
-            "glob/new.csv": ("", "'glob/*.csv' matches other files (cell 4)"),
+            "walk/in/new.txt": ("", "the folder 'walk/in' holds other names (In [3])"),
+            "glob/new.csv": ("", "'glob/*.csv' matches other files (In [4])"),
             "glob/new.txt": ("", None),
-            "glob/3.csv": (None, "'glob/*.csv' matches other files (cell 4)"),
-            "deep/in/new.csv": ("", "'deep/**/*.csv' matches other files (cell 4)"),
+            "glob/3.csv": (None, "'glob/*.csv' matches other files (In [4])"),
+            "deep/in/new.csv": ("", "'deep/**/*.csv' matches other files (In [4])"),
             "deep/in/new.txt": ("", None),
-            "path/new.csv": ("", "'*.csv' matches other files (cell 5)"),
-            "path/in/new.txt": ("", "'**/*.txt' matches other files (cell 6)"),
-            "glob/new.dat": ("", "'*.dat' matches other files (cell 7)"),
+            "path/new.csv": ("", "'*.csv' matches other files (In [5])"),
+            "path/in/new.txt": ("", "'**/*.txt' matches other files (In [6])"),
+            "glob/new.dat": ("", "'*.dat' matches other files (In [7])"),
             "path/new.dat": ("", None),
             "unlisted.txt": ("", None),
         },
@@ -250,8 +250,8 @@ def test_what_a_run_makes_itself_does_not_count(project):
             "draft.txt": ("edited", None),
             "made/product.txt": (None, "its artefacts are missing or altered"),
             # Made because it was missing: gone is as good as it was, but an edit would be read.
-            "cache.txt": ("edited", "'cache.txt' is not as the run left it (cell 7)"),
-            "new.txt": ("", "the folder '.' holds other names (cell 2)"),
+            "cache.txt": ("edited", "'cache.txt' is not as the run left it (In [7])"),
+            "new.txt": ("", "the folder '.' holds other names (In [2])"),
         },
     )
     (project.root / "cache.txt").unlink()
@@ -280,8 +280,8 @@ def test_outside_the_root_files_count_but_for_system_and_hidden_ones(project, mo
     assert_each_asks(
         project,
         {
-            "../beside.txt": ("edited", "'../beside.txt' changed (cell 2)"),
-            "../home/data.txt": ("edited", "'../home/data.txt' changed (cell 2)"),
+            "../beside.txt": ("edited", "'../beside.txt' changed (In [2])"),
+            "../home/data.txt": ("edited", "'../home/data.txt' changed (In [2])"),
             "../home/.tool/settings": ("edited", None),
         },
     )

@@ -32,30 +32,30 @@ def test_only_the_modules_that_were_imported_count(project):
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "low\nplugin one\n{}\nwithout\n"
     missing = (
-        "`import optional`, which found nothing, finds 'optional{}' now (looked for by cell 5)"
+        "`import optional`, which found nothing, finds 'optional{}' now (looked for by In [5])"
     )
     assert_each_asks(
         project,
         {
             "pkg/__init__.py": (
                 "from . import near  # !\n",
-                "'pkg/__init__.py' changed (imported by cell 2)",
+                "'pkg/__init__.py' changed (imported by In [2])",
             ),
             "pkg/near.py": (
                 "LOW = 0",
-                "'pkg/near.py' changed (imported by cell 2, through pkg/__init__.py)",
+                "'pkg/near.py' changed (imported by In [2], through pkg/__init__.py)",
             ),
             "pkg/deep/low.py": (
                 "LOW = 0",
-                "'pkg/deep/low.py' changed (imported by cell 2, through pkg/near.py)",
+                "'pkg/deep/low.py' changed (imported by In [2], through pkg/near.py)",
             ),
             "pkg/unused.py": ("UNUSED = 1\n", None),
             "plugins/one.py": (
                 "NAME = 'another'",
-                "'plugins/one.py' changed (imported by cell 3)",
+                "'plugins/one.py' changed (imported by In [3])",
             ),
             "plugins/two.py": ("NAME = 'another'", None),
-            "beside.json": ("[]", "'beside.json' changed (cell 4)"),
+            "beside.json": ("[]", "'beside.json' changed (In [4])"),
             "optional.py": ("", missing.format(".py")),
             "optional/__init__.py": ("", missing.format("/__init__.py")),
             "unasked.py": ("", None),
@@ -76,7 +76,7 @@ def test_a_module_that_begins_to_hide_another_counts(project):
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "in src True\n"
     hides = "'{}' hides an installed module of the same name".format
-    finds = "`import {}` finds '{}' now (imported by cell 2)".format
+    finds = "`import {}` finds '{}' now (imported by In [2])".format
     assert_each_asks(
         project,
         {
@@ -116,17 +116,17 @@ def test_imports_hold_whatever_became_of_the_search_path_and_the_working_folder(
     assert_each_asks(
         project,
         {
-            "lib/inside.py": ("X = 0", "'lib/inside.py' changed (imported by cell 2)"),
-            "atroot.py": ("X = 0", "'atroot.py' changed (imported by cell 5)"),
+            "lib/inside.py": ("X = 0", "'lib/inside.py' changed (imported by In [2])"),
+            "atroot.py": ("X = 0", "'atroot.py' changed (imported by In [5])"),
             "notes/inside.py": ("found later than what lies in lib", None),
             "lib/inside/__init__.py": (
                 "",
-                "`import inside` finds 'lib/inside/__init__.py' now (imported by cell 2)",
+                "`import inside` finds 'lib/inside/__init__.py' now (imported by In [2])",
             ),
             "notes/deferred.py": (
                 "",
                 "`import deferred`, which found nothing, finds 'notes/deferred.py' now "
-                "(looked for by cell 3)",
+                "(looked for by In [3])",
             ),
             "notes/atroot.py": ("", None),
         },
@@ -147,15 +147,15 @@ def test_what_a_script_imports_in_a_process_of_its_own_counts(project):
     assert_each_asks(
         project,
         {
-            "tools/helper.py": ("X = 0", "'tools/helper.py' changed (imported by cell 3)"),
-            "helper.py": ("X = 0", "'helper.py' changed (imported by cell 2)"),
+            "tools/helper.py": ("X = 0", "'tools/helper.py' changed (imported by In [3])"),
+            "helper.py": ("X = 0", "'helper.py' changed (imported by In [2])"),
             "tools/helper/__init__.py": (
                 "",
-                "`import helper` finds 'tools/helper/__init__.py' now (imported by cell 3)",
+                "`import helper` finds 'tools/helper/__init__.py' now (imported by In [3])",
             ),
             "helper/__init__.py": (
                 "",
-                "`import helper` finds 'helper/__init__.py' now (imported by cell 2)",
+                "`import helper` finds 'helper/__init__.py' now (imported by In [2])",
             ),
             "script.py": ("", None),
         },
@@ -178,7 +178,7 @@ def test_a_module_that_the_notebook_itself_writes_does_not_count(project):
         {
             "made.py": ("X = 'edited'\n", None),
             # IPython says "Overwriting" when there is one.
-            "asked.py": ("X = 'edited'\n", "'asked.py' is not as the run left it (cell 3)"),
+            "asked.py": ("X = 'edited'\n", "'asked.py' is not as the run left it (In [3])"),
         },
     )
     (project.root / "made.py").unlink()

@@ -90,7 +90,7 @@ def test_an_upgrade_counts_of_what_was_imported_directly_or_through_another(proj
         on_path,
         {
             "front": (FRONT, ["front 1 → 2"]),
-            "back": ({}, ["back 1 → 2", "'../site/back/__init__.py' changed (cell 2)"]),
+            "back": ({}, ["back 1 → 2", "'../site/back/__init__.py' changed (In [2])"]),
             "unused": ({}, []),
         },
     )
@@ -133,7 +133,7 @@ def test_a_kernel_in_another_environment_counts_by_what_is_installed_there(proje
 
     elsewhere.install("optional", "1")
     assert project.reasons("a.ipynb") == [
-        "`import optional`, which found nothing, finds '<site-packages>' now (looked for by cell 4)"
+        "`import optional`, which found nothing, finds '<site-packages>' now (looked for by In [4])"
     ]
 
 
@@ -165,7 +165,7 @@ def test_a_direct_install_counts_by_its_content_and_an_editable_one_by_its_files
 
     project.write("../src/placed/__init__.py", "X = 'edited'\n")
     assert project.reasons("a.ipynb") == [
-        "'../src/placed/__init__.py' changed (imported by cell 2)"
+        "'../src/placed/__init__.py' changed (imported by In [2])"
     ]
 
 
@@ -205,7 +205,7 @@ def test_what_only_a_child_imports_counts(project, on_path):
         on_path,
         {
             "front": (FRONT, ["front 1 → 2"]),
-            "back": ({}, ["back 1 → 2", "'../site/back/__init__.py' changed (cell 2)"]),
+            "back": ({}, ["back 1 → 2", "'../site/back/__init__.py' changed (In [2])"]),
             "unused": ({}, []),
         },
     )

@@ -163,6 +163,19 @@ def test_a_process_of_its_own_loads_nothing(project):
     assert done.stderr == NOTHING.format("1 notebook is")
 
 
+def test_what_a_build_says_each_time_it_says_too(project):
+    text = project.read("jcache.toml")
+    project.write("jcache.toml", f"{text}\nparameters = {{ unused = 1 }}\n")
+    assert project.nbbuild().status == 0
+    ordinary = project.nbbuild()
+    assert ordinary.err == (
+        "note: chapters/one.ipynb: the parameter 'unused' has no effect: "
+        "no cell of 'chapters/one.ipynb' uses it\n" + NOTHING.format("1 notebook is")
+    )
+    assert quick() == (0, ordinary.err)
+    assert quick("-s") == (0, "")
+
+
 CHANGES = {
     "a source": ("chapters/one.ipynb", "append", " "),
     "jcache.toml": ("jcache.toml", "append", "\n"),

@@ -235,12 +235,12 @@ def test_explain_names_the_class_the_item_and_both_values(project, monkeypatch):
     lines = re.sub(r"\b[0-9a-f]{12}\b", "DIGEST", done.out).splitlines()
     assert lines == [
         "prepare.ipynb will run",
-        "  cell 2 changed: DIGEST → DIGEST",
+        "  cell 3 (In [2]) changed: DIGEST → DIGEST",
         "    @@ -1,2 +1,2 @@",
         "     text = open('data.csv').read()",
         "    -open('mid.txt', 'w').write(text)",
         "    +open('mid.txt', 'w+').write(text)",
-        "  cell 3 is new",
+        "  cell 4 (In [3]) is new",
         "    @@ -0,0 +1 @@",
         "    +1",
         "  asset 'data.csv' changed: DIGEST → DIGEST",
@@ -252,10 +252,10 @@ def test_explain_names_the_class_the_item_and_both_values(project, monkeypatch):
     assert waiting["verdict"] == "wait"
     (because,) = waiting["because"]
     told = {one["item"]: one for one in because["reasons"]}
-    assert list(told) == ["cell 2", "cell 3", "data.csv", "SEED"]
+    assert list(told) == ["cell 3 (In [2])", "cell 4 (In [3])", "data.csv", "SEED"]
     assert (told["SEED"]["kind"], told["SEED"]["old"], told["SEED"]["new"]) == ("env", "", "")
     assert len(told["data.csv"]["old"]) == len(told["data.csv"]["new"]) == 64
-    assert told["cell 3"]["diff"] == ["@@ -0,0 +1 @@", "+1"]
+    assert told["cell 4 (In [3])"]["diff"] == ["@@ -0,0 +1 @@", "+1"]
     assert project.build("prepare.ipynb") == ["prepare"]
     kept = [path for path in (project.root / ".nbbuild").rglob("*") if path.is_file()]
     assert [path for path in kept if b"very secret" in path.read_bytes()] == []
@@ -277,6 +277,8 @@ def test_status_lists_what_is_out_of_date_and_with_v_all_there_is(project):
         "old": "",
         "new": "",
         "text": "it has not been run yet",
+        "position": None,
+        "execution_count": None,
     }
     last = {one["task"]: one["last"] for one in project.nbbuild("list", "--json").data}
     assert last == {"prepare.ipynb": "executed", "report.ipynb": None}
@@ -359,14 +361,16 @@ def test_show_tells_of_the_last_run_and_of_a_failure_with_its_traceback(project)
     assert "  artefact: mid.txt (2 bytes)" in lines
     data = project.nbbuild("show", "prepare.ipynb", "--json").data
     assert len(data["outcome"]["cell_seconds"]) == 2
+    places = [(one["position"], one["execution_count"]) for one in data["cells"]]
+    assert places == [(1, 1), (3, 2)]
     assert [one["artefacts"] for one in data["records"]] == [["mid.txt"]]
     assert data["record"]["id"] == data["records"][0]["id"]
 
     text = project.nbbuild("show", "report.ipynb").out
-    assert "  built notebook: .nbbuild/failed/report.ipynb\n" in text
-    assert "\n  failed: cell 2: ValueError: no such luck\n" in text
+    assert "  built notebook: .nbbuild/failed/report.ipynb.failed\n" in text
+    assert "\n  failed: cell 2 (In [2]): ValueError: no such luck\n" in text
     assert "----> 2 raise ValueError('no such luck')" in text
-    partial = json.loads(project.read(".nbbuild/failed/report.ipynb"))
+    partial = json.loads(project.read(".nbbuild/failed/report.ipynb.failed"))
     assert partial["cells"][1]["outputs"][0]["text"] == ["so far\n"]
     # Another build that has nothing to do with it does not change what is shown.
     assert project.build("prepare.ipynb") == []
@@ -383,6 +387,11 @@ def test_merge_and_the_cache_give_a_result_without_running(project):
             "error: the cache has no result for 'a.ipynb' as it is now\n\n"
             "hint: `nbbuild a.ipynb` makes one; `nbbuild explain a.ipynb` says why not\n"
         )
+    project.notebook("my own.ipynb", "print(2)")
+    assert project.nbbuild("merge", "my own.ipynb", "-").err.endswith(
+        "hint: `nbbuild 'my own.ipynb'` makes one; `nbbuild explain 'my own.ipynb'` says why not\n"
+    )
+    (project.root / "my own.ipynb").unlink()
     assert project.build() == ["a"]
     built = project.read("_build/executed/a.ipynb")
     done = project.nbbuild("merge", "a.ipynb", "-")
@@ -581,3 +590,20 @@ def test_a_reader_that_goes_away_ends_a_verb_quietly(project):
     )
     assert shell.stdout.split() == ["[", "141"]
     assert shell.stderr == ""
+
+
+def test_names_that_would_steer_a_terminal_are_written_out(project):
+    project.config("")
+    project.notebook("a\x1b]0;x\x07\n\u202e.ipynb", log=False)
+    shown = r"a\x1b]0;x\x07\n\u202e.ipynb"
+    for words in (["status"], ["list"], ["-n"]):
+        assert shown in project.nbbuild(*words).out
+    for words in (["explain", "a*"], ["graph"]):
+        assert r"a\x1b]0;x\x07" in project.nbbuild(*words).out
+    for words in (["status", "--json"], ["list", "--json"], ["graph", "--format", "dot"]):
+        done = project.nbbuild(*words)
+        assert r"a\u001b]0;x\u0007\n\u202e.ipynb" in done.out
+    for words in (["show", "a\x1b]"], ["--executor", "\x9b2J"], ["\x1b]"]):
+        done = project.nbbuild(*words)
+        assert done.status == 2
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", done.err)

@@ -86,7 +86,7 @@ def test_a_notebook_that_rolls_dice_is_not_deterministic(project):
     assert [first, why, where] == [
         "not deterministic: dice.ipynb",
         "  runs under the same conditions gave different results",
-        "  cell 3, stdout",
+        "  cell 3 (In [3]), stdout",
     ]
     assert (old[:5], new[:5], old != new) == ("    -", "    +", True)
     assert sorted(done.ran) == ["calm", "dice", "dice", "dice"]
@@ -152,7 +152,7 @@ def test_an_undeclared_variable_that_changed_is_told_from_chance(project, monkey
         "undeclared input: a.ipynb",
         "  two new runs agree with each other, but not with the stored result: something that is "
         "not declared has changed since",
-        "  cell 2, stdout",
+        "  cell 2 (In [2]), stdout",
         "    -good",
         "    +bad",
     ]

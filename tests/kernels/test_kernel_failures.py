@@ -58,8 +58,9 @@ def test_a_cell_past_its_limit_is_a_failure_and_keeps_what_it_showed(run, python
 
         assert done.failure == Failure(
             kind="timeout",
-            message="cell 2 ran longer than its limit of 0.4 s",
+            message="cell 2 (In [2]) ran longer than its limit of 0.4 s",
             cell=1,
+            execution_count=2,
             hint="allow more with 'timeout' in jcache.toml, under [execution] or [[notebook]]",
         )
         assert [o["output_type"] for o in done.notebook.cells[1].outputs] == ["stream", "error"]
@@ -71,7 +72,7 @@ def test_swallowing_the_interrupt_does_not_help(run, ends_after):
     done = run(SWALLOWS.format(ends_after), timeout=0.4, allow_errors=True)
 
     assert done.failure is not None
-    assert done.failure.message == "cell 1 ran longer than its limit of 0.4 s"
+    assert done.failure.message == "cell 1 (In [1]) ran longer than its limit of 0.4 s"
     assert text(done.notebook.cells[0]).startswith("began\n")
     assert done.seconds < 5
 
@@ -81,8 +82,9 @@ def test_the_notebook_has_a_limit_too(run):
 
     assert done.failure == Failure(
         kind="timeout",
-        message="the notebook ran longer than its limit of 2.5 s, in cell 2",
+        message="the notebook ran longer than its limit of 2.5 s, in cell 2 (In [2])",
         cell=1,
+        execution_count=2,
         hint="allow more with 'notebook_timeout' in jcache.toml, under [execution] or [[notebook]]",
     )
 
@@ -90,15 +92,15 @@ def test_the_notebook_has_a_limit_too(run):
 @pytest.mark.parametrize(
     ("end", "message"),
     [
-        ("import os; os._exit(3)", r"the kernel died in cell 2: exit status 3"),
+        ("import os; os._exit(3)", r"the kernel died in cell 2 \(In \[2\]\): exit status 3"),
         (
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-            r"the kernel died in cell 2: killed by SIGKILL \(signal 9\), out of memory\? "
-            r"It held \d+ MB at most",
+            r"the kernel died in cell 2 \(In \[2\]\): killed by SIGKILL \(signal 9\), "
+            r"out of memory\? It held \d+ MB at most",
         ),
         (
             "import ctypes; ctypes.string_at(0)",
-            r"the kernel died in cell 2: killed by SIGSEGV \(signal 11\)",
+            r"the kernel died in cell 2 \(In \[2\]\): killed by SIGSEGV \(signal 11\)",
         ),
     ],
 )
@@ -162,8 +164,9 @@ def test_exit_before_the_last_cell_is_a_failure(run):
 
     assert done.failure == Failure(
         kind="error",
-        message="the notebook called exit() in cell 1, before its last cell",
+        message="the notebook called exit() in cell 1 (In [1]), before its last cell",
         cell=0,
+        execution_count=1,
         hint="tag the cells that shall not run 'skip-execution', or remove them",
     )
     assert done.notebook.cells[1].outputs == []
@@ -201,7 +204,7 @@ def test_an_output_that_makes_no_sense_is_told(run):
     assert done.failure.kind == "lost"
     assert done.failure.message == (
         "outputs may be missing: a message of the kernel cannot be read: "
-        "display_data in cell 1: KeyError('metadata')"
+        "display_data in cell 1 (In [1]): KeyError('metadata')"
     )
 
 

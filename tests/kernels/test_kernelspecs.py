@@ -98,6 +98,56 @@ def test_an_unknown_kernel_is_told_with_the_way_out(install):
     )
 
 
+def hint(name: str, language: str = "") -> str:
+    return message(name, language=language).partition("\n\nhint: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "advice"),
+    [
+        (
+            "ir",
+            "R",
+            'install it: run install.packages("IRkernel") and '
+            'IRkernel::installspec(name = "ir") in R',
+        ),
+        (
+            "julia-1.10",
+            "",  # older notebooks name the kernel alone
+            'install it: run import Pkg; Pkg.add("IJulia") in Julia, which installs a kernel '
+            "of its version",
+        ),
+        (
+            "bash",
+            "bash",
+            "install it: run 'python -m pip install bash_kernel' and "
+            "'python -m bash_kernel.install'",
+        ),
+        ("sql", "SQL", "install a kernel for the language 'sql' under this name"),
+    ],
+)
+def test_python_is_no_stand_in_for_another_language(install, name, language, advice):
+    assert hint(name, language) == advice
+
+
+def test_a_kernel_of_the_same_language_is_a_stand_in(install):
+    install("xr", {"argv": ["xr"], "language": "R"})
+    install("old", {"argv": ["x"], "language": "julia"})
+    assert hint("ir", "R").startswith(
+        "let another kernel stand in for it in jcache.toml: "
+        '[execution] kernel_aliases = { "ir" = "xr" }; or install it: run install.packages'
+    )
+
+
+def test_a_name_that_no_installed_kernel_can_have(install):
+    assert hint('Python [conda env:"x"]', "python") == (
+        "let another kernel stand in for it in jcache.toml: [execution] kernel_aliases = "
+        '{ "Python [conda env:\\"x\\"]" = "python3" }; or install one as "python-conda-env-x", '
+        "which can stand in for it as well: run 'python -m ipykernel install --user --name "
+        "python-conda-env-x' with the Python that it shall use"
+    )
+
+
 def test_a_kernel_json_that_makes_no_sense_is_named(install):
     broken = install("broken", "{")
     wrong = install("wrong", {"argv": 1})

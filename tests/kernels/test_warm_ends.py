@@ -219,18 +219,20 @@ def test_the_death_of_a_warm_kernel_is_told_with_its_signal_and_memory(run, zygo
     small = run("import os\nos.kill(os.getpid(), 9)")
 
     assert done.failure.kind == small.failure.kind == "died"
-    start = "the kernel died in cell 2: killed by SIGKILL (signal 9), out of memory? It held "
+    start = (
+        "the kernel died in cell 2 (In [2]): killed by SIGKILL (signal 9), out of memory? It held "
+    )
     assert done.failure.message.startswith(start)
     assert int(done.failure.message.removeprefix(start).split()[0]) > 100
     assert int(small.failure.message.split(" It held ")[1].split()[0]) < 80
     assert run("import os\nos._exit(3)").failure.message == (
-        "the kernel died in cell 1: exit status 3"
+        "the kernel died in cell 1 (In [1]): exit status 3"
     )
 
 
 def test_deadlines_and_cancelling_reach_warm_kernels(run, zygote, tmp_path, pipe):
     late = run("print('begun', flush=True)\nwhile True: pass", timeout=0.5)
-    assert late.failure.message == "cell 1 ran longer than its limit of 0.5 s"
+    assert late.failure.message == "cell 1 (In [1]) ran longer than its limit of 0.5 s"
     assert late.notebook.cells[0].outputs[0]["text"] == "begun\n"
     assert late.notebook.cells[0].outputs[1]["ename"] == "KeyboardInterrupt"
 

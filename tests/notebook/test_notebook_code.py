@@ -155,7 +155,7 @@ def test_sources_their_order_and_counted_tags_count(
 
 def test_cells_are_numbered_without_the_blank_ones() -> None:
     (first, digest), (second, _) = digests(code("a"), code(""), code("b"))
-    assert (first, second) == ("cell 1", "cell 2")
+    assert (first, second) == ("In [1]", "In [2]")
     assert len(digest) == 64
 
 
@@ -196,7 +196,7 @@ def test_a_blank_file_that_gets_text_is_not_missed(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("\n")
     remembered = parse(read(tmp_path, "a.md", LOADING), "a.md")
     assert [cell.source for cell in with_loads(tmp_path, remembered).cells] == ["last"]
-    assert [name for name, _ in cell_digests(remembered)] == ["cell 1"]
+    assert [name for name, _ in cell_digests(remembered)] == ["In [1]"]
 
     (tmp_path / "x.py").write_text("first\n")
     assert [c.source for c in with_loads(tmp_path, remembered).cells] == ["first\n", "last"]

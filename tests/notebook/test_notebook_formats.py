@@ -79,6 +79,10 @@ def test_a_file_that_says_so_is_a_notebook(path: str, text: str) -> None:
         ("page.md", "---\ndescription: |\n  kernelspec: no\n  jupytext: no\n---\n"),
         ("page.md", "text\n\n---\nkernelspec: x\n---\n"),
         ("page.md", "---\njupyter: python3\n---\n"),
+        ("page.md", "````\n:::{code-cell}\n1\n:::\n````\n"),
+        ("page.md", "::::{code-block} md\n:::{code-cell}\n1\n:::\n::::\n"),
+        ("page.md", "- item\n\n  :::{code-cell}\n  1\n  :::\n"),
+        ("page.md", "::{code-cell}\n1\n::\n"),
         ("page.markdown", "```{code-cell}\n1\n```\n"),  # read as plain Markdown by Jupytext
         ("tool.py", "# %%\nprint(1)\n"),
         ("tool.py", "import os\n# ---\n# jupyter:\n#   kernelspec:\n#     name: x\n# ---\n"),
@@ -116,6 +120,11 @@ def test_code_cells_are_seen_where_the_parser_sees_them(lines: list[str]) -> Non
     assert has_code_cell(text) == seen
 
 
+def test_a_fence_of_colons_is_a_notebook_too() -> None:
+    assert is_notebook("page.md", b"# T\n\n:::{code-cell} python\n1\n:::\n")
+    assert is_notebook("page.md", b"::::{note}\n:::{code-cell} python\n1\n:::\n::::\n")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -125,6 +134,8 @@ def test_code_cells_are_seen_where_the_parser_sees_them(lines: list[str]) -> Non
         " " * 1_000_000 + "{code-cell}",
         "- " * 500_000 + "{code-cell}",
         "<!-- \n" * 160_000 + "{code-cell}",
+        ":::{code}\n" * 100_000 + "{code-cell}",
+        ":::{note}\n" * 100_000 + "{code-cell}",
         "<a " * 300_000 + "{code-cell}",
         "---\n" + "jupyter:\n  a\n" * 70_000,
         "---\n" + "jupytext: [\n" * 80_000 + "---\n",

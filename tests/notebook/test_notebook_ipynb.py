@@ -114,6 +114,12 @@ def test_what_a_cell_lacks_is_filled_in_and_what_it_cannot_have_is_dropped() -> 
     assert notebook.metadata == {"kernelspec": {"name": "ir", "display_name": "ir"}}
 
 
+def test_null_is_what_some_programs_write_for_nothing() -> None:
+    empty = code("1", outputs=None)
+    notebook = read(ROOT, "a.ipynb", ipynb(empty, code(None), code("2", metadata=None)))
+    assert [(c.source, c.outputs) for c in notebook.cells] == [("1", []), ("", []), ("2", [])]
+
+
 def test_reading_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with warnings.catch_warnings():
@@ -213,6 +219,22 @@ def test_a_cell_of_no_known_kind() -> None:
 )
 def test_cells_that_even_nbformat_trips_over(data: bytes) -> None:
     assert error_of(data).endswith("\n\nhint: open it in Jupyter and save it again")
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (code("1", outputs=[3]), "'int' object has no attribute 'get'"),
+        (code(["1", 2]), "sequence item 1: expected str instance, int found"),
+    ],
+)
+def test_a_malformed_cell_is_named(cell: Any, reason: str) -> None:
+    assert error_of(ipynb(code("1"), cell)) == (
+        "'book/a.ipynb' is not a valid notebook\n"
+        "  where: cell 2\n"
+        f"  reason: {reason}\n\n"
+        "hint: open it in Jupyter and save it again"
+    )
 
 
 def test_an_invalid_source() -> None:

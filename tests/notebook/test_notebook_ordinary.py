@@ -96,6 +96,7 @@ def test_the_notebooks_of_the_examples_are_ordinary(tmp_path: Path) -> None:
         ipynb(code(metadata={"tags": ["a,parameters"]})),
         ipynb(code(metadata={"tags": ["parameters", "parameters"]})),
         ipynb(code(metadata={"tags": ["skip-execution"]}, outputs=[{"output_type": "none"}])),
+        ipynb(code("#| eval: false", outputs=[{"output_type": "none"}])),
         ipynb(code(metadata=None)),
         ipynb(code(outputs=["none"])),
         ipynb(code(outputs=None)),
@@ -119,7 +120,7 @@ VALUES = st.recursive(
     ),
     max_leaves=4,
 )
-SOURCES = st.sampled_from(["", " ", "a = 1", ["a\n", "b"], [], "%%bash\nls"]) | VALUES
+SOURCES = st.sampled_from(["", " ", "a = 1", ["a\n", "b"], [], "#| eval: no\nx"]) | VALUES
 TAGS = st.lists(st.sampled_from(["parameters", "raises-exception", "skip-execution", "x"])) | VALUES
 OUTPUTS = st.lists(st.sampled_from([STREAM, RESULT]) | VALUES, max_size=2) | VALUES
 
@@ -132,7 +133,7 @@ def fields(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 CELLS = fields(
     cell_type=st.sampled_from(["code", "code", "code", "markdown", "raw"]) | VALUES,
     id=st.sampled_from(["one", "two"]) | VALUES,
-    metadata=fields(tags=TAGS, name=VALUES, load=VALUES),
+    metadata=fields(tags=TAGS, name=VALUES, load=VALUES, eval=VALUES),
     source=SOURCES,
     outputs=OUTPUTS,
     execution_count=st.none() | VALUES,

@@ -99,3 +99,53 @@ def test_skipped_cells_take_the_outputs_of_the_paired_ipynb(tmp_path: Path) -> N
 def test_without_the_ipynb_there_are_no_outputs(tmp_path: Path) -> None:
     slow, _ = read(tmp_path, "a.md", PAIRED.encode()).cells
     assert slow.outputs == []
+
+
+SHOWING = """# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+# ---
+
+# %% [markdown]
+# ![a plot](attachment:plot.png)
+
+# %%
+1
+
+# %% [markdown]
+# ![edited since](attachment:my%20map.png) ![moved](attachment:plot.png) ![](attachment:none.png)
+
+# %% [markdown]
+# No picture.
+"""
+
+
+def test_attachments_come_from_the_paired_ipynb(tmp_path: Path) -> None:
+    def prose(source: str, **attached: str) -> dict[str, object]:
+        bundles = {name: {"image/png": data} for name, data in attached.items()}
+        return {
+            "cell_type": "markdown",
+            "source": source,
+            "metadata": {},
+            **({"attachments": bundles} if bundles else {}),
+        }
+
+    cells = [
+        prose("![a plot](attachment:plot.png)", **{"plot.png": "cGxvdA==", "other.png": "bw=="}),
+        ipynb_with("1", []),
+        prose("![as it was](attachment:my%20map.png)", **{"my map.png": "bWFw"}),
+        prose("No picture.", **{"lost.png": "bA=="}),
+    ]
+    whole = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
+    (tmp_path / "a.ipynb").write_text(json.dumps(whole))
+    found = [cell.get("attachments") for cell in read(tmp_path, "a.py", SHOWING.encode()).cells]
+    assert found == [
+        {"plot.png": {"image/png": "cGxvdA=="}, "other.png": {"image/png": "bw=="}},
+        None,
+        {"my map.png": {"image/png": "bWFw"}, "plot.png": {"image/png": "cGxvdA=="}},
+        None,
+    ]
+    (tmp_path / "a.ipynb").unlink()
+    bare = read(tmp_path, "a.py", SHOWING.encode()).cells
+    assert not any("attachments" in cell for cell in bare)

@@ -269,11 +269,11 @@ def test_an_option_of_a_cell_is_shown_by_its_line_in_the_file() -> None:
     )
 
 
-def test_tags_that_are_no_list() -> None:
-    text = "```{code-cell}\n:tags: skip-execution, hide-input\n1\n```\n"
+def test_tags_that_are_neither_words_nor_a_list() -> None:
+    text = "```{code-cell}\n:tags: 7\n1\n```\n"
     assert error_of("a.md", text) == (
         "'a.md' cannot be read by Jupytext\n"
-        "  reason: 'skip-execution, hide-input' is not of type 'array'\n\n"
+        "  reason: 7 is not of type 'array'\n\n"
         "hint: mend what it names, then try `jupytext --to ipynb` on the file"
     )
 

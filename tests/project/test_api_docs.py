@@ -46,7 +46,7 @@ def test_every_example_runs(docs, capsys):
         "report.ipynb executed",
         "report.ipynb report.ipynb _build/executed/report.ipynb",
         "1 of 1 notebooks may have to run",
-        "report.ipynb: cell 2 of 2",
+        "report.ipynb: In [2] of 2",
         "there is no notebook, task, artefact or group 'reprot.ipynb'",
         "did you mean 'report.ipynb'?",
         "b'seven'",

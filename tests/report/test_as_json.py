@@ -29,7 +29,7 @@ def test_a_report_and_its_outcomes():
         source="a.ipynb",
         kind=OutcomeKind.FAILED,
         reasons=("first",),
-        failure=Failure("error", "no", cell=2),
+        failure=Failure("error", "no", cell=2, execution_count=1),
         key=KEY,
     )
     fresh = Outcome(task="b", source="b.ipynb", kind=OutcomeKind.FRESH, cell_seconds=(0.5,))
@@ -53,6 +53,8 @@ def test_a_report_and_its_outcomes():
                     "cell": 2,
                     "traceback": "",
                     "hint": "",
+                    "execution_count": 1,
+                    "position": 3,
                 },
                 "built": "",
                 "record": "",
@@ -96,6 +98,8 @@ def test_a_judgement_and_its_reasons():
                     "old": "old",
                     "new": "new",
                     "text": "a.csv changed",
+                    "position": None,
+                    "execution_count": None,
                 }
             ],
             "key": None,

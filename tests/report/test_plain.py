@@ -51,7 +51,7 @@ def test_the_heartbeat_lists_what_is_running():
     plain(Started("b.ipynb", 4))
     plain.beat()
     assert stream.getvalue().splitlines()[2:] == [
-        "running a.ipynb cell 3/12 (45 s), b.ipynb cell 0/4 (0 s)"
+        "running a.ipynb In [3] of 12 (45 s), b.ipynb starting (0 s)"
     ]
     plain(Planned(total=2, run=2, jobs=2, durations={"a.ipynb": 60.0, "b.ipynb": 80.0}))
     plain.beat()
@@ -112,3 +112,19 @@ def test_lines_from_many_threads_stay_whole():
     assert sorted(stream.getvalue().splitlines()) == sorted(
         f"executed {n}.ipynb in 1.0 s" for n in range(50)
     )
+
+
+def test_nothing_that_a_name_or_a_note_holds_steers_the_terminal():
+    stream = io.StringIO()
+    plain = Plain(stream, words=Words())
+    plain(Started("a\x1b]0;x\x07.ipynb", 1))
+    plain.beat()
+    plain(Noted("", "wrote \u202e\x9b2J"))
+    plain.finish(Report(problems=("no \x1b[8m",)))
+    assert stream.getvalue().splitlines() == [
+        r"executing a\x1b]0;x\x07.ipynb: 1 cell",
+        r"running a\x1b]0;x\x07.ipynb starting (0 s)",
+        r"note: wrote \u202e\u009b2J",
+        r"error: no \x1b[8m",
+        "nothing to do: no notebook was asked for",
+    ]

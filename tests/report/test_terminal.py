@@ -67,8 +67,8 @@ def test_the_picture_has_a_line_per_running_notebook_and_a_bar():
     clock.now = 40.0
     # 20 + 90 of those that run and twice the usual 80 of those that wait, over two jobs.
     assert picture(tell, console) == [
-        "  sub/b.ipynb   starting  40 s",
-        "  a.ipynb      cell 3/12  10 s",
+        "  sub/b.ipynb      starting  40 s",
+        "  a.ipynb      In [3] of 12  10 s",
         "━━━━╸                           0/4  about 2 min 15 s left",
     ]
 
@@ -209,10 +209,20 @@ def test_nothing_to_do_on_a_real_terminal_is_one_line_without_rich():
 def test_a_build_on_a_real_terminal_draws_and_leaves_two_lines():
     out, drawn = on_a_terminal(ONE_TO_RUN)
     assert out == "data\n", "stdout is for data"
-    assert "cell 2/7" in ESCAPES.sub("", drawn)
+    assert "In [2] of 7" in ESCAPES.sub("", drawn)
     assert "\x1b[32mexecuted\x1b[0m" in drawn, "in colour"
     lines = re.split(r"[\r\n]+", ESCAPES.sub("", drawn))
     assert [line for line in lines if "1.0 s" in line] == [
         "executed a.ipynb in 1.0 s",
         "1 executed in 1.0 s",
     ]
+
+
+def test_nothing_that_a_name_or_a_note_holds_steers_the_terminal():
+    tell, console = terminal()
+    tell(Planned(total=1, run=1, jobs=1))
+    tell(Started("a\x1b]0;x\x07.ipynb", 1))
+    assert picture(tell, console)[0] == r"  a\x1b]0;x\x07.ipynb  starting  0 s"
+    with console.capture() as capture:
+        tell(Noted("", "wrote \u202e\x9b2J"))
+    assert capture.get() == "note: wrote \\u202e\\u009b2J\n"

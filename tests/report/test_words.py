@@ -5,7 +5,7 @@ import pytest
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
 from nbbuild.quantities import amount, duration
-from nbbuild.report.words import Tone, Words, clean, summary
+from nbbuild.report.words import Tone, Words, summary
 
 
 def outcome(task, kind, **fields):
@@ -25,11 +25,12 @@ FAILED = outcome(
     OutcomeKind.FAILED,
     source="model.ipynb",
     seconds=2.06,
-    built=".nbbuild/failed/uk.ipynb",
+    built=".nbbuild/failed/uk.ipynb.failed",
     failure=Failure(
         kind="error",
         message="ZeroDivisionError: division by zero",
         cell=3,
+        execution_count=2,
         traceback="\n".join(f"line {n}" for n in range(1, 31)) + "\n",
         hint="divide by something",
     ),
@@ -108,10 +109,12 @@ def test_each_kind_has_its_line_and_fresh_ones_are_silent():
 def test_a_failure_shows_the_cell_and_the_end_of_the_traceback():
     lines = said(Words(), FAILED)
     assert lines == [
-        "failed uk (model.ipynb) after 2.1 s, in cell 4: ZeroDivisionError: division by zero",
+        "failed uk (model.ipynb) after 2.1 s, in cell 4 (In [2]): "
+        "ZeroDivisionError: division by zero",
         "    … 5 lines above; all: nbbuild show uk",
         *(f"    line {n}" for n in range(6, 31)),
-        "    as far as it went: .nbbuild/failed/uk.ipynb",
+        "    as far as it went: .nbbuild/failed/uk.ipynb.failed",
+        "    to look at it: nbbuild show --open uk",
         "    hint: divide by something",
     ]
 
@@ -158,10 +161,9 @@ def test_a_note_is_told_once():
     assert [str(line) for line in words.noted(Noted("", "no space"))] == ["note: no space"]
 
 
-def test_no_control_character_passes():
-    assert clean("a\x1b[1;31mred\x1b[0m\x1b]0;title\x07\r\x07b\tc") == "ared?b\tc"
-    bad = outcome("a", OutcomeKind.FAILED, failure=Failure("error", "\x1b[31mE\x1b[0m\x08: x"))
-    assert said(Words(), bad) == ["failed a after 0.0 s: E?: x"]
+def test_what_became_of_a_task_stays_one_line():
+    bad = outcome("a\nexecuted b", OutcomeKind.FAILED, failure=Failure("error", "\x1b[31mE\t: x"))
+    assert said(Words(), bad) == [r"failed a\nexecuted b after 0.0 s: \x1b[31mE\t: x"]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def replaced(root: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name, number = "/".join(path.relative_to(folder).parts[1:]), 1
-            key = name
+            name = key = name.removesuffix(".replaced")
             while key in found:
                 number += 1
                 key = f"{name}@{number}"

@@ -38,7 +38,7 @@ def run(root: Path, store: Store, one: Task, work: Callable[[], object]) -> Reco
 def kept(path: str, note: str, *, half: bool = False) -> bool:
     """Whether `note` says that the user's `path` was kept, and where; or half a run's."""
     whose = "what an unfinished run left" if half else "your copy"
-    pattern = rf"kept {whose} of '(.*)' in \.nbbuild/replaced/[-0-9]+/(.*)"
+    pattern = rf"kept {whose} of '(.*)' in \.nbbuild/replaced/[-0-9]+/(.*)\.replaced"
     found = re.fullmatch(pattern, note)
     return found is not None and found.groups() == (path, path)
 
@@ -579,6 +579,6 @@ def test_our_folder_may_lie_on_another_file_system(root: Path, store: Store) -> 
         assert tree.built_in_order(one, "r2")
         assert replaced(root) == {one.built: "edited notebook", "a.txt": "edited"}
         (aside,) = (root / ".nbbuild" / "replaced").iterdir()
-        assert (aside / "b.txt").readlink() == Path("nothing")
-        assert (aside / "a.txt").stat().st_mode & stat.S_IXUSR
+        assert (aside / "b.txt.replaced").readlink() == Path("nothing")
+        assert (aside / "a.txt.replaced").stat().st_mode & stat.S_IXUSR
         assert files(root) == {"a.ipynb": "source", "a.txt": "A", "b.txt": "B", one.built: "new"}

@@ -89,7 +89,7 @@ def test_a_failure_takes_the_old_built_notebook_away(root: Path, tree: Tree) -> 
 
 def test_the_partial_notebook_is_kept_until_all_is_well(root: Path, tree: Tree) -> None:
     path = tree.keep_failed(ONE, b"partial")
-    assert path == ".nbbuild/failed/chapters/a.ipynb"
+    assert path == ".nbbuild/failed/chapters/a.ipynb.failed"
     assert (root / path).read_text() == "partial"
     assert tree.keep_failed(ONE, b"other") == path
     assert (root / path).read_text() == "other"
@@ -110,7 +110,7 @@ def test_partial_notebooks_are_named_like_their_tasks(
     tree: Tree, name: str, source: str, path: str
 ) -> None:
     one = Task(name=name, source=source, built="_build/x.ipynb")
-    assert tree.keep_failed(one, b"") == f".nbbuild/failed/{path}"
+    assert tree.keep_failed(one, b"") == f".nbbuild/failed/{path}.failed"
 
 
 def test_a_built_notebook_never_replaces_a_source(root: Path, tree: Tree) -> None:

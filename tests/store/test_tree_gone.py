@@ -77,10 +77,10 @@ def test_what_is_not_as_it_was_made_is_kept_and_named(root: Path, store: Store) 
         (
             "FR",
             "kept what an unfinished run left of 'data/fr/FR.txt' "
-            "in .nbbuild/replaced/now/data/fr/FR.txt",
+            "in .nbbuild/replaced/now/data/fr/FR.txt.replaced",
         ),
-        ("UK", "kept your copy of 'data/UK.txt' in .nbbuild/replaced/now/data/UK.txt"),
-        ("UK", "kept your copy of '_build/UK' in .nbbuild/replaced/now/_build/UK"),
+        ("UK", "kept your copy of 'data/UK.txt' in .nbbuild/replaced/now/data/UK.txt.replaced"),
+        ("UK", "kept your copy of '_build/UK' in .nbbuild/replaced/now/_build/UK.replaced"),
     ]
     assert below(root) == []
     assert replaced(root) == {

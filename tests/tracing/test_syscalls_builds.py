@@ -57,7 +57,7 @@ def test_a_notebook_runs_again_when_what_only_c_code_opened_changes(syscalls, ce
     assert syscalls.build() == []
 
     syscalls.write("da-ta.bin", "2")
-    assert syscalls.reasons("a.ipynb") == ["'da-ta.bin' changed (cell 2)"]
+    assert syscalls.reasons("a.ipynb") == ["'da-ta.bin' changed (In [2])"]
     assert syscalls.build() == ["a"]
     syscalls.write("other.bin", "2")
     assert syscalls.build() == []
@@ -121,7 +121,7 @@ def test_a_kernel_of_another_language_is_watched(syscalls, foreign):
     assert trace(syscalls, "a.ipynb")["level"] == "syscalls"
 
     syscalls.write("da-ta.bin", "2")
-    assert syscalls.reasons("a.ipynb") == ["'da-ta.bin' changed (cell 2)"]
+    assert syscalls.reasons("a.ipynb") == ["'da-ta.bin' changed (In [2])"]
     assert syscalls.build() == ["a"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 SCRIPT = "import os\nprint(open('a.txt').read(), os.environ.get('PYTHONPATH'))\n"
@@ -100,6 +101,22 @@ subprocess.run(['ls', 'data'], stdout=-3)
         "what a program read was seen only in part: sh",
         "what a program read was seen only in part: ls",
     )
+
+
+def test_an_argument_that_names_no_file_stays_out_of_what_was_seen(observe):
+    url = "https://user:SECRET@host/a?key=SECRET"
+    seen = observe(
+        f"""
+import glob, os, subprocess
+subprocess.run(['true', {url!r}, '-H', 'SECRET*', '--key=[SECRET]'])
+os.system('true SECRET?')
+"""
+    )
+    assert seen.observed.children[0].argv[1] == url
+    told = msgspec.structs.replace(seen.observed, children=(), processes=())
+    assert "SECRET" not in str(told)
+    # The shell looked whether a file matches.
+    assert [one.path for one in seen.observed.listings] == [str(seen.folder)]
 
 
 @pytest.mark.parametrize("flag", ["-I", "-S", "-E"])

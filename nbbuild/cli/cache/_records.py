@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ def found(session: Session, word: str) -> Record:
     if record is None:
         raise UsageError(
             f"the cache has no record of '{task.name}'",
-            hint=f"`nbbuild {task.name}` makes one",
+            hint=f"`nbbuild {shlex.quote(task.name)}` makes one",
         )
     return record
 

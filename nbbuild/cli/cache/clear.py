@@ -9,7 +9,7 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.cache._records import as_data, count, folder, told
-from nbbuild.cli.render import emit, json_option, say
+from nbbuild.cli.render import confirm, emit, json_option, say
 from nbbuild.errors import UsageError
 
 
@@ -45,4 +45,4 @@ def _ask(question: str) -> None:
         raise UsageError(
             "there is nobody to ask whether to clear the cache", hint="say --force to clear it"
         )
-    click.confirm(question, abort=True, err=True)
+    confirm(question)
