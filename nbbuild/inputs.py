@@ -191,7 +191,7 @@ class Inputs:
         return self.in_effect(task).probe
 
     def level(self, task: Task) -> str:
-        """Return how closely a run of `task` is to be watched (traces.LEVELS)."""
+        """Return how closely a run of `task` is to be watched (watching/levels.py)."""
         now = self.in_effect(task)
         if now.settings.trace is True and not self._unseen():
             return "syscalls"

@@ -81,6 +81,7 @@ def build(
         if going or not tally.outcomes:
             temporary.sweep()
             with session.store.in_use():
+                _say_what_is_earlier(session, observer)
                 work = _settle(session, todo, tally)
                 # What a build with nothing to do never needs is imported here.
                 from nbbuild.executing import Kernels, execute
@@ -213,6 +214,15 @@ def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
         record = session.last(task)[1] if waits else judgement.record
         if record is not None:
             session.store.used(record)
+
+
+def _say_what_is_earlier(session: Session, observer: Observer) -> None:
+    """Say, the first time, that the cache has results of an older nbbuild."""
+    count = session.store.unsaid_earlier()
+    if count:
+        results, them = ("a result", "it") if count == 1 else (f"{count} results", "them")
+        text = f"the cache holds {results} of an older nbbuild, which this one cannot use"
+        observer(Noted("", f"{text}; `nbbuild cache gc` removes {them}"))
 
 
 def _prune(session: Session, observer: Observer) -> None:

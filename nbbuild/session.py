@@ -46,6 +46,7 @@ from nbbuild.tree import Ledgers, Tree
 from nbbuild.verdicts import Judge, Plan, check
 from nbbuild.walk import Walker
 from nbbuild.watching import seccomp
+from nbbuild.watching.levels import closeness, in_words
 from nbbuild.watching.traces import Own, Seen, Traces
 
 # What working with a record raises whose values are none that nbbuild writes.
@@ -219,7 +220,11 @@ class Session:
         if record.trace.exempt:
             program = record.trace.exempt
             yield f"its system calls were not watched, so that '{program}' keeps its rights"
-        elif record.trace.partial:
+        elif record.trace.best and closeness(record.trace.level) < closeness(
+            self.inputs.level(task)
+        ):
+            yield f"its last run {in_words(record.trace.level)}: that machine showed no more"
+        if record.trace.partial and not record.trace.exempt:
             yield f"what it used was seen only in part: {record.trace.partial[0]}"
 
     def put_away_gone(self, observer: Observer) -> None:

@@ -25,7 +25,8 @@ from nbbuild.model import (
 from nbbuild.patterns import Pattern, can_meet, escape
 from nbbuild.project import Project
 from nbbuild.reasons import compare
-from nbbuild.watching.traces import LEVELS, Seen
+from nbbuild.watching.levels import closeness, in_words
+from nbbuild.watching.traces import Seen
 
 
 class Records(Protocol):
@@ -195,12 +196,12 @@ class Judge:
         if task.name in self._forced:
             return run(Reason("forced", text="asked to run regardless"))
         records = [one for one in self._store.records(key.digest) if not self._retired(one.id)]
-        level = LEVELS.index(self._inputs.level(task))
+        level = closeness(self._inputs.level(task))
         nearest: tuple[Reason, ...] = ()
         for record in records:
             closely = record.trace.best or record.accepted
-            if LEVELS.index(record.trace.level) < level and not closely:
-                text = f"its last run was watched less closely ({record.trace.level})"
+            if closeness(record.trace.level) < level and not closely:
+                text = f"its last run {in_words(record.trace.level)}"
                 nearest = nearest or (Reason("trace", text=text),)
                 continue
             broken = tuple(self._broken(task, record, seen))

@@ -14,6 +14,7 @@ from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.errors import UsageError
 from nbbuild.model import Reason, TraceItem, Verdict
+from nbbuild.watching.levels import in_words
 
 if TYPE_CHECKING:
     from nbbuild.explain import Explained, Explanation, Suggestion
@@ -100,7 +101,8 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines += _lines(upstream, indent + "  ")
     if verbose and explanation.trace is not None:
         trace = explanation.trace
-        lines.append(f"{indent}  its last run used (watched: {trace.level}):")
+        used = ", and used:" if trace.items or trace.hosts else ""
+        lines.append(f"{indent}  its last run {in_words(trace.level)}{used}")
         lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
         lines += [f"{indent}    contacted {host}" for host in trace.hosts]
         lines += [f"{indent}    seen in part: {why}" for why in trace.partial]

@@ -7,6 +7,7 @@ files; `layout` draws them.
 
 from nbbuild.store.checking import Checked, Fault
 from nbbuild.store.disk import DiskStore
+from nbbuild.store.earlier import Earlier
 from nbbuild.store.memory import MemoryStore
 from nbbuild.store.protocol import Store
 from nbbuild.store.pruning import Kept, Limits, Pruned
@@ -14,6 +15,7 @@ from nbbuild.store.pruning import Kept, Limits, Pruned
 __all__ = [
     "Checked",
     "DiskStore",
+    "Earlier",
     "Fault",
     "Kept",
     "Limits",

@@ -12,9 +12,10 @@ from pathlib import Path
 from nbbuild.errors import StoreError
 from nbbuild.locks import lock
 from nbbuild.model import Digest, Record
-from nbbuild.store import checking, gauge
+from nbbuild.store import checking, earlier, gauge
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.checking import Checked
+from nbbuild.store.earlier import Earlier
 from nbbuild.store.gc import Collector
 from nbbuild.store.layout import Layout, is_digest
 from nbbuild.store.pruning import Kept, Limits, Pruned
@@ -93,14 +94,23 @@ class DiskStore:
 
     def prune(self, limits: Limits, *, dry_run: bool = False, wait: bool = True) -> Pruned:
         """Forget what is past `limits`, and what nothing names; see gc."""
-        if not dry_run and not self.writable:
-            raise StoreError(
-                "the cache can only be read, so nothing is removed from it",
-                facts=[("path", str(self.layout.folder))],
-                hint="make it writable, or say --dry-run to see what would go",
-            )
+        if not dry_run:
+            self._check_writable()
         collector = Collector(self.layout, self._blobs, self._records, self._uses)
         return collector.prune(limits, dry_run=dry_run, wait=wait)
+
+    def earlier(self) -> list[Earlier]:
+        """Return what is here in earlier formats, which this version cannot use."""
+        return earlier.found(self.layout)
+
+    def unsaid_earlier(self) -> int:
+        """Return how many records have an earlier format, the first time; 0 after that."""
+        return earlier.unsaid(self.layout) if self.writable else 0
+
+    def remove_earlier(self) -> list[Earlier]:
+        """Remove what is here in earlier formats and not in use; return all that was there."""
+        self._check_writable()
+        return earlier.remove(self.layout)
 
     def exceeds(self, size: int) -> bool:
         """Whether the store is larger than `size` bytes; walks it only if it may be."""
@@ -132,3 +142,11 @@ class DiskStore:
         if not self.writable:
             return nullcontext()
         return lock(self.layout.lock(key), on_wait=on_wait, cancelled=cancelled)
+
+    def _check_writable(self) -> None:
+        if not self.writable:
+            raise StoreError(
+                "the cache can only be read, so nothing is removed from it",
+                facts=[("path", str(self.layout.folder))],
+                hint="make it writable, or say --dry-run to see what would go",
+            )

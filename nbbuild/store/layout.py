@@ -1,9 +1,9 @@
 """Where things lie in a store on disk.
 
     <path>/                         [cache] path, or NBBUILD_CACHE; may be shared by projects
-      v1.lock                       held while v1 is made, or a foreign v1 is set aside
-      v1/                           one folder per format: versions live side by side and just miss
-        VERSION                     "nbbuild store 1"; anything else in it: the folder is not ours
+      v2.lock                       held while v2 is made, set aside as foreign, or removed
+      v2/                           one folder per format: versions live side by side and just miss
+        VERSION                     "nbbuild store 2"; anything else in it: the folder is not ours
         CACHEDIR.TAG  .gitignore    backups and git leave the folder out
         blobs/ab/<digest>           bytes, named by their BLAKE3; 0444, never linked into a tree
         records/ab/<key>/<id>.json  a sealed Record: its digest in the first line, then JSON
@@ -12,11 +12,16 @@
         locks/gc.lock               held by whoever prunes
         locks/going.lock            exclusive while files go, shared while they come or are noted
         usage                       an estimate of the store's size; can be deleted (gauge.py)
+        earlier                     some build has said what v1 holds (earlier.py)
         tmp/                        drafts; what a crash leaves here is garbage
         **/*.bad-<hex>              what lay where a file of the store goes, and was none; set aside
+      v1/                           an earlier format; stays until `nbbuild cache gc` (earlier.py)
+      v1.going-<hex>/               the same, while it is removed
 
 Change anything here, or the meaning of a field of model.Record, and raise FORMAT. What only comes
-in addition, and may be missing, leaves it.
+in addition, and may be missing, leaves it. Where files lie has not changed since format 1.
+
+1: until November 2026. 2: the items of a trace are answers (watching/answers.py).
 """
 
 from __future__ import annotations
@@ -33,12 +38,11 @@ from nbbuild.locks import lock
 from nbbuild.model import Digest
 from nbbuild.regular import read
 
-FORMAT = 1
+FORMAT = 2
 
 EMPTY: Digest = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 """The digest of no bytes: the only blob that may be empty."""
 
-_VERSION = f"nbbuild store {FORMAT}\n".encode()
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RECORD_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
@@ -53,16 +57,27 @@ def is_record_id(text: str) -> bool:
     return _RECORD_ID.fullmatch(text) is not None
 
 
+def version(number: int) -> bytes:
+    """Return what the file VERSION of a format says."""
+    return f"nbbuild store {number}\n".encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The paths of the store at `path`. Digests, keys and ids must have been checked."""
 
     path: Path
+    format: int = FORMAT
 
     @property
     def folder(self) -> Path:
         """The folder of this format."""
-        return self.path / f"v{FORMAT}"
+        return self.path / f"v{self.format}"
+
+    @property
+    def making(self) -> Path:
+        """The lock of whoever makes the folder, or takes it away."""
+        return self.path / f"v{self.format}.lock"
 
     @property
     def blobs(self) -> Path:
@@ -110,6 +125,11 @@ class Layout:
         """Where the store's size is estimated."""
         return self.folder / "usage"
 
+    @property
+    def earlier(self) -> Path:
+        """The mark that some build has said what earlier formats hold."""
+        return self.folder / "earlier"
+
     def lease(self) -> Path:
         """A new lock for one build."""
         return self.locks / f"build-{os.urandom(8).hex()}.lock"
@@ -130,7 +150,7 @@ class Layout:
     def is_ours(self) -> bool:
         """Whether there is a store of this format here."""
         try:
-            return read(self.folder / "VERSION") == _VERSION
+            return read(self.folder / "VERSION") == version(self.format)
         except OSError:
             return False
 
@@ -142,7 +162,7 @@ class Layout:
         if not self.is_ours():
             below_private(self.path)
             # One process at a time, or one could set aside what another has just made.
-            with lock(self.path / f"v{FORMAT}.lock"):
+            with lock(self.making):
                 if not self.is_ours():
                     self._make_anew()
         self.make_folder(self.folder / "tmp")
@@ -153,10 +173,10 @@ class Layout:
 
     def _make_anew(self) -> None:
         if os.path.lexists(self.folder / "VERSION") or _is_no_folder(self.folder):
-            self.folder.rename(self.path / f"v{FORMAT}.foreign-{os.urandom(4).hex()}")
+            self.folder.rename(self.path / f"v{self.format}.foreign-{os.urandom(4).hex()}")
         self.folder.mkdir(exist_ok=True)
         tag_as_cache(self.folder)
-        write(self.folder / "VERSION", _VERSION)
+        write(self.folder / "VERSION", version(self.format))
 
     def draft(self, *, mode: int = 0o666) -> Draft:
         """Begin a new file, to be committed to one of the paths above. Raises OSError."""

@@ -390,7 +390,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     children: tuple[Child, ...] = ()
     processes: tuple[Process, ...] = ()
     partial: tuple[str, ...] = ()
-    level: str = "python"  # how closely it was watched (traces.LEVELS)
+    level: str = "python"  # how closely it was watched (levels.py)
     rights: str = ""  # a program that gained no rights because it was watched
 
     @property

@@ -207,7 +207,7 @@ class Watcher:
             return [] if record is None else [[record[0], now, *record[1:]]]
         flags = arguments[call.flags] & 0xFFFFFFFF if call.flags >= 0 else 0
         told, paths = self._paths(call, thread, number, arguments, flags)
-        if not paths or told in self._told:
+        if not paths or (told and told in self._told):
             return []
         if deed == "openat2":
             deed, flags = "open", self._number(thread, arguments[2])

@@ -25,9 +25,6 @@ from nbbuild.watching.syscalls import listed
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path: where the interpreter's own folders stand; as an origin: found there."""
 
-LEVELS = ("none", "python", "syscalls")
-"""How closely a run can be watched, from least to most."""
-
 NOT_LISTED = frozenset({".nbbuild", "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go without meaning anything; no listing counts them."""
 

@@ -138,7 +138,7 @@ def items(result):
         ("../python/lib/x.py", None),
         ("../python", None),
         (".venv/lib/x.py", None),
-        (".nbbuild/store/v1/x", None),
+        (".nbbuild/store/v2/x", None),
         (".nbbuild/state", None),
         ("__pycache__/x.pyc", None),
         ("data/.ipynb_checkpoints/a", None),

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from notebook_sources import executed, prose
 
+from nbbuild.locks import lock
+
 
 @pytest.fixture
 def project(project):
@@ -28,7 +30,7 @@ def records(project, *words):
 
 
 def blob(project, digest):
-    return project.root / ".nbbuild/store/v1/blobs" / digest[:2] / digest
+    return project.root / ".nbbuild/store/v2/blobs" / digest[:2] / digest
 
 
 def used(project, task, seconds_ago):
@@ -36,7 +38,7 @@ def used(project, task, seconds_ago):
     when = time.time() - seconds_ago
     one = records(project)[task]
     key = one["key"]
-    place = project.root / ".nbbuild/store/v1/records" / key[:2] / key / f"{one['record']}.json"
+    place = project.root / ".nbbuild/store/v2/records" / key[:2] / key / f"{one['record']}.json"
     os.utime(place, (when, when))
 
 
@@ -184,7 +186,7 @@ def test_verifying_names_what_is_damaged_and_takes_it_away(project):
 def test_a_build_that_ends_brings_the_cache_back_to_its_size(project):
     used(project, "a.ipynb", 10_000)
     used(project, "b.ipynb", 5_000)
-    for path in (project.root / ".nbbuild/store/v1/blobs").glob("*/*"):
+    for path in (project.root / ".nbbuild/store/v2/blobs").glob("*/*"):
         os.utime(path, (1, 1))
     size = project.nbbuild("cache", "info", "--json").data["bytes"]
     project.config(
@@ -240,3 +242,50 @@ def test_without_a_cache_every_verb_says_so_and_makes_none(project):
     ):
         assert project.nbbuild("cache", *words).status == status, words
     assert not Path("elsewhere").exists()
+
+
+def older(project, *, records):
+    """Turn what the cache holds into what a nbbuild of the first format left; return its bytes."""
+    ours, store = project.root / ".nbbuild/store/v2", project.root / ".nbbuild/store"
+    for path in list(ours.glob("records/*/*/*.json"))[records:]:
+        path.unlink()
+    (ours / "VERSION").write_text("nbbuild store 1\n")
+    ours.rename(store / "v1")
+    return sum(path.stat().st_size for path in (store / "v1").rglob("*") if path.is_file())
+
+
+def test_a_build_says_once_that_an_older_cache_is_of_no_use_and_gc_removes_it(project):
+    size = older(project, records=2)
+    project.notebook("c.ipynb", "print('c')")
+    done = project.nbbuild("c.ipynb")
+    assert done.ran == ["c"]
+    assert [line for line in done.err.splitlines() if line.startswith("note")] == [
+        "note: the cache holds 2 results of an older nbbuild, which this one cannot use; "
+        "`nbbuild cache gc` removes them"
+    ]
+    assert "older" not in project.nbbuild("-B", "c.ipynb").err
+    one = {"folder": "v1", "records": 2, "bytes": size, "in_use": False}
+    assert project.nbbuild("cache", "info", "--json").data["earlier"] == [one]
+    assert project.nbbuild("cache", "info").out.splitlines()[-1] == (
+        f"v1, of an older nbbuild: 2 records, {size} bytes; `nbbuild cache gc` removes them"
+    )
+    assert project.nbbuild("cache", "gc", "-n", "--json").data["earlier"] == [one]
+    said = project.nbbuild("cache", "gc", "-n").err.splitlines()[-1]
+    assert said.startswith("2 records of an older nbbuild would go: ")
+    with lock(project.root / ".nbbuild/store/v1/locks/build-0.lock"):
+        assert project.nbbuild("cache", "gc", "--json").data["earlier"][0]["in_use"]
+        said = project.nbbuild("cache", "gc").err.splitlines()[-1]
+        assert said.startswith("2 records of an older nbbuild stay until its running builds end: ")
+    said = project.nbbuild("cache", "gc").err.splitlines()[-1]
+    assert said.startswith("2 records of an older nbbuild removed: ")
+    assert not project.exists(".nbbuild/store/v1")
+    assert "older" not in project.nbbuild("cache", "info").out + project.nbbuild("cache", "gc").err
+    assert project.build("c.ipynb") == []
+
+
+def test_clearing_takes_what_an_older_version_left_too(project):
+    older(project, records=1)
+    said = project.nbbuild("cache", "clear", "--force").err.splitlines()
+    assert said[0] == "0 records and 0 blobs removed: 0 bytes; 0 bytes left"
+    assert said[1].startswith("1 record of an older nbbuild removed: ")
+    assert not project.exists(".nbbuild/store/v1")

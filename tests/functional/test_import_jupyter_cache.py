@@ -196,7 +196,7 @@ def test_what_is_not_the_tasks_is_not_taken(project, cache):
         "no match  b.ipynb",
     ]
     assert done.err == "1 differs, 1 no match\n"
-    assert not project.exists(".nbbuild/store/v1/records")
+    assert not project.exists(".nbbuild/store/v2/records")
 
 
 def test_a_damaged_notebook_costs_only_itself(project, cache):

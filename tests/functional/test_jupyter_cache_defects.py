@@ -138,7 +138,7 @@ def test_5_a_result_whose_bytes_are_gone_is_made_again(project, theirs):
         with pytest.raises(KeyError):
             fails()
 
-    shutil.rmtree(project.root / ".nbbuild/store/v1/blobs")
+    shutil.rmtree(project.root / ".nbbuild/store/v2/blobs")
     (project.root / "_build/executed/a.ipynb").unlink()
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "shown\n"

@@ -40,7 +40,7 @@ def damage(path):
 
 def store_files(project, kind):
     return [
-        path for path in (project.root / f".nbbuild/store/v1/{kind}").rglob("*") if path.is_file()
+        path for path in (project.root / f".nbbuild/store/v2/{kind}").rglob("*") if path.is_file()
     ]
 
 
@@ -206,7 +206,7 @@ def test_a_cache_that_can_only_be_read_gives_hits_and_a_run_is_told_to_be_uncach
         assert said[1].endswith(", not cached")
         assert said[2] == (
             "note: a.ipynb: the result is shown but not cached: "
-            f"'{store / 'v1'}' cannot be written; it will run again"
+            f"'{store / 'v2'}' cannot be written; it will run again"
         )
         assert sorted(store.rglob("*")) == before
     finally:

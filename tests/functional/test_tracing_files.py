@@ -340,7 +340,7 @@ def test_with_trace_off_only_what_is_declared_counts(project):
 
     # A run that nobody watched cannot answer for what a watched one would have used.
     project.config("")
-    assert project.reasons("a.ipynb") == ["its last run was watched less closely (none)"]
+    assert project.reasons("a.ipynb") == ["its last run was not watched"]
     project.write("data.txt", "new")
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "new False\n"

@@ -420,9 +420,9 @@ def test_merge_and_the_cache_give_a_result_without_running(project):
     assert header.split() == ["RECORD", "TASK", "CREATED", "USED", "TOOK"]
     assert line.startswith(f"{record['record']}  a.ipynb  ")
     info = project.nbbuild("cache", "info", "--json").data
-    store = project.root / ".nbbuild" / "store" / "v1"
+    store = project.root / ".nbbuild" / "store" / "v2"
     assert project.nbbuild("cache", "path").out == f"{store}\n"
-    elsewhere = project.root.parent / "elsewhere" / "v1"
+    elsewhere = project.root.parent / "elsewhere" / "v2"
     project.config('[project]\nnotebooks = ["*.ipynb"]\n[cache]\npath = "../elsewhere"\n')
     assert project.nbbuild("cache", "path").out == f"{elsewhere}\n"
     assert project.nbbuild("cache", "info", "--json").data["path"] == str(elsewhere)
@@ -528,7 +528,7 @@ def test_variables_choose_the_cache_and_the_jobs(project, monkeypatch):
     monkeypatch.setenv("NBBUILD_JOBS", "1")
     monkeypatch.setenv("NBBUILD_CACHE", str(elsewhere))
     assert project.build() == ["a"]
-    assert project.nbbuild("cache", "path").out == f"{elsewhere / 'v1'}\n"
+    assert project.nbbuild("cache", "path").out == f"{elsewhere / 'v2'}\n"
     assert not project.exists(".nbbuild/store")
 
 

@@ -26,7 +26,7 @@ def findings(done):
 
 def snapshot(project):
     """Return all that matters of a project: its files, and the records in its cache."""
-    store = sorted(p.name for p in project.root.glob(".nbbuild/store/v1/[br]*/**/*"))
+    store = sorted(p.name for p in project.root.glob(".nbbuild/store/v2/[br]*/**/*"))
     ledgers = {p.name: p.read_bytes() for p in project.root.glob(".nbbuild/tree/*")}
     return project.files(), store, ledgers
 

@@ -169,8 +169,8 @@ def test_nothing_is_made_before_the_first_write(disk: DiskStore, tmp_path: Path)
 
 def test_the_folder_says_what_it_is(disk: DiskStore, tmp_path: Path) -> None:
     disk.put(b"x")
-    folder = tmp_path / "store" / "v1"
-    assert (folder / "VERSION").read_text() == "nbbuild store 1\n"
+    folder = tmp_path / "store" / "v2"
+    assert (folder / "VERSION").read_text() == "nbbuild store 2\n"
     assert (folder / ".gitignore").read_text() == "*\n"
     tag = "Signature: 8a477f597d28d172789f06886806bc55"
     assert (folder / "CACHEDIR.TAG").read_text().startswith(tag)
@@ -196,28 +196,28 @@ def test_a_link_in_place_of_a_blob_is_not_followed(disk: DiskStore, tmp_path: Pa
     assert disk.get(digest) == b"bytes"
 
 
-@pytest.mark.parametrize("version", ["nbbuild store 2\n", "", "garbage\0"])
+@pytest.mark.parametrize("version", ["nbbuild store 3\n", "", "garbage\0"])
 def test_a_folder_of_another_version_is_not_read_and_set_aside(
     disk: DiskStore, tmp_path: Path, version: str
 ) -> None:
     digest = disk.put(b"x")
     disk.publish(record())
-    (tmp_path / "store" / "v1" / "VERSION").write_text(version)
+    (tmp_path / "store" / "v2" / "VERSION").write_text(version)
     assert disk.get(digest) is None
     assert not disk.has(digest)
     assert disk.records(KEY) == []
     disk.put(b"y")
     assert not disk.has(digest)
-    aside = [path for path in (tmp_path / "store").iterdir() if path.name.startswith("v1.f")]
-    assert [path.name.partition("-")[0] for path in aside] == ["v1.foreign"]
+    aside = [path for path in (tmp_path / "store").iterdir() if path.name.startswith("v2.f")]
+    assert [path.name.partition("-")[0] for path in aside] == ["v2.foreign"]
 
 
 def test_other_versions_live_beside_ours(disk: DiskStore, tmp_path: Path) -> None:
-    (tmp_path / "store" / "v2").mkdir(parents=True)
-    (tmp_path / "store" / "v2" / "VERSION").write_text("nbbuild store 2\n")
+    (tmp_path / "store" / "v3").mkdir(parents=True)
+    (tmp_path / "store" / "v3" / "VERSION").write_text("nbbuild store 3\n")
     disk.put(b"x")
-    assert sorted(os.listdir(tmp_path / "store")) == ["v1", "v1.lock", "v2"]
-    assert os.listdir(tmp_path / "store" / "v2") == ["VERSION"]
+    assert sorted(os.listdir(tmp_path / "store")) == ["v2", "v2.lock", "v3"]
+    assert os.listdir(tmp_path / "store" / "v3") == ["VERSION"]
 
 
 def test_a_store_that_can_only_be_read_still_answers(disk: DiskStore, tmp_path: Path) -> None:
@@ -328,5 +328,5 @@ def test_processes_that_make_the_store_at_once_share_one(tmp_path: Path) -> None
                 os._exit(in_child(lambda store=disk, mine=number: store.put(bytes([mine]))))
             children.append(child)
         assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0, 0]
-        assert sorted(os.listdir(tmp_path / str(turn))) == ["v1", "v1.lock"]
+        assert sorted(os.listdir(tmp_path / str(turn))) == ["v2", "v2.lock"]
         assert DiskStore(tmp_path / str(turn)).size() == (4, 0, 4)

@@ -88,7 +88,7 @@ def test_a_record_seen_in_python_only_is_no_hit_and_the_other_way_round_it_is(sy
     assert syscalls.build() == ["a"]
 
     syscalls.config("")
-    assert syscalls.reasons("a.ipynb") == ["its last run was watched less closely (python)"]
+    assert syscalls.reasons("a.ipynb") == ["its last run was watched in Python only"]
     assert syscalls.build() == ["a"]
     for less in ('"syscalls"', '"python"', "false"):  # the first is another name for true
         syscalls.config(f"[execution]\ntrace = {less}")
@@ -106,6 +106,11 @@ def test_it_is_seen_whole_and_holds_nothing_of_python_s_own(syscalls):
     files = {item["name"] for item in told["items"] if item["kind"] == "file"}
     assert files == {"mylib/__init__.py", "mylib/fit.py", "da-ta.bin"}
     assert {item["name"] for item in told["items"] if item["kind"] == "listing"} == set()
+    shown = syscalls.nbbuild("explain", "-v", "a.ipynb").out.splitlines()
+    assert shown[:2] == [
+        "a.ipynb is up to date",
+        "  its last run was watched down to its system calls, and used:",
+    ]
 
 
 def test_a_kernel_of_another_language_is_watched(syscalls, foreign):
@@ -131,9 +136,14 @@ def test_where_it_cannot_be_done_python_is_watched_and_its_records_are_hits_ther
         told = trace(syscalls, "a.ipynb")
         assert (told["level"], told["partial"]) == (
             "python",
-            ["what a program read was seen only in part: true"],
+            [
+                "what C code read through ctypes was not seen",
+                "what a program read was seen only in part: true",
+            ],
         )
         assert syscalls.build() == []
-    # On a machine that lets see more, it is no hit.
-    assert syscalls.reasons("a.ipynb") == ["its last run was watched less closely (python)"]
-    assert syscalls.build() == ["a"]
+    # On a machine that lets see more it is a hit, too, and marked: its run had the best it could.
+    assert syscalls.build() == []
+    assert syscalls.nbbuild("status").err.splitlines()[0] == (
+        "note: a.ipynb: its last run was watched in Python only: that machine showed no more"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from nbbuild.report import amount
 
 if TYPE_CHECKING:
     from nbbuild.session import Session
-    from nbbuild.store import Pruned
+    from nbbuild.store import Earlier, Pruned
 
 
 def folder(session: Session) -> Path:
@@ -77,17 +78,38 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def told(pruned: Pruned, *, dry_run: bool = False) -> str:
-    """Return what pruning came to, for people."""
+def told(pruned: Pruned, earlier: Sequence[Earlier] = (), *, dry_run: bool = False) -> str:
+    """Return what pruning came to, for people; `earlier` is what was there in earlier formats."""
     verb = "would go" if dry_run else "removed"
     what = f"{count(len(pruned.records), 'record')} and {count(pruned.blobs, 'blob')}"
     text = f"{what} {verb}: {amount(pruned.freed)}; {amount(pruned.left)} left"
     if pruned.spared:
         text += f", with {count(pruned.spared, 'record')} that running builds use"
-    return text
+    return "\n".join([text, *(_told_earlier(one, verb) for one in earlier)])
 
 
-def as_data(pruned: Pruned) -> dict[str, Any]:
+def _told_earlier(one: Earlier, verb: str) -> str:
+    what = f"{count(one.records, 'record')} of an older nbbuild"
+    if one.in_use:
+        stay = "stays" if one.records == 1 else "stay"
+        return f"{what} {stay} until its running builds end: {amount(one.size)}"
+    return f"{what} {verb}: {amount(one.size)}"
+
+
+def earlier_as_data(earlier: Sequence[Earlier]) -> list[dict[str, Any]]:
+    """Return what there is, or was, in earlier formats, as JSON has it."""
+    return [
+        {
+            "folder": one.folder,
+            "records": one.records,
+            "bytes": one.size,
+            "in_use": one.in_use,
+        }
+        for one in earlier
+    ]
+
+
+def as_data(pruned: Pruned, earlier: Sequence[Earlier] = ()) -> dict[str, Any]:
     """Return what pruning came to, as JSON has it."""
     return {
         "records": [{"record": one.id, "task": one.task} for one in pruned.records],
@@ -95,4 +117,5 @@ def as_data(pruned: Pruned) -> dict[str, Any]:
         "bytes": pruned.freed,
         "left": pruned.left,
         "spared": pruned.spared,
+        "earlier": earlier_as_data(earlier),
     }

@@ -20,19 +20,24 @@ from nbbuild.errors import UsageError
 def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> None:
     """Remove all that is in the cache, of every project that shares it.
 
-    What running builds use stays. What was built stays in the tree, and is out of date then.
+    What an older nbbuild left there goes as well. What running builds use stays. What was built
+    stays in the tree, and is out of date then.
     """
     from nbbuild.session import open_session
     from nbbuild.store import Limits
 
     with open_session(directory, file=file) as session:
+        store = session.store
         if not force:
-            _ask(f"remove {count(session.store.size()[1], 'record')} from {folder(session)}?")
-        pruned = session.store.prune(Limits(max_records=0))
+            what = count(store.size()[1], "record")
+            older = "".join(f", and {one.records} of an older nbbuild," for one in store.earlier())
+            _ask(f"remove {what}{older} from {folder(session)}?")
+        pruned = store.prune(Limits(max_records=0))
+        earlier = store.remove_earlier()
     if as_json:
-        emit(as_data(pruned))
+        emit(as_data(pruned, earlier))
     else:
-        say(told(pruned))
+        say(told(pruned, earlier))
 
 
 def _ask(question: str) -> None:

@@ -59,7 +59,8 @@ def command(
 ) -> None:
     """Remove what is past the limits, least recently used first, and what nothing needs any more.
 
-    What running builds use stays.
+    That includes what an older nbbuild left in its format, which this one cannot use. What running
+    builds use stays.
     """
     from nbbuild.session import open_session
     from nbbuild.store import Limits
@@ -69,8 +70,9 @@ def command(
             max_size = session.config.cache.max_size
         limits = Limits(max_size=max_size, max_age=max_age, max_records=max_records)
         pruned = session.store.prune(limits, dry_run=dry_run)
+        earlier = session.store.earlier() if dry_run else session.store.remove_earlier()
     if as_json:
-        emit(as_data(pruned))
+        emit(as_data(pruned, earlier))
     else:
         emit("\n".join(f"{one.id}  {one.task}" for one in pruned.records))
-        say(told(pruned, dry_run=dry_run))
+        say(told(pruned, earlier, dry_run=dry_run))

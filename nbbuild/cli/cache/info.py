@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nbbuild.cli._options import project_options
-from nbbuild.cli.cache._records import folder, found, plain, when
+from nbbuild.cli.cache._records import count, earlier_as_data, folder, found, plain, when
 from nbbuild.cli.render import emit, json_option
 from nbbuild.model import Record
 
@@ -33,6 +33,7 @@ def command(record: str | None, as_json: bool, directory: Path, file: Path | Non
                 "blobs": blobs,
                 "bytes": size,
                 "max_size": session.config.cache.max_size,
+                "earlier": earlier_as_data(session.store.earlier()),
             }
         else:
             one = found(session, record)
@@ -53,6 +54,12 @@ def _described(facts: dict[str, Any], indent: str = "") -> list[str]:
     for name, value in facts.items():
         if isinstance(value, dict):
             lines += [f"{indent}{name}:", *_described(value, indent + "  ")]
+        elif name == "earlier":
+            lines += [
+                f"{one['folder']}, of an older nbbuild: {count(one['records'], 'record')}, "
+                f"{one['bytes']} bytes; `nbbuild cache gc` removes them"
+                for one in value
+            ]
         elif isinstance(value, list):
             lines += [f"{indent}{name}:"] * bool(value)
             lines += [f"{indent}  {' '.join(map(str, one.values()))}" for one in value]

@@ -1,0 +1,137 @@
+"""Folders of earlier formats: what they hold, and their removal.
+
+This version cannot use what lies in them; an older nbbuild that shares the store still can. So they
+stay until somebody asks for their removal, and longer while a build of such a version is at work:
+like ours, it holds a lease in its folder (gc.py). Folders of later formats, links, and whatever has
+another VERSION in it are never touched.
+
+A folder is renamed before its files go, so that an older nbbuild finds all of it or nothing.
+VERSION goes last: what a crash leaves behind is still known to be ours.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbbuild.durable import writing
+from nbbuild.locks import is_held, lock
+from nbbuild.store.layout import FORMAT, Layout, version
+from nbbuild.store.uses import at_work
+
+_GOING = re.compile(r"v([1-9][0-9]*)\.going-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What lies in the folder of an earlier format."""
+
+    folder: str  # its name: "v1"
+    records: int
+    size: int  # bytes of all its files
+    in_use: bool  # by a build of an older nbbuild
+
+
+def found(layout: Layout) -> list[Earlier]:
+    """Return what the store of `layout` holds of earlier formats."""
+    return [_described(one) for one in _layouts(layout)]
+
+
+def unsaid(layout: Layout) -> int:
+    """Return how many records have an earlier format; 0 if some build has said so before.
+
+    That somebody was told is written down, where it can be; else nothing is told.
+    """
+    if layout.earlier.exists():
+        return 0
+    count = sum(_records(one) for one in _layouts(layout))
+    if count:
+        try:
+            layout.make()
+            layout.earlier.touch(exist_ok=False)
+        except OSError:  # another build was faster, or the store can only be read
+            return 0
+    return count
+
+
+def remove(layout: Layout) -> list[Earlier]:
+    """Remove the folders of earlier formats; return what was there.
+
+    One that is `in_use` stays. Raises StoreError.
+    """
+    told = []
+    for one in list(_layouts(layout)):
+        what = _described(one)
+        stays = what.in_use or not _removed(one)
+        told.append(Earlier(what.folder, what.records, what.size, stays))
+    for path in layout.path.glob("v*.going-*"):
+        match = _GOING.fullmatch(path.name)
+        if match and int(match[1]) < FORMAT and not path.is_symlink():
+            _take_apart(path, int(match[1]))
+    return told
+
+
+def _layouts(layout: Layout) -> Iterator[Layout]:
+    for number in range(1, layout.format):
+        one = Layout(layout.path, number)
+        if not one.folder.is_symlink() and one.is_ours():
+            yield one
+
+
+def _described(one: Layout) -> Earlier:
+    size = 0
+    for folder, _, names in os.walk(one.folder):
+        for name in names:
+            with suppress(OSError):  # it has just gone
+                size += os.lstat(f"{folder}/{name}").st_size
+    return Earlier(one.folder.name, _records(one), size, bool(at_work(one)))
+
+
+def _records(one: Layout) -> int:
+    return sum(1 for _ in one.records.glob("??/*/*.json"))
+
+
+def _removed(one: Layout) -> bool:
+    """Remove a folder; False, and it stays, if a build has come to use it."""
+    aside = one.path / f"{one.folder.name}.going-{os.urandom(4).hex()}"
+    with _removing(one.folder), lock(one.making), lock(one.pruning):
+        if at_work(one):
+            return False
+        one.folder.rename(aside)
+        if _is_leased(aside):  # since those two lines: the lease went along
+            with suppress(OSError):
+                aside.rename(one.folder)
+            return False
+        one.making.unlink(missing_ok=True)
+    _take_apart(aside, one.format)
+    return True
+
+
+def _take_apart(aside: Path, number: int) -> None:
+    """Remove a folder that was renamed, if it is ours; VERSION last."""
+    mark = aside / "VERSION"
+    with _removing(aside), suppress(FileNotFoundError):  # two may be at it
+        if mark.exists():
+            if mark.read_bytes() != version(number) or _is_leased(aside):
+                return
+            for path in list(aside.iterdir()):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path != mark:
+                    path.unlink()
+            mark.unlink()
+    with suppress(OSError):  # somebody else's, with something in it
+        aside.rmdir()
+
+
+def _is_leased(folder: Path) -> bool:
+    return any(is_held(path) for path in folder.glob("locks/build-*.lock"))
+
+
+def _removing(folder: Path) -> AbstractContextManager[None]:
+    return writing("an earlier format cannot be removed from the cache", folder)
