@@ -229,15 +229,11 @@ def test_a_question_is_worth_what_it_could_see(root, watched):
         ),
     )
     assert [(one.kind, one.name, one.value, one.way) for one in result.trace.items] == [
-        (
-            "file",
-            "read.txt",
-            digest_bytes(b"four"),
-            "",
-        ),  # and so its size; its mode is asked of none
+        ("file", "read.txt", digest_bytes(b"four"), ""),
         ("stat", "known.txt", "f 4 640", "stat"),
         ("stat", "latest", "f", "exists"),
         ("stat", "latest", "l linked.txt", "stat link"),
+        ("stat", "read.txt", "f 4 640", "stat"),
         ("stat", "sized.txt", "f 4", "size"),
         ("stat", "there.txt", "f", "exists"),
     ]
