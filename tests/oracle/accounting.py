@@ -292,7 +292,7 @@ class Account:
                     event.started
                     and (event.error in _GONE or event.deed == "make" or "O_EXCL" in event.flags)
                     for event in asked
-                )
+                ) or self._temporary(folder)
             case "stat":
                 if item["way"].endswith("link"):
                     if any(event.deed in ("lstat", "make", "remove") for event in asked):
@@ -325,6 +325,15 @@ class Account:
                 return self._distributed(name)
             case _:
                 return False
+
+    def _temporary(self, folder: str) -> bool:
+        """Whether a file was made in a folder under a name that is another one in each run."""
+        return any(
+            "O_EXCL" in event.flags
+            and event.path.rpartition("/")[0] == folder
+            and self.name(event.path) not in self._by_name
+            for event in self._seen
+        )
 
     def _on_the_way(self, link: str) -> bool:
         """Whether a link led to a folder that was listed or entered."""

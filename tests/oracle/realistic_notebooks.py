@@ -324,6 +324,88 @@ NOTEBOOKS: dict[str, Realistic] = {
             "os.listdir('../../outside/lots'), os.path.exists('../../outside/nothing')",
         ),
     ),
+    "archives": Realistic(
+        (
+            "import zipfile, tarfile, gzip, shutil\n"
+            "with zipfile.ZipFile('pack.zip', 'w') as z:\n    z.write('in/a.txt')",
+            "with tarfile.open('pack.tar', 'w') as t:\n    t.add('in')",
+            "with gzip.open('g.gz', 'wb') as g:\n    g.write(open('in/b/c.txt', 'rb').read())",
+            "shutil.copytree('in', 'copy')\nshutil.rmtree('copy')",
+            "import filecmp\nfilecmp.cmp('in/a.txt', 'in/same.txt')",
+        ),
+        {"in/a.txt": "a", "in/b/c.txt": "c", "in/same.txt": "a"},
+    ),
+    "scripts": Realistic(
+        (
+            "import sys\nsys.path.insert(0, 'lib')\nimport inlib",
+            "import runpy\nrunpy.run_path('run.py')",
+            "exec(open('exec.py').read())",
+            "import importlib\nimportlib.reload(inlib)",
+            "import fileinput\nlist(fileinput.input(['l1.txt', 'l2.txt']))",
+            "import mmap\nwith open('l1.txt', 'rb') as f:\n"
+            "    mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)[:1]",
+        ),
+        {
+            "lib/inlib.py": "import deeper\n",
+            "lib/deeper.py": "",
+            "run.py": "open('runs.txt').read()\n",
+            "runs.txt": "r",
+            "exec.py": "x = 1\n",
+            "l1.txt": "1\n",
+            "l2.txt": "2\n",
+        },
+    ),
+    "programs": Realistic(
+        (
+            "!find tree -name '*.c'",
+            "!ls *.txt; diff -r tree/x tree/y; true",
+            "!cp -r tree copied; sed -i s/a/b/ copied/x/1.c; rm -r copied",
+            "%%sh\ncd tree && tar cf ../all.tar . && [ -d x ] && [ ! -d z ] && cat < x/1.c",
+            "!awk 1 one.txt two.txt missing.txt; true",
+            "!head -c1 one.txt | tee teed.txt > /dev/null; realpath linked; stat -c %s one.txt",
+        ),
+        {
+            "tree/x/1.c": "a",
+            "tree/y/1.c": "b",
+            "tree/y/2.h": "h",
+            "one.txt": "1\n",
+            "two.txt": "2\n",
+        },
+        prepare=lambda folder: (folder / "linked").symlink_to("tree/x"),
+    ),
+    "pythons": Realistic(
+        (
+            "import subprocess, sys\n"
+            "subprocess.run([sys.executable, '-I', 'alone.py'], check=True)",
+            "subprocess.run([sys.executable, 'path.py'], env={'PYTHONPATH': 'lib'}, check=True)",
+            "subprocess.run(['env', '-i', sys.executable, 'bare.py'], check=True)",
+            "!python shell.py",
+        ),
+        {
+            "alone.py": "open('a.txt').read()\n",
+            "a.txt": "a",
+            "path.py": "import inlib\n",
+            "lib/inlib.py": "",
+            "bare.py": "import helped\nopen('b.txt').read()\n",
+            "helped.py": "",
+            "b.txt": "b",
+            "shell.py": "import glob, helped\nprint(glob.glob('*.txt'))\n",
+        },
+    ),
+    "logs": Realistic(
+        (
+            "import logging, shelve, os, json\nlog = logging.FileHandler('run.log')\n"
+            "log.emit(logging.makeLogRecord({'msg': 'x'}))\nlog.close()",
+            "with shelve.open('memo') as memo:\n    memo['a'] = 1",
+            "for n in range(3):\n    with open('log.txt', 'a') as f:\n        f.write(str(n))",
+            "os.path.getmtime('seed.json'), os.path.samefile('seed.json', 'seed.json')",
+            "for d, _, names, fd in os.fwalk('deep'):\n"
+            "    [os.stat(n, dir_fd=fd).st_size for n in names]",
+            "from pathlib import Path\nsorted(p for p in Path('deep').rglob('*') if p.is_file())",
+            "Path('deep/a/1').stat().st_size, Path('deep').is_dir(), Path('no').is_file()",
+        ),
+        {"seed.json": "{}", "deep/a/1": "1", "deep/b/2": "2"},
+    ),
 }
 
 
