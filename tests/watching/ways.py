@@ -620,6 +620,11 @@ if importlib.util.find_spec("pyarrow") is not None:
     )
 
 SPARE = {
+    "beside a module on a path of its own": Way(
+        "import sys\nsys.path.insert(0, 'lib')\nimport inlib",
+        {"lib/inlib.py": ""},
+        wrote("lib/other.txt"),
+    ),
     "mode of what was only opened": Way(
         "print(open('d/x.txt').read())", ONE, allowed("d/x.txt", 0o600)
     ),
