@@ -182,7 +182,8 @@ class Account:
                     for one in items
                 )
             case _:
-                by_import = event.path in self._folders and event.raw.startswith("/")
+                # A path hook looks at an entry of sys.path as it is written.
+                by_import = event.path in self._folders and event.raw != "."
                 found = any(one["value"] == self.name(event.path) for one in self._imports)
                 return bool(kinds) or by_import or found or self._in_a_glob(event.path)
 
