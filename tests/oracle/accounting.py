@@ -143,7 +143,7 @@ class Account:
                     return "stat"
                 if lay == "f":
                     return "" if "O_TRUNC" in event.flags else "file"
-                return "absent" if "O_EXCL" in event.flags else ""
+                return "absent" if _asks_before_it_makes(event) else ""
             case "make" | "target" if event.deed == "make":
                 return "absent" if not event.error else "stat"
             case "target":
@@ -152,6 +152,8 @@ class Account:
                 return "file" if lay == "f" else ""
             case "list" if not event.error:
                 return "listing"
+            case "stat" if not event.error and real == f"{self._root}/{self._name}":
+                return ""  # the notebook lies there
             case "stat" if not event.error and lay == "d" and self._holds_own(real):
                 return ""  # it comes back with what the run makes in it
             case "enter" if not event.error:
@@ -170,7 +172,7 @@ class Account:
             case "absent":
                 if "absent" in kinds or self._looked_for_as_module(event.path):
                     return True
-                return self._in_a_glob(event.path)
+                return self._in_a_glob(event.path) or self._told_by_another_name(event)
             case "listing":
                 if event.path in self._listed or self._in_a_glob(event.path):
                     return True
@@ -203,6 +205,17 @@ class Account:
             for part in name.split(".")
         }
         return stem in told
+
+    def _told_by_another_name(self, event: Event) -> bool:
+        """Whether a file was made under a name that is another one in each run."""
+        folder = event.path.rpartition("/")[0]
+        named = {self.name(one.path) for one in self._seen}
+        return "O_EXCL" in event.flags and any(
+            one["kind"] == "absent"
+            and one["name"] not in named
+            and normpath(f"{self._root}/{one['name']}").rpartition("/")[0] == folder
+            for one in self._items
+        )
 
     def _in_a_glob(self, path: str) -> bool:
         """Whether a glob that the trace tells of looks at a path, or goes through it."""
@@ -291,7 +304,9 @@ class Account:
             case "absent":
                 return any(
                     event.started
-                    and (event.error in _GONE or event.deed == "make" or "O_EXCL" in event.flags)
+                    and (
+                        event.error in _GONE or event.deed == "make" or _asks_before_it_makes(event)
+                    )
                     for event in asked
                 ) or self._temporary(folder)
             case "stat":
@@ -419,6 +434,12 @@ def _requires(name: str) -> list[str]:
         return requires(name) or []
     except PackageNotFoundError:
         return []
+
+
+def _asks_before_it_makes(event: Event) -> bool:
+    """Whether opening what was not there tells the program so."""
+    both_ways = "O_RDWR" in event.flags and "O_TRUNC" not in event.flags
+    return event.deed == "open" and ("O_EXCL" in event.flags or both_ways)
 
 
 def _under(path: str, folders: set[str]) -> bool:

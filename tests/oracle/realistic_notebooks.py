@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import ZipFile
 
 from notebook_sources import ipynb
 from strace_log import BEGIN, END
@@ -63,6 +64,11 @@ def _links(folder: Path) -> None:
     (folder / "data").symlink_to("store/v1")
     (folder / "one.txt").symlink_to("store/v1/a.txt")
     (folder / "gone.txt").symlink_to("store/v1/nothing.txt")
+
+
+def _zip(folder: Path) -> None:
+    with ZipFile(folder / "mods.zip", "w") as pack:
+        pack.writestr("zipped.py", "y = 1")
 
 
 def _parquet(folder: Path) -> None:
@@ -405,6 +411,77 @@ NOTEBOOKS: dict[str, Realistic] = {
             "Path('deep/a/1').stat().st_size, Path('deep').is_dir(), Path('no').is_file()",
         ),
         {"seed.json": "{}", "deep/a/1": "1", "deep/b/2": "2"},
+    ),
+    "spawned": Realistic(
+        (
+            "import multiprocessing as mp\nimport work\n"
+            "with mp.get_context('spawn').Pool(2) as pool:\n"
+            "    print(pool.map(work.size, ['a.txt', 'b.txt']))",
+        ),
+        {"work.py": "def size(n):\n    return len(open(n).read())\n", "a.txt": "a", "b.txt": "b"},
+        long=True,
+    ),
+    "shown": Realistic(
+        (
+            "import helper",
+            "import traceback\ntry:\n    helper.fail()\nexcept ValueError:\n"
+            "    print(traceback.format_exc())",
+            "import inspect\nprint(inspect.getsource(helper.fail))",
+            "helper?",
+        ),
+        {"helper.py": "def fail():\n    'doc'\n    raise ValueError('x')\n"},
+        long=True,
+    ),
+    "versions": Realistic(
+        (
+            "import os\nos.path.realpath('now/x.txt'), os.path.samefile('now', 'v1')",
+            "from pathlib import Path\nPath('now').stat().st_ino, Path('now/x.txt').resolve()",
+            "open('now/x.txt').read(), os.listdir('now/sub')",
+            "sorted(Path('.').glob('v*/x.txt'))",
+            "sorted(os.walk('now', followlinks=True))",
+        ),
+        {"v1/x.txt": "1", "v1/sub/y": "", "v2/x.txt": "2"},
+        prepare=lambda folder: (folder / "now").symlink_to("v1"),
+    ),
+    "filters": Realistic(
+        (
+            "!tail -n1 data.csv | cut -d, -f1; md5sum data.csv",
+            "!python - < stdin.py",
+            "!xargs -a list.txt cat; [ data.csv -nt old.csv ] && echo newer; true",
+        ),
+        {
+            "data.csv": "a,b\n",
+            "old.csv": "",
+            "stdin.py": "open('data.csv').read()\n",
+            "list.txt": "data.csv old.csv\n",
+        },
+        long=True,
+    ),
+    "formats": Realistic(
+        (
+            "import sys\nsys.path.insert(0, 'mods.zip')\nimport zipped",
+            "import gettext\ngettext.find('x', 'locale')",
+            "open('bin.dat', 'rb+').read()\nopen('run.log', 'a+').close()",
+        ),
+        {"bin.dat": "b"},
+        prepare=_zip,
+        long=True,
+    ),
+    "caches": Realistic(
+        (
+            "import json, os\ntry:\n    cache = json.load(open('cache.json'))\n"
+            "except FileNotFoundError:\n    cache = {}\n"
+            "cache['a'] = 1\njson.dump(cache, open('cache.json', 'w'))",
+            "os.makedirs('figs', exist_ok=True)\n"
+            "if os.path.exists('figs/a.png'):\n    os.remove('figs/a.png')\n"
+            "open('figs/a.png', 'wb').write(b'1')",
+            "os.rename('figs/a.png', 'figs/b.png')\nos.symlink('b.png', 'figs/l.png')\n"
+            "os.path.exists('figs/l.png')",
+            "import contextlib\nwith contextlib.suppress(OSError):\n    os.unlink('none.lock')",
+            "os.path.getsize('in.bin')\nos.truncate('figs/b.png', 0)",
+            "import tempfile\nwith tempfile.NamedTemporaryFile(dir='.') as f:\n    f.write(b'1')",
+        ),
+        {"in.bin": "1"},
     ),
 }
 
