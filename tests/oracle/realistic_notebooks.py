@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 from notebook_sources import ipynb
 from strace_log import BEGIN, END
@@ -68,7 +68,7 @@ def _links(folder: Path) -> None:
 
 def _zip(folder: Path) -> None:
     with ZipFile(folder / "mods.zip", "w") as pack:
-        pack.writestr("zipped.py", "y = 1")
+        pack.writestr(ZipInfo("zipped.py"), "y = 1")  # the same bytes at any time
 
 
 def _parquet(folder: Path) -> None:
