@@ -220,7 +220,7 @@ class Watcher:
             self._note_rights(paths[0])
         paths = ["" if self._is_nobody_s(path) else path for path in paths]
         if not any(paths):
-            self._told.add(told)
+            self._knows(told)
             return []
         found: list[list[Any]] = []
         for kind, path in self._questions(deed, paths, flags):
@@ -228,8 +228,12 @@ class Watcher:
             if record is not None:
                 found.append([record[0], now, *record[1:]])
         if deed in _AGAIN and len(found) == 1 and _stays(found[0]):
-            self._told.add(told)
+            self._knows(told)
         return found
+
+    def _knows(self, told: tuple[object, ...]) -> None:
+        if told:  # () stands for every call that nothing tells from others
+            self._told.add(told)
 
     def _paths(
         self, call: Any, thread: int, number: int, arguments: list[int], flags: int

@@ -1292,7 +1292,7 @@ class _Watcher:
             "modules": modules,
             "base": [name for name in list(sys.modules) if name in self.base],
             "path": [str(entry) or _getcwd() for entry in sys.path],
-            "distributions": _distributions(self.memory),
+            "distributions": _distributions(self.memory, scan=self.scan),
             "scanned": self.scanned,
         }
         if self.outside:
@@ -1450,7 +1450,7 @@ def _module(module: Any) -> tuple[str | None, str, list[str] | None]:
     return (file if isinstance(file, str) else None), "unknown", None
 
 
-def _distributions(memory: str) -> list[Any]:
+def _distributions(memory: str, *, scan: Callable[[str], None]) -> list[Any]:
     """Return [name, version, folder, text of direct_url.json or null] of each on sys.path.
 
     To read them all takes longer than all else in an account. So the folder `memory` keeps them,
@@ -1469,6 +1469,7 @@ def _distributions(memory: str) -> list[Any]:
             if told is not None and told[0] == state:
                 found += told[1]
                 continue
+            scan(place)
             names = sorted(posix.listdir(place))
             here = list(_distributions_in(place, names))
         except (OSError, TypeError, ValueError):
@@ -1490,7 +1491,7 @@ def _distributions(memory: str) -> list[Any]:
 
 
 def _state(place: str) -> list[int]:
-    told = _stat(place)
+    told = _stat(place, **_at)
     return [told.st_mtime_ns, told.st_ctime_ns, told.st_ino, told.st_dev]
 
 

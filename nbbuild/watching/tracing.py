@@ -452,6 +452,11 @@ class _Modules:
         for module in observed.modules:
             if module.name not in _SYNTHETIC:
                 self._sort(module, how.get(module.name), base=self._base)
+        loaded = {module.name for module in observed.modules}
+        self._looked: list[_Found] = []  # for, but not loaded: by find_spec, or the import failed
+        for one in how.values():
+            if one.name not in loaded and (found := self._locally(one, one)) is not None:
+                self._looked.append(found)
         for one in seen:
             if one.pid != kernel:  # a child tells no modules, and holds none that do not count
                 self._sort(one, one, base=())
@@ -479,6 +484,8 @@ class _Modules:
             if self._watching.digests.changed_since(path, self._watching.began_ns):
                 changed.append(f"'{found.origin}' changed")
             yield TraceItem("file", found.origin, digest, via)
+        for found in self._looked:
+            yield from self._import(found, self._via(found), changed)
         yield from self._missing(changed)
         yield from self._installed(changed)
         yield from self._distributions(changed)
@@ -496,9 +503,18 @@ class _Modules:
                 if how is None or all(other is None or other.path != how.path for other in hows):
                     hows.append(how)
             return
+        if (found := self._locally(module, how)) is not None:
+            self._found.append(found)
+
+    def _locally(self, module: Module | Import, how: Import | None) -> _Found | None:
+        """Return where a module was found, None when that is no place that counts."""
+        origin = module.origin or (module.locations[0] if module.locations else None)
+        if module.kind in ("builtin", "frozen") or origin is None:
+            return None
         name = self._scope.name(origin)
-        if name is not None and name not in self._made:
-            self._found.append(_Found(module.name, name, how))
+        if name is None or name in self._made:
+            return None
+        return _Found(module.name, name, how)
 
     def _import(self, found: _Found, via: str, changed: list[str]) -> Iterator[TraceItem]:
         """Yield that a module is found where it is, if it is searching a path that finds it there.

@@ -102,6 +102,13 @@ def test_a_shell_that_reads_a_computed_name_is_seen(watched):
     }
 
 
+def test_who_was_in_a_system_s_folder_by_a_relative_path_is_seen_afterwards(watched):
+    done = watched("sh", "-c", "(cd /usr && test -e share); cat a.txt")
+
+    assert done.out == "a\n"
+    assert done.uses == {"a.txt": ("read",)}
+
+
 def test_a_static_program_is_seen(watched, folder):
     if shutil.which("file") is None:
         pytest.skip("no `file` that tells a static program")

@@ -393,6 +393,16 @@ READERS = {
 }
 
 MODULES = {
+    "only looked for": Way(
+        "import importlib.util\nprint(importlib.util.find_spec('oldmodule') is None)",
+        {"oldmodule.py": ""},
+        removed("oldmodule.py"),
+    ),
+    "that fails, hidden": Way(
+        "try:\n    import halfdone\nexcept Exception as error:\n    print(error)",
+        {"halfdone.py": "1 / 0"},
+        wrote("halfdone/__init__.py"),
+    ),
     "new, of the standard library's name": Way(
         "import sys\nsys.path.insert(0, '')\nimport tabnanny\nprint(hasattr(tabnanny, 'MINE'))",
         EMPTY,
@@ -610,6 +620,11 @@ if importlib.util.find_spec("pyarrow") is not None:
     )
 
 SPARE = {
+    "beside a module on a path of its own": Way(
+        "import sys\nsys.path.insert(0, 'lib')\nimport inlib",
+        {"lib/inlib.py": ""},
+        wrote("lib/other.txt"),
+    ),
     "mode of what was only opened": Way(
         "print(open('d/x.txt').read())", ONE, allowed("d/x.txt", 0o600)
     ),
