@@ -103,6 +103,10 @@ what it always does, and need not be looked at twice.
 """
 
 
+ANEW: Final = "/nbbuild asks anew"
+"""A path by which the tracer says that what was told so far was not the notebook's."""
+
+
 def _numbers(column: int) -> dict[int, Call]:
     listed = ((numbers.split()[column], call) for _, call, numbers in _TABLE)
     return {int(number): call for number, call in listed if number != "-"}

@@ -114,7 +114,7 @@ class Watcher:
         self._once: set[tuple[object, ...]] = set()
         self._told: set[tuple[object, ...]] = set()  # calls that bring nothing new again
         self._opened: dict[tuple[str, int], int] = {}  # how often a process opened a folder
-        self._absent: set[str] = set()
+        self._absent: set[tuple[str, int]] = set()
         self._processes: dict[int, int] = {}  # thread → process
         self._memories: dict[int, int] = {}  # thread → descriptor of its memory
 
@@ -246,7 +246,12 @@ class Watcher:
             if not raw:  # the descriptor itself, which was opened before
                 return told, []
             if raw[0] == "/":
-                told = (number, flags, raw)
+                told = (thread, number, flags, raw)
+                if raw == self._seccomp.ANEW:
+                    self._once.clear()
+                    self._told.clear()
+                    self._absent.clear()
+                    return told, []
             paths.append(_absolute(raw, thread, arguments[place] if place >= 0 else -100))
         return (told if len(paths) == 1 else ()), paths
 
@@ -288,25 +293,23 @@ class Watcher:
 
     def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:  # noqa: PLR0911
         """Return what has not been told of yet."""
-        key: tuple[object, ...] = (kind, path)
-        if path.endswith((".py", *_BYTECODE)):
-            if path.endswith(_BYTECODE):
-                return None
-            key = (*key, self._process(thread))  # what counts depends on who did it
+        if path.endswith(_BYTECODE):
+            return None
+        process = self._process(thread)  # what counts depends on who did it
+        key = (kind, path, process)
         if key in self._once:
             return None
         own = kind in ("lstat", "lexists")
         look = _stat(path, follow=not own)
         if look is None and kind not in ("write", "mkdir"):
             # Asked again and again, until it is there.
-            if path in self._absent:
+            if (path, process) in self._absent:
                 return None
-            self._absent.add(path)
+            self._absent.add((path, process))
             return [kind, path, None]
-        self._absent.discard(path)
+        self._absent.discard((path, process))
         if kind == "read" and look is not None and look[0] == "d":
             # What Python opens to list it itself its tracer tells, so they are counted.
-            process = self._process(thread)
             count = self._opened.get((path, process), 0)
             self._opened[path, process] = count + 1
             return None if count else ["enter", path, look]

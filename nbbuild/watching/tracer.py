@@ -67,6 +67,7 @@ LIMIT = 1_000_000  # records of one process
 NAMES = 50_000  # in one folder, or matches of one glob
 LARGEST = 32 << 20  # bytes of a file that is digested before it is written over
 KNOWN = -25186  # as seccomp.py has it
+ANEW = "/nbbuild asks anew"  # likewise
 FAULTS = 5  # that are told, of one process
 
 
@@ -364,6 +365,14 @@ def _look(path: str, *, follow: bool = True) -> tuple[Any, ...] | None:
         return _shape(_stat(path, **_at) if follow else _lstat(path, **_at))
     except (OSError, ValueError):
         return None
+
+
+def _told_anew() -> None:
+    """Have who watches system calls tell again what was asked so far: it was not the notebook."""
+    try:
+        posix.stat(ANEW)
+    except OSError:
+        pass
 
 
 def _digest(path: str, found: Any) -> str | None:
@@ -775,6 +784,7 @@ class _Watcher:
             return  # it fails for the notebook too
         if self.outside:
             self.emit("mine", began)
+            _told_anew()
         if len(matches) > NAMES:
             matches = None
             self.emit("partial", f"a pattern matched more than {NAMES} files: {pattern}")
@@ -1248,6 +1258,7 @@ class _Watcher:
         sys.addaudithook(self.hook())
         if self.outside:
             self.emit("mine", began)
+            _told_anew()
 
     def on_ask(self, path: Any) -> None:
         self.write_report(path)
@@ -1297,6 +1308,7 @@ class _Watcher:
         }
         if self.outside:
             self.emit("mine", began)
+            _told_anew()
         json = sys.modules.get("json")
         temporary = f"{path}.{posix.getpid()}"
         _write(temporary, json.dumps(report) if json else _encoded(report))

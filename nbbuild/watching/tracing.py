@@ -87,7 +87,10 @@ class Scope:
             above for folder in (*folders, *outside) for above in _above(folder)
         )
         self._closed = tuple(f"{os.path.realpath(folder)}/" for folder in closed)
-        home = (environ or os.environ).get("HOME", "")
+        environ = environ or os.environ
+        self._shell = {environ.get("PWD"), environ.get("OLDPWD")}
+        self._temporary = os.path.realpath(tempfile.gettempdir())
+        home = environ.get("HOME", "")
         self._home = os.path.realpath(home).rstrip("/") if home else None
         hidden = f"{os.path.realpath(home).rstrip('/')}/." if home else ""
         self._hidden = hidden if hidden and not f"{self.root}/".startswith(hidden) else None
@@ -111,6 +114,10 @@ class Scope:
             or real in self._above
         )
 
+    def is_of_the_shell(self, path: str, name: str) -> bool:
+        """Whether a folder outside the root is one that shells look at as they begin."""
+        return name.startswith("../") and path in self._shell
+
     def installed(self, path: str) -> bool:
         """Whether `path`, links followed, lies in the interpreter's own folders."""
         folder, _, last = path.rpartition("/")
@@ -124,11 +131,8 @@ class Scope:
         if path in self._links_left_out:
             return None
         path = self._real_parent(path)
-        folder = f"{path.rstrip('/')}/"
-        if folder.startswith(self._left_out) or folder.startswith(self._closed):
-            return None
-        inside = folder.startswith(f"{self.root}/")
-        if not inside and self._hidden and path.startswith(self._hidden):
+        inside = f"{path}/".startswith(f"{self.root}/")
+        if self._is_left_out(path, inside=inside):
             return None
         parts = path.split("/")
         if not NOT_LISTED.isdisjoint(parts):
@@ -136,6 +140,16 @@ class Scope:
         if any(part.startswith("ipykernel_") for part in parts) and not inside:
             return None
         return os.path.relpath(path, self.root)
+
+    def _is_left_out(self, path: str, *, inside: bool) -> bool:
+        folder = f"{path.rstrip('/')}/"
+        if folder.startswith(self._left_out) or folder.startswith(self._closed):
+            return True
+        if inside:
+            return False
+        # Beside a project that lies in the temporary folder itself.
+        temporary = path.rpartition("/")[0] == self._temporary
+        return temporary or (self._hidden is not None and path.startswith(self._hidden))
 
     def counts(self, path: str) -> str | None:
         """Like `name`, but None also for what is the task's or nbbuild's own."""
@@ -252,7 +266,7 @@ class Watching:
             name = self.scope.counts(use.path)
             if name is None or name in self.declared or use.made:
                 continue
-            if READING.isdisjoint(use.uses):
+            if READING.isdisjoint(use.uses) or self.scope.is_of_the_shell(use.path, name):
                 continue
             yield from self._file(use, name, changed)
 
