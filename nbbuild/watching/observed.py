@@ -571,10 +571,6 @@ class _Scan(_Record, frozen=True, array_like=True, tag="scan"):
     path: str
 
 
-class _Mine(_Record, frozen=True, array_like=True, tag="mine"):
-    began: float
-
-
 class _Start(_Record, frozen=True, array_like=True, tag="start"):
     process: Process
 
@@ -606,7 +602,6 @@ _Any = (
     | _Child
     | _Fork
     | _Scan
-    | _Mine
     | _Start
     | _Partial
 )
@@ -829,15 +824,12 @@ def _from_outside(
     partial += [f"system calls were not watched: {seen.blind}"] if seen.blind else seen.missed
     began: dict[int, float] = {}
     scanned: dict[tuple[int, str], float] = {}
-    mine: list[tuple[int, float, float]] = []
     for process, records in accounts:
         times = [record.time for record in records if not isinstance(record, _Partial)]
         began[process.pid] = min(times, default=0.0)
         for record in records:
             if isinstance(record, _Scan):
                 scanned[process.pid, record.path] = math.inf
-            elif isinstance(record, _Mine):
-                mine.append((process.pid, record.began, record.time))
     kernel = accounts[0][0].pid
     for path, count in report.scanned.items():
         scanned[kernel, path] = count
@@ -861,8 +853,6 @@ def _from_outside(
             )  # else it looks for modules
         if pid not in began or record.time >= became.get(pid, math.inf):
             return True  # no Python, or none any more
-        if any(who == pid and since <= record.time <= until for who, since, until in mine):
-            return False
         if starts[pid] <= record.time < began[pid]:
             found = isinstance(record, _Read) and record.stat is not None
             if pid == kernel and folder not in searched and not _LANDMARK.search(path):

@@ -103,8 +103,8 @@ what it always does, and need not be looked at twice.
 """
 
 
-ANEW: Final = "/nbbuild asks anew"
-"""A path by which the tracer says that what was told so far was not the notebook's."""
+LOOKS, LOOKED = "/nbbuild looks itself", "/nbbuild has looked"
+"""Paths between whose questions what the tracer's process asks is the tracer's own affair."""
 
 
 def _numbers(column: int) -> dict[int, Call]:

@@ -109,6 +109,9 @@ class Watcher:
         self._blind = ""  # why nothing can be seen; "" when it can
         self._missed: dict[str, None] = {}  # sentences on what was not
         self._rights = ""  # the first program that would have got more rights than it did
+        self._words = (seccomp.LOOKS, seccomp.LOOKED)
+        self._own: set[int] = set()  # processes whose tracers look themselves
+        self._traced: set[int] = set()  # processes that have a tracer
         self._records: list[tuple[int, list[Any]]] = []  # process id, record
         self._execs: list[tuple[int, float, str]] = []  # process id, when, program
         self._once: set[tuple[object, ...]] = set()
@@ -207,7 +210,7 @@ class Watcher:
             return [] if record is None else [[record[0], now, *record[1:]]]
         flags = arguments[call.flags] & 0xFFFFFFFF if call.flags >= 0 else 0
         told, paths = self._paths(call, thread, number, arguments, flags)
-        if not paths or (told and told in self._told):
+        if not paths or (told and told in self._told) or self._is_the_tracer(thread):
             return []
         if deed == "openat2":
             deed, flags = "open", self._number(thread, arguments[2])
@@ -247,13 +250,28 @@ class Watcher:
                 return told, []
             if raw[0] == "/":
                 told = (thread, number, flags, raw)
-                if raw == self._seccomp.ANEW:
-                    self._once.clear()
-                    self._told.clear()
-                    self._absent.clear()
+                if raw in self._words:
+                    self._hear(raw, self._process(thread))
                     return told, []
             paths.append(_absolute(raw, thread, arguments[place] if place >= 0 else -100))
         return (told if len(paths) == 1 else ()), paths
+
+    def _is_the_tracer(self, thread: int) -> bool:
+        return bool(self._own) and self._process(thread) in self._own
+
+    def _hear(self, word: str, process: int) -> None:
+        """Take in that a tracer begins to look itself, or has done so."""
+        if word == self._seccomp.LOOKS:
+            self._own.add(process)
+            return
+        self._own.discard(process)
+        if process not in self._traced:
+            # What its interpreter asked as it began may be asked again, by the notebook.
+            self._traced.add(process)
+            self._once.clear()
+            self._told.clear()
+            self._absent.clear()
+            self._opened = {k: count for k, count in self._opened.items() if k[1] != process}
 
     def _is_nobody_s(self, path: str) -> bool:
         """Whether a path never counts (tracing.Scope looks at the others more closely)."""
@@ -320,6 +338,8 @@ class Watcher:
 
     def _listing(self, thread: int, descriptor: int) -> list[Any] | None:
         """Return the names in a folder that is being read, once for each process."""
+        if self._is_the_tracer(thread):
+            return None
         path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
         key = ("list", path, self._process(thread))
         if key in self._once or self._is_nobody_s(f"{path}/"):

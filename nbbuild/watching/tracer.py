@@ -37,9 +37,9 @@ the watcher itself does, for `os.stat` and its like, and for the import system, 
 and `_io` get stand-ins.
 
 Records are lists: [kind, time, …], with time in seconds of the monotonic clock, which all processes
-share; observed.py names the fields. "mine" says that the watcher itself looked since a time. A
-stat is null or [type, size, mtime_ns, ctime_ns, inode, mode], type being f(ile), d(irectory),
-o(ther), or l(ink), where links are not followed.
+share; observed.py names the fields. A stat is null or
+[type, size, mtime_ns, ctime_ns, inode, mode], type being f(ile), d(irectory), o(ther), or l(ink),
+where links are not followed.
 """
 
 # Paths are strings here, and faults of every kind must stay in here.
@@ -67,7 +67,7 @@ LIMIT = 1_000_000  # records of one process
 NAMES = 50_000  # in one folder, or matches of one glob
 LARGEST = 32 << 20  # bytes of a file that is digested before it is written over
 KNOWN = -25186  # as seccomp.py has it
-ANEW = "/nbbuild asks anew"  # likewise
+LOOKS, LOOKED = "/nbbuild looks itself", "/nbbuild has looked"  # likewise
 FAULTS = 5  # that are told, of one process
 
 
@@ -367,10 +367,10 @@ def _look(path: str, *, follow: bool = True) -> tuple[Any, ...] | None:
         return None
 
 
-def _told_anew() -> None:
-    """Have who watches system calls tell again what was asked so far: it was not the notebook."""
+def _say(path: str) -> None:
+    """Say to who watches system calls whether they are the watcher's own from here on."""
     try:
-        posix.stat(ANEW)
+        posix.stat(path)
     except OSError:
         pass
 
@@ -553,6 +553,11 @@ class _Watcher:
             _write(self.log, _encoded(record) + "\n", append=True)
         else:
             self.records.append(record)
+
+    def say(self, path: str) -> None:
+        """Say that what follows is the watcher's own, or no more."""
+        if self.outside:
+            _say(path)
 
     def fault(self, where: str, error: BaseException) -> None:
         """Note that something was missed by a fault of the watcher's own."""
@@ -770,7 +775,7 @@ class _Watcher:
         if not self.once("glob", (way, base, pattern, recursive, hidden)):
             return
         matches: Any = []
-        began = round(_now(), 6)
+        self.say(LOOKS)
         try:
             if way == "glob":
                 module = sys.modules["glob"]
@@ -782,9 +787,8 @@ class _Watcher:
             matches = sorted(set(found))
         except (OSError, ValueError, NotImplementedError):
             return  # it fails for the notebook too
-        if self.outside:
-            self.emit("mine", began)
-            _told_anew()
+        finally:
+            self.say(LOOKED)
         if len(matches) > NAMES:
             matches = None
             self.emit("partial", f"a pattern matched more than {NAMES} files: {pattern}")
@@ -1203,6 +1207,7 @@ class _Watcher:
         self.handlers[event] = self.on_ask
         self.asleep = None
         self.outside = outside
+        self.say(LOOKS)
         _let_pass(outside)
         self.own = f"/ipykernel_{posix.getpid()}/"
         self.base = set(sys.modules) - set(self.preloaded)
@@ -1214,6 +1219,7 @@ class _Watcher:
         if "_posixsubprocess" in sys.modules:
             self.watch_subprocess(sys.modules["_posixsubprocess"])
         self.prepare_environ()
+        self.say(LOOKED)
         answer.append("awake")
         if self.woken is not None:
             self.woken()
@@ -1231,7 +1237,7 @@ class _Watcher:
 
     def watch(self) -> None:
         """Begin."""
-        began = round(_now(), 6)
+        self.say(LOOKS)
         _let_pass(self.outside)
         self.search_path()
         for name in ("stat", "lstat", "access", "readlink", "statvfs"):
@@ -1256,9 +1262,7 @@ class _Watcher:
         # Also for what starts processes without telling, in C.
         self.prepare_environ()
         sys.addaudithook(self.hook())
-        if self.outside:
-            self.emit("mine", began)
-            _told_anew()
+        self.say(LOOKED)
 
     def on_ask(self, path: Any) -> None:
         self.write_report(path)
@@ -1287,7 +1291,7 @@ class _Watcher:
         if basis == self.told:
             return
         modules = []
-        began = round(_now(), 6)
+        self.say(LOOKS)
         for name, module in list(sys.modules.items()):
             if name in self.base:
                 continue
@@ -1306,9 +1310,7 @@ class _Watcher:
             "distributions": _distributions(self.memory, scan=self.scan),
             "scanned": self.scanned,
         }
-        if self.outside:
-            self.emit("mine", began)
-            _told_anew()
+        self.say(LOOKED)
         json = sys.modules.get("json")
         temporary = f"{path}.{posix.getpid()}"
         _write(temporary, json.dumps(report) if json else _encoded(report))
