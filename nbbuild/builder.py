@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 from nbformat import NotebookNode
 
-from nbbuild import runner
+from nbbuild import ending, runner
 from nbbuild.actions import Action
 from nbbuild.conflicts import Uses
 from nbbuild.conflicts import failure as conflicting
@@ -37,6 +37,7 @@ from nbbuild.locks import Cancelled
 from nbbuild.model import (
     ActionKey,
     ArtefactFile,
+    Digest,
     Failure,
     Judgement,
     Outcome,
@@ -51,14 +52,15 @@ from nbbuild.model import (
 from nbbuild.notebook.merge import built_bytes, decode, encode, executed_cells
 from nbbuild.notebook.source import prepared
 from nbbuild.notebook.write import to_bytes
-from nbbuild.patterns import Pattern
+from nbbuild.patterns import Pattern, matches
 from nbbuild.preparing import Preparing
 from nbbuild.reasons import compare
 from nbbuild.sandbox import Beyond, Sandbox, hint
 from nbbuild.sandbox import failure as undeclared
 from nbbuild.session import Session
-from nbbuild.tracing import Scope, Watched, Watching
+from nbbuild.tracing import Left, Scope, Watched, Watching
 from nbbuild.tree import ArtefactError
+from nbbuild.tree import Left as LeftInTree
 from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
 
@@ -187,7 +189,10 @@ class Builder:
         action = self.preparing.action(task, to_bytes(source))
         began_ns, installed = now_ns(), self.session.inputs.probe(task)
         self.observer(Started(task.name, len(parsed.cells)))
-        ran, notes = self._attempts(task, action, retries=settings.retries or 0)
+        forced = judgement.reasons[0].kind == "forced"
+        ran, notes, found = self._attempts(
+            task, action, retries=settings.retries or 0, forced=forced
+        )
         done = ran.execution
         if done.cancelled:
             self.session.tree.abandon(task)
@@ -202,18 +207,25 @@ class Builder:
                 failure = Failure.of("artefact", error)
         cells = executed_cells(done.notebook)
         built = built_bytes(source, cells)
+        watched = self._watched(
+            task, key, parsed, settings, ran, began_ns=began_ns, before=installed, found=found
+        )
+        self.session.tree.leave(task, map(_left, watched.left))
         if failure is not None:
+            failure = ending.with_own(failure, watched.own)
             return self._failed(task, judgement, done, failure, built, notes)
         blob = encode(cells)
         complete = not (done.cut_short and artefacts)
-        watched = self._watched(
-            task, key, parsed, settings, ran, began_ns=began_ns, before=installed
-        )
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
             trace=watched.trace,
             undeclared=watched.undeclared,
+            altered=watched.altered,
+            rewritten=watched.rewritten,
+            removed=watched.removed,
+            own=watched.own,
+            local=bool(watched.own),
             task=task.name,
             source=task.source,
             cells=self.session.store.put(blob) if writable else digest_bytes(blob),
@@ -252,12 +264,16 @@ class Builder:
         return prepared(session.root, task, language=language, readers=session.readers)
 
     def _attempts(
-        self, task: Task, action: Action, *, retries: int
-    ) -> tuple[runner.Ran, tuple[str, ...]]:
-        """Execute until it succeeds or `retries` more attempts failed, each from a clean tree."""
+        self, task: Task, action: Action, *, retries: int, forced: bool
+    ) -> tuple[runner.Ran, tuple[str, ...], Mapping[str, Digest]]:
+        """Execute until it succeeds or `retries` more attempts failed, each from a clean tree.
+
+        Also returns notes, and what the last attempt could find of what earlier runs had left.
+        """
         notes: tuple[str, ...] = ()
         for attempt in range(retries + 1):
-            notes += self.session.tree.begin(task)
+            notes += self.session.tree.begin(task, forced=forced)
+            found = self.session.tree.left(task)
             ran = runner.run(
                 action,
                 launcher=self.launcher,
@@ -281,7 +297,7 @@ class Builder:
                 break
             self.session.tree.abandon(task)
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {failure.message}",)
-        return ran, notes
+        return ran, notes, found
 
     def _watched(
         self,
@@ -293,6 +309,7 @@ class Builder:
         *,
         began_ns: int,
         before: Probe | None,
+        found: Mapping[str, Digest],
     ) -> Watched:
         """Return what the run turned out to use and to write."""
         session = self.session
@@ -317,6 +334,9 @@ class Builder:
                 if one.kind in ("assets", "modules", "files")
                 for item, _ in one.items
             ),
+            scratch=_means(task.scratch),
+            left=found,
+            tracked=session.tree.tracked(),
         )
         return watching.watched(ran.observed)
 
@@ -414,6 +434,15 @@ class Builder:
             notes=notes,
             built=partial,
         )
+
+
+def _means(texts: Sequence[str]) -> Callable[[str], bool]:
+    patterns = [Pattern.parse(text) for text in texts]
+    return lambda path: any(matches(pattern, path) for pattern in patterns)
+
+
+def _left(one: Left) -> LeftInTree:
+    return LeftInTree(one.path, one.digest, one.anew, one.scratch, one.asked, one.shared)
 
 
 def _matching(root: Path, home: Path, walker: Walker, task: Task) -> list[str]:

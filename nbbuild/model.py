@@ -68,6 +68,7 @@ class Task:
     files: tuple[str, ...] = ()  # [environment] files
     commands: tuple[str, ...] = ()  # [environment] commands
     artefacts: tuple[str, ...] = ()  # patterns, {parameter} and {stem} expanded
+    scratch: tuple[str, ...] = ()  # patterns of files that a run makes for itself alone
     depends_on: tuple[str, ...] = ()  # names of the tasks that go first
     parameters: Parameters = field(default_factory=dict)
     groups: tuple[str, ...] = ()
@@ -166,7 +167,13 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     created: float = 0.0  # seconds since the epoch
     seconds: float = 0.0  # of the whole notebook, kernel start included
     cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
-    undeclared: tuple[ArtefactFile, ...] = ()  # written without being declared
+    undeclared: tuple[ArtefactFile, ...] = ()  # changed without being declared
+    altered: tuple[str, ...] = ()  # those of `undeclared` that lay there before
+    rewritten: tuple[str, ...] = ()  # written back with the bytes that they had, now or earlier
+    removed: tuple[str, ...] = ()  # that lay there before
+    own: tuple[str, ...] = ()  # read, and left undeclared by an earlier run of the task
+    folders: tuple[str, ...] = ()  # that the run made under its artefact patterns and left empty
+    local: bool = False  # it rests on files of `own`: never pushed to a remote
     accepted: bool = False  # not by a run of ours (-t, adopted): never pushed to a remote
     preloads: tuple[str, ...] = ()  # modules that the kernel had loaded before its notebook began
 

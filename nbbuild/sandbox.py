@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from nbbuild.changes import READING, read_first
 from nbbuild.kernels.observed import Child, FileUse, Glob, Import, Listing, Observed
 from nbbuild.model import Failure
 from nbbuild.patterns import escape
 from nbbuild.resolving import Resolver
 from nbbuild.scratch import LEFT_OUT
 from nbbuild.traces import NOT_LISTED, glob_matches
-from nbbuild.tracing import READING, Scope, is_file, literals, parted
+from nbbuild.tracing import Scope, is_file, literals, parted
 
 _SHOWN = 5  # names in a hint
 _Stamp: TypeAlias = tuple[int, int]
@@ -176,7 +177,7 @@ class Beyond:
                 continue
             if use.first is not None or not os.path.lexists(place):
                 continue
-            if use.written and READING.intersection(use.uses) <= {"probe"}:
+            if use.written and not read_first(use):
                 continue  # looked for and then written anew, as libraries do
             how = "reads" if {"read", "open"}.intersection(use.uses) else "looks for"
             yield from self._use(place, how, use.cell)

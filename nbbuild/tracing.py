@@ -10,13 +10,15 @@ from __future__ import annotations
 import ast
 import glob
 import os
+import posixpath
 import re
 import shlex
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from nbbuild import changes
 from nbbuild.digests import Digests
 from nbbuild.environment import Probe
 from nbbuild.installed import normalised
@@ -41,7 +43,6 @@ _MACOS = ("/System", "/Library", "/private/etc", "/private/var")
 _SYSTEM = (*_LINUX, "/sys", "/usr", "/var", *_MACOS)
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
-READING = frozenset({"read", "probe", "named", "open"})
 _SYNTHETIC = frozenset({"__main__", "__mp_main__"})
 _LONGEST_LITERAL = 4096
 _SETTERS = frozenset({"IPython", "dotenv", "environs"})
@@ -52,8 +53,27 @@ class Watched:
     """What a run turned out to use and to write."""
 
     trace: Trace
-    undeclared: tuple[ArtefactFile, ...] = ()  # written in the root, under no artefact pattern
+    undeclared: tuple[ArtefactFile, ...] = ()  # changed in the root, under no artefact pattern
     changed: tuple[str, ...] = ()  # inputs that were not the same when the run ended
+    altered: tuple[str, ...] = ()  # those of `undeclared` that lay there before
+    rewritten: tuple[str, ...] = ()  # written back with the bytes that they had
+    removed: tuple[str, ...] = ()  # that lay there before the run, and do not now
+    scratch: tuple[str, ...] = ()  # made by the run, and private to it
+    left: tuple[Left, ...] = ()  # what its next run may find
+    own: tuple[str, ...] = ()  # read, and left there undeclared by an earlier run of the task
+    touched: frozenset[str] = frozenset()  # all that it used or wrote, its own files too
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A file that a run changed without declaring it, and left."""
+
+    path: str  # root-relative
+    digest: str
+    anew: bool  # the run writes it whatever lies there, and would tell that it did
+    scratch: bool
+    asked: bool  # the run looked for it, or read it, before it wrote it
+    shared: bool = False  # another task had left it, and this one changed it
 
 
 class Scope:
@@ -154,7 +174,9 @@ class Watching:
     `named` says which modules a text imports, by their dotted names. `declared` are the files that
     the action key holds and looks at itself. `cells` are the sources of the cells, `cwd` is the
     folder the kernel started in, and `began_ns` when, on the clock of file times (see
-    digests.now_ns). `before` and `after` are what the interpreter had installed.
+    digests.now_ns). `before` and `after` are what the interpreter had installed. `scratch` says
+    which names are private to a run, `left` what earlier runs of the task left undeclared and lies
+    there still, by name, with its digest; `tracked` are the names that any task left so.
     """
 
     scope: Scope
@@ -166,17 +188,22 @@ class Watching:
     after: Probe
     named: Callable[[str], Iterable[str]]
     declared: Collection[str] = ()
+    scratch: Callable[[str], bool] = lambda name: False
+    left: Mapping[str, str] = field(default_factory=dict)
+    tracked: Collection[str] = ()
 
     def watched(self, observed: Observed) -> Watched:
         """Return the trace of a run from what its kernel and its children reported."""
         made = self._made(observed)
+        done = self._changes(observed)
+        made.update(dict.fromkeys(done.scratch, ""))
         ours = _Ours(self.scope, made)
         items: dict[tuple[str, str, str], TraceItem] = {}
         changed: list[str] = []
         modules = _Modules(self, observed, made)
         for item in (
-            *modules.items(changed),
-            *self._files(observed, changed),
+            *modules.items(changed, done.rewritten),
+            *self._files(observed, changed, done.scratch),
             *self._listings(observed.listings, ours, changed),
             *self._globs(observed.globs, ours, changed),
         ):
@@ -201,10 +228,17 @@ class Watching:
                 set_variables=tuple(
                     sorted({one.name for one in observed.variables if _sets(one, readers)})
                 ),
-                made=tuple(sorted(name for name, path in made.items() if Path(path).is_dir())),
+                made=tuple(sorted(name for name, path in made.items() if path and is_folder(path))),
             ),
-            undeclared=tuple(self._undeclared(observed)),
+            undeclared=tuple(done.changed),
             changed=tuple(dict.fromkeys(changed)),
+            altered=tuple(done.altered),
+            rewritten=tuple(sorted(done.rewritten)),
+            removed=tuple(done.removed),
+            scratch=tuple(done.scratch),
+            left=tuple(done.left),
+            own=tuple(self._own(observed)),
+            touched=frozenset(done.touched),
         )
 
     def _made(self, observed: Observed) -> dict[str, str]:
@@ -218,12 +252,14 @@ class Watching:
 
     # -- files ---------------------------------------------------------------------------------
 
-    def _files(self, observed: Observed, changed: list[str]) -> Iterator[TraceItem]:
+    def _files(
+        self, observed: Observed, changed: list[str], scratch: Collection[str]
+    ) -> Iterator[TraceItem]:
         for use in observed.files:
             name = self.scope.counts(use.path)
-            if name is None or name in self.declared or use.made:
+            if name is None or name in self.declared or name in scratch or use.made:
                 continue
-            if READING.isdisjoint(use.uses):
+            if not changes.found(use):
                 continue
             item = self._file(use, name, changed)
             if item is not None:
@@ -243,12 +279,11 @@ class Watching:
             return None if known else TraceItem("folder", name, "", via)
         if use.first.type != "f":
             return None
-        if use.written and READING.intersection(use.uses) <= {"probe"}:
+        if use.written and not changes.read_first(use):
             # Looked for and then written anew, as libraries do: what an earlier run left there.
             return None
         look = self.digests.look(path)
-        then = (use.first.size, use.first.mtime_ns, use.first.ctime_ns, use.first.inode)
-        if look is None or (look.size, look.mtime_ns, look.ctime_ns, look.inode) != then:
+        if not changes.untouched(use, look) and not (use.written and changes.unchanged(use, look)):
             by_itself = f"it read '{name}' and then changed it itself"
             deed = "went away" if look is None else "changed"
             changed.append(by_itself if use.written else f"'{name}' {deed}")
@@ -302,14 +337,78 @@ class Watching:
                 if digest is not None:
                     yield TraceItem("file", name, digest, "named in a string")
 
-    def _undeclared(self, observed: Observed) -> Iterator[ArtefactFile]:
+    # -- what it changed -----------------------------------------------------------------------
+
+    def _changes(self, observed: Observed) -> _Changes:
+        """Return what the run changed in the root, under no artefact pattern."""
+        done = _Changes()
+        by_magic = {
+            os.path.normpath(self.cwd / name) for name in changes.written_by_magic(self.cells)
+        }
+        listed = {self.scope.name(one.path) for one in observed.listings}
+        listed |= {self.scope.name(parted(one.base, one.pattern)[0]) for one in observed.globs}
         for use in observed.files:
-            name = self.scope.counts(use.path) if use.written else None
+            name = self.scope.counts(use.path)
             if name is None or name.startswith("../"):
                 continue
-            look = self.digests.look(Path(use.path))
-            if look is not None:
-                yield ArtefactFile(name, look.digest, look.size, look.executable)
+            done.touched.add(name)
+            if not use.written:
+                continue
+            self._change(use, name, done, named=use.path in by_magic, listed=listed)
+        return done
+
+    def _change(
+        self,
+        use: FileUse,
+        name: str,
+        done: _Changes,
+        *,
+        named: bool,
+        listed: Collection[str | None],
+    ) -> None:
+        look = self.digests.look(Path(use.path))
+        if look is None:
+            if use.first is not None and use.first.type == "f" and not os.path.lexists(use.path):
+                done.removed.append(name)
+            return
+        same = changes.unchanged(use, look)
+        ours = use.first is None or name in self.left
+        scratch = ours and self.scratch(name)
+        if ours or name in self.tracked:
+            inside = posixpath.dirname(name) or "."
+            sure = ours and changes.anew(use, named=named, listed=inside in listed)
+            asked = ours and bool(changes.found(use))
+            done.left.append(Left(name, look.digest, sure, scratch, asked, shared=not ours))
+        if scratch:
+            done.scratch.append(name)
+        elif not same:
+            done.changed.append(ArtefactFile(name, look.digest, look.size, look.executable))
+            if use.first is not None:
+                done.altered.append(name)
+        elif not changes.untouched(use, look):
+            done.rewritten.add(name)
+
+    def _own(self, observed: Observed) -> Iterator[str]:
+        """Yield what the run read and an earlier run of the task had left, undeclared."""
+        for use in observed.files:
+            name = self.scope.counts(use.path)
+            if name is None or name in self.declared or name not in self.left:
+                continue
+            if use.first is not None and use.first.type == "f" and changes.read_first(use):
+                yield name
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What a run changed, by name."""
+
+    changed: list[ArtefactFile] = field(default_factory=list)
+    altered: list[str] = field(default_factory=list)
+    rewritten: set[str] = field(default_factory=set)
+    removed: list[str] = field(default_factory=list)
+    scratch: list[str] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
 
 
 class _Ours:
@@ -371,8 +470,8 @@ class _Modules:
         ]
         self.path = self._path(observed.paths[-1] if observed.paths else ())
 
-    def items(self, changed: list[str]) -> Iterator[TraceItem]:
-        """Yield what the imports come to."""
+    def items(self, changed: list[str], rewritten: Collection[str]) -> Iterator[TraceItem]:
+        """Yield what the imports come to; the run wrote `rewritten` back as they were."""
         for found in self._found:
             via = self._via(found)
             yield from self._import(found, via, changed)
@@ -382,7 +481,8 @@ class _Modules:
                 continue
             if found.origin in self._watching.declared:
                 continue
-            if self._watching.digests.changed_since(path, self._watching.began_ns):
+            since = self._watching.began_ns
+            if found.origin not in rewritten and self._watching.digests.changed_since(path, since):
                 changed.append(f"'{found.origin}' changed")
             yield TraceItem("file", found.origin, digest, via)
         yield from self._missing(changed)
@@ -582,6 +682,11 @@ def literals(text: str) -> Iterator[str]:
 def is_file(path: str) -> bool:
     """Whether a path that a text may mean is a file; any text will do."""
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for a name that is too long
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path is a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def parted(base: str, pattern: str) -> tuple[str, str]:

@@ -233,6 +233,7 @@ class FileUse(msgspec.Struct, frozen=True, kw_only=True):
     written: bool
     cell: int  # of the first use, from 1 among the cells that ran; 0 = unknown
     pid: int  # of the process whose use came first
+    before: str | None = None  # a digest of its content before it was written; None = not known
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -425,6 +426,7 @@ class _Use(_Record, frozen=True, array_like=True):
     path: str
     stat: Stat | None
     cell: int = 0
+    before: str = ""
 
 
 class _Read(_Use, frozen=True, array_like=True, tag="read"):
@@ -763,6 +765,7 @@ def _file(path: str, uses: list[tuple[str, _Use, int, int]]) -> FileUse:
         written=any(kind in ("write", "append", "open", "mkdir", "remove") for kind in kinds),
         cell=cell,
         pid=pid,
+        before=next((one.before for _, one, _, _ in uses if one.before), None),
     )
 
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import select
 import socket
@@ -50,6 +51,7 @@ NAMES: Final = 50_000
 CLOSE_PATIENCE = 5.0
 """Seconds that `close` waits for the last descendant."""
 
+_LARGEST = 1 << 26  # bytes of a file that is looked into before it is written over
 _LONGEST = 4096  # of a path, in bytes
 _BYTECODE = (".pyc", ".pyo")
 _NO_FILES = ("/proc/", "/sys/", "/dev/")
@@ -251,7 +253,8 @@ class _Server:
                 continue
             record = self._record(deed, path, thread, flags)
             if record is not None:
-                found.append([record[0], round(now, 6), *record[1:], self._watch.cell])
+                more = [_content(path, record[2])] if deed in ("write", "append", "open") else []
+                found.append([record[0], round(now, 6), *record[1:], self._watch.cell, *more])
         return found
 
     def _record(self, deed: str, path: str, thread: int, flags: int) -> list[Any] | None:
@@ -379,6 +382,17 @@ def _stat(path: str) -> list[Any] | None:
     with contextlib.suppress(OSError, ValueError):
         return ["l", *_shape(os.lstat(path))[1:]]
     return None
+
+
+def _content(path: str, look: list[Any] | None) -> str:
+    """Return a digest of a file that is about to be written over; "" where it is not known."""
+    if look is None or look[0] != "f" or look[1] > _LARGEST:
+        return ""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return f"blake2b:{hashlib.blake2b(file.read()).hexdigest()}"
+    except OSError:
+        return ""
 
 
 def _shape(found: os.stat_result) -> list[Any]:

@@ -46,6 +46,7 @@ import os
 import posix
 import sys
 import time
+from _blake2 import blake2b
 from _collections import defaultdict  # type: ignore[import-not-found]
 from _functools import partial  # type: ignore[import-not-found]
 from _json import encode_basestring_ascii
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 LIMIT = 1_000_000  # records of one process
 NAMES = 50_000  # in one folder, or matches of one glob
+LARGEST = 1 << 26  # bytes of a file that is looked into before it is written over
 FAULTS = 5  # that are told, of one process
 
 
@@ -485,7 +487,19 @@ class _Watcher:
     def change(self, kind: str, path: str) -> None:
         """Record that the file is about to be written, made or removed, once."""
         if self.once(kind, path):
-            self.emit(kind, path, _look(path), self.cell())
+            found = _look(path)
+            self.emit(kind, path, found, self.cell(), self.content(kind, path, found))
+
+    def content(self, kind: str, path: str, found: Any) -> str:
+        """Return a digest of what is about to be written over, "" where it is not known."""
+        if kind not in ("write", "append", "open") or found is None or found[0] != "f":
+            return ""
+        if found[1] > LARGEST or _installed(path) or not self.once("content", path):
+            return ""
+        try:
+            return "blake2b:" + blake2b(_read(path)).hexdigest()
+        except OSError:
+            return ""
 
     def on_open(self, raw: Any, mode: Any, flags: int) -> None:
         if type(raw) is int:
@@ -508,8 +522,7 @@ class _Watcher:
         elif access == posix.O_WRONLY:
             self.change("append", path)
         else:
-            self.use("read", path)
-            self.change("write", path)
+            self.change("open", path)
 
     def on_list(self, raw: Any = None) -> None:
         frame = _getframe(2)

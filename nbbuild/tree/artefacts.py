@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,14 @@ import msgspec
 from nbbuild.digests import now_ns
 from nbbuild.durable import writing
 from nbbuild.errors import NbbuildError, StoreError
-from nbbuild.model import ArtefactFile, Record, Task
+from nbbuild.model import ArtefactFile, Digest, Record, Task
 from nbbuild.patterns import Pattern, matches
 from nbbuild.store.layout import is_digest
+from nbbuild.tree import undeclared
 from nbbuild.tree.confined import fault_of_name
 from nbbuild.tree.gone import Gone
 from nbbuild.tree.ground import Ground
-from nbbuild.tree.ledger import Ledger, Made, Stamp
+from nbbuild.tree.ledger import Ledger, Left, Made, Stamp
 from nbbuild.tree.leftovers import folders_made, leftovers, standing_folders, take_away
 
 _LONGEST_TICK = 0.05  # seconds; file systems with slower clocks are not waited for
@@ -54,12 +55,13 @@ class Artefacts:
 
     # -- a run ---------------------------------------------------------------------------------
 
-    def begin(self, task: Task) -> tuple[str, ...]:
+    def begin(self, task: Task, *, forced: bool = False) -> tuple[str, ...]:
         """Take away what earlier runs left, and note what is there; return notes for users."""
         ground = self._ground
         ground.ledgers.clear_staging(task.name)
         old, inherited = self._heir(task)
-        notes = take_away(ground, old, {**inherited, **leftovers(ground, old)})
+        left, notes = undeclared.put_away(ground, old, task, forced=forced)
+        notes += take_away(ground, old, {**inherited, **leftovers(ground, old)})
         found = ground.match(task.artefacts) if task.artefacts else []
         stamps = tuple(stamp for path in found if (stamp := ground.stamp(path)) is not None)
         _wait_for_the_next_tick(stamps)
@@ -71,6 +73,7 @@ class Artefacts:
             before=stamps,
             standing=standing_folders(ground.root, task.artefacts),
             made=(),
+            left=left,
             folders=tuple(folder for folder in old.folders if ground.exists(folder)),
         )
         ground.ledgers.write(new)
@@ -95,6 +98,21 @@ class Artefacts:
         ground.ledgers.write(_finished(noted, made, folders))
         self._begun.pop(task.name, None)
         return artefacts
+
+    def left(self, task: Task) -> dict[str, Digest]:
+        """Return what earlier runs left undeclared and lies there as they left it: its digests."""
+        return undeclared.lying(self._ground, self._ground.ledgers.read(task.name))
+
+    def leave(self, task: Task, left: Iterable[Left]) -> None:
+        """Note what a run that has ended left undeclared."""
+        ledger = self._ground.ledgers.read(task.name)
+        kept = undeclared.kept(self._ground, ledger, left)
+        if kept != ledger.left:
+            self._ground.ledgers.write(msgspec.structs.replace(ledger, left=kept))
+
+    def tracked(self) -> frozenset[str]:
+        """Return the names of all that any task left undeclared."""
+        return undeclared.tracked(self._ground)
 
     def adoptable(self, task: Task, files: Mapping[str, Path]) -> dict[str, Path]:
         """Return the artefacts that `adopt` would take, and where each is now."""

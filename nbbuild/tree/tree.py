@@ -22,7 +22,7 @@ from nbbuild.tree.built import BuiltNotebooks
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.gone import Gone, Locked
 from nbbuild.tree.ground import Ground, Match, folders_above
-from nbbuild.tree.ledger import Ledger, Ledgers, safe_id
+from nbbuild.tree.ledger import Ledger, Ledgers, Left, safe_id
 from nbbuild.tree.leftovers import claimed, leftovers
 from nbbuild.tree.replaced import Replaced
 
@@ -93,12 +93,25 @@ class Tree:
 
     # -- artefacts -----------------------------------------------------------------------------
 
-    def begin(self, task: Task) -> tuple[str, ...]:
+    def begin(self, task: Task, *, forced: bool = False) -> tuple[str, ...]:
         """Prepare a run: take away what earlier ones made, and note what else is there.
 
-        Returns sentences on files that were moved to `.nbbuild/replaced`.
+        A `forced` run finds nothing either that the last one had looked for and then left,
+        undeclared. Returns sentences on files that were moved to `.nbbuild/replaced`.
         """
-        return self._artefacts.begin(task)
+        return self._artefacts.begin(task, forced=forced)
+
+    def left(self, task: Task) -> Mapping[str, Digest]:
+        """Return what earlier runs left undeclared and lies there as they left it: its digests."""
+        return self._artefacts.left(task)
+
+    def leave(self, task: Task, left: Iterable[Left]) -> None:
+        """Note what a run that has ended left undeclared."""
+        self._artefacts.leave(task, left)
+
+    def tracked(self) -> frozenset[str]:
+        """Return the names of all that any task left undeclared."""
+        return self._artefacts.tracked()
 
     def collect(self, task: Task, *, stored: bool = True) -> tuple[ArtefactFile, ...]:
         """Take the artefacts that the run since `begin` wrote into the store; the run is over.
