@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,14 @@ from nbformat import NotebookNode
 
 from nbbuild import ending, runner
 from nbbuild.actions import Action
-from nbbuild.conflicts import Uses
+from nbbuild.conflicts import Deeds, Uses
 from nbbuild.conflicts import failure as conflicting
 from nbbuild.digests import digest_bytes, now_ns
 from nbbuild.environment import Probe
 from nbbuild.errors import NbbuildError, NotebookError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
+from nbbuild.ignored import Ignored
 from nbbuild.kernels.execute import Execution
 from nbbuild.kernels.observed import Observed
 from nbbuild.kernels.process import Launcher
@@ -61,14 +62,24 @@ from nbbuild.session import Session
 from nbbuild.tracing import Left, Scope, Watched, Watching
 from nbbuild.tree import ArtefactError
 from nbbuild.tree import Left as LeftInTree
+from nbbuild.turns import Again, Pairs, Turns
 from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
+
+
+@dataclass(frozen=True, slots=True)
+class _Collided:
+    """A run that may have been spoilt by another beside it, and how it ended if it failed."""
+
+    deeds: Deeds
+    failed: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
     """Builds one task at a time, from any thread.
 
+    `again` takes in the tasks that are to be judged once more when all others are done.
     `ready(wanted, check)` gives a kernel that has been started already, None when there is none;
     `on_end()` is called when no more cell of a notebook will run.
     """
@@ -80,6 +91,9 @@ class Builder:
     observer: Observer
     cancelled: threading.Event
     uses: Uses
+    turns: Turns
+    pairs: Pairs
+    again: Again
     preparing: Preparing
     ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = runner.none_ready
     on_end: Callable[[], None] = lambda: None
@@ -173,15 +187,41 @@ class Builder:
     # -- a run ---------------------------------------------------------------------------------
 
     def _run(self, task: Task, judgement: Judgement) -> Outcome:
-        key = judgement.key
-        assert key is not None
+        """Execute; once more, and alone, if that ran into another that ran at the same time."""
         if judgement.record is not None or judgement.reasons[0].kind == "forced":
             # A forced run that fails must not fall back on what it was to replace.
+            assert judgement.key is not None
             self.session.retired.retire(
                 record.id
-                for record in self.session.store.records(key.digest)
+                for record in self.session.store.records(judgement.key.digest)
                 if not any(self.session.broken(task, record))
             )
+        with self.turns.running(task.name, check=self._check):
+            ended = self._once(task, judgement)
+        if isinstance(ended, Outcome):
+            return ended
+        with self.turns.running(task.name, check=self._check, alone=True):
+            if ended.failed is not None and not self._part(task, self.uses.met(task, ended.deeds)):
+                return ended.failed  # by itself, as it turns out
+            again = self._once(task, judgement)
+        assert isinstance(again, Outcome)  # nobody ran beside it
+        return again
+
+    def _part(self, task: Task, pairs: Iterable[tuple[str, str]]) -> bool:
+        """Keep the tasks of each pair apart from now on, and say so; return whether any is."""
+        found = list(pairs)
+        for first, second in found:
+            self.pairs.add(first, second)
+            self.turns.part(first, second)
+        if found:
+            others = ending.named([name for pair in found for name in pair if name != task.name])
+            text = f"met {others} on a file while both ran: once more, by itself"
+            self.observer(Noted(task.name, text))
+        return bool(found)
+
+    def _once(self, task: Task, judgement: Judgement) -> Outcome | _Collided:
+        key = judgement.key
+        assert key is not None
         parsed = self.session.inputs.parsed(task)
         settings = self.session.inputs.settings(task, parsed)
         sources = self.session.sources(task)
@@ -201,28 +241,30 @@ class Builder:
         writable = self.session.store.writable
         artefacts: tuple[ArtefactFile, ...] = ()
         if failure is None:
-            try:
-                artefacts = self.session.tree.collect(task, stored=writable)
-            except ArtefactError as error:
-                failure = Failure.of("artefact", error)
+            artefacts, failure = self._collected(task)
         cells = executed_cells(done.notebook)
         built = built_bytes(source, cells)
         watched = self._watched(
             task, key, parsed, settings, ran, began_ns=began_ns, before=installed, found=found
         )
         self.session.tree.leave(task, map(_left, watched.left))
+        deeds = self._deeds(task, watched)
         if failure is not None:
             failure = ending.with_own(failure, watched.own)
-            return self._failed(task, judgement, done, failure, built, notes)
+            failed = self._failed(task, judgement, done, failure, built, notes)
+            if failure.kind == "error" and self._may_be_spoilt(deeds, began_ns):
+                return _Collided(deeds, failed)
+            return failed
         blob = encode(cells)
         complete = not (done.cut_short and artefacts)
+        last = self.session.last(task)[1]
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
             trace=watched.trace,
             undeclared=watched.undeclared,
             altered=watched.altered,
-            rewritten=watched.rewritten,
+            rewritten=_rewritten(watched, last),
             removed=watched.removed,
             own=watched.own,
             local=bool(watched.own),
@@ -235,12 +277,17 @@ class Builder:
             cell_seconds=done.cell_seconds,
             preloads=done.preloads,
         )
-        conflicts, stale = self.uses.settle(task, record)
-        if conflicts:
-            self.session.retired.retire(one.id for one in stale)
-            failure = conflicting(conflicts)
+        settled = self.uses.settle(task, record, deeds)
+        self.session.retired.retire(one.id for one in settled.spoilt)
+        self.again.add(settled.again)
+        if self._part(task, settled.collided):
+            self.session.tree.abandon(task)
+            return _Collided(deeds)
+        if settled.conflicts:
+            self.session.retired.retire(one.id for one in settled.stale)
+            failure = conflicting(settled.conflicts)
             return self._failed(task, judgement, done, failure, built, notes)
-        notes += self._products(task, watched)
+        notes += self._products(record, last)
         unpublished = self._unpublished(task, key, watched, writable=writable, whole=complete)
         if not unpublished:
             self.session.store.publish(record)
@@ -256,6 +303,27 @@ class Builder:
             cell_seconds=done.cell_seconds,
             cached=not unpublished,
             notes=(*notes, *more, *([unpublished] if unpublished and task.cache else [])),
+        )
+
+    def _collected(self, task: Task) -> tuple[tuple[ArtefactFile, ...], Failure | None]:
+        try:
+            return self.session.tree.collect(task, stored=self.session.store.writable), None
+        except ArtefactError as error:
+            return (), Failure.of("artefact", error)
+
+    def _deeds(self, task: Task, watched: Watched) -> Deeds:
+        return Deeds(
+            touched=watched.touched,
+            scratch=watched.scratch,
+            sound=not watched.changed,
+            beside=self.turns.beside(task.name),
+        )
+
+    def _may_be_spoilt(self, deeds: Deeds, began_ns: int) -> bool:
+        """Whether a run that failed used what somebody changed while it ran beside others."""
+        digests, root = self.session.digests, self.session.root
+        return bool(deeds.beside) and any(
+            digests.changed_since(root / path, began_ns) for path in deeds.touched
         )
 
     def _prepared(self, task: Task) -> NotebookNode:
@@ -379,14 +447,17 @@ class Builder:
         said = hint(uses, config=config) if uses else failed.hint
         return msgspec.structs.replace(failed, hint=said)
 
-    def _products(self, task: Task, watched: Watched) -> tuple[str, ...]:
-        """Say which files the run wrote without declaring them, unless the last one did, too."""
-        _, last = self.session.last(task)
+    def _products(self, record: Record, last: Record | None) -> tuple[str, ...]:
+        """Say what a run wrote and found undeclared, as far as the last one did not."""
+        notes: tuple[str, ...] = ()
         known = {file.path for file in last.undeclared} if last else set()
-        new = [file.path for file in watched.undeclared if file.path not in known]
-        if not new:
-            return ()
-        return (f"wrote what it does not declare; to keep it: {runner.keeping(new)}",)
+        products = ending.products(record, ignored=Ignored(self.session.root))
+        new = [path for path in products if path not in known]
+        if new:
+            notes += (f"wrote what it does not declare; to keep it: {runner.keeping(new)}",)
+        if record.own and (last is None or {*record.own} - {*last.own}):
+            notes += (ending.rests_on(record.own),)
+        return notes
 
     def _unpublished(
         self, task: Task, key: ActionKey, watched: Watched, *, writable: bool, whole: bool
@@ -434,6 +505,13 @@ class Builder:
             notes=notes,
             built=partial,
         )
+
+
+def _rewritten(watched: Watched, last: Record | None) -> tuple[str, ...]:
+    """Return what a task writes again in every run, though it may have changed it in this one."""
+    before = {*last.rewritten} if last is not None else set()
+    now = {file.path for file in watched.undeclared}
+    return tuple(sorted({*watched.rewritten, *(before & now)}))
 
 
 def _means(texts: Sequence[str]) -> Callable[[str], bool]:

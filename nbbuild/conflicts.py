@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from nbbuild.graph import Graph, makes
 from nbbuild.model import Failure, Record, Task
@@ -27,6 +28,26 @@ class Conflict:
     declared: bool = False  # whether the writer says that it writes it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deeds:
+    """What a run did beyond what its record says: of that nothing is left for later builds."""
+
+    touched: frozenset[str] = frozenset()  # all that it used or wrote, its own files too
+    scratch: tuple[str, ...] = ()  # files that it made for itself
+    sound: bool = True  # whether all that it had used was the same when it ended
+    beside: frozenset[str] = frozenset()  # the tasks that ran at the same time
+
+
+class Settled(NamedTuple):
+    """What came of a run beside all others."""
+
+    conflicts: tuple[Conflict, ...] = ()
+    stale: tuple[Record, ...] = ()  # of tasks that read what this one has written since
+    spoilt: tuple[Record, ...] = ()  # of tasks that this one may have spoilt while both ran
+    again: tuple[str, ...] = ()  # tasks, those of `spoilt` too, that are to be judged once more
+    collided: tuple[tuple[str, str], ...] = ()  # met while both ran: (who goes first, the other)
+
+
 class Uses:
     """Who wrote and who used what, over the tasks of one build; thread-safe."""
 
@@ -35,25 +56,48 @@ class Uses:
         self._known: dict[str, _Facts] = {}
         self._lock = threading.Lock()
 
-    def settle(self, task: Task, record: Record) -> tuple[tuple[Conflict, ...], tuple[Record, ...]]:
-        """Take in what a run of `task` wrote and used; return its conflicts with the others.
+    def settle(self, task: Task, record: Record, deeds: Deeds = Deeds()) -> Settled:
+        """Take in what a run of `task` wrote and used; return what it comes to beside the others.
 
-        Also returns the records of other tasks that read what this one has written since: they
-        must not be used again. With conflicts the run is not taken in.
+        With conflicts, or where it ran into another that ran at the same time, it is not taken in.
         """
-        facts = _facts(task, record)
+        facts = _facts(task, record, deeds)
         with self._lock:
+            collided = tuple(self._collided(facts))
             found = tuple(dict.fromkeys(self._conflicts(facts)))
+            spoilt = set(self._spoilt(facts))
+            again = spoilt | set(self._behind(facts))
             # Who makes a file that another wrote over has a sound record: it is put back.
             stale = {one.reader for one in found if one.how != "makes"} - {task.name}
-            if not found:
+            if not found and not collided:
                 self._known[task.name] = facts
-            return found, tuple(self._known[name].record for name in stale if name in self._known)
+            return Settled(
+                conflicts=found,
+                stale=self._records(stale),
+                spoilt=self._records(spoilt),
+                again=tuple(sorted(again)),
+                collided=collided,
+            )
+
+    def _records(self, names: Iterable[str]) -> tuple[Record, ...]:
+        return tuple(self._known[name].record for name in sorted(names) if name in self._known)
+
+    def met(self, task: Task, deeds: Deeds) -> tuple[tuple[str, str], ...]:
+        """Return the tasks that wrote, while they ran beside `task`, what that touched and failed.
+
+        As pairs: who goes first, and the other.
+        """
+        with self._lock:
+            return tuple(
+                (name, task.name)
+                for name in sorted(deeds.beside & self._known.keys())
+                if not self._known[name].wrote.isdisjoint(deeds.touched)
+            )
 
     def note(self, task: str, record: Record) -> None:
         """Take in an earlier run that still holds."""
         with self._lock:
-            self._known[task] = _facts(self._graph.tasks[task], record)
+            self._known[task] = _facts(self._graph.tasks[task], record, Deeds())
 
     def _conflicts(self, ours: _Facts) -> Iterator[Conflict]:
         for name, theirs in self._known.items():
@@ -65,10 +109,52 @@ class Uses:
             yield from _writes_over(theirs, ours.task)
 
     def _unordered(self, writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
-        met = list(_met(writer, reader))
         # Every two tasks of a build come here, hardly any meet: the graph is asked last.
+        met = [one for one in _met(writer, reader) if one.path not in writer.rewrites]
         if met and writer.task.name not in self._graph.needed([reader.task.name]):
             yield from met
+
+    def _collided(self, ours: _Facts) -> Iterator[tuple[str, str]]:
+        """Yield a pair for each task that ran beside this one and met it on a path."""
+        for name in sorted(ours.deeds.beside & self._known.keys()):
+            theirs = self._known[name]
+            if next(self._unordered(theirs, ours), None) or _spoils(theirs, ours):
+                yield name, ours.task.name
+            elif next(self._unordered(ours, theirs), None):
+                yield ours.task.name, name
+
+    def _spoilt(self, ours: _Facts) -> Iterator[str]:
+        """Yield the tasks whose files this one wrote over while both ran."""
+        for name in ours.deeds.beside & self._known.keys():
+            if _spoils(ours, self._known[name]):
+                yield name
+
+    def _behind(self, ours: _Facts) -> Iterator[str]:
+        """Yield the tasks that used what this one writes again in every run, before it changed."""
+        for name, theirs in self._known.items():
+            if name != ours.task.name and ours.rewrites:
+                met = (one.path for one in _met(ours, theirs))
+                if not ours.rewrites.isdisjoint(met) and not self._ordered(name, ours.task.name):
+                    yield name
+
+    def _ordered(self, first: str, second: str) -> bool:
+        return first in self._graph.needed([second])
+
+
+def pairs_by_rewriting(records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
+    """Yield (writer, reader) where one writes again what the other reads, and not the reverse."""
+    writers = {name: {*one.rewritten} for name, one in records.items() if one.rewritten}
+    if not writers:
+        return
+    read = {
+        name: {item.name for item in one.trace.items if item.kind == "file"}
+        for name, one in records.items()
+    }
+    for writer, paths in writers.items():
+        for reader, used in read.items():
+            theirs = writers.get(reader, set())
+            if reader != writer and paths & used and theirs.isdisjoint(read[writer]):
+                yield writer, reader
 
 
 def failure(conflicts: Iterable[Conflict]) -> Failure:
@@ -99,20 +185,34 @@ class _Facts:
 
     task: Task
     record: Record
-    written: Mapping[str, bool]  # path → whether it is declared; a built notebook is
+    written: Mapping[str, bool]  # path it changed → whether it is declared; a built notebook is
+    renamed: frozenset[str]  # those of `written` that its folder did not hold before
+    rewrites: frozenset[str]  # paths that it writes again in every run, as a rule unchanged
     used: Mapping[str, str]  # path → how
     folders: frozenset[str]  # that were listed
     globs: tuple[str, ...]  # root-relative patterns
+    deeds: Deeds
+
+    @property
+    def wrote(self) -> frozenset[str]:
+        """All paths at which it wrote, what was the same afterwards included."""
+        return frozenset((*self.written, *self.rewrites, *self.deeds.scratch))
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The files of which nobody looks whether they were the same when it ended: its own."""
+        return self.wrote - self.used.keys()
 
 
-def _facts(task: Task, record: Record) -> _Facts:
+def _facts(task: Task, record: Record, deeds: Deeds) -> _Facts:
     used: dict[str, str] = {}
     folders: set[str] = set()
     globs: list[str] = []
+    mine = {file.path for file in record.undeclared}
     for item in record.trace.items:
         if item.kind == "file":
             used[item.name] = "reads"
-        elif item.kind == "absent":
+        elif item.kind == "absent" and item.name not in mine:
             used[item.name] = "looks for"
         elif item.kind == "listing":
             folders.add(item.name)
@@ -120,21 +220,41 @@ def _facts(task: Task, record: Record) -> _Facts:
             base, _, pattern = item.name.partition(":")
             globs.append(posixpath.normpath(posixpath.join(base, pattern)))
     written = {task.built: True, **{file.path: True for file in record.artefacts}}
-    for file in record.undeclared:
-        written.setdefault(file.path, False)
-    return _Facts(task, record, written, used, frozenset(folders), tuple(globs))
+    for path in (*(file.path for file in record.undeclared), *record.removed):
+        written.setdefault(path, False)
+    return _Facts(
+        task=task,
+        record=record,
+        written=written,
+        renamed=frozenset(written) - set(record.altered),
+        rewrites=frozenset(record.rewritten),
+        used=used,
+        folders=frozenset(folders),
+        globs=tuple(globs),
+        deeds=deeds,
+    )
 
 
 def _met(writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
-    """Yield what `reader` used of what `writer` wrote."""
+    """Yield what `reader` used of what `writer` changed."""
     for path, declared in writer.written.items():
         how = reader.used.get(path, "")
-        if not how and (posixpath.dirname(path) or ".") in reader.folders:
-            how = "lists the folder of"
-        if not how and any(fnmatchcase(path, pattern) for pattern in reader.globs):
-            how = "looks for"
+        if not how and path in writer.renamed:
+            if (posixpath.dirname(path) or ".") in reader.folders:
+                how = "lists the folder of"
+            elif any(fnmatchcase(path, pattern) for pattern in reader.globs):
+                how = "looks for"
         if how:
             yield Conflict(writer.task.name, reader.task.name, path, how, declared)
+
+
+def _spoils(writer: _Facts, other: _Facts) -> bool:
+    """Whether `writer` may have spoilt `other` while both ran.
+
+    What a run used is looked at again when it ends; what it wrote before it read it is not.
+    """
+    met = writer.wrote & (other.deeds.touched | other.wrote)
+    return bool(met) and (not other.deeds.sound or not met.isdisjoint(other.own))
 
 
 def _writes_over(writer: _Facts, maker: Task) -> Iterator[Conflict]:

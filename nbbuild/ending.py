@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from nbbuild.config_values import quoted
-from nbbuild.model import Failure
+from nbbuild.model import Failure, Record
 
 
 def with_own(failure: Failure, own: Sequence[str]) -> Failure:
@@ -19,6 +19,18 @@ def with_own(failure: Failure, own: Sequence[str]) -> Failure:
         f"to begin without: {line('scratch', own)}"
     )
     return msgspec.structs.replace(failure, hint="\n".join(filter(None, [failure.hint, hint])))
+
+
+def products(record: Record, *, ignored: Callable[[str], bool]) -> list[str]:
+    """Return what a run wrote undeclared and could declare as artefacts.
+
+    Not what lay there before, or was read before it was written: it would be taken away before the
+    next run. Nor what version control is to leave out.
+    """
+    read = {item.name for item in record.trace.items if item.kind == "file"}
+    others = {*record.altered, *record.own, *read}
+    written = (file.path for file in record.undeclared)
+    return [path for path in written if path not in others and not ignored(path)]
 
 
 def rests_on(own: Sequence[str]) -> str:

@@ -218,6 +218,7 @@ class Judgement:
     reasons: tuple[Reason, ...] = ()
     key: ActionKey | None = None
     record: Record | None = None
+    marks: tuple[str, ...] = ()  # what a user should know of how far it reaches
 
 
 # -- what became of it -------------------------------------------------------------------------

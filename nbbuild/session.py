@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from blake3 import blake3
 
 from nbbuild import config as configuration
-from nbbuild import project
+from nbbuild import ending, project
 from nbbuild.config import Config
 from nbbuild.digests import Digests
 from nbbuild.durable import DOT
@@ -38,6 +38,7 @@ from nbbuild.model import (
 )
 from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.readers import Readers
+from nbbuild.patterns import Pattern, matches
 from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
 from nbbuild.state import State
@@ -173,11 +174,29 @@ class Session:
 
     def broken(self, task: Task, record: Record, seen: Seen | None = None) -> Iterator[Reason]:
         """Yield what a record's run used and that is different now; `seen` as traces have it."""
+        if record.own:
+            yield from self._no_longer_found(task, record)
         if not record.trace.items:
-            return iter(())
+            return
         own = self.own(task, record.undeclared)
         probe = self.inputs.probe(task)
-        return self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen)
+        for one in self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen):
+            if not self._of_its_kind(task, one):
+                yield one
+
+    def _no_longer_found(self, task: Task, record: Record) -> Iterator[Reason]:
+        """Yield that a run would no longer find what the record rests on: it is scratch now."""
+        patterns = [Pattern.parse(text) for text in task.scratch]
+        for path in record.own:
+            if any(matches(pattern, path) for pattern in patterns):
+                text = f"its result rests on '{path}', which is scratch now"
+                yield Reason("scratch", path, text=text)
+
+    def _of_its_kind(self, task: Task, reason: Reason) -> bool:
+        """Whether another task's run left what lies where this one's run had found nothing."""
+        if reason.kind != "absent" or not reason.old or not reason.new:
+            return False
+        return self.tree.replaceable(task, reason.item, reason.new)
 
     def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
         """Return which paths are the task's own, or nbbuild's."""
@@ -202,6 +221,12 @@ class Session:
             yield f"it contacted {hosts}, and has no max_age"
         if record.trace.partial:
             yield f"what it used was seen only in part: {record.trace.partial[0]}"
+        if record.own:
+            yield ending.rests_on(record.own)
+
+    def with_marks(self, judgement: Judgement) -> Judgement:
+        """Return `judgement` with its `marks`."""
+        return replace(judgement, marks=tuple(self.marks(judgement)))
 
     def put_away_gone(self, observer: Observer) -> None:
         """Take away what tasks left that the project no longer has; nothing was judged by it.

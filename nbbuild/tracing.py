@@ -371,8 +371,11 @@ class Watching:
             if use.first is not None and use.first.type == "f" and not os.path.lexists(use.path):
                 done.removed.append(name)
             return
-        same = changes.unchanged(use, look)
+        if changes.untouched(use, look):
+            return
         ours = use.first is None or name in self.left
+        # What an earlier run of the task has put there counts as made by each run that writes it.
+        same = not ours and changes.unchanged(use, look)
         scratch = ours and self.scratch(name)
         if ours or name in self.tracked:
             inside = posixpath.dirname(name) or "."
@@ -383,9 +386,9 @@ class Watching:
             done.scratch.append(name)
         elif not same:
             done.changed.append(ArtefactFile(name, look.digest, look.size, look.executable))
-            if use.first is not None:
+            if not ours:
                 done.altered.append(name)
-        elif not changes.untouched(use, look):
+        else:
             done.rewritten.add(name)
 
     def _own(self, observed: Observed) -> Iterator[str]:

@@ -53,6 +53,7 @@ from nbbuild.patterns import Pattern
 from nbbuild.preparing import Preparing
 from nbbuild.scratch import Scratch, scratch_copy
 from nbbuild.session import Session, session_of
+from nbbuild.turns import Again, Pairs, Turns
 
 _SEEDS = 1_000_000
 _NAMED = 10  # files that a message names at most
@@ -260,7 +261,10 @@ class _Ours:
             if not ledger.finished:
                 made |= set(self._session.walker.match_all(ledger.patterns))
         for record in self.records.values():
-            made |= {one.path for one in (*record.artefacts, *record.undeclared)}
+            made |= {one.path for one in (*record.artefacts, *record.undeclared)} - {
+                *record.altered
+            }
+            made |= {*record.own}
         sources = {
             path for task in self._session.project.tasks for path in (task.source, *task.paired)
         }
@@ -399,6 +403,9 @@ class _Runs:
                 observer=self.observer,
                 cancelled=cancelled,
                 uses=Uses(self.again.graph),
+                turns=Turns(),
+                pairs=Pairs(self.again.state),
+                again=Again(),
                 preparing=Preparing(session=self.again, threads=threads_each(slots, len(names))),
                 room=Room(
                     self.again.config.execution.max_memory,

@@ -93,6 +93,7 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines += [f"{indent}  {line}" for line in as_lines(one)]
     for upstream in explanation.because:
         lines += _lines(upstream, indent + "  ")
+    lines += [f"{indent}  note: {mark}" for mark in explanation.marks]
     if verbose and explanation.trace is not None:
         trace = explanation.trace
         lines.append(f"{indent}  its last run used (watched: {trace.level}):")
@@ -135,6 +136,7 @@ def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]
         "source": explanation.source,
         "verdict": explanation.verdict.value,
         "reasons": [as_plain(one) for one in explanation.reasons],
+        "marks": list(explanation.marks),
         "because": [_plain(one) for one in explanation.because],
         **({"trace": msgspec.to_builtins(explanation.trace)} if verbose else {}),
     }

@@ -39,9 +39,9 @@ def command(
     with open_session(directory, file=file) as session:
         plan = session.plan(targets)
         marks = [(one.task, mark) for one in plan.judgements for mark in session.marks(one)]
-    if as_json:
-        emit(list(plan.judgements))
-        return
+        if as_json:
+            emit([session.with_marks(one) for one in plan.judgements])
+            return
     emit(describe(plan, verbose=verbose))
     for task, mark in marks:
         say(f"note: {task}: {mark}")

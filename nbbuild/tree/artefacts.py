@@ -110,6 +110,12 @@ class Artefacts:
         if kept != ledger.left:
             self._ground.ledgers.write(msgspec.structs.replace(ledger, left=kept))
 
+    def replaceable(self, task: Task, path: str, digest: Digest) -> bool:
+        """Whether a run of `task` would put away, at `path`, what another task's run had left."""
+        return undeclared.replaceable(
+            self._ground, self._ground.ledgers.read(task.name), path, digest
+        )
+
     def tracked(self) -> frozenset[str]:
         """Return the names of all that any task left undeclared."""
         return undeclared.tracked(self._ground)

@@ -109,6 +109,10 @@ class Tree:
         """Note what a run that has ended left undeclared."""
         self._artefacts.leave(task, left)
 
+    def replaceable(self, task: Task, path: str, digest: Digest) -> bool:
+        """Whether a run of `task` would put away, at `path`, what another task's run had left."""
+        return self._artefacts.replaceable(task, path, digest)
+
     def tracked(self) -> frozenset[str]:
         """Return the names of all that any task left undeclared."""
         return self._artefacts.tracked()

@@ -21,6 +21,12 @@ def tracked(ground: Ground) -> frozenset[str]:
     return frozenset(one.path for ledger in ground.ledgers.all() for one in ledger.left)
 
 
+def replaceable(ground: Ground, ledger: Ledger, path: str, digest: Digest) -> bool:
+    """Whether the task's next run begins without `path`, where another's left `digest`."""
+    ours = any(one.path == path and (one.anew or one.scratch) for one in ledger.left)
+    return ours and digest in _by_others(ground, ledger).get(path, ())
+
+
 def kept(ground: Ground, ledger: Ledger, new: Iterable[Left]) -> tuple[Left, ...]:
     """Return what a run leaves: what it changed, and what earlier ones left that lies there."""
     listed = {one.path: one for one in _there(ground, ledger)}
