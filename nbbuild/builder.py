@@ -285,7 +285,7 @@ class Builder:
             return _Collided(deeds)
         if settled.conflicts:
             self.session.retired.retire(one.id for one in settled.stale)
-            failure = conflicting(settled.conflicts)
+            failure = conflicting(settled.conflicts, ignored=Ignored(self.session.root))
             return self._failed(task, judgement, done, failure, built, notes)
         notes += self._products(record, last)
         unpublished = self._unpublished(task, key, watched, writable=writable, whole=complete)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from nbbuild.ending import line
 from nbbuild.graph import Graph, makes
 from nbbuild.model import Failure, Record, Task
+from nbbuild.patterns import escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Conflict:
     path: str
     how: str  # "reads", "lists the folder of", "looks for", "makes"
     declared: bool = False  # whether the writer says that it writes it
+    there: bool = False  # whether it lay there before the writer changed it
+    circle: bool = False  # whether the writer waits for the reader already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class Uses:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._known: dict[str, _Facts] = {}
+        self._failed: dict[str, _Facts] = {}  # runs in conflict: others may read what they wrote
         self._lock = threading.Lock()
 
     def settle(self, task: Task, record: Record, deeds: Deeds = Deeds()) -> Settled:
@@ -71,6 +76,9 @@ class Uses:
             stale = {one.reader for one in found if one.how != "makes"} - {task.name}
             if not found and not collided:
                 self._known[task.name] = facts
+            self._failed.pop(task.name, None)
+            if found and not collided:
+                self._failed[task.name] = facts
             return Settled(
                 conflicts=found,
                 stale=self._records(stale),
@@ -97,6 +105,7 @@ class Uses:
     def note(self, task: str, record: Record) -> None:
         """Take in an earlier run that still holds."""
         with self._lock:
+            self._failed.pop(task, None)
             self._known[task] = _facts(self._graph.tasks[task], record, Deeds())
 
     def _conflicts(self, ours: _Facts) -> Iterator[Conflict]:
@@ -107,12 +116,16 @@ class Uses:
             yield from self._unordered(ours, theirs)
             yield from _writes_over(ours, theirs.task)
             yield from _writes_over(theirs, ours.task)
+        for name, theirs in self._failed.items():
+            if name != ours.task.name:
+                yield from self._unordered(theirs, ours)
 
     def _unordered(self, writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
         # Every two tasks of a build come here, hardly any meet: the graph is asked last.
         met = [one for one in _met(writer, reader) if one.path not in writer.rewrites]
-        if met and writer.task.name not in self._graph.needed([reader.task.name]):
-            yield from met
+        if met and not self._ordered(writer.task.name, reader.task.name):
+            circle = self._ordered(reader.task.name, writer.task.name)
+            yield from (replace(one, circle=circle) for one in met)
 
     def _collided(self, ours: _Facts) -> Iterator[tuple[str, str]]:
         """Yield a pair for each task that ran beside this one and met it on a path."""
@@ -157,26 +170,63 @@ def pairs_by_rewriting(records: Mapping[str, Record]) -> Iterator[tuple[str, str
                 yield writer, reader
 
 
-def failure(conflicts: Iterable[Conflict]) -> Failure:
-    """Return what becomes of a run that is the later one in `conflicts`."""
+def failure(
+    conflicts: Sequence[Conflict], *, ignored: Callable[[str], bool] = lambda path: False
+) -> Failure:
+    """Return what becomes of a run that is the later one in `conflicts`.
+
+    `ignored` says of a file that version control leaves it out: none such becomes an artefact.
+    """
     first, *rest = conflicts
-    lines = [
+    told = [
         f"'{one.reader}' {one.how} '{one.path}', which '{one.writer}' writes"
         for one in (first, *rest)
     ]
-    asset = posixpath.dirname(first.path) if first.how.startswith("lists") else first.path
-    writes = f"artefacts = [\"{first.path}\"] for '{first.writer}' and "
-    reads = f"assets = [\"{asset or '.'}\"] for '{first.reader}'"
-    hint = f"declare the order: {'' if first.declared else writes}{reads}"
-    if first.how == "makes":
-        hint = f"let only one of them write '{first.path}'"
+    lines = tuple(_lines(conflicts, ignored))
     return Failure(
         "order",
-        f"{lines[0]}, and nothing puts one after the other",
+        f"{told[0]}, and nothing puts one after the other",
         None,
-        "\n".join(lines[1:]),
-        hint,
+        "\n".join(told[1:]),
+        _hint(first, lines),
+        lines,
     )
+
+
+def _lines(
+    conflicts: Sequence[Conflict], ignored: Callable[[str], bool]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (task, key, value) of what puts the writers before the readers."""
+    ways = {(one.writer, one.reader) for one in conflicts}
+    for one in conflicts:
+        if one.how == "makes" or one.circle or (one.reader, one.writer) in ways:
+            continue
+        path = escape(one.path).replace("{", "{{").replace("}", "}}")
+        if one.there or (not one.declared and ignored(one.path)):
+            # Artefacts go before each run: what lay there is the user's.
+            yield one.reader, "depends_on", one.writer
+            continue
+        if not one.declared:
+            yield one.writer, "artefacts", path
+        yield one.reader, "assets", path
+
+
+def _hint(first: Conflict, lines: Sequence[tuple[str, str, str]]) -> str:
+    if first.how == "makes":
+        return f"let only one of them write '{first.path}'"
+    if not lines:
+        return (
+            f"each waits for the other: let '{first.writer}' write another file, "
+            f"or do both in one notebook"
+        )
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for task, key, value in lines:
+        values = grouped.setdefault((task, key), [])
+        if value not in values:
+            values.append(value)
+    *most, last = [f"{line(key, values)} for '{task}'" for (task, key), values in grouped.items()]
+    said = f"{', '.join(most)} and {last}" if most else last
+    return f"declare the order: {said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +295,8 @@ def _met(writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
             elif any(fnmatchcase(path, pattern) for pattern in reader.globs):
                 how = "looks for"
         if how:
-            yield Conflict(writer.task.name, reader.task.name, path, how, declared)
+            there = path not in writer.renamed
+            yield Conflict(writer.task.name, reader.task.name, path, how, declared, there)
 
 
 def _spoils(writer: _Facts, other: _Facts) -> bool:

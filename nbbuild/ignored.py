@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 
@@ -43,7 +42,6 @@ def _left_out(top: Path, parts: tuple[str, ...], *, folder: bool) -> bool:
     return found
 
 
-@cache
 def _rules(folder: Path) -> tuple[tuple[re.Pattern[str], bool, bool], ...]:
     """Return the rules of the .gitignore in `folder`: pattern, for folders only, taken back."""
     try:
@@ -60,8 +58,10 @@ def _rule(line: str) -> tuple[re.Pattern[str], bool, bool]:
     if "/" not in text:
         text = f"**/{text}"
     expression = ""
-    for token in re.findall(r"\*\*/|/\*\*|\*|\?|\[[^]]+\]|\\\\.|.", text.lstrip("/")):
-        if token == "**/":
+    for token in re.findall(r"/\*\*/|\*\*/|/\*\*|\*|\?|\[[^]]+\]|\\\\.|.", text.lstrip("/")):
+        if token == "/**/":
+            expression += "/(?:.*/)?"
+        elif token == "**/":
             expression += "(?:.*/)?"
         elif token == "/**":
             expression += "/.*"

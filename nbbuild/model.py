@@ -249,6 +249,7 @@ class Failure(msgspec.Struct, frozen=True):
     cell: int | None = None  # index among all cells, from 0
     traceback: str = ""  # plain text, without terminal colours; of an error its facts
     hint: str = ""
+    lines: tuple[tuple[str, str, str], ...] = ()  # of an order: (task, key, value) to declare
 
     @classmethod
     def of(cls, kind: str, error: NbbuildError) -> Failure:
