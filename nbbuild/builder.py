@@ -155,6 +155,7 @@ class Builder:
         if record is None or judgement.verdict is Verdict.RUN:
             return None
         self.uses.note(task.name, record)
+        self.session.keep_renewed(record)
         self.session.store.used(record)
         if judgement.verdict is Verdict.FRESH:
             return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=record)

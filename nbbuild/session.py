@@ -224,6 +224,12 @@ class Session:
         if record.own:
             yield ending.rests_on(record.own)
 
+    def keep_renewed(self, record: Record) -> None:
+        """Keep a hit that was found under an earlier key under its new one, too."""
+        known = self.store.records(record.key.digest)
+        if self.store.writable and all(one.id != record.id for one in known):
+            self.store.publish(record)
+
     def with_marks(self, judgement: Judgement) -> Judgement:
         """Return `judgement` with its `marks`."""
         return replace(judgement, marks=tuple(self.marks(judgement)))

@@ -274,6 +274,7 @@ class _Ours:
         """Bring into the copy what is declared, or was used, and is not in it yet."""
         session = self._session
         undeclared = {one.path for r in self.records.values() for one in r.undeclared}
+        undeclared |= {path for record in self.records.values() for path in record.own}
         for name in self._needed:
             task = self._tasks[name]
             declared = {task.source, *task.paired, *session.walker.match_all(task.files)}
@@ -283,7 +284,8 @@ class _Ours:
             settings = session.inputs.settings(task, parsed)
             declared.update(session.inputs.module_paths(task, parsed, settings))
             used = self.records[name].trace.items if name in self.records else ()
-            declared.update(i.name for i in used if i.kind == "file" and i.name not in undeclared)
+            found = {i.name for i in used if i.kind == "file"}
+            declared.update(found - undeclared)
             kinds = ("folder", "listing", "glob")
             folders = [i.name.partition(":")[0] for i in used if i.kind in kinds]
             for folder in (*task.python_path, *folders):
