@@ -273,6 +273,7 @@ class Builder:
             source=task.source,
             cells=self.session.store.put(blob) if writable else digest_bytes(blob),
             artefacts=artefacts,
+            folders=self.session.tree.left_empty(task),
             created=time.time(),
             seconds=done.seconds,
             cell_seconds=done.cell_seconds,

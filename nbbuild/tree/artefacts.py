@@ -22,9 +22,15 @@ from nbbuild.store.layout import is_digest
 from nbbuild.tree import undeclared
 from nbbuild.tree.confined import fault_of_name
 from nbbuild.tree.gone import Gone
-from nbbuild.tree.ground import Ground
+from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Ledger, Left, Made, Stamp
-from nbbuild.tree.leftovers import folders_made, leftovers, standing_folders, take_away
+from nbbuild.tree.leftovers import (
+    empty_folders,
+    folders_made,
+    leftovers,
+    standing_folders,
+    take_away,
+)
 
 _LONGEST_TICK = 0.05  # seconds; file systems with slower clocks are not waited for
 _READINGS = 3  # of a file that changes while it is read
@@ -52,6 +58,7 @@ class Artefacts:
         self._ground = ground
         self._gone = gone
         self._begun: dict[str, Ledger] = {}
+        self._empty: dict[str, tuple[str, ...]] = {}
 
     # -- a run ---------------------------------------------------------------------------------
 
@@ -93,11 +100,19 @@ class Artefacts:
             )
         written = self._written(task, noted)
         artefacts = tuple(self._kept(task, path, stored=stored) for path in written)
-        folders = {*noted.folders, *folders_made(written, task.artefacts, noted.standing)}
+        empty = empty_folders(ground.root, task.artefacts, noted.standing, written)
+        folders = {*noted.folders, *folders_made(written, task.artefacts, noted.standing), *empty}
+        folders.update(folder for one in empty for folder in folders_above(one))
+        folders -= {*noted.standing} - {*noted.folders}
         made = tuple(Made(artefact.path, artefact.digest) for artefact in artefacts)
         ground.ledgers.write(_finished(noted, made, folders))
         self._begun.pop(task.name, None)
+        self._empty[task.name] = empty
         return artefacts
+
+    def left_empty(self, task: Task) -> tuple[str, ...]:
+        """Return the folders under the artefact patterns that the run just collected left empty."""
+        return self._empty.get(task.name, ())
 
     def left(self, task: Task) -> dict[str, Digest]:
         """Return what earlier runs left undeclared and lies there as they left it: its digests."""
@@ -233,6 +248,8 @@ class Artefacts:
             return False
         if not all(self._lies(artefact) for artefact in record.artefacts):
             return False
+        if not all((self._ground.root / folder).is_dir() for folder in record.folders):
+            return False
         others = _others(ledger, inherited, record)
         return not any(self._ground.exists(path) for path in others)
 
@@ -259,8 +276,10 @@ class Artefacts:
         left = {**inherited, **leftovers(ground, ledger)}
         gone = {path: half for path, half in left.items() if path not in places}
         made = tuple(Made(artefact.path, artefact.digest) for artefact in record.artefacts)
+        lacking = [one for one in record.folders if not (ground.root / one).is_dir()]
         new_folders = ground.missing_folders(artefact.path for artefact in wrong)
-        if wrong or gone:
+        new_folders |= ground.missing_folders(f"{folder}/x" for folder in lacking)
+        if wrong or gone or lacking:
             listed = {one.path: one for one in (*ledger.made, *made)}
             interim = msgspec.structs.replace(
                 ledger,
@@ -273,14 +292,17 @@ class Artefacts:
         for artefact, draft in zip(wrong, staged, strict=True):
             half = left.get(artefact.path, False)
             notes += self._put(task, artefact, draft, places[artefact.path], half=half)
+        for folder in lacking:
+            with writing(f"the folder '{folder}' cannot be made", ground.root / folder):
+                ground.confined.place(f"{folder}/x").parent.mkdir(parents=True, exist_ok=True)
         folders = {folder for folder in (*ledger.folders, *new_folders) if ground.exists(folder)}
         finished = msgspec.structs.replace(
             _finished(ledger, made, folders), patterns=task.artefacts
         )
-        if wrong or gone or not ledger.finished or set(ledger.made) != set(made):
+        if wrong or gone or lacking or not ledger.finished or set(ledger.made) != set(made):
             ground.ledgers.write(finished)
         ground.ledgers.clear_staging(task.name)
-        return Restored(changed=bool(wrong or gone), notes=tuple(notes))
+        return Restored(changed=bool(wrong or gone or lacking), notes=tuple(notes))
 
     def _unacceptable(self, task: Task, record: Record) -> tuple[str, ...]:
         """Return the digests of artefacts that no run of `task` can have made.
@@ -296,6 +318,11 @@ class Artefacts:
             or fault_of_name(artefact.path)
             or not is_digest(artefact.digest)
             or not any(matches(pattern, artefact.path) for pattern in patterns)
+        ) + tuple(
+            folder
+            for folder in record.folders
+            if fault_of_name(folder)
+            or not any(matches(pattern, f"{folder}/x") for pattern in patterns)
         )
 
     def _lies(self, artefact: ArtefactFile) -> bool:

@@ -125,6 +125,10 @@ class Tree:
         """
         return self._artefacts.collect(task, stored=stored)
 
+    def left_empty(self, task: Task) -> tuple[str, ...]:
+        """Return the folders under the artefact patterns that the run just collected left empty."""
+        return self._artefacts.left_empty(task)
+
     def bring_in(self, file: Path, path: str) -> tuple[str, ...]:
         """Move `file`, from outside the tree, to `path` in it; return notes for users.
 

@@ -143,7 +143,11 @@ def test_a_product_that_is_not_declared_is_told_once(project):
     done = project.nbbuild("--json")
     assert [one["notes"] for one in done.data["outcomes"]] == [[]]
     done = project.nbbuild("explain", "--suggest")
-    assert 'artefacts = ["report.txt"]' in done.out
+    assert done.out == (
+        '[[notebook]]\npath = "a.ipynb"\n'
+        '# it writes what is neither kept nor restored yet\nartefacts = ["report.txt"]\n'
+        '# it reads these variables, whose values do not count yet\nenv = ["RUN_LOG"]\n'
+    )
 
 
 def test_hosts_and_what_other_programs_do_are_kept_with_the_trace_and_no_failure(project, gate):
