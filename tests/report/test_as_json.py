@@ -53,6 +53,7 @@ def test_a_report_and_its_outcomes():
                     "cell": 2,
                     "traceback": "",
                     "hint": "",
+                    "lines": [],
                 },
                 "built": "",
                 "record": "",
@@ -100,8 +101,16 @@ def test_a_judgement_and_its_reasons():
             ],
             "key": None,
             "record": None,
+            "marks": [],
         },
-        {"task": "b", "verdict": "fresh", "reasons": [], "key": None, "record": None},
+        {
+            "task": "b",
+            "verdict": "fresh",
+            "reasons": [],
+            "key": None,
+            "record": None,
+            "marks": [],
+        },
     ]
     data = to_data(Judgement("c", Verdict.FRESH, key=KEY, record=record))
     assert isinstance(data, dict)
