@@ -253,6 +253,7 @@ class Builder:
         if failure is not None:
             failure = ending.with_own(failure, watched.own)
             failed = self._failed(task, judgement, done, failure, built, notes)
+            failed = msgspec.structs.replace(failed, own=watched.own)
             if failure.kind == "error" and self._may_be_spoilt(deeds, began_ns):
                 return _Collided(deeds, failed)
             return failed
@@ -304,6 +305,7 @@ class Builder:
             record=record,
             cell_seconds=done.cell_seconds,
             cached=not unpublished,
+            own=watched.own,
             notes=(*notes, *more, *([unpublished] if unpublished and task.cache else [])),
         )
 
@@ -325,7 +327,9 @@ class Builder:
         """Whether a run that failed used what somebody changed while it ran beside others."""
         digests, root = self.session.digests, self.session.root
         return bool(deeds.beside) and any(
-            digests.changed_since(root / path, began_ns) for path in deeds.touched
+            digests.changed_since(root / path, began_ns)
+            for path in deeds.touched
+            if (root / path).is_file()
         )
 
     def _prepared(self, task: Task) -> NotebookNode:

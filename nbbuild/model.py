@@ -274,6 +274,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     key: ActionKey | None = None
     cached: bool = True  # False: executed, but the result was not published; `notes` says why
     notes: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()  # files that it read and an earlier run of the task left undeclared
     when: float = 0.0  # seconds since the epoch
 
     @classmethod
@@ -311,6 +312,7 @@ class _More(TypedDict, total=False):
     cell_seconds: tuple[float, ...]
     cached: bool
     notes: tuple[str, ...]
+    own: tuple[str, ...]
     saved: float
     when: float
 

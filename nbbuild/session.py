@@ -213,7 +213,11 @@ class Session:
             yield (
                 f"its kernel '{now.kernel.name}' cannot be watched: only what it declares counts"
             )
-        record = judgement.record or self.last(task)[1]
+        outcome, record = self.last(task)
+        record = judgement.record or record
+        own = record.own if record is not None else outcome.own if outcome is not None else ()
+        if own:
+            yield ending.rests_on(own)
         if record is None:
             return
         if record.trace.hosts and task.max_age is None:
@@ -221,8 +225,6 @@ class Session:
             yield f"it contacted {hosts}, and has no max_age"
         if record.trace.partial:
             yield f"what it used was seen only in part: {record.trace.partial[0]}"
-        if record.own:
-            yield ending.rests_on(record.own)
 
     def keep_renewed(self, record: Record) -> None:
         """Keep a hit that was found under an earlier key under its new one, too."""

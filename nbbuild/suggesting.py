@@ -89,10 +89,12 @@ def _lines(session: Session, task: Task) -> Iterator[tuple[str, str, str]]:
         for name, key, value in outcome.failure.lines:
             if name in tasks and value not in getattr(tasks[name], key):
                 yield name, key, value
+    own = record.own if record is not None else outcome.own if outcome is not None else ()
+    for path in own:
+        if not _declared(path, (*task.scratch, *task.assets)):
+            yield task.name, "scratch", _pattern(path)
     if record is None:
         return
-    for path in record.own:
-        yield task.name, "scratch", _pattern(path)
     if len([one for one in tasks.values() if one.source == task.source]) == 1:
         for path in ending.products(record, ignored=Ignored(session.root)):
             if not _declared(path, (*task.artefacts, *task.scratch)):

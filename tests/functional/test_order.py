@@ -206,6 +206,43 @@ def test_verify_begins_without(resting):
     assert resting.read("memo.txt") == "one"
 
 
+def test_a_counter_that_never_comes_to_rest_is_told_as_well(project):
+    project.config("")
+    count = (
+        "n = int(open('n.txt').read()) if os.path.exists('n.txt') else 0\n"
+        "with open('n.txt', 'w') as f: _ = f.write(str(n + 1))\nprint(n)"
+    )
+    project.notebook("a.ipynb", count)
+    assert project.build() == ["a"]
+    project.notebook("a.ipynb", count, "k = 2")
+    done = project.nbbuild("--json")
+    assert (done.ran, done.data["outcomes"][0]["cached"]) == (["a"], False)
+    assert "n.txt" in project.nbbuild("status", "--json").data[0]["marks"][0]
+    assert follow(project) == ["a"]
+    assert project.shown("a.ipynb") == "0\n"
+    assert project.build() == []
+
+
+def test_a_run_that_fails_over_what_it_left_says_how_to_begin_without(project):
+    project.config("")
+    code = (
+        "import sqlite3\nc = sqlite3.connect('t.db'); _ = c.execute('create table t(a)'); c.close()"
+    )
+    project.notebook("a.ipynb", code)
+    assert project.build() == ["a"]
+    project.notebook("a.ipynb", code, "k = 2")
+    done = project.nbbuild("--json")
+    assert (done.status, hints(done)) == (
+        1,
+        {
+            "a.ipynb": "it found 't.db', which an earlier run of it left; "
+            'to begin without: scratch = ["t.db"]'
+        },
+    )
+    assert follow(project) == ["a"]
+    assert project.build() == []
+
+
 # -- scratch -----------------------------------------------------------------------------------
 
 

@@ -60,6 +60,7 @@ def test_a_report_and_its_outcomes():
                 "key": "abc",
                 "cached": True,
                 "notes": [],
+                "own": [],
                 "when": 0.0,
             },
             {
@@ -76,6 +77,7 @@ def test_a_report_and_its_outcomes():
                 "key": None,
                 "cached": True,
                 "notes": [],
+                "own": [],
                 "when": 0.0,
             },
         ],
