@@ -13,7 +13,7 @@ from nbbuild import ending
 from nbbuild.config_values import quoted
 from nbbuild.graph import makes
 from nbbuild.ignored import Ignored
-from nbbuild.model import Record, Task
+from nbbuild.model import Failure, Record, Task
 from nbbuild.patterns import Pattern, escape, matches
 from nbbuild.session import Session
 
@@ -86,7 +86,7 @@ def _lines(session: Session, task: Task) -> Iterator[tuple[str, str, str]]:
     outcome, record = session.last(task)
     tasks = session.graph.tasks
     if outcome is not None and outcome.failure is not None:
-        for name, key, value in outcome.failure.lines:
+        for name, key, value in _orders(session, outcome.failure):
             if name in tasks and value not in getattr(tasks[name], key):
                 yield name, key, value
     own = record.own if record is not None else outcome.own if outcome is not None else ()
@@ -95,7 +95,7 @@ def _lines(session: Session, task: Task) -> Iterator[tuple[str, str, str]]:
             yield task.name, "scratch", _pattern(path)
     if record is None:
         return
-    if len([one for one in tasks.values() if one.source == task.source]) == 1:
+    if _alone(session, task):
         for path in ending.products(record, ignored=Ignored(session.root)):
             if not _declared(path, (*task.artefacts, *task.scratch)):
                 yield task.name, "artefacts", _pattern(path)
@@ -104,6 +104,28 @@ def _lines(session: Session, task: Task) -> Iterator[tuple[str, str, str]]:
     for name in record.trace.variables:
         if name not in task.env:
             yield task.name, "env", name
+
+
+def _orders(session: Session, failure: Failure) -> Iterator[tuple[str, str, str]]:
+    """Yield the lines of a failure; a writer that shares its notebook with others has none.
+
+    Its [[notebook]] counts for all tasks of the notebook, and a file has one writer.
+    """
+    tasks = session.graph.tasks
+    shared = {
+        value: name
+        for name, key, value in failure.lines
+        if key == "artefacts" and name in tasks and not _alone(session, tasks[name])
+    }
+    for name, key, value in failure.lines:
+        if value not in shared or key not in ("artefacts", "assets"):
+            yield name, key, value
+        elif key == "assets":
+            yield name, "depends_on", shared[value]
+
+
+def _alone(session: Session, task: Task) -> bool:
+    return sum(one.source == task.source for one in session.graph.tasks.values()) == 1
 
 
 def _read(session: Session, task: Task, record: Record) -> Iterator[str]:
