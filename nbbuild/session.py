@@ -97,6 +97,7 @@ class Session:
     inputs: Inputs
     memo: Memo
     opened_ns: int  # when looking began, in ns since the epoch
+    scratch: tuple[str, ...] = ()  # the patterns of all tasks
 
     def __enter__(self) -> Session:
         return self
@@ -201,7 +202,7 @@ class Session:
     def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
         """Return which paths are the task's own, or nbbuild's."""
         paths = (file.path for file in undeclared)
-        return Own(task, undeclared=paths, closed=[*self.closed, DOT])
+        return Own(task, undeclared=paths, closed=[*self.closed, DOT], scratch=self.scratch)
 
     def marks(self, judgement: Judgement) -> Iterator[str]:
         """Yield what a user should know of how far a verdict reaches."""
@@ -383,6 +384,7 @@ def session_of(
         ),
         memo=memo,
         opened_ns=opened_ns,
+        scratch=tuple(dict.fromkeys(text for task in loaded.tasks for text in task.scratch)),
     )
 
 

@@ -261,6 +261,16 @@ def test_scratch_is_private_to_a_run(project):
     assert project.build() == []
 
 
+def test_scratch_is_in_no_listing(project):
+    project.config('[[notebook]]\npath = "b.ipynb"\nscratch = ["*.tmp"]')
+    project.notebook("a.ipynb", "print([one for one in os.listdir('.') if 'x.' in one])")
+    project.notebook("b.ipynb", "print(len(os.listdir('.')))", WRITE.format("x.tmp", "1"))
+    assert project.build("-j1") == ["a", "b"]
+    assert project.build() == []
+    (project.root / "x.tmp").unlink()
+    assert project.build() == []
+
+
 def test_a_file_that_is_read_before_it_is_made_is_an_input_whatever_its_name(project):
     project.config('[[notebook]]\npath = "a.ipynb"\nscratch = ["*.tmp"]')
     project.write("x.tmp", "one")
