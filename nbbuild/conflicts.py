@@ -156,18 +156,26 @@ class Uses:
 
 def pairs_by_rewriting(records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
     """Yield (writer, reader) where one writes again what the other reads, and not the reverse."""
+    for writer, reader in beside_a_writer(records):
+        theirs = {*records[reader].rewritten}
+        if theirs.isdisjoint(_read(records[writer])):
+            yield writer, reader
+
+
+def beside_a_writer(records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
+    """Yield (writer, other) where one writes again what the other reads, or writes again too."""
     writers = {name: {*one.rewritten} for name, one in records.items() if one.rewritten}
     if not writers:
         return
-    read = {
-        name: {item.name for item in one.trace.items if item.kind == "file"}
-        for name, one in records.items()
-    }
+    used = {name: _read(one) | {*one.rewritten} for name, one in records.items()}
     for writer, paths in writers.items():
-        for reader, used in read.items():
-            theirs = writers.get(reader, set())
-            if reader != writer and paths & used and theirs.isdisjoint(read[writer]):
-                yield writer, reader
+        for other, theirs in used.items():
+            if other != writer and not paths.isdisjoint(theirs):
+                yield writer, other
+
+
+def _read(record: Record) -> set[str]:
+    return {item.name for item in record.trace.items if item.kind == "file"}
 
 
 def failure(

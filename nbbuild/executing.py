@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nbbuild import scheduler
 from nbbuild.builder import Builder
-from nbbuild.conflicts import pairs_by_rewriting
+from nbbuild.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.errors import NbbuildError
 from nbbuild.executors import Workers
 from nbbuild.expecting import expected
@@ -61,7 +61,8 @@ def execute(
     durations = expected(tasks, parsed, tally.durations) if several else {}
     priority: Mapping[str, float] = session.graph.critical(durations) if several else {}
     pairs = Pairs(session.state)
-    orders = [*pairs.known.values(), *pairs_by_rewriting(_last_records(session, executing))]
+    last = _last_records(session, executing)
+    orders = [*pairs.known.values(), *pairs_by_rewriting(last)]
     priority = in_turn(priority, orders, executing)
     again = Again()
     preparing = Preparing(
@@ -82,7 +83,7 @@ def execute(
         observer=tally.observer,
         cancelled=cancelled,
         uses=tally.uses,
-        turns=Turns(pairs.known.values()),
+        turns=Turns([*pairs.known.values(), *beside_a_writer(last)]),
         pairs=pairs,
         again=again,
         preparing=preparing,

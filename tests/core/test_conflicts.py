@@ -4,7 +4,15 @@ import dataclasses
 
 import pytest
 
-from nbbuild.conflicts import Conflict, Deeds, Settled, Uses, failure, pairs_by_rewriting
+from nbbuild.conflicts import (
+    Conflict,
+    Deeds,
+    Settled,
+    Uses,
+    beside_a_writer,
+    failure,
+    pairs_by_rewriting,
+)
 from nbbuild.graph import link
 from nbbuild.model import ActionKey, ArtefactFile, Record, Task, Trace, TraceItem
 
@@ -196,6 +204,10 @@ def test_who_writes_a_file_again_in_every_run_goes_first():
     assert list(pairs_by_rewriting({"w": wrote, "r": used})) == [("w", "r")]
     both = record("r", ("file", "lib.py"), rewritten=("lib.py",))
     assert list(pairs_by_rewriting({"w": wrote, "r": both})) == []
+    assert list(beside_a_writer({"w": wrote, "r": both, "s": record("s")})) == [
+        ("w", "r"),
+        ("r", "w"),
+    ]
     # When it does change it, the readers that came before are judged once more.
     uses = Uses(link([WRITER, READER], output="out"))
     uses.note("r", used)
