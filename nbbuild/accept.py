@@ -30,6 +30,7 @@ from nbbuild.notebook.merge import decode, executed_cells
 from nbbuild.notebook.read import read
 from nbbuild.preparing import Preparing
 from nbbuild.session import Session
+from nbbuild.turns import Again, Pairs, Turns
 
 
 def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer = silent) -> Report:
@@ -59,6 +60,9 @@ def _accept_all(session: Session, names: Sequence[str], observer: Observer) -> l
         observer=observer,
         cancelled=threading.Event(),
         uses=Uses(session.graph),
+        turns=Turns(),
+        pairs=Pairs(session.state),
+        again=Again(),
         preparing=Preparing(session=session),
         room=Room(0, held=int),
     )

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,15 +20,16 @@ from pathlib import Path
 import msgspec
 from nbformat import NotebookNode
 
-from nbbuild import runner
+from nbbuild import ending, runner
 from nbbuild.actions import Action
-from nbbuild.conflicts import Uses
+from nbbuild.conflicts import Deeds, Uses
 from nbbuild.conflicts import failure as conflicting
 from nbbuild.digests import digest_bytes, now_ns
 from nbbuild.environment import Probe
 from nbbuild.errors import NbbuildError, NotebookError, OneTaskError, StoreError, internal
 from nbbuild.events import CellStarted, Noted, Observer, Started
 from nbbuild.fingerprint import working_folder
+from nbbuild.ignored import Ignored
 from nbbuild.kernels.execute import Execution
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.room import Room
@@ -38,6 +39,7 @@ from nbbuild.locks import Cancelled
 from nbbuild.model import (
     ActionKey,
     ArtefactFile,
+    Digest,
     Failure,
     Judgement,
     Outcome,
@@ -53,25 +55,36 @@ from nbbuild.notebook.code import running
 from nbbuild.notebook.merge import built_bytes, decode, encode, executed_cells
 from nbbuild.notebook.source import prepared
 from nbbuild.notebook.write import to_bytes
-from nbbuild.patterns import Pattern
+from nbbuild.patterns import Pattern, matches
 from nbbuild.preparing import Preparing
 from nbbuild.reasons import compare
 from nbbuild.sandbox import Beyond, Sandbox, hint
 from nbbuild.sandbox import failure as undeclared
 from nbbuild.session import Session
 from nbbuild.tree import ArtefactError
+from nbbuild.tree import Left as LeftInTree
+from nbbuild.turns import Again, Pairs, Turns
 from nbbuild.verdicts import Judge, made_from
 from nbbuild.walk import Walker
 from nbbuild.watching.observed import Observed
-from nbbuild.watching.tracing import Scope, Watched, Watching
+from nbbuild.watching.tracing import Left, Scope, Watched, Watching
 
 _AGAIN = "runs again without a watch over its system calls: '{}' gets no rights under it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Collided:
+    """A run that may have been spoilt by another beside it, and how it ended if it failed."""
+
+    deeds: Deeds
+    failed: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
     """Builds one task at a time, from any thread.
 
+    `again` takes in the tasks that are to be judged once more when all others are done.
     `ready(wanted, check)` gives a kernel that has been started already, None when there is none;
     `on_end()` is called when no more cell of a notebook will run.
     """
@@ -83,6 +96,9 @@ class Builder:
     observer: Observer
     cancelled: threading.Event
     uses: Uses
+    turns: Turns
+    pairs: Pairs
+    again: Again
     preparing: Preparing
     said: set[str] = field(default_factory=set)  # why runs were seen in part, in this build
     ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = runner.none_ready
@@ -161,6 +177,7 @@ class Builder:
         if record is None or judgement.verdict is Verdict.RUN:
             return None
         self.uses.note(task.name, record)
+        self.session.keep_renewed(record)
         self.session.store.used(record)
         if judgement.verdict is Verdict.FRESH:
             return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=record)
@@ -193,15 +210,41 @@ class Builder:
     # -- a run ---------------------------------------------------------------------------------
 
     def _run(self, task: Task, judgement: Judgement) -> Outcome:
-        key = judgement.key
-        assert key is not None
+        """Execute; once more, and alone, if that ran into another that ran at the same time."""
         if judgement.record is not None or judgement.reasons[0].kind == "forced":
             # A forced run that fails must not fall back on what it was to replace.
+            assert judgement.key is not None
             self.session.retired.retire(
                 record.id
-                for record in self.session.store.records(key.digest)
+                for record in self.session.store.records(judgement.key.digest)
                 if not any(self.session.broken(task, record))
             )
+        with self.turns.running(task.name, check=self._check):
+            ended = self._once(task, judgement)
+        if isinstance(ended, Outcome):
+            return ended
+        with self.turns.running(task.name, check=self._check, alone=True):
+            if ended.failed is not None and not self._part(task, self.uses.met(task, ended.deeds)):
+                return ended.failed  # by itself, as it turns out
+            again = self._once(task, judgement)
+        assert isinstance(again, Outcome)  # nobody ran beside it
+        return again
+
+    def _part(self, task: Task, pairs: Iterable[tuple[str, str]]) -> bool:
+        """Keep the tasks of each pair apart from now on, and say so; return whether any is."""
+        found = list(pairs)
+        for first, second in found:
+            self.pairs.add(first, second)
+            self.turns.part(first, second)
+        if found:
+            others = ending.named([name for pair in found for name in pair if name != task.name])
+            text = f"met {others} on a file while both ran: once more, by itself"
+            self.observer(Noted(task.name, text))
+        return bool(found)
+
+    def _once(self, task: Task, judgement: Judgement) -> Outcome | _Collided:
+        key = judgement.key
+        assert key is not None
         parsed = self.session.inputs.parsed(task)
         settings = self.session.inputs.settings(task, parsed)
         sources = self.session.sources(task)
@@ -209,50 +252,67 @@ class Builder:
         action = self.preparing.action(task, to_bytes(source))
         began_ns, installed = now_ns(), self.session.inputs.probe(task)
         self.observer(Started(task.name, running(parsed)))
-        ran, notes, exempt = self._executed(task, key, action, retries=settings.retries or 0)
-        done = ran.execution
+        forced = judgement.reasons[0].kind == "forced"
+        ran, notes, found, exempt = self._executed(
+            task, key, action, retries=settings.retries or 0, forced=forced
+        )
+        done, failure = ran.execution, ran.execution.failure
         if done.cancelled:
             self.session.tree.abandon(task)
             return Outcome.of(task, OutcomeKind.CANCELLED, judgement=judgement)
-        failure = done.failure
         writable = self.session.store.writable
         artefacts: tuple[ArtefactFile, ...] = ()
         if failure is None:
-            try:
-                artefacts = self.session.tree.collect(task, stored=writable)
-            except ArtefactError as error:
-                failure = Failure.of("artefact", error)
+            artefacts, failure = self._collected(task)
         cells = executed_cells(done.notebook)
         built = built_bytes(source, cells)
+        watched = self._watched(
+            task, key, parsed, settings, ran, began_ns=began_ns, before=installed, found=found
+        )
+        self.session.tree.leave(task, map(_left, watched.left))
+        deeds = self._deeds(task, watched)
         if failure is not None:
-            return self._failed(task, judgement, done, failure, built, notes)
+            failure = ending.with_own(failure, watched.own)
+            failed = self._failed(task, judgement, done, failure, built, notes)
+            failed = msgspec.structs.replace(failed, own=watched.own)
+            if failure.kind == "error" and self._may_be_spoilt(deeds, began_ns):
+                return _Collided(deeds, failed)
+            return failed
         blob = encode(cells)
         complete = not (done.cut_short and artefacts)
-        watched = self._watched(
-            task, key, parsed, settings, ran, began_ns=began_ns, before=installed
-        )
-        whole = settings.trace is True
-        trace = msgspec.structs.replace(watched.trace, best=whole, exempt=exempt)
+        last = self.session.last(task)[1]
+        seen = {"best": settings.trace is True, "exempt": exempt}
         record = Record(
             id=f"{key.digest[:12]}-{secrets.token_hex(8)}",
             key=key,
-            trace=trace,
+            trace=msgspec.structs.replace(watched.trace, **seen),
             undeclared=watched.undeclared,
+            altered=watched.altered,
+            rewritten=_rewritten(watched, last),
+            removed=watched.removed,
+            own=watched.own,
+            local=bool(watched.own),
             task=task.name,
             source=task.source,
             cells=self.session.store.put(blob) if writable else digest_bytes(blob),
             artefacts=artefacts,
+            folders=self.session.tree.left_empty(task),
             created=time.time(),
             seconds=done.seconds,
             cell_seconds=done.cell_seconds,
             preloads=done.preloads,
         )
-        conflicts, stale = self.uses.settle(task, record)
-        if conflicts:
-            self.session.retired.retire(one.id for one in stale)
-            failure = conflicting(conflicts)
+        settled = self.uses.settle(task, record, deeds)
+        self.session.retired.retire(one.id for one in settled.spoilt)
+        self.again.add(settled.again)
+        if self._part(task, settled.collided):
+            self.session.tree.abandon(task)
+            return _Collided(deeds)
+        if settled.conflicts:
+            self.session.retired.retire(one.id for one in settled.stale)
+            failure = conflicting(settled.conflicts, ignored=Ignored(self.session.root))
             return self._failed(task, judgement, done, failure, built, notes)
-        notes += (*self._products(task, watched), *self._unseen(trace))
+        notes += (*self._products(record, last), *self._unseen(record.trace))
         unpublished = self._unpublished(task, key, watched, writable=writable, whole=complete)
         if not unpublished:
             self.session.store.publish(record)
@@ -267,7 +327,31 @@ class Builder:
             record=record,
             cell_seconds=done.cell_seconds,
             cached=not unpublished,
+            own=watched.own,
             notes=(*notes, *more, *([unpublished] if unpublished and task.cache else [])),
+        )
+
+    def _collected(self, task: Task) -> tuple[tuple[ArtefactFile, ...], Failure | None]:
+        try:
+            return self.session.tree.collect(task, stored=self.session.store.writable), None
+        except ArtefactError as error:
+            return (), Failure.of("artefact", error)
+
+    def _deeds(self, task: Task, watched: Watched) -> Deeds:
+        return Deeds(
+            touched=watched.touched,
+            scratch=watched.scratch,
+            sound=not watched.changed,
+            beside=self.turns.beside(task.name),
+        )
+
+    def _may_be_spoilt(self, deeds: Deeds, began_ns: int) -> bool:
+        """Whether a run that failed used what somebody changed while it ran beside others."""
+        digests, root = self.session.digests, self.session.root
+        return bool(deeds.beside) and any(
+            digests.changed_since(root / path, began_ns)
+            for path in deeds.touched
+            if (root / path).is_file()
         )
 
     def _prepared(self, task: Task) -> NotebookNode:
@@ -276,30 +360,35 @@ class Builder:
         return prepared(session.root, task, language=language, readers=session.readers)
 
     def _executed(
-        self, task: Task, key: ActionKey, action: Action, *, retries: int
-    ) -> tuple[runner.Ran, tuple[str, ...], str]:
-        """Execute `action`; return also the program for whose sake no system calls were watched.
+        self, task: Task, key: ActionKey, action: Action, *, retries: int, forced: bool
+    ) -> tuple[runner.Ran, tuple[str, ...], Mapping[str, Digest], str]:
+        """Execute as `_attempts` does; name the program for whose sake no calls were watched, too.
 
         Such a program, sudo for one, gets no rights under the watch, so all is done again without.
         """
         exempt = self._exempt(task, key)
         if exempt:
             action = replace(action, syscalls=False)
-        ran, notes = self._attempts(task, action, retries=retries)
+        ran, notes, found = self._attempts(task, action, retries=retries, forced=forced)
         if ran.observed is not None and ran.observed.rights and not ran.execution.cancelled:
             exempt = ran.observed.rights
             self.session.tree.abandon(task)
             self.observer(Noted(task.name, _AGAIN.format(exempt)))
-            ran, notes = self._attempts(task, replace(action, syscalls=False), retries=retries)
-        return ran, notes, exempt
+            action = replace(action, syscalls=False)
+            ran, notes, found = self._attempts(task, action, retries=retries, forced=forced)
+        return ran, notes, found, exempt
 
     def _attempts(
-        self, task: Task, action: Action, *, retries: int
-    ) -> tuple[runner.Ran, tuple[str, ...]]:
-        """Execute until it succeeds or `retries` more attempts failed, each from a clean tree."""
+        self, task: Task, action: Action, *, retries: int, forced: bool
+    ) -> tuple[runner.Ran, tuple[str, ...], Mapping[str, Digest]]:
+        """Execute until it succeeds or `retries` more attempts failed, each from a clean tree.
+
+        Also returns notes, and what the last attempt could find of what earlier runs had left.
+        """
         notes: tuple[str, ...] = ()
         for attempt in range(retries + 1):
-            notes += self.session.tree.begin(task)
+            notes += self.session.tree.begin(task, forced=forced)
+            found = self.session.tree.left(task)
             ran = runner.run(
                 action,
                 launcher=self.launcher,
@@ -323,7 +412,7 @@ class Builder:
                 break
             self.session.tree.abandon(task)
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {failure.message}",)
-        return ran, notes
+        return ran, notes, found
 
     def _watched(
         self,
@@ -335,6 +424,7 @@ class Builder:
         *,
         began_ns: int,
         before: Probe | None,
+        found: Mapping[str, Digest],
     ) -> Watched:
         """Return what the run turned out to use and to write."""
         session = self.session
@@ -359,6 +449,9 @@ class Builder:
                 if one.kind in ("assets", "modules", "files")
                 for item, _ in one.items
             ),
+            scratch=_means(task.scratch),
+            left=found,
+            tracked=session.tree.tracked(),
         )
         return watching.watched(ran.observed)
 
@@ -416,14 +509,17 @@ class Builder:
         self.said.update(new)
         return tuple(f"what it used was seen only in part: {cause}" for cause in new)
 
-    def _products(self, task: Task, watched: Watched) -> tuple[str, ...]:
-        """Say which files the run wrote without declaring them, unless the last one did, too."""
-        _, last = self.session.last(task)
+    def _products(self, record: Record, last: Record | None) -> tuple[str, ...]:
+        """Say what a run wrote and found undeclared, as far as the last one did not."""
+        notes: tuple[str, ...] = ()
         known = {file.path for file in last.undeclared} if last else set()
-        new = [file.path for file in watched.undeclared if file.path not in known]
-        if not new:
-            return ()
-        return (f"wrote what it does not declare; to keep it: {runner.keeping(new)}",)
+        products = ending.products(record, ignored=Ignored(self.session.root))
+        new = [path for path in products if path not in known]
+        if new:
+            notes += (f"wrote what it does not declare; to keep it: {runner.keeping(new)}",)
+        if record.own and (last is None or {*record.own} - {*last.own}):
+            notes += (ending.rests_on(record.own),)
+        return notes
 
     def _unpublished(
         self, task: Task, key: ActionKey, watched: Watched, *, writable: bool, whole: bool
@@ -472,6 +568,22 @@ class Builder:
             notes=notes,
             built=partial,
         )
+
+
+def _rewritten(watched: Watched, last: Record | None) -> tuple[str, ...]:
+    """Return what a task writes again in every run, though it may have changed it in this one."""
+    before = {*last.rewritten} if last is not None else set()
+    now = {file.path for file in watched.undeclared}
+    return tuple(sorted({*watched.rewritten, *(before & now)}))
+
+
+def _means(texts: Sequence[str]) -> Callable[[str], bool]:
+    patterns = [Pattern.parse(text) for text in texts]
+    return lambda path: any(matches(pattern, path) for pattern in patterns)
+
+
+def _left(one: Left) -> LeftInTree:
+    return LeftInTree(one.path, one.digest, one.anew, one.scratch, one.asked, one.shared)
 
 
 def _matching(root: Path, home: Path, walker: Walker, task: Task) -> list[str]:

@@ -191,6 +191,7 @@ def readers(root: Path) -> _Readers:
             "exclude": patterns,
             "output": paths.inside(root),
             "readers": paths.readers(root),
+            "scratch": values.listed(paths.scratch(root)),
             "python_path": values.listed(paths.path(root)),
         },
         "execution": {
@@ -227,6 +228,7 @@ def readers(root: Path) -> _Readers:
             "packages": strings,
             "env": values.listed(paths.variable),
             "artefacts": values.listed(paths.artefact(root)),
+            "scratch": values.listed(paths.scratch(root)),
             "depends_on": strings,
             "parameters": values.parameters,
             "matrix": values.matrix,
@@ -306,7 +308,7 @@ def _entries(value: object, known: _Readers, problems: _Collected) -> list[Noteb
                     hint="write its path without wildcards, or use `matrix` instead of `name`",
                 )
             )
-        for key in ("assets", "artefacts"):
+        for key in ("assets", "artefacts", "scratch"):
             _check_braces(found.get(key, ()), problem)
         entries.append(NotebookEntry(where=where, **found))
     return entries

@@ -51,42 +51,60 @@ def _is_suffix(text: str) -> bool:
 
 def artefact(root: Path) -> Reader[str]:
     """Return a reader of patterns that stay inside the root."""
+    return _made(root, "artefact")
+
+
+def scratch(root: Path) -> Reader[str]:
+    """Return a reader of patterns of files that are private to a run; they stay inside the root."""
+    return _made(root, "scratch")
+
+
+def _made(root: Path, what: str) -> Reader[str]:
     plain = pattern(root)
 
     def read(key: str, value: object) -> str:
         text = filled(key, value)
-        hint = "artefacts lie below the folder of jcache.toml; write their paths relative to it"
         if text.startswith("/"):
-            raise ConfigError(f"artefact {quoted(text)} is absolute", hint=hint)
+            raise ConfigError(f"{what} {quoted(text)} is absolute", hint=_below_the_root(what))
         normal = plain(key, value)
-        check_artefact(normal, shown=text)
+        check_artefact(normal, what=what, shown=text)
         return normal
 
     return read
 
 
-def check_artefact(text: str, *, shown: str = "", facts: Iterable[tuple[str, str]] = ()) -> None:
+def _below_the_root(what: str) -> str:
+    subject, ours = ("artefacts lie", "their") if what == "artefact" else ("scratch lies", "its")
+    return f"{subject} below the folder of jcache.toml; write {ours} paths relative to it"
+
+
+def check_artefact(
+    text: str,
+    *,
+    what: str = "artefact",
+    shown: str = "",
+    facts: Iterable[tuple[str, str]] = (),
+) -> None:
     """Raise ConfigError if the pattern `text` is not for files below the root.
 
-    To be asked again after `{parameter}` is expanded, since a value may hold "../".
+    To be asked again after `{parameter}` is expanded, since a value may hold "../". `what` it is
+    for, "artefact" or "scratch".
     """
     parsed = Pattern.parse(text)
     shown = quoted(shown or text)
     if parsed.ups:
         raise ConfigError(
-            f"artefact {shown} lies outside the root",
-            hint="artefacts lie below the folder of jcache.toml; write their paths relative to it",
-            facts=facts,
+            f"{what} {shown} lies outside the root", hint=_below_the_root(what), facts=facts
         )
     if not parsed.segments:
         raise ConfigError(
-            f"artefact {shown} is the whole project",
+            f"{what} {shown} is the whole project",
             hint="name a file, a folder or a pattern",
             facts=facts,
         )
     if parsed.segments[0] == ".nbbuild":
         raise ConfigError(
-            f"artefact {shown} lies in nbbuild's own folder",
+            f"{what} {shown} lies in nbbuild's own folder",
             hint="write to another folder",
             facts=facts,
         )

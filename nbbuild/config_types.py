@@ -31,6 +31,7 @@ class ProjectTable:
     exclude: tuple[str, ...] = ()
     output: str = "_build/executed"
     readers: Mapping[str, str] = field(default_factory=dict)  # pattern → name; later ones win
+    scratch: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
 
 
@@ -106,6 +107,7 @@ class NotebookEntry:
     packages: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     artefacts: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     parameters: Parameters = field(default_factory=dict)
     matrix: Mapping[str, Sequence[Any]] = field(default_factory=dict)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nbbuild import scheduler
 from nbbuild.builder import Builder
+from nbbuild.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.executors import Workers
 from nbbuild.expecting import expected
+from nbbuild.graph import Graph
 from nbbuild.kernels.ahead import Ahead
 from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.room import Room
 from nbbuild.machine import threads_each
-from nbbuild.model import Verdict
+from nbbuild.model import Record, Verdict
 from nbbuild.preparing import Preparing
 from nbbuild.session import Session
 from nbbuild.tally import Tally
+from nbbuild.turns import Again, Pairs, Turns, in_turn
 from nbbuild.verdicts import Judge
 from nbbuild.warming import Warmings
+
+_ROUNDS = 3  # of tasks that are judged once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,12 @@ def execute(
     several = workers.slots > 1
     tasks, parsed = session.graph.tasks, session.project.parsed
     durations = expected(tasks, parsed, tally.durations) if several else {}
-    priority = session.graph.critical(durations) if several else {}
+    priority: Mapping[str, float] = session.graph.critical(durations) if several else {}
+    pairs = Pairs(session.state)
+    last = _last_records(session, executing)
+    orders = [*pairs.known.values(), *pairs_by_rewriting(last)]
+    priority = in_turn(priority, orders, executing)
+    again = Again()
     preparing = Preparing(
         session=session,
         warming=Warmings(session, executing),
@@ -72,6 +82,9 @@ def execute(
         observer=tally.observer,
         cancelled=cancelled,
         uses=tally.uses,
+        turns=Turns([*pairs.known.values(), *beside_a_writer(last)]),
+        pairs=pairs,
+        again=again,
         preparing=preparing,
         ready=kernels.ahead.take,
         on_end=following.begin,
@@ -86,25 +99,56 @@ def execute(
             tally.fresh(judgement)
         return judgement.verdict is Verdict.FRESH
 
+    def act(name: str) -> bool:
+        return tally.keep(builder.build(name))
+
+    def do(wanted: Sequence[str], *, slots: int) -> None:
+        scheduler.run(
+            wanted,
+            session.graph,
+            up_to_date=up_to_date,
+            act=act,
+            blocked=tally.blocked,
+            executor=workers.executor,
+            slots=slots,
+            priority=priority,
+            keep_going=keep_going,
+            stop=cancelled.is_set,
+            abort=cancelled.set,
+            upcoming=following.tell,
+        )
+
     with workers.executor:
         try:
-            scheduler.run(
-                names,
-                session.graph,
-                up_to_date=up_to_date,
-                act=lambda name: tally.keep(builder.build(name)),
-                blocked=tally.blocked,
-                executor=workers.executor,
-                slots=workers.slots,
-                priority=priority,
-                keep_going=keep_going,
-                stop=cancelled.is_set,
-                abort=cancelled.set,
-                upcoming=following.tell,
-            )
+            do(names, slots=workers.slots)
+            for _ in range(_ROUNDS):
+                if cancelled.is_set() or not (keep_going or tally.well):
+                    break
+                rest = _once_more(session.graph, tally, again.take())
+                if not rest:
+                    break
+                do(rest, slots=1)
         except KeyboardInterrupt:
             tally.interrupted = True
     tally.interrupted = tally.interrupted or cancelled.is_set()
+
+
+def _last_records(session: Session, names: Sequence[str]) -> dict[str, Record]:
+    """Return the record of the last run of each of `names` that has one; of one, nobody asks."""
+    names = names if len(names) > 1 else ()
+    found = ((name, session.last(session.graph.tasks[name])[1]) for name in names)
+    return {name: record for name, record in found if record is not None}
+
+
+def _once_more(graph: Graph, tally: Tally, names: Collection[str]) -> tuple[str, ...]:
+    """Return those of `names` that came to a result in this build, and what follows from them."""
+    done = [name for name in names if tally.has_result(name)]
+    todo, found = [*done], set(done)
+    while todo:
+        new = {n for n in graph.downstream(todo.pop()) if tally.has_result(n)} - found
+        found |= new
+        todo += new
+    return graph.sorted(found)
 
 
 class _Following:

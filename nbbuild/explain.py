@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nbbuild.inputs import MissingInput
@@ -41,36 +41,7 @@ class Explanation:
     reasons: tuple[Explained, ...]
     because: tuple[Explanation, ...] = ()
     trace: Trace | None = None  # of the run whose result is, or was last, in its place
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """What a task could declare: `key` = `values` in its [[notebook]], and why."""
-
-    task: str
-    source: str
-    key: str  # artefacts, env
-    values: tuple[str, ...]
-    why: str
-
-
-def suggest(session: Session, targets: Sequence[str] = ()) -> tuple[Suggestion, ...]:
-    """Return what the last runs of `targets` (none: of all) wrote and read undeclared."""
-    found: list[Suggestion] = []
-    for name in session.wanted(targets, upstream=False):
-        task = session.graph.tasks[name]
-        record = session.last(task)[1]
-        if record is None:
-            continue
-        written = tuple(file.path for file in record.undeclared)
-        variables = tuple(one for one in record.trace.variables if one not in task.env)
-        if written:
-            why = "it wrote these files, which are neither kept nor restored"
-            found.append(Suggestion(name, task.source, "artefacts", written, why))
-        if variables:
-            why = "it read these variables, whose values do not count"
-            found.append(Suggestion(name, task.source, "env", variables, why))
-    return tuple(found)
+    marks: tuple[str, ...] = ()  # what a user should know of how far that reaches
 
 
 def explain(session: Session, target: str) -> tuple[Explanation, ...]:
@@ -102,6 +73,7 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
         reasons=explained(session, task, reasons, record),
         because=because,
         trace=record.trace if record is not None else None,
+        marks=tuple(session.marks(judgement)),
     )
 
 

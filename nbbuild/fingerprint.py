@@ -32,6 +32,7 @@ EXCUSED: Mapping[str, str] = {
     "Task.built": "where the result goes does not change it",
     "Task.paired": "the other files of a pair hold the same notebook",
     "Task.depends_on": "order only",
+    "Task.scratch": "no run finds it; a record that rests on such a file is judged by that",
     "Task.groups": "names for the command line",
     "Task.max_age": "judged against the record's age",
     "Task.cache": "judged before any record is looked for",

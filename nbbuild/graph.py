@@ -134,6 +134,7 @@ def link(tasks: Sequence[Task], *, output: str) -> Graph:
             *_writes_a_notebook(tasks, writers),
             *_reads_its_own(tasks),
             *_writes_what_all_need(tasks, met_by),
+            *_scratch_that_counts(tasks, writers),
         ]
     )
     edges: list[Edge] = []
@@ -232,6 +233,34 @@ def _reads_its_own(tasks: Sequence[Task]) -> list[NbbuildError]:
         for asset in map(Pattern.parse, task.assets)
         if asset.literal and makes(task, asset.path)
     ]
+
+
+def _scratch_that_counts(tasks: Sequence[Task], writers: _Writers) -> list[NbbuildError]:
+    """Return an error for each scratch pattern that can match an artefact or a notebook."""
+    scratch: dict[str, Task] = {}
+    for task in tasks:
+        for text in task.scratch:
+            scratch.setdefault(text, task)
+    if not scratch:
+        return []
+    paths = [(path, "a source notebook") for t in tasks for path in (t.source, *t.paired)]
+    paths += [(task.built, "a built notebook") for task in tasks]
+    errors: list[NbbuildError] = []
+    for text, task in scratch.items():
+        pattern = Pattern.parse(text)
+        made = [
+            (met.text, f"an artefact of '{maker.name}'") for met, maker in writers.meeting(pattern)
+        ]
+        met_paths = [(path, what) for path, what in paths if matches(pattern, path)]
+        for path, what in [*made, *met_paths][:1]:
+            errors.append(
+                ConfigError(
+                    f"scratch '{text}' of '{task.name}' can match '{path}', {what}",
+                    facts=[("declared in", task.declared_in)],
+                    hint="narrow the pattern: scratch is taken away before each run",
+                )
+            )
+    return errors
 
 
 def _writes_what_all_need(

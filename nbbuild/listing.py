@@ -77,6 +77,17 @@ def add(
     return _edited(_Editor(path, folder, environ), lambda editor: editor.add(words, declared))
 
 
+def declare(
+    path: Path, lines: Mapping[str, Mapping[str, Sequence[str]]], *, environ: Mapping[str, str]
+) -> Edited:
+    """Add `lines`, source → key → values as jcache.toml has them, to the file `path`.
+
+    Each goes to the plain [[notebook]] of its notebook, which is made if need be. Raises
+    `ConfigError`, and then nothing is written.
+    """
+    return _edited(_Editor(path, path.parent, environ), lambda editor: editor.declare(lines))
+
+
 def remove(path: Path, words: Sequence[str], *, folder: Path, environ: Mapping[str, str]) -> Edited:
     """Take the notebooks `words` out of the jcache.toml `path`, with their [[notebook]] entries.
 
@@ -165,6 +176,13 @@ class _Editor:
         self._file.append("notebooks", [_written(text) for text in new])
         self._declare(texts, declared)
 
+    def declare(self, lines: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Declare what is said of each source."""
+        texts = {escape(source): said for source, said in lines.items()}
+        self._changes = {text: [] for text in texts}
+        for text, said in texts.items():
+            self._say(text, said)
+
     def remove(self, words: Sequence[str]) -> None:
         """Take out what the words mean."""
         found = {self._word(word, must_exist=False): word for word in words}
@@ -218,25 +236,31 @@ class _Editor:
         }
         self._assets = said["assets"]
         for text in texts:
-            own = (
-                number
-                for number, entry in enumerate(self._file.entries)
-                if self._normal(entry["path"]) == text and not {"name", "matrix"} & entry.keys()
-            )
-            number = next(own, None)
-            entry = {} if number is None else self._file.entries[number]
-            new: dict[str, Any] = {}
-            for key, values in said.items():
-                known = {*map(self._normal, entry.get(key, []))}
-                more = [_written(v) for v in dict.fromkeys(values) if v not in known]
-                if more:
-                    new[key] = more
-                    self._changes[text].append(f"{key}: {', '.join(more)}")
-            if number is not None:
-                for key, more in new.items():
-                    self._file.extend(number, key, more)
-            elif new:
-                self._file.add_entry({"path": _written(text), **new})
+            self._say(text, said)
+
+    def _say(self, text: str, said: Mapping[str, Sequence[str]]) -> None:
+        """Add values to lists of the plain [[notebook]] of `text`."""
+        own = (
+            number
+            for number, entry in enumerate(self._file.entries)
+            if self._normal(entry["path"]) == text and not {"name", "matrix"} & entry.keys()
+        )
+        number = next(own, None)
+        entry = {} if number is None else self._file.entries[number]
+        new: dict[str, Any] = {}
+        for key, values in said.items():
+            plain = key in ("env", "depends_on")
+            old = entry.get(key, [])
+            known = {*old} if plain else {*map(self._normal, old)}
+            more = [v if plain else _written(v) for v in dict.fromkeys(values) if v not in known]
+            if more:
+                new[key] = more
+                self._changes[text].append(f"{key}: {', '.join(more)}")
+        if number is not None:
+            for key, more in new.items():
+                self._file.extend(number, key, more)
+        elif new:
+            self._file.add_entry({"path": _written(text), **new})
 
     def _exclude(self, paths: set[str]) -> None:
         """Leave out those of `paths` that a pattern still matches."""

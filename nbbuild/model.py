@@ -69,6 +69,7 @@ class Task:
     files: tuple[str, ...] = ()  # [environment] files
     commands: tuple[str, ...] = ()  # [environment] commands
     artefacts: tuple[str, ...] = ()  # patterns, {parameter} and {stem} expanded
+    scratch: tuple[str, ...] = ()  # patterns of files that a run makes for itself alone
     depends_on: tuple[str, ...] = ()  # names of the tasks that go first
     parameters: Parameters = field(default_factory=dict)
     groups: tuple[str, ...] = ()
@@ -172,7 +173,13 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     created: float = 0.0  # seconds since the epoch
     seconds: float = 0.0  # of the whole notebook, kernel start included
     cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
-    undeclared: tuple[ArtefactFile, ...] = ()  # written without being declared
+    undeclared: tuple[ArtefactFile, ...] = ()  # changed without being declared
+    altered: tuple[str, ...] = ()  # those of `undeclared` that lay there before
+    rewritten: tuple[str, ...] = ()  # written back with the bytes that they had, now or earlier
+    removed: tuple[str, ...] = ()  # that lay there before
+    own: tuple[str, ...] = ()  # read, and left undeclared by an earlier run of the task
+    folders: tuple[str, ...] = ()  # that the run made under its artefact patterns and left empty
+    local: bool = False  # it rests on files of `own`: never pushed to a remote
     accepted: bool = False  # not by a run of ours (-t, adopted): never pushed to a remote
     preloads: tuple[str, ...] = ()  # modules that the kernel had loaded before its notebook began
 
@@ -219,6 +226,7 @@ class Judgement:
     reasons: tuple[Reason, ...] = ()
     key: ActionKey | None = None
     record: Record | None = None
+    marks: tuple[str, ...] = ()  # what a user should know of how far it reaches
 
 
 # -- what became of it -------------------------------------------------------------------------
@@ -251,6 +259,7 @@ class Failure(msgspec.Struct, frozen=True):
     traceback: str = ""  # plain text, without terminal colours; of an error its facts
     hint: str = ""
     execution_count: int | None = None  # of that cell: its number, from 1, among those that run
+    lines: tuple[tuple[str, str, str], ...] = ()  # of an order: (task, key, value) to declare
 
     @property
     def where(self) -> str:
@@ -280,6 +289,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     key: ActionKey | None = None
     cached: bool = True  # False: executed, but the result was not published; `notes` says why
     notes: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()  # files that it read and an earlier run of the task left undeclared
     when: float = 0.0  # seconds since the epoch
 
     @classmethod
@@ -317,6 +327,7 @@ class _More(TypedDict, total=False):
     cell_seconds: tuple[float, ...]
     cached: bool
     notes: tuple[str, ...]
+    own: tuple[str, ...]
     saved: float
     when: float
 

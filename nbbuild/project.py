@@ -390,7 +390,16 @@ def _pairs(
 
 # -- which tasks -------------------------------------------------------------------------------
 
-_LISTS = ("assets", "modules", "packages", "env", "artefacts", "depends_on", "groups")
+_LISTS = (
+    "assets",
+    "modules",
+    "packages",
+    "env",
+    "artefacts",
+    "scratch",
+    "depends_on",
+    "groups",
+)
 
 
 class _Entries:
@@ -460,6 +469,7 @@ class _Merged:
         self._lists: dict[str, tuple[str, ...]] = dict.fromkeys(_LISTS, ())
         self._lists["packages"] = config.environment.packages
         self._lists["env"] = config.environment.env
+        self._lists["scratch"] = config.project.scratch
         self._parameters: dict[str, Any] = {}
         self._settings = Settings()
         self._max_age: float | None = None
@@ -484,12 +494,14 @@ class _Merged:
         path = PurePosixPath(source)
         values = {"stem": path.stem, **{key: str(value) for key, value in parameters.items()}}
         lists = {key: tuple(dict.fromkeys(values_)) for key, values_ in self._lists.items()}
-        for key in ("assets", "artefacts"):
+        for key in ("assets", "artefacts", "scratch"):
             lists[key] = tuple(
                 Pattern.parse(expand(text, values, self._where)).text for text in lists[key]
             )
         for text in lists["artefacts"]:
             check_artefact(text, facts=[("in", self._where)])
+        for text in lists["scratch"]:
+            check_artefact(text, what="scratch", facts=[("in", self._where)])
         built = path.with_name(f"{name}.ipynb") if name else path.with_suffix(".ipynb")
         return Task(
             name=name or source,

@@ -26,9 +26,10 @@ from nbbuild.model import Failure
 from nbbuild.patterns import escape
 from nbbuild.resolving import Resolver
 from nbbuild.scratch import LEFT_OUT
+from nbbuild.watching.changes import READING, read_first
 from nbbuild.watching.observed import Child, FileUse, Glob, Import, Listing, Observed
 from nbbuild.watching.traces import NOT_LISTED, glob_matches
-from nbbuild.watching.tracing import LOOKING, READING, Scope, is_file, literals, parted
+from nbbuild.watching.tracing import Scope, is_file, literals, parted
 
 _SHOWN = 5  # names in a hint
 _Stamp: TypeAlias = tuple[int, int]
@@ -176,7 +177,7 @@ class Beyond:
                 continue
             if use.first is not None or not os.path.lexists(place):
                 continue
-            if use.written and READING.intersection(use.uses) <= LOOKING:
+            if use.written and not read_first(use):
                 continue  # looked for and then written anew, as libraries do
             how = "reads" if {"read", "open"}.intersection(use.uses) else "looks for"
             yield from self._use(place, how, use.cell)

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from blake3 import blake3
 
 from nbbuild import config as configuration
-from nbbuild import project
+from nbbuild import ending, project
 from nbbuild.config import Config
 from nbbuild.digests import Digests
 from nbbuild.durable import DOT
@@ -38,6 +38,7 @@ from nbbuild.model import (
 )
 from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.readers import Readers
+from nbbuild.patterns import Pattern, matches
 from nbbuild.project import Project, Readings
 from nbbuild.retired import Retired
 from nbbuild.state import State
@@ -109,6 +110,7 @@ class Session:
     inputs: Inputs
     memo: Memo
     opened_ns: int  # when looking began, in ns since the epoch
+    scratch: tuple[str, ...] = ()  # the patterns of all tasks
 
     def __enter__(self) -> Session:
         return self
@@ -186,20 +188,38 @@ class Session:
 
     def broken(self, task: Task, record: Record, seen: Seen | None = None) -> Iterator[Reason]:
         """Yield what a record's run used and that is different now; `seen` as traces have it."""
+        if record.own:
+            yield from self._no_longer_found(task, record)
         if not record.trace.items:
             return
         own = self.own(task, record.undeclared)
         probe = self.inputs.probe(task)
         try:
-            yield from self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen)
+            for one in self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen):
+                if not self._of_its_kind(task, one):
+                    yield one
         except _ODD as error:  # a name with a NUL in it, say: somebody else wrote the record
             text = f"what its last run used cannot be compared: {error}"
             yield Reason("trace", text=text)
 
+    def _no_longer_found(self, task: Task, record: Record) -> Iterator[Reason]:
+        """Yield that a run would no longer find what the record rests on: it is scratch now."""
+        patterns = [Pattern.parse(text) for text in task.scratch]
+        for path in record.own:
+            if any(matches(pattern, path) for pattern in patterns):
+                text = f"its result rests on '{path}', which is scratch now"
+                yield Reason("scratch", path, text=text)
+
+    def _of_its_kind(self, task: Task, reason: Reason) -> bool:
+        """Whether another task's run left what lies where this one's run had found nothing."""
+        if reason.kind != "absent" or not reason.old or not reason.new:
+            return False
+        return self.tree.replaceable(task, reason.item, reason.new)
+
     def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
         """Return which paths are the task's own, or nbbuild's."""
         paths = (file.path for file in undeclared)
-        return Own(task, undeclared=paths, closed=[*self.closed, DOT])
+        return Own(task, undeclared=paths, closed=[*self.closed, DOT], scratch=self.scratch)
 
     def marks(self, judgement: Judgement) -> Iterator[str]:
         """Yield what a user should know of how far a verdict reaches."""
@@ -211,7 +231,11 @@ class Session:
             yield (
                 f"its kernel '{now.kernel.name}' cannot be watched: only what it declares counts"
             )
-        record = judgement.record or self.last(task)[1]
+        outcome, record = self.last(task)
+        record = judgement.record or record
+        own = record.own if record is not None else outcome.own if outcome is not None else ()
+        if own:
+            yield ending.rests_on(own)
         if record is None:
             return
         if record.trace.hosts and task.max_age is None:
@@ -226,6 +250,16 @@ class Session:
             yield f"its last run {in_words(record.trace.level)}: that machine showed no more"
         if record.trace.partial and not record.trace.exempt:
             yield f"what it used was seen only in part: {record.trace.partial[0]}"
+
+    def keep_renewed(self, record: Record) -> None:
+        """Keep a hit that was found under an earlier key under its new one, too."""
+        known = self.store.records(record.key.digest)
+        if self.store.writable and all(one.id != record.id for one in known):
+            self.store.publish(record)
+
+    def with_marks(self, judgement: Judgement) -> Judgement:
+        """Return `judgement` with its `marks`."""
+        return replace(judgement, marks=tuple(self.marks(judgement)))
 
     def put_away_gone(self, observer: Observer) -> None:
         """Take away what tasks left that the project no longer has; nothing was judged by it.
@@ -375,6 +409,7 @@ def session_of(
         ),
         memo=memo,
         opened_ns=opened_ns,
+        scratch=tuple(dict.fromkeys(text for task in loaded.tasks for text in task.scratch)),
     )
 
 

@@ -13,6 +13,8 @@ from nbbuild.events import Ended, Observer
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.session import Session
 
+_STOPPED = (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
+
 
 class Tally:
     """What became of each task so far; thread-safe."""
@@ -32,18 +34,31 @@ class Tally:
         self._tasks = session.graph.tasks
         self._lock = threading.Lock()
 
+    @property
+    def well(self) -> bool:
+        """Whether nothing has failed so far."""
+        return all(one.kind not in _STOPPED for one in self.outcomes.values())
+
+    def has_result(self, name: str) -> bool:
+        """Whether this build has brought a task up to date."""
+        outcome = self.outcomes.get(name)
+        return outcome is not None and outcome.kind not in _STOPPED
+
     def keep(self, outcome: Outcome) -> bool:
         """Keep and tell `outcome`; return whether tasks that need this one may go on."""
         remarks = self.remarks.get(outcome.task, ())
         if remarks:
             outcome = msgspec.structs.replace(outcome, notes=(*outcome.notes, *remarks))
         with self._lock:
+            before = self.outcomes.get(outcome.task)
+            if before is not None and outcome.kind is OutcomeKind.FRESH:
+                return True  # judged once more, and nothing had to be done
             self.outcomes[outcome.task] = outcome
         if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
             # At once, not at the end: a build that is killed loses no duration and no failure.
             self._session.state.save_outcomes([outcome])
         self.observer(Ended(outcome))
-        return outcome.kind not in (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
+        return outcome.kind not in _STOPPED
 
     def fresh(self, judgement: Judgement) -> None:
         """Keep that there was nothing to do for a task."""

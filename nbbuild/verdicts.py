@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from nbbuild.declared import under
 from nbbuild.errors import ConfigError, NbbuildError, internal, raise_all
 from nbbuild.graph import Graph, is_made
 from nbbuild.inputs import Inputs, MissingInput, Overlay
@@ -210,10 +211,27 @@ class Judge:
             if not nearest or len(broken) < len(nearest):
                 nearest = broken
         last = self._last(task.name)
+        if last is not None and last.key is not None and last.key.digest != key.digest:
+            renewed = self._declared_since(task, last.key.digest, key, level, seen)
+            if renewed is not None:
+                return self._hit(task, key, renewed)
         if last is not None and last.key == key and not last.cached:
             text = "its last result was not cached"
             return run(Reason("uncached", text=": ".join([text, *last.notes[-1:]])))
         return run(*(nearest or self._why_not(task, key, seen)))
+
+    def _declared_since(
+        self, task: Task, before: Digest, key: ActionKey, level: int, seen: Seen
+    ) -> Record | None:
+        """Return the record of an earlier key to which only what it traced was added since."""
+        for record in self._store.records(before):
+            closely = record.trace.best or closeness(record.trace.level) >= level
+            if self._retired(record.id) or not closely:
+                continue
+            renewed = under(record, key)
+            if renewed is not None and not any(self._broken(task, renewed, seen)):
+                return renewed
+        return None
 
     def _hit(self, task: Task, key: ActionKey, record: Record) -> Judgement:
         if task.max_age is not None and self._now() - record.created > task.max_age:

@@ -54,6 +54,7 @@ from nbbuild.patterns import Pattern
 from nbbuild.preparing import Preparing
 from nbbuild.scratch import Scratch, scratch_copy
 from nbbuild.session import Session, session_of
+from nbbuild.turns import Again, Pairs, Turns
 
 _SEEDS = 1_000_000
 _NAMED = 10  # files that a message names at most
@@ -261,7 +262,10 @@ class _Ours:
             if not ledger.finished:
                 made |= set(self._session.walker.match_all(ledger.patterns))
         for record in self.records.values():
-            made |= {one.path for one in (*record.artefacts, *record.undeclared)}
+            made |= {one.path for one in (*record.artefacts, *record.undeclared)} - {
+                *record.altered
+            }
+            made |= {*record.own}
         sources = {
             path for task in self._session.project.tasks for path in (task.source, *task.paired)
         }
@@ -271,6 +275,7 @@ class _Ours:
         """Bring into the copy what is declared, or was used, and is not in it yet."""
         session = self._session
         undeclared = {one.path for r in self.records.values() for one in r.undeclared}
+        undeclared |= {path for record in self.records.values() for path in record.own}
         for name in self._needed:
             task = self._tasks[name]
             declared = {task.source, *task.paired, *session.walker.match_all(task.files)}
@@ -280,13 +285,14 @@ class _Ours:
             settings = session.inputs.settings(task, parsed)
             declared.update(session.inputs.module_paths(task, parsed, settings))
             used = self.records[name].trace.items if name in self.records else ()
-            declared.update(i.name for i in used if i.kind == "file" and i.name not in undeclared)
-            folders = [i.name for i in used if i.kind == "stat" and i.value.startswith("d")]
+            # What was only looked at is looked for again.
+            seen = [i for i in used if i.kind == "stat"]
+            found = {i.name for i in used if i.kind == "file"}
+            found |= {i.name for i in seen if i.value.startswith("f")}
+            declared.update(found - undeclared)
+            folders = [i.name for i in seen if i.value.startswith("d")]
             kinds = ("listing", "glob")
             folders += [i.name.partition(":")[0] for i in used if i.kind in kinds]
-            # What was only looked at is looked for again.
-            files = (i for i in used if i.kind == "stat" and i.value.startswith("f"))
-            declared.update(i.name for i in files if i.name not in undeclared)
             for folder in (*task.python_path, *folders):
                 if folder.startswith("../"):
                     scratch.link(folder)
@@ -403,6 +409,9 @@ class _Runs:
                 observer=self.observer,
                 cancelled=cancelled,
                 uses=Uses(self.again.graph),
+                turns=Turns(),
+                pairs=Pairs(self.again.state),
+                again=Again(),
                 preparing=Preparing(session=self.again, threads=threads_each(slots, len(names))),
                 room=Room(
                     self.again.config.execution.max_memory,

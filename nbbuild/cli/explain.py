@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from nbbuild.model import Reason, TraceItem, Verdict
 from nbbuild.watching.levels import in_words
 
 if TYPE_CHECKING:
-    from nbbuild.explain import Explained, Explanation, Suggestion
+    from nbbuild.explain import Explained, Explanation
 
 _SENTENCES = {
     Verdict.FRESH: "{task} is up to date",
@@ -38,12 +38,14 @@ _DIGESTED = ("assets", "modules", "files", "code", "file")
 @click.argument("target", required=False)
 @click.option("-v", "--verbose", is_flag=True, help="Add all that the last run turned out to use.")
 @click.option("--suggest", "suggesting", is_flag=True, help="Print what could be declared instead.")
+@click.option("--write", "writing", is_flag=True, help="With --suggest: add it to jcache.toml.")
 @json_option
 @project_options
 def command(
     target: str | None,
     verbose: bool,
     suggesting: bool,
+    writing: bool,
     as_json: bool,
     directory: Path,
     file: Path | None,
@@ -51,26 +53,22 @@ def command(
     """Say why TARGET would run, or why not: what changed since its last run.
 
     Names the class of input, the item, its old and its new value; for code the changed cell, with
-    a diff. With --suggest, print the lines that declare what the notebooks (or TARGET) wrote and
-    read undeclared.
+    a diff. With --suggest, print the lines that declare what the notebooks (or TARGET) wrote, read
+    and relied on undeclared; they can be pasted into jcache.toml, or --write adds them.
     """
     if target is None and not suggesting:
         raise UsageError("say which TARGET to explain", hint="`nbbuild status` says it of all")
-    from nbbuild.explain import explain, suggest
-    from nbbuild.remarks import remarks
+    if writing and not suggesting:
+        raise UsageError("--write goes with --suggest", hint="`nbbuild explain --suggest --write`")
     from nbbuild.session import open_session
 
+    if suggesting:
+        _suggest(target, writing=writing, as_json=as_json, directory=directory, file=file)
+        return
+    from nbbuild.explain import explain
+    from nbbuild.remarks import remarks
+
     with open_session(directory, file=file) as session:
-        if suggesting:
-            suggestions = suggest(session, [target] if target else [])
-            emit(
-                [dataclasses.asdict(one) for one in suggestions]
-                if as_json
-                else "\n\n".join(_suggested(one) for one in suggestions)
-            )
-            if not suggestions and not as_json:
-                say("nothing to suggest")
-            return
         assert target is not None
         explanations = explain(session, target)
         said = remarks(session, [one.task for one in explanations])
@@ -84,13 +82,30 @@ def command(
                 say(f"note: {task}: {text}")
 
 
-def _suggested(one: Suggestion) -> str:
-    values = ", ".join(json.dumps(value, ensure_ascii=False) for value in one.values)
-    own = f"name = {json.dumps(one.task)}\n" if one.task != one.source else ""
-    return (
-        f"# {one.task}: {one.why}\n[[notebook]]\npath = {json.dumps(one.source)}\n"
-        f"{own}{one.key} = [{values}]"
-    )
+def _suggest(
+    target: str | None, *, writing: bool, as_json: bool, directory: Path, file: Path | None
+) -> None:
+    from nbbuild.session import open_session
+    from nbbuild.suggesting import as_toml, merged, suggest
+
+    with open_session(directory, file=file) as session:
+        suggestions = suggest(session, [target] if target else [])
+        path = session.config.path
+    if not suggestions and not (as_json and not writing):
+        say("nothing to suggest")
+        return
+    if not writing:
+        plain = [dataclasses.asdict(one) for one in suggestions]
+        emit(plain if as_json else as_toml(suggestions))
+        return
+    from nbbuild.cli._editing import tell
+    from nbbuild.listing import declare
+
+    sources = dict.fromkeys(one.source for one in suggestions)
+    lines = {
+        source: merged([one for one in suggestions if one.source == source]) for source in sources
+    }
+    tell(declare(path, lines, environ=os.environ), as_json=as_json)
 
 
 def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> list[str]:
@@ -99,6 +114,7 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines += [f"{indent}  {line}" for line in as_lines(one)]
     for upstream in explanation.because:
         lines += _lines(upstream, indent + "  ")
+    lines += [f"{indent}  note: {mark}" for mark in explanation.marks]
     if verbose and explanation.trace is not None:
         trace = explanation.trace
         used = ", and used:" if trace.items or trace.hosts else ""
@@ -142,6 +158,7 @@ def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]
         "source": explanation.source,
         "verdict": explanation.verdict.value,
         "reasons": [as_plain(one) for one in explanation.reasons],
+        "marks": list(explanation.marks),
         "because": [_plain(one) for one in explanation.because],
         **({"trace": msgspec.to_builtins(explanation.trace)} if verbose else {}),
     }

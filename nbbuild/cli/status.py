@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import click
-from msgspec import to_builtins
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, say, table
@@ -43,12 +43,10 @@ def command(
         marks = [(one.task, mark) for one in plan.judgements for mark in session.marks(one)]
         said = remarks(session, [one.task for one in plan.judgements])
         marks += [(task, text) for task, texts in said.items() for text in texts]
-    if as_json:
-        told: dict[str, list[str]] = {one.task: [] for one in plan.judgements}
-        for task, mark in marks:
-            told[task].append(mark)
-        emit([{**to_builtins(one), "marks": told[one.task]} for one in plan.judgements])
-        return
+        if as_json:
+            told = [session.with_marks(one) for one in plan.judgements]
+            emit([replace(one, marks=(*one.marks, *said.get(one.task, ()))) for one in told])
+            return
     emit(describe(plan, verbose=verbose))
     for task, mark in marks:
         say(f"note: {task}: {mark}")

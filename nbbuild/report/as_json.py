@@ -4,8 +4,9 @@ A report: `exit_status`, `interrupted`, `seconds`, `counts` (outcome → number,
 0), `outcomes`, `problems` (messages). An outcome, a failure and a reason: the fields of these nouns
 in model.py, but an outcome's `key` is the key's digest. A cell: `position` among all cells, from 1,
 and `execution_count`, the number that Jupyter shows; `cell` is its index in the file, from 0.
-A judgement: `task`, `verdict`, `reasons`, `key` (its digest) and `record` (its id). Null stands for
-a key, record or failure that there is not. Any other noun: its fields. Enums are their values,
+A judgement: `task`, `verdict`, `reasons`, `key` (its digest), `record` (its id) and `marks`
+(sentences; of `nbbuild status` only). Null stands for a key, record or failure that there is not.
+Any other noun: its fields. Enums are their values,
 times are seconds.
 """
 
@@ -123,6 +124,7 @@ def _judgement(judgement: Judgement) -> Json:
         "reasons": [to_data(reason) for reason in judgement.reasons],
         "key": judgement.key.digest if judgement.key else None,
         "record": judgement.record.id if judgement.record else None,
+        "marks": list(judgement.marks),
     }
 
 

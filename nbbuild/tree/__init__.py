@@ -33,6 +33,13 @@ when a file changed in the present one, so that "the same" is never an accident.
 **Two tasks, one path.** Patterns move from task to task as jcache.toml is edited. The ledger with
 the later `when_ns` owns a path; an older one no longer removes it.
 
+**What a run left undeclared** is listed in its ledger, too, with the bytes that it had at the run's
+end. While it has them it is the run's, else it is the user's. Before the task's next run goes what
+is scratch, and what the run is sure to write anew: so it begins as in a clean build. The second
+kind is moved to `.nbbuild/aside/<task>/`, where it stays until the next of its name comes. All else
+stays: a run may keep a download on purpose. Before a forced run, what the last one had looked for
+goes to `.nbbuild/replaced/`.
+
 **A task that is gone** leaves its ledger. Files that another task's patterns match are inherited:
 they are that task's leftovers until it has run or been restored. All others go when something is
 built next (`gone`). Built notebooks go from where they lay when `[project] output` has changed.
@@ -45,7 +52,7 @@ Callers hold `outputs_lock` around all that changes the tree for a task.
 """
 
 from nbbuild.tree.confined import Refused
-from nbbuild.tree.ledger import Ledger, Ledgers, Made
+from nbbuild.tree.ledger import Ledger, Ledgers, Left, Made
 from nbbuild.tree.tree import ArtefactError, Restored, Tree
 
-__all__ = ["ArtefactError", "Ledger", "Ledgers", "Made", "Refused", "Restored", "Tree"]
+__all__ = ["ArtefactError", "Ledger", "Ledgers", "Left", "Made", "Refused", "Restored", "Tree"]

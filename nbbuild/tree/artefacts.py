@@ -8,7 +8,7 @@ import shlex
 import stat
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,21 @@ import msgspec
 from nbbuild.digests import now_ns
 from nbbuild.durable import in_folder, writing
 from nbbuild.errors import NbbuildError, OneTaskError
-from nbbuild.model import ArtefactFile, Record, Task
+from nbbuild.model import ArtefactFile, Digest, Record, Task
 from nbbuild.patterns import Pattern, matches
 from nbbuild.store.layout import is_digest
+from nbbuild.tree import undeclared
 from nbbuild.tree.confined import fault_of_name
 from nbbuild.tree.gone import Gone
-from nbbuild.tree.ground import Ground
-from nbbuild.tree.ledger import Ledger, Made, Stamp
-from nbbuild.tree.leftovers import folders_made, leftovers, standing_folders, take_away
+from nbbuild.tree.ground import Ground, folders_above
+from nbbuild.tree.ledger import Ledger, Left, Made, Stamp
+from nbbuild.tree.leftovers import (
+    empty_folders,
+    folders_made,
+    leftovers,
+    standing_folders,
+    take_away,
+)
 
 _LONGEST_TICK = 0.05  # seconds; file systems with slower clocks are not waited for
 _READINGS = 3  # of a file that changes while it is read
@@ -52,15 +59,17 @@ class Artefacts:
         self._ground = ground
         self._gone = gone
         self._begun: dict[str, Ledger] = {}
+        self._empty: dict[str, tuple[str, ...]] = {}
 
     # -- a run ---------------------------------------------------------------------------------
 
-    def begin(self, task: Task) -> tuple[str, ...]:
+    def begin(self, task: Task, *, forced: bool = False) -> tuple[str, ...]:
         """Take away what earlier runs left, and note what is there; return notes for users."""
         ground = self._ground
         ground.ledgers.clear_staging(task.name)
         old, inherited = self._heir(task)
-        notes = take_away(ground, old, {**inherited, **leftovers(ground, old)})
+        left, notes = undeclared.put_away(ground, old, task, forced=forced)
+        notes += take_away(ground, old, {**inherited, **leftovers(ground, old)})
         found = ground.match(task.artefacts) if task.artefacts else []
         stamps = tuple(stamp for path in found if (stamp := ground.stamp(path)) is not None)
         _wait_for_the_next_tick(stamps)
@@ -72,6 +81,7 @@ class Artefacts:
             before=stamps,
             standing=standing_folders(ground.root, task.artefacts),
             made=(),
+            left=left,
             folders=tuple(folder for folder in old.folders if ground.exists(folder)),
         )
         ground.ledgers.write(new)
@@ -91,11 +101,40 @@ class Artefacts:
             )
         written = self._written(task, noted)
         artefacts = tuple(self._kept(task, path, stored=stored) for path in written)
-        folders = {*noted.folders, *folders_made(written, task.artefacts, noted.standing)}
+        empty = empty_folders(ground.root, task.artefacts, noted.standing, written)
+        folders = {*noted.folders, *folders_made(written, task.artefacts, noted.standing), *empty}
+        folders.update(folder for one in empty for folder in folders_above(one))
+        folders -= {*noted.standing} - {*noted.folders}
         made = tuple(Made(artefact.path, artefact.digest) for artefact in artefacts)
         ground.ledgers.write(_finished(noted, made, folders))
         self._begun.pop(task.name, None)
+        self._empty[task.name] = empty
         return artefacts
+
+    def left_empty(self, task: Task) -> tuple[str, ...]:
+        """Return the folders under the artefact patterns that the run just collected left empty."""
+        return self._empty.get(task.name, ())
+
+    def left(self, task: Task) -> dict[str, Digest]:
+        """Return what earlier runs left undeclared and lies there as they left it: its digests."""
+        return undeclared.lying(self._ground, self._ground.ledgers.read(task.name))
+
+    def leave(self, task: Task, left: Iterable[Left]) -> None:
+        """Note what a run that has ended left undeclared."""
+        ledger = self._ground.ledgers.read(task.name)
+        kept = undeclared.kept(self._ground, ledger, left)
+        if kept != ledger.left:
+            self._ground.ledgers.write(msgspec.structs.replace(ledger, left=kept))
+
+    def replaceable(self, task: Task, path: str, digest: Digest) -> bool:
+        """Whether a run of `task` would put away, at `path`, what another task's run had left."""
+        return undeclared.replaceable(
+            self._ground, self._ground.ledgers.read(task.name), path, digest
+        )
+
+    def tracked(self) -> frozenset[str]:
+        """Return the names of all that any task left undeclared."""
+        return undeclared.tracked(self._ground)
 
     def adoptable(self, task: Task, files: Mapping[str, Path]) -> dict[str, Path]:
         """Return the artefacts that `adopt` would take, and where each is now."""
@@ -210,6 +249,8 @@ class Artefacts:
             return False
         if not all(self._lies(artefact) for artefact in record.artefacts):
             return False
+        if not all((self._ground.root / folder).is_dir() for folder in record.folders):
+            return False
         others = _others(ledger, inherited, record)
         return not any(self._ground.exists(path) for path in others)
 
@@ -236,8 +277,10 @@ class Artefacts:
         left = {**inherited, **leftovers(ground, ledger)}
         gone = {path: half for path, half in left.items() if path not in places}
         made = tuple(Made(artefact.path, artefact.digest) for artefact in record.artefacts)
+        lacking = [one for one in record.folders if not (ground.root / one).is_dir()]
         new_folders = ground.missing_folders(artefact.path for artefact in wrong)
-        if wrong or gone:
+        new_folders |= ground.missing_folders(f"{folder}/x" for folder in lacking)
+        if wrong or gone or lacking:
             listed = {one.path: one for one in (*ledger.made, *made)}
             interim = msgspec.structs.replace(
                 ledger,
@@ -250,14 +293,17 @@ class Artefacts:
         for artefact, draft in zip(wrong, staged, strict=True):
             half = left.get(artefact.path, False)
             notes += self._put(task, artefact, draft, places[artefact.path], half=half)
+        for folder in lacking:
+            with writing(f"the folder '{folder}' cannot be made", ground.root / folder):
+                ground.confined.place(f"{folder}/x").parent.mkdir(parents=True, exist_ok=True)
         folders = {folder for folder in (*ledger.folders, *new_folders) if ground.exists(folder)}
         finished = msgspec.structs.replace(
             _finished(ledger, made, folders), patterns=task.artefacts
         )
-        if wrong or gone or not ledger.finished or set(ledger.made) != set(made):
+        if wrong or gone or lacking or not ledger.finished or set(ledger.made) != set(made):
             ground.ledgers.write(finished)
         ground.ledgers.clear_staging(task.name)
-        return Restored(changed=bool(wrong or gone), notes=tuple(notes))
+        return Restored(changed=bool(wrong or gone or lacking), notes=tuple(notes))
 
     def _unacceptable(self, task: Task, record: Record) -> tuple[str, ...]:
         """Return the digests of artefacts that no run of `task` can have made.
@@ -273,6 +319,11 @@ class Artefacts:
             or fault_of_name(artefact.path)
             or not is_digest(artefact.digest)
             or not any(matches(pattern, artefact.path) for pattern in patterns)
+        ) + tuple(
+            folder
+            for folder in record.folders
+            if fault_of_name(folder)
+            or not any(matches(pattern, f"{folder}/x") for pattern in patterns)
         )
 
     def _lies(self, artefact: ArtefactFile) -> bool:

@@ -48,6 +48,15 @@ class Built(Made, frozen=True, array_like=True, gc=False):
     by: str = ""
 
 
+class Left(Made, frozen=True, array_like=True, gc=False):
+    """A file that a run changed and left without declaring it, as it was when the run ended."""
+
+    anew: bool = False  # the run writes it whatever lies there, and would tell that it did
+    scratch: bool = False  # private to the run
+    asked: bool = False  # the run looked for it, or read it, before it wrote it
+    shared: bool = False  # another task had left it, and this one changed it
+
+
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known to be a task's own in the tree; see the essay in nbbuild.tree."""
 
@@ -62,6 +71,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     folders: tuple[str, ...] = ()  # made for the task's files; go when they are empty
     built: tuple[Built, ...] = ()  # built notebooks, the present one first
     made_from: str = ""  # of the present built notebook
+    left: tuple[Left, ...] = ()  # undeclared, by the last run and those before it
 
 
 _LEDGER: Shape[Ledger] = Shape(Ledger)

@@ -123,6 +123,25 @@ def folders_made(
     return made
 
 
+def empty_folders(
+    root: Path, patterns: Sequence[str], standing: Collection[str], files: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the folders under `patterns` that a run made and left without any file, sorted.
+
+    `standing` are those that it found, `files` are its artefacts.
+    """
+    holding = {folder for path in files for folder in folders_above(path)}
+    found: set[str] = set()
+    for pattern in _deep(_parsed(patterns)):
+        base = pattern.path if pattern.literal else literal_prefix(pattern)
+        for place, _, _ in os.walk(root / base):
+            folder = Path(place).relative_to(root).as_posix()
+            # What a file in it would be: a pattern means files, and folders by what is in them.
+            if folder not in holding and matches(pattern, f"{folder}/x"):
+                found.add(folder)
+    return tuple(sorted(found - frozenset(standing)))
+
+
 def _parsed(patterns: Iterable[str]) -> list[Pattern]:
     return [Pattern.parse(text) for text in patterns]
 

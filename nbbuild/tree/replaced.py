@@ -27,7 +27,7 @@ class Replaced:
         self._stamp = ""
         self._turn = threading.Lock()
 
-    def keep(self, place: Path, path: str, *, half: bool = False) -> str:
+    def keep(self, place: Path, path: str, *, half: bool = False, whose: str = "your copy") -> str:
         """Move the file or link at `place`, root-relative `path`, aside; return a note on it.
 
         `half` says that a run which did not come to its end left it, and no user. Raises
@@ -37,7 +37,7 @@ class Replaced:
             kept = self._free(path)
             target = self._folder / "replaced" / kept
             _move(place, target)
-        whose = "what an unfinished run left" if half else "your copy"
+        whose = "what an unfinished run left" if half else whose
         return f"kept {whose} of '{path}' in {DOT}/replaced/{kept}"
 
     def _free(self, path: str) -> str:

@@ -22,7 +22,7 @@ from nbbuild.tree.built import FAILED_SUFFIX, BuiltNotebooks
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.gone import Gone, Locked
 from nbbuild.tree.ground import Ground, Match, folders_above
-from nbbuild.tree.ledger import Ledger, Ledgers, safe_id
+from nbbuild.tree.ledger import Ledger, Ledgers, Left, safe_id
 from nbbuild.tree.leftovers import claimed, leftovers
 from nbbuild.tree.replaced import SUFFIX as REPLACED_SUFFIX
 from nbbuild.tree.replaced import Replaced
@@ -97,12 +97,29 @@ class Tree:
 
     # -- artefacts -----------------------------------------------------------------------------
 
-    def begin(self, task: Task) -> tuple[str, ...]:
+    def begin(self, task: Task, *, forced: bool = False) -> tuple[str, ...]:
         """Prepare a run: take away what earlier ones made, and note what else is there.
 
-        Returns sentences on files that were moved to `.nbbuild/replaced`.
+        A `forced` run finds nothing either that the last one had looked for and then left,
+        undeclared. Returns sentences on files that were moved to `.nbbuild/replaced`.
         """
-        return self._artefacts.begin(task)
+        return self._artefacts.begin(task, forced=forced)
+
+    def left(self, task: Task) -> Mapping[str, Digest]:
+        """Return what earlier runs left undeclared and lies there as they left it: its digests."""
+        return self._artefacts.left(task)
+
+    def leave(self, task: Task, left: Iterable[Left]) -> None:
+        """Note what a run that has ended left undeclared."""
+        self._artefacts.leave(task, left)
+
+    def replaceable(self, task: Task, path: str, digest: Digest) -> bool:
+        """Whether a run of `task` would put away, at `path`, what another task's run had left."""
+        return self._artefacts.replaceable(task, path, digest)
+
+    def tracked(self) -> frozenset[str]:
+        """Return the names of all that any task left undeclared."""
+        return self._artefacts.tracked()
 
     def collect(self, task: Task, *, stored: bool = True) -> tuple[ArtefactFile, ...]:
         """Take the artefacts that the run since `begin` wrote into the store; the run is over.
@@ -111,6 +128,10 @@ class Tree:
         ArtefactError if a pattern has none, or a file cannot be kept; the run is not over then.
         """
         return self._artefacts.collect(task, stored=stored)
+
+    def left_empty(self, task: Task) -> tuple[str, ...]:
+        """Return the folders under the artefact patterns that the run just collected left empty."""
+        return self._artefacts.left_empty(task)
 
     def bring_in(self, file: Path, path: str) -> tuple[str, ...]:
         """Move `file`, from outside the tree, to `path` in it; return notes for users.

@@ -245,7 +245,7 @@ class FileUse(msgspec.Struct, frozen=True, kw_only=True):
     uses: tuple[str, ...]
     first: Stat | None  # just before the first use, links followed; None = it was not there
     own: Stat | None = None  # as the first question about the link itself found it
-    before: str | None = None  # blake2b, 16 bytes, of its content before the first change
+    before: str | None = None  # a digest of its content before the first change; None: not known
     read: bool  # its content, type or absence at `first` counts
     made: bool  # the run itself wrote it, or made the folder, before any other use
     written: bool

@@ -480,7 +480,7 @@ def _digest(path: str, look: list[Any] | None) -> str | None:
         return None
     try:
         with open(path, "rb") as file:
-            return str(blake2b(file.read(), digest_size=16).hexdigest())
+            return "blake2b:" + str(blake2b(file.read()).hexdigest())
     except OSError:
         return None
 

@@ -380,7 +380,7 @@ def _digest(path: str, found: Any) -> str | None:
     if found is None or found[0] != "f" or found[1] > LARGEST:
         return None
     try:
-        return str(blake2b(_read(path), digest_size=16).hexdigest())
+        return "blake2b:" + str(blake2b(_read(path)).hexdigest())
     except OSError:
         return None
 

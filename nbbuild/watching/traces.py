@@ -36,12 +36,19 @@ Seen: TypeAlias = "dict[Hashable, str | None]"
 class Own:
     """Which paths (root-relative) are a task's own, or nbbuild's, and so tell nothing about it.
 
-    `undeclared` are the files that the run wrote beside its artefacts, `closed` nbbuild's folders.
+    `undeclared` are the files that the run wrote beside its artefacts, `closed` nbbuild's folders,
+    `scratch` patterns of files that some task makes for itself alone.
     """
 
     def __init__(
-        self, task: Task, *, undeclared: Iterable[str] = (), closed: Iterable[str]
+        self,
+        task: Task,
+        *,
+        undeclared: Iterable[str] = (),
+        closed: Iterable[str],
+        scratch: Iterable[str] = (),
     ) -> None:
+        self._scratch = [Pattern.parse(text) for text in scratch]
         self._built = task.built
         self._patterns = [Pattern.parse(text) for text in task.artefacts]
         self._closed = tuple(dict.fromkeys(path.rstrip("/") for path in closed))
@@ -62,6 +69,7 @@ class Own:
             self.file(path)
             or any(f"{ours}/".startswith(f"{path}/") for ours in self._ours)
             or any(path.startswith(f"{closed}/") for closed in self._closed)
+            or any(matches(pattern, path) for pattern in self._scratch)
         )
 
 

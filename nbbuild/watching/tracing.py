@@ -11,11 +11,12 @@ import ast
 import glob
 import hashlib
 import os
+import posixpath
 import re
 import shlex
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbbuild.digests import Digests
@@ -23,6 +24,7 @@ from nbbuild.environment import Probe
 from nbbuild.installed import normalised
 from nbbuild.model import ArtefactFile, Trace, TraceItem
 from nbbuild.resolving import Resolver
+from nbbuild.watching import changes
 from nbbuild.watching.answers import LINK, WAYS, answer, answered
 from nbbuild.watching.observed import FileUse, Glob, Import, Listing, Module, Observed, Variable
 from nbbuild.watching.traces import (
@@ -44,9 +46,7 @@ _MACOS = ("/System", "/Library", "/private/etc", "/private/var")
 _SYSTEM = (*_LINUX, "/sys", "/usr", "/var", *_MACOS)
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
-LOOKING = frozenset({"exists", "size", "stat", "lexists", "lstat", "enter"})
-READING = LOOKING | {"read", "named", "open"}
-_CONTENT = frozenset({"read", "named", "open", "append"})
+_OWN = frozenset({"lexists", "lstat"})
 _SYNTHETIC = frozenset({"__main__", "__mp_main__"})
 _LONGEST_LITERAL = 4096
 _SETTERS = frozenset({"IPython", "dotenv", "environs"})
@@ -57,8 +57,27 @@ class Watched:
     """What a run turned out to use and to write."""
 
     trace: Trace
-    undeclared: tuple[ArtefactFile, ...] = ()  # written in the root, under no artefact pattern
+    undeclared: tuple[ArtefactFile, ...] = ()  # changed in the root, under no artefact pattern
     changed: tuple[str, ...] = ()  # inputs that were not the same when the run ended
+    altered: tuple[str, ...] = ()  # those of `undeclared` that lay there before
+    rewritten: tuple[str, ...] = ()  # written back with the bytes that they had
+    removed: tuple[str, ...] = ()  # that lay there before the run, and do not now
+    scratch: tuple[str, ...] = ()  # made by the run, and private to it
+    left: tuple[Left, ...] = ()  # what its next run may find
+    own: tuple[str, ...] = ()  # read, and left there undeclared by an earlier run of the task
+    touched: frozenset[str] = frozenset()  # all that it used or wrote, its own files too
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A file that a run changed without declaring it, and left."""
+
+    path: str  # root-relative
+    digest: str
+    anew: bool  # the run writes it whatever lies there, and would tell that it did
+    scratch: bool
+    asked: bool  # the run looked for it, or read it, before it wrote it
+    shared: bool = False  # another task had left it, and this one changed it
 
 
 class Scope:
@@ -197,7 +216,9 @@ class Watching:
     `named` says which modules a text imports, by their dotted names. `declared` are the files that
     the action key holds and looks at itself. `cells` are the sources of the cells, `cwd` is the
     folder the kernel started in, and `began_ns` when, on the clock of file times (see
-    digests.now_ns). `before` and `after` are what the interpreter had installed.
+    digests.now_ns). `before` and `after` are what the interpreter had installed. `scratch` says
+    which names are private to a run, `left` what earlier runs of the task left undeclared and lies
+    there still, by name, with its digest; `tracked` are the names that any task left so.
     """
 
     scope: Scope
@@ -209,17 +230,22 @@ class Watching:
     after: Probe
     named: Callable[[str], Iterable[str]]
     declared: Collection[str] = ()
+    scratch: Callable[[str], bool] = lambda name: False
+    left: Mapping[str, str] = field(default_factory=dict)
+    tracked: Collection[str] = ()
 
     def watched(self, observed: Observed) -> Watched:
         """Return the trace of a run from what its kernel and its children reported."""
         made = self._made(observed)
+        done = self._changes(observed)
+        made.update(dict.fromkeys(done.scratch, ""))
         ours = _Ours(self.scope, made)
         items: dict[tuple[str, str, str], TraceItem] = {}
         changed: list[str] = []
         modules = _Modules(self, observed, made)
         for item in (
-            *modules.items(changed),
-            *self._files(observed, changed),
+            *modules.items(changed, done.rewritten),
+            *self._files(observed, changed, done.scratch),
             *self._listings(observed.listings, ours, changed),
             *self._globs(observed.globs, ours, changed),
         ):
@@ -244,10 +270,17 @@ class Watching:
                 set_variables=tuple(
                     sorted({one.name for one in observed.variables if _sets(one, readers)})
                 ),
-                made=tuple(sorted(name for name, path in made.items() if Path(path).is_dir())),
+                made=tuple(sorted(name for name, path in made.items() if path and is_folder(path))),
             ),
-            undeclared=tuple(self._undeclared(observed)),
+            undeclared=tuple(done.changed),
             changed=tuple(dict.fromkeys(changed)),
+            altered=tuple(done.altered),
+            rewritten=tuple(sorted(done.rewritten)),
+            removed=tuple(done.removed),
+            scratch=tuple(done.scratch),
+            left=tuple(done.left),
+            own=tuple(self._own(observed)),
+            touched=frozenset(done.touched),
         )
 
     def _made(self, observed: Observed) -> dict[str, str]:
@@ -261,32 +294,35 @@ class Watching:
 
     # -- files ---------------------------------------------------------------------------------
 
-    def _files(self, observed: Observed, changed: list[str]) -> Iterator[TraceItem]:
+    def _files(
+        self, observed: Observed, changed: list[str], scratch: Collection[str]
+    ) -> Iterator[TraceItem]:
         for use in observed.files:
             name = self.scope.counts(use.path)
-            if name is None or name in self.declared or use.made:
+            if name is None or name in self.declared or name in scratch or use.made:
                 continue
-            if READING.isdisjoint(use.uses) or self.scope.is_of_the_shell(use.path, name):
+            if not changes.found(use) or self.scope.is_of_the_shell(use.path, name):
                 continue
             yield from self._file(use, name, changed)
 
     def _file(self, use: FileUse, name: str, changed: list[str]) -> Iterator[TraceItem]:
         """Yield what the questions about one path were answered."""
         via = _cell(use.cell)
-        if not use.written and not {"lexists", "lstat"}.isdisjoint(use.uses):
+        if not use.written and not _OWN.isdisjoint(use.uses):
             yield from self._own_answer(use, name, via, changed)
-        followed = [kind for kind in use.uses if kind not in ("lexists", "lstat")]
+        followed = [kind for kind in use.uses if kind not in _OWN]
         if not followed:
             if use.own is None:
                 yield from self._absent(use, name, via, changed, way=LINK)
             return
         if use.first is None:
             yield from self._absent(use, name, via, changed)
-        elif use.first.type == "f" and not _CONTENT.isdisjoint(use.uses):
+        elif use.first.type == "f" and changes.read_first(use):
             yield from self._content(use, name, via, changed)
             if "stat" in use.uses and not use.written:
                 yield TraceItem("stat", name, answered(use.first, "stat", use.path), via, "stat")
         elif not use.written:
+            # What is looked for and then written anew, as libraries do, an earlier run left there.
             yield from self._answer(use, name, via, changed)
 
     def _absent(
@@ -304,14 +340,9 @@ class Watching:
     ) -> Iterator[TraceItem]:
         path = Path(use.path)
         look = self.digests.look(path)
-        assert use.first is not None
-        then = (use.first.size, use.first.mtime_ns, use.first.ctime_ns, use.first.inode)
-        same = look is not None and use.written and use.before == _digest_of(path)
         if use.path.endswith("-shm") and use.written:
             return  # SQLite's shared memory, which holds nothing that lasts
-        if look is None or (
-            (look.size, look.mtime_ns, look.ctime_ns, look.inode) != then and not same
-        ):
+        if not changes.untouched(use, look) and not (use.written and changes.unchanged(use, look)):
             by_itself = f"it read '{name}' and then changed it itself"
             deed = "went away" if look is None else "changed"
             changed.append(by_itself if use.written else f"'{name}' {deed}")
@@ -409,14 +440,81 @@ class Watching:
                 if digest is not None:
                     yield TraceItem("file", name, digest, "named in a string")
 
-    def _undeclared(self, observed: Observed) -> Iterator[ArtefactFile]:
+    # -- what it changed -----------------------------------------------------------------------
+
+    def _changes(self, observed: Observed) -> _Changes:
+        """Return what the run changed in the root, under no artefact pattern."""
+        done = _Changes()
+        by_magic = {
+            os.path.normpath(self.cwd / name) for name in changes.written_by_magic(self.cells)
+        }
+        listed = {self.scope.name(one.path) for one in observed.listings}
+        listed |= {self.scope.name(parted(one.base, one.pattern)[0]) for one in observed.globs}
         for use in observed.files:
-            name = self.scope.counts(use.path) if use.written else None
+            name = self.scope.counts(use.path)
             if name is None or name.startswith("../"):
                 continue
-            look = self.digests.look(Path(use.path))
-            if look is not None:
-                yield ArtefactFile(name, look.digest, look.size, look.executable)
+            done.touched.add(name)
+            if not use.written:
+                continue
+            self._change(use, name, done, named=use.path in by_magic, listed=listed)
+        return done
+
+    def _change(
+        self,
+        use: FileUse,
+        name: str,
+        done: _Changes,
+        *,
+        named: bool,
+        listed: Collection[str | None],
+    ) -> None:
+        look = self.digests.look(Path(use.path))
+        if look is None:
+            if use.first is not None and use.first.type == "f" and not os.path.lexists(use.path):
+                done.removed.append(name)
+            return
+        if changes.untouched(use, look):
+            return
+        ours = use.first is None or name in self.left
+        # What an earlier run of the task has put there counts as made by each run that writes it.
+        same = not ours and changes.unchanged(use, look)
+        scratch = ours and self.scratch(name)
+        if ours or name in self.tracked:
+            inside = posixpath.dirname(name) or "."
+            sure = ours and changes.anew(use, named=named, listed=inside in listed)
+            asked = ours and bool(changes.found(use))
+            done.left.append(Left(name, look.digest, sure, scratch, asked, shared=not ours))
+        if scratch:
+            done.scratch.append(name)
+        elif not same:
+            done.changed.append(ArtefactFile(name, look.digest, look.size, look.executable))
+            if not ours:
+                done.altered.append(name)
+        else:
+            done.rewritten.add(name)
+
+    def _own(self, observed: Observed) -> Iterator[str]:
+        """Yield what the run read and an earlier run of the task had left, undeclared."""
+        for use in observed.files:
+            name = self.scope.counts(use.path)
+            if name is None or name in self.declared or name not in self.left:
+                continue
+            if use.first is not None and use.first.type == "f" and changes.read_first(use):
+                yield name
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What a run changed, by name."""
+
+    changed: list[ArtefactFile] = field(default_factory=list)
+    altered: list[str] = field(default_factory=list)
+    rewritten: set[str] = field(default_factory=set)
+    removed: list[str] = field(default_factory=list)
+    scratch: list[str] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
 
 
 class _Ours:
@@ -484,8 +582,8 @@ class _Modules:
         ]
         self.path = self._path(observed.paths[-1] if observed.paths else ())
 
-    def items(self, changed: list[str]) -> Iterator[TraceItem]:
-        """Yield what the imports come to."""
+    def items(self, changed: list[str], rewritten: Collection[str]) -> Iterator[TraceItem]:
+        """Yield what the imports come to; the run wrote `rewritten` back as they were."""
         for found in self._found:
             via = self._via(found)
             yield from self._import(found, via, changed)
@@ -495,7 +593,8 @@ class _Modules:
                 continue
             if found.origin in self._watching.declared:
                 continue
-            if self._watching.digests.changed_since(path, self._watching.began_ns):
+            since = self._watching.began_ns
+            if found.origin not in rewritten and self._watching.digests.changed_since(path, since):
                 changed.append(f"'{found.origin}' changed")
             yield TraceItem("file", found.origin, digest, via)
         for found in self._looked:
@@ -721,6 +820,11 @@ def literals(text: str) -> Iterator[str]:
 def is_file(path: str) -> bool:
     """Whether a path that a text may mean is a file; any text will do."""
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for a name that is too long
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path is a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def parted(base: str, pattern: str) -> tuple[str, str]:

@@ -520,6 +520,21 @@ def test_values_of_a_table(
             "use letters, digits and . + , - _, and begin with a letter or digit",
         ),
         (
+            'scratch = ["/a"]',
+            'scratch "/a" is absolute',
+            "scratch lies below the folder of jcache.toml; write its paths relative to it",
+        ),
+        (
+            'scratch = ["../*.tmp"]',
+            'scratch "../*.tmp" lies outside the root',
+            "scratch lies below the folder of jcache.toml; write its paths relative to it",
+        ),
+        (
+            'scratch = ["."]',
+            'scratch "." is the whole project',
+            "name a file, a folder or a pattern",
+        ),
+        (
             'artefacts = ["/a"]',
             'artefact "/a" is absolute',
             "artefacts lie below the folder of jcache.toml; write their paths relative to it",

@@ -101,6 +101,23 @@ def test_patterns_of_two_tasks_that_can_match_one_path_are_an_error():
     )
 
 
+def test_scratch_that_can_match_a_notebook_or_an_artefact_is_an_error():
+    with pytest.raises(Problems) as caught:
+        edges(
+            task("a", artefacts=("data/x.csv",)),
+            task("b", scratch=("a.*", "data/*", "out/**", "*.tmp")),
+        )
+
+    assert [error.what for error in caught.value.errors] == [
+        "scratch 'a.*' of 'b' can match 'a.ipynb', a source notebook",
+        "scratch 'data/*' of 'b' can match 'data/x.csv', an artefact of 'a'",
+        "scratch 'out/**' of 'b' can match 'out/a.ipynb', a built notebook",
+    ]
+    assert str(caught.value.errors[0]).endswith(
+        "hint: narrow the pattern: scratch is taken away before each run"
+    )
+
+
 def test_an_artefact_that_can_match_a_notebook_is_an_error():
     with pytest.raises(Problems) as caught:
         edges(task("a", artefacts=("*.ipynb", "out/*.ipynb")))

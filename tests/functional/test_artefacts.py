@@ -192,6 +192,7 @@ def test_an_artefact_that_the_run_did_not_write_is_a_failure(project):
         "execution_count": None,
         "traceback": "declared in: jcache.toml, [[notebook]] 1",
         "hint": "let the notebook write each artefact anew, or correct `artefacts`",
+        "lines": [],
     }
     assert project.read("old.txt") == "from long ago"
     assert not project.exists("_build/executed/a.ipynb")

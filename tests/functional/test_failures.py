@@ -274,8 +274,7 @@ def test_a_result_whose_inputs_changed_meanwhile_is_shown_but_not_kept(project):
     assert (done.status, done.ran) == (0, ["a"])
     (outcome,) = done.data["outcomes"]
     assert (outcome["kind"], outcome["cached"]) == ("executed", False)
-    assert outcome["notes"] == [
-        'wrote what it does not declare; to keep it: artefacts = ["x.txt"]',
+    assert outcome["notes"] == [  # what it read is proposed as no artefact
         "the result is shown but not cached: asset 'x.txt' changed while it ran; it will run again",
     ]
     assert project.shown("a.ipynb") == "before\n"

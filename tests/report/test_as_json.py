@@ -55,12 +55,14 @@ def test_a_report_and_its_outcomes():
                     "hint": "",
                     "execution_count": 1,
                     "position": 3,
+                    "lines": [],
                 },
                 "built": "",
                 "record": "",
                 "key": "abc",
                 "cached": True,
                 "notes": [],
+                "own": [],
                 "when": 0.0,
             },
             {
@@ -77,6 +79,7 @@ def test_a_report_and_its_outcomes():
                 "key": None,
                 "cached": True,
                 "notes": [],
+                "own": [],
                 "when": 0.0,
             },
         ],
@@ -104,8 +107,16 @@ def test_a_judgement_and_its_reasons():
             ],
             "key": None,
             "record": None,
+            "marks": [],
         },
-        {"task": "b", "verdict": "fresh", "reasons": [], "key": None, "record": None},
+        {
+            "task": "b",
+            "verdict": "fresh",
+            "reasons": [],
+            "key": None,
+            "record": None,
+            "marks": [],
+        },
     ]
     data = to_data(Judgement("c", Verdict.FRESH, key=KEY, record=record))
     assert isinstance(data, dict)

@@ -26,6 +26,7 @@ def record(
     *,
     key: str = KEY,
     artefacts: Sequence[ArtefactFile] = (),
+    folders: Sequence[str] = (),
     created: float = 1.0,
 ) -> Record:
     return Record(
@@ -36,6 +37,7 @@ def record(
         source="a.ipynb",
         cells=digest_bytes(b"cells"),
         artefacts=tuple(artefacts),
+        folders=tuple(folders),
         created=created,
     )
 

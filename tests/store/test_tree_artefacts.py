@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import stat
@@ -17,7 +18,7 @@ from nbbuild.errors import OneTaskError, StoreError
 from nbbuild.locks import Cancelled
 from nbbuild.model import ArtefactFile, Record, Task
 from nbbuild.store import MemoryStore, Store
-from nbbuild.tree import ArtefactError, Restored, Tree
+from nbbuild.tree import ArtefactError, Left, Restored, Tree
 from nbbuild.walk import Walker
 
 
@@ -622,3 +623,110 @@ def test_our_folder_may_lie_on_another_file_system(root: Path, store: Store) -> 
         assert (aside / "b.txt.replaced").readlink() == Path("nothing")
         assert (aside / "a.txt.replaced").stat().st_mode & stat.S_IXUSR
         assert files(root) == {"a.ipynb": "source", "a.txt": "A", "b.txt": "B", one.built: "new"}
+
+
+def test_a_folder_that_a_run_leaves_empty_comes_back_with_its_artefacts(
+    root: Path, store: Store
+) -> None:
+    tree, one = tree_at(root, store), task("out/**/*")
+    write(root, out__kept__old="the user's")
+    tree.begin(one)
+    write(root, out__a__x="X")
+    (root / "out/b/c").mkdir(parents=True)
+    result = record(artefacts=tree.collect(one), folders=tree.left_empty(one))
+    assert result.folders == ("out/b", "out/b/c")
+    assert tree.in_order(one, result)
+    (root / "out/b/c").rmdir()
+    (root / "out/b").rmdir()
+    assert not tree.in_order(one, result)
+    assert tree.restore(one, result).changed
+    assert (root / "out/b/c").is_dir()
+    assert tree.in_order(one, result)
+    tree.begin(one)  # the next run begins without them
+    assert sorted(path.name for path in (root / "out").iterdir()) == ["kept"]
+
+
+def test_a_record_with_a_folder_of_no_pattern_is_no_hit(root: Path, store: Store) -> None:
+    tree, one = tree_at(root, store), task("out/**/*")
+    forged = record(folders=["elsewhere"])
+    assert not tree.in_order(one, forged)
+    assert tree.restore(one, forged).missing == ("elsewhere",)
+    assert not (root / "elsewhere").exists()
+
+
+# -- what a run left undeclared ----------------------------------------------------------------
+
+
+def left(path: str, content: str, **more: bool) -> Left:
+    return Left(path, digest_bytes(content.encode()), **more)
+
+
+def others(root: Path) -> dict[str, str]:
+    """All files but the source."""
+    return {path: text for path, text in files(root).items() if path != "a.ipynb"}
+
+
+def after_a_run(root: Path, store: Store, one: Task, *what: Left) -> Tree:
+    """A tree in which a run of `one` has left `what`, with the content of its names."""
+    tree = tree_at(root, store)
+    tree.begin(one)
+    for each in what:
+        (root / each.path).write_text(each.path)
+    tree.collect(one)
+    tree.leave(one, what)
+    return tree
+
+
+def test_scratch_and_what_is_written_anew_go_before_the_next_run(root: Path, store: Store) -> None:
+    one = task()
+    mine = [left("new", "new", anew=True), left("own", "own", scratch=True), left("x", "x")]
+    tree = after_a_run(root, store, one, *mine)
+    assert set(tree.left(one)) == {"new", "own", "x"}
+    assert tree.begin(one) == ()
+    assert others(root) == {"x": "x"}
+    assert set(tree.left(one)) == {"x"}
+    (aside,) = (root / ".nbbuild/aside").rglob("new")
+    assert aside.read_text() == "new"
+
+
+def test_what_somebody_changed_since_is_not_ours(root: Path, store: Store) -> None:
+    one = task()
+    tree = after_a_run(root, store, one, left("new", "new", anew=True))
+    (root / "new").write_text("the user's")
+    assert not tree.left(one)
+    tree.begin(one)
+    assert others(root) == {"new": "the user's"}
+
+
+def test_a_forced_run_begins_without_what_the_last_one_had_looked_for(
+    root: Path, store: Store
+) -> None:
+    one = task()
+    tree = after_a_run(root, store, one, left("memo", "memo", asked=True), left("out", "out"))
+    assert tree.begin(one) == ()
+    (note,) = tree.begin(one, forced=True)
+    assert note.startswith("kept what an earlier run left of 'memo' in .nbbuild/replaced/")
+    assert others(root) == {"out": "out"}
+    assert replaced(root) == {"memo": "memo"}
+
+
+def test_what_is_declared_as_an_asset_stays(root: Path, store: Store) -> None:
+    one = dataclasses.replace(task(), assets=("memo",))
+    tree = after_a_run(root, store, one, left("memo", "memo", asked=True, anew=True))
+    assert tree.begin(one, forced=True) == ()
+    assert others(root) == {"memo": "memo"}
+
+
+def test_what_another_task_wrote_over_goes_as_well(root: Path, store: Store) -> None:
+    one, other = task(), task(name="b.ipynb")
+    tree = after_a_run(root, store, one, left("new", "of a", anew=True))
+    tree.begin(other)
+    (root / "new").write_text("of b")
+    tree.collect(other)
+    tree.leave(other, [left("new", "of b", shared=True)])
+    assert tree.replaceable(one, "new", digest_bytes(b"of b"))
+    assert not tree.left(other)
+    tree.begin(other)
+    assert others(root) == {"new": "of b"}  # it was there when this one came
+    tree.begin(one)
+    assert others(root) == {}

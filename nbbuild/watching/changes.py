@@ -1,0 +1,111 @@
+"""What a run changed, and in what order: a write is what changed, a read is what it found there.
+
+The account names the uses of each path in the order in which they first came. Three questions are
+answered from that and from what lies there now:
+
+* Did the run *find* something at the path? What it wrote itself, before it read it, it did not.
+* Did it *change* the path? The same bytes written back, or a file opened for writing and left as it
+  was, are no change.
+* Is it sure to write the path *anew* whatever lies there? Then what it left can be put away before
+  its next run, which begins as the first one did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nbbuild.digests import Look
+from nbbuild.watching.observed import FileUse
+
+LOOKING = frozenset({"exists", "size", "stat", "lexists", "lstat", "enter"})
+_CONTENT = frozenset({"read", "named", "open"})
+READING = LOOKING | _CONTENT
+_WRITING = frozenset({"write", "append", "open"})
+
+_MAGIC = re.compile(r"\s*%%(?:writefile|file)[ \t]+(?P<words>[^\n]*)")
+_CHUNK = 1 << 20
+
+
+def found(use: FileUse) -> frozenset[str]:
+    """Return the ways in which the run asked for what it had not put there itself."""
+    asked: set[str] = set()
+    for kind in use.uses:
+        if kind in READING:
+            asked.add(kind)
+        if kind in ("write", "remove", "mkdir") or (kind == "append" and use.first is None):
+            break
+        if kind == "open" and use.first is None:
+            break
+    return frozenset(asked)
+
+
+def read_first(use: FileUse) -> bool:
+    """Whether the run asked for the content of a path before it replaced it."""
+    return not _CONTENT.isdisjoint(found(use))
+
+
+def unchanged(use: FileUse, look: Look | None) -> bool:
+    """Whether what lies there now, at `look`, equals what lay there before the run changed it.
+
+    What is not known counts as changed.
+    """
+    if use.first is None or look is None:
+        return use.first is None and look is None
+    if untouched(use, look):
+        return True
+    if use.first.type != "f" or not use.before:
+        return False
+    return use.before == _content(use, look)
+
+
+def untouched(use: FileUse, look: Look | None) -> bool:
+    """Whether the file looks as it did before the run, to the nanosecond of its last change."""
+    if use.first is None or look is None or use.first.type != "f":
+        return False
+    then = (use.first.size, use.first.mtime_ns, use.first.ctime_ns, use.first.inode)
+    return then == (look.size, look.mtime_ns, look.ctime_ns, look.inode)
+
+
+def _content(use: FileUse, look: Look) -> str:
+    """Return what `use.before` would be of the file as it is now, "" when it cannot be read."""
+    if not (use.before or "").startswith("blake2b:"):
+        return look.digest
+    digest = hashlib.blake2b()
+    try:
+        with Path(use.path).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return ""
+    return f"blake2b:{digest.hexdigest()}"
+
+
+def writes(use: FileUse) -> bool:
+    """Whether the run opened the path for writing, or replaced it."""
+    return not _WRITING.isdisjoint(use.uses)
+
+
+def anew(use: FileUse, *, named: bool, listed: bool) -> bool:
+    """Whether the run writes the path whatever lies there, and would see what it left there before.
+
+    `named`: the notebook writes it by a cell magic, which asks only for what it says; `listed`: the
+    run listed its folder. A run that looks for a file, finds none and makes one may as well keep
+    what it finds: of that nothing is known until it has found one.
+    """
+    asked = found(use)
+    if not writes(use) or not _CONTENT.isdisjoint(asked):
+        return False
+    sure = named or (bool(use.uses) and use.uses[0] == "write") or use.first is not None
+    return sure and (bool(asked) or listed)
+
+
+def written_by_magic(cells: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the files that cells write by `%%writefile`, all of their content."""
+    for cell in cells:
+        met = _MAGIC.match(cell)
+        words = met["words"].split() if met else []
+        if words and not {"-a", "--append"} & set(words):
+            yield words[-1].strip("'\"")
