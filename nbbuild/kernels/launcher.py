@@ -409,7 +409,8 @@ class Helper:
 
     def _unwatch(self, kernel: _Kernel) -> None:
         """Keep what was seen; nobody is left to be watched."""
-        if kernel.watcher is not None and kernel.watcher.listener in self._listeners:
+        # By then its number may be that of another kernel's listener.
+        if kernel.watcher is not None and not kernel.watcher.closed:
             self._listeners.discard(kernel.watcher.listener)
             self._selector.unregister(kernel.watcher.listener)
             kernel.watcher.close()

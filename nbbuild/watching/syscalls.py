@@ -92,6 +92,7 @@ class Watcher:
 
     def __init__(self, listener: int, *, seccomp: Any, private: str, cwd: str, bound: bool) -> None:
         self.listener = listener
+        self.closed = False
         self._private = private
         self._nobody_asks = (
             private,
@@ -135,6 +136,7 @@ class Watcher:
 
     def close(self) -> None:
         """Serve no more; whoever still has the filter will see its calls fail."""
+        self.closed = True
         os.close(self.listener)
         self._forget_memories()
 
@@ -144,9 +146,12 @@ class Watcher:
             ready = self._poller.poll(0)
             if not ready:
                 return True
-            if not ready[0][1] & select.POLLIN:
-                return False
-            self._answer()
+            event = ready[0][1]
+            if event & select.POLLIN:
+                self._answer()
+            else:
+                # POLLERR: a signal came, and Linux could not look.
+                return not event & select.POLLHUP
 
     def _answer(self) -> None:
         """Take one notification, look at what it is about, and let the call go on."""

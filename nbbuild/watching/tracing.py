@@ -613,7 +613,8 @@ class _Modules:
         if settled and self._scope.installed(origin):
             if top not in base:  # else part of what a bare kernel holds anyway
                 hows = self._tops.setdefault(top, [])
-                if how is None or all(other is None or other.path != how.path for other in hows):
+                pid = self._kernel if how is None else how.pid
+                if all(pid != (self._kernel if one is None else one.pid) for one in hows):
                     hows.append(how)
             return
         if (found := self._locally(module, how)) is not None:
@@ -713,13 +714,13 @@ class _Modules:
 
     def _installed(self, changed: list[str]) -> Iterator[TraceItem]:
         """Yield that nothing local hides the installed modules, for each search path."""
-        unhidden: dict[str, list[str]] = {}
+        unhidden: dict[str, dict[str, None]] = {}
         imports = ((top, how) for top, hows in sorted(self._tops.items()) for how in hows)
         for top, how in imports:
             for path, way in self._paths(how):
                 now = self._finds(top, path)
                 if now in (STDLIB, SITE, ""):
-                    unhidden.setdefault(way, []).append(top)
+                    unhidden.setdefault(way, {}).setdefault(top)
                     break
             else:
                 changed.append(f"what `import {top}` finds changed")

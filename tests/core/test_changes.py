@@ -39,18 +39,18 @@ def path(tmp_path):
     ("kinds", "there", "asked"),
     [
         (("write", "read"), True, set()),
-        (("probe", "write", "read"), True, {"probe"}),
+        (("exists", "write", "read"), True, {"exists"}),
         (("read", "write"), True, {"read"}),
         (("open",), True, {"open"}),
         (("append", "read"), True, {"read"}),
         (("append", "read"), False, set()),
-        (("probe", "remove", "read"), True, {"probe"}),
+        (("exists", "remove", "read"), True, {"exists"}),
         (("open", "read"), False, {"open"}),
     ],
 )
 def test_what_a_run_wrote_before_it_read_it_it_did_not_find(path, kinds, there, asked):
     one = use(path, *kinds, there=there)
-    assert (found(one), read_first(one)) == (asked, bool(asked - {"probe"}))
+    assert (found(one), read_first(one)) == (asked, bool(asked - {"exists"}))
 
 
 def test_a_file_opened_for_writing_and_left_as_it_was_is_untouched(path):
@@ -77,13 +77,13 @@ def test_the_same_bytes_written_back_are_no_change(path, known):
 @pytest.mark.parametrize(
     ("kinds", "there", "named", "listed", "sure"),
     [
-        (("probe", "write", "read"), False, True, False, True),  # %%writefile says whether it was
-        (("probe", "write", "read"), False, False, False, False),  # it may keep what it finds
-        (("probe", "write"), True, False, False, True),  # it found one, and wrote it all the same
+        (("exists", "write", "read"), False, True, False, True),  # %%writefile says whether it was
+        (("exists", "write", "read"), False, False, False, False),  # it may keep what it finds
+        (("exists", "write"), True, False, False, True),  # it found one, and wrote it all the same
         (("write",), False, False, False, False),  # it cannot tell
         (("write",), False, False, True, True),  # but by the folder's listing
         (("read", "write"), True, True, True, False),
-        (("probe", "read"), True, True, True, False),
+        (("exists", "read"), True, True, True, False),
     ],
 )
 def test_a_run_that_would_write_a_file_anyway_begins_without(

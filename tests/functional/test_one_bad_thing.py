@@ -307,7 +307,7 @@ def test_a_record_that_nbbuild_cannot_have_written_is_a_miss(project, built, for
     shutil.copytree(built, project.root)
     os.chdir(project.root)
     shutil.rmtree(project.root / ".nbbuild" / "uptodate", ignore_errors=True)
-    for record in project.root.glob(".nbbuild/store/v1/records/*/*/*.json"):
+    for record in project.root.glob(".nbbuild/store/v2/records/*/*/*.json"):
         record.write_bytes(seal(forge(unseal(record.read_bytes()))))
     for words in VERBS:
         done = project.nbbuild(*words)

@@ -98,7 +98,7 @@ def test_files_count_whatever_reads_them(project):
             "child.py": ("print('another')", "'child.py' changed (In [7])"),
             "beside.py": ("WORD = 'besides'", "'beside.py' changed (imported by In [7])"),
             "of-child.txt": ("grown", "'of-child.txt' changed (In [7])"),
-            "in-c.txt": ("different", "'in-c.txt' changed (named in a string)"),
+            "in-c.txt": ("different", "'in-c.txt' changed (In [8])"),
             "never-read.txt": ("1", None),
             "new.txt": ("new", None),
         },
