@@ -180,6 +180,7 @@ def test_as_scratch_each_run_begins_without(resting):
     resting.write("in.txt", "three")
     assert resting.build() == ["a"]
     assert resting.shown("a.ipynb") == "three\n"
+    assert follow(resting) == []  # what it reads; to declare that runs nothing again
     assert resting.nbbuild("explain", "--suggest").err == "nothing to suggest\n"
 
 
