@@ -348,6 +348,7 @@ def test_nothing_that_judging_looks_at_is_forgotten(project, template, monkeypat
     # What nbbuild keeps for itself: the state, which is only a memory; locks; the answers.
     own = [f"{project.root}/.nbbuild/{name}" for name in ("state", "locks", "uptodate", "store")]
     own += [f"{project.root}/.nbbuild/tree/"]  # each file is renamed to its place: the folder tells
+    own += [f"{project.root}/.nbbuild/{name}" for name in ("failed", "replaced")]  # for users
     own += [f"{template}/home/.ipython"]  # IPython looks there when it is imported
     missing = {
         path
