@@ -651,16 +651,16 @@ class _Modules:
         return origin_now(name, path, root=root, probe=self._probe, resolver=self._resolver)
 
     def _paths(self, how: Import | None) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Yield search paths, and as what an item is to name them: the last one, that of then.
+        """Yield search paths, and as what an item is to name them: that of then comes first.
 
-        Another process than the kernel has only its own.
+        The path at the end of the run may do where nothing else is known, or where that of then
+        no longer gives what it gave; but for another process than the kernel, which has its own.
         """
+        then = self._path(how.path) if how is not None else ()
+        if how is not None and how.path and (then != self.path or how.pid != self._kernel):
+            yield then, joined(then)
         if how is None or how.pid == self._kernel:
             yield self.path, ""
-        if how is not None and how.path:
-            then = self._path(how.path)
-            if then != self.path or how.pid != self._kernel:
-                yield then, joined(then)
 
     def _same(self, one: str, other: str) -> bool:
         root = self._scope.root

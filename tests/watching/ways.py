@@ -403,6 +403,19 @@ MODULES = {
         {"halfdone.py": "1 / 0"},
         wrote("halfdone/__init__.py"),
     ),
+    "sought in vain on a path that is put back": Way(
+        "import sys\nsys.path.insert(0, 'plugins')\ntry:\n    import hidden_plugin\n"
+        "    print(hidden_plugin.V)\nexcept ImportError:\n    print('none')\n"
+        "finally:\n    sys.path.remove('plugins')",
+        {"plugins/other.py": ""},
+        wrote("plugins/hidden_plugin.py", "V = 1"),
+    ),
+    "before it on a path that is put back": Way(
+        "import sys\nsys.path[:0] = ['first', 'second']\nimport tuned\nprint(tuned.V)\n"
+        "del sys.path[:2]",
+        {"first/other.py": "", "second/tuned.py": "V = 1"},
+        wrote("first/tuned.py", "V = 2"),
+    ),
     "new, of the standard library's name": Way(
         "import sys\nsys.path.insert(0, '')\nimport tabnanny\nprint(hasattr(tabnanny, 'MINE'))",
         EMPTY,
