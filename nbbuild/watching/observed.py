@@ -825,7 +825,9 @@ def _from_outside(
     began: dict[int, float] = {}
     scanned: dict[tuple[int, str], float] = {}
     for process, records in accounts:
-        times = [record.time for record in records if not isinstance(record, _Partial)]
+        # What a zygote did is older; a search path is told as a process begins to be watched.
+        times = [record.time for record in records if isinstance(record, _Path)]
+        times = times or [record.time for record in records if not isinstance(record, _Partial)]
         began[process.pid] = min(times, default=0.0)
         for record in records:
             if isinstance(record, _Scan):

@@ -1219,10 +1219,10 @@ class _Watcher:
         if "_posixsubprocess" in sys.modules:
             self.watch_subprocess(sys.modules["_posixsubprocess"])
         self.prepare_environ()
-        self.say(LOOKED)
         answer.append("awake")
         if self.woken is not None:
             self.woken()
+        self.say(LOOKED)
 
     def moved_record(self, record: Any) -> Any:
         """Return what a zygote recorded as it would be in this kernel's folder, on its path."""
