@@ -157,7 +157,8 @@ def test_modules_by_name_count_as_imported_and_a_local_one_comes_first(project):
     assert sorted(done.ran) == ["a:stock", "b:stock"]
     assert project.shown("a.ipynb") == "the local one\n"
     where = f"'{project.root}/numpy.py' comes before what is loaded already"
-    assert f"note: a.ipynb: its kernel was started in the ordinary way: {where}\n" in done.err
+    said = f"its kernel was started in the ordinary way: {where}\n"
+    assert any(f"note: {name}.ipynb: {said}" in done.err for name in "ab")
 
 
 def test_sandboxes_and_local_modules_do_not_keep_kernels_from_being_forked(project):
