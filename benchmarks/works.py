@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import corpora, peers
-from benchmarks.measure import Contender, Failed, interleaved, timed
+from benchmarks import corpora, peers, watching
+from benchmarks.measure import Contender, Failed, Run, interleaved, timed
 
 JOBS = 2
 SETTLE = 2.1  # seconds: what is younger is not relied on (docs/decisions/0015)
@@ -370,6 +370,24 @@ def cpu_slope(work: Path, rounds: int) -> Result:
     return Result("CPU from 24 to 200 trivial notebooks", tuple(contenders), bars)
 
 
+def watched(work: Path, rounds: int) -> Result:
+    """Ten realistic notebooks of about a second, unwatched and watched, one after the other."""
+    taken = watching.measure(work, rounds, watching.REALISTIC)
+    print(watching.table(taken))
+    contenders = []
+    for way, value in watching.WAYS.items():
+        one = Contender(f"trace = {value}", peers.nbbuild("-B", "-j1"), work / f"watching-{way}")
+        sums = zip(*(ways[way] for ways in taken.values()), strict=True)
+        one.runs += [Run(wall=sum(seconds), cpu=0.0, peak=0) for seconds in sums]
+        contenders.append(one)
+    more = statistics.median(watching.ratios(taken, "true").values())
+    return Result(
+        "ten realistic notebooks, watched",
+        tuple(contenders),
+        (Bar("median of a notebook's seconds, watched / unwatched", more, 1.08),),
+    )
+
+
 WORKS: dict[str, Work] = {
     "nothing": nothing_1000,
     "nothing-slope": nothing_slope,
@@ -380,5 +398,6 @@ WORKS: dict[str, Work] = {
     "many-cells": many_cells,
     "outputs": outputs,
     "cpu": cpu_slope,
+    "watching": watched,
 }
 """Name on the command line → the work."""
