@@ -75,7 +75,7 @@ PATIENCE = 5.0
 _PROC = Path("/proc")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_UNREFUSED = "the filter was refused ({})"
+_REFUSED = "the filter was refused ({})"
 _CLOEXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _AGAIN = 0.005  # seconds between two blows at a family
 _ALL_GIVEN_UP = 1  # exit status: something did not die
@@ -390,7 +390,7 @@ class Helper:
             data, descriptors = b"", []
         self._hear_no_more(kernel)
         if not descriptors:
-            kernel.blind = _UNREFUSED.format(data.decode(errors="replace") or "it never came")
+            kernel.blind = _REFUSED.format(data.decode(errors="replace") or "it never came")
             return
         modules = _watching()
         watcher = kernel.watcher = modules["syscalls"].Watcher(

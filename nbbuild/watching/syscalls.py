@@ -93,7 +93,6 @@ class Watcher:
     def __init__(self, listener: int, *, seccomp: Any, private: str, cwd: str, bound: bool) -> None:
         self.listener = listener
         self.closed = False
-        self._private = private
         self._nobody_asks = (
             private,
             *(folder for folder in _SYSTEM if not f"{cwd}/".startswith(folder)),

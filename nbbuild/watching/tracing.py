@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import glob
-import hashlib
 import os
 import posixpath
 import re
@@ -772,14 +771,6 @@ class _Modules:
             if now != version or not version.startswith(told.get(name, version)):
                 changed.append(f"the package '{name}' changed")
             yield TraceItem("distribution", name, version)
-
-
-def _digest_of(path: Path) -> str | None:
-    """Return the digest that watchers take of a file before it is written."""
-    try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-    except OSError:
-        return None
 
 
 def _sets(one: Variable, readers: Collection[str]) -> bool:
