@@ -67,6 +67,7 @@ def test_so_is_one_that_goes_with_its_launcher(run, launcher):
     def ready(begin):
         session = begin()
         os.kill(launcher.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, launcher.pid, os.WEXITED | os.WNOWAIT)  # the kernel goes with it
         return session
 
     done = run("6 * 7", ready=ready)
