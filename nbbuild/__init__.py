@@ -16,17 +16,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from nbbuild.version import __version__
 
 if TYPE_CHECKING:
-    from nbbuild.adoption import NotAdopted as NotAdopted
-    from nbbuild.adoption import adopt as adopt
     from nbbuild.api import Store as Store
     from nbbuild.api import build as build
     from nbbuild.api import build_async as build_async
     from nbbuild.api import load as load
     from nbbuild.api import plan as plan
-    from nbbuild.config import Config as Config
+    from nbbuild.config.load import Config as Config
     from nbbuild.errors import ConfigError as ConfigError
     from nbbuild.errors import KernelError as KernelError
     from nbbuild.errors import NbbuildError as NbbuildError
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from nbbuild.events import Observer as Observer
     from nbbuild.events import Planned as Planned
     from nbbuild.events import Started as Started
+    from nbbuild.judging.verdicts import Plan as Plan
     from nbbuild.model import ActionKey as ActionKey
     from nbbuild.model import ArtefactFile as ArtefactFile
     from nbbuild.model import Failure as Failure
@@ -59,13 +58,14 @@ if TYPE_CHECKING:
     from nbbuild.notebook.merge import ExecutedCell as ExecutedCell
     from nbbuild.session import Session as Session
     from nbbuild.session import open_session as open_session
-    from nbbuild.verdicts import Plan as Plan
+    from nbbuild.verbs.adopt import NotAdopted as NotAdopted
+    from nbbuild.verbs.adopt import adopt as adopt
 
 _HOMES = {
     "ActionKey": "model",
     "ArtefactFile": "model",
     "CellStarted": "events",
-    "Config": "config",
+    "Config": "config.load",
     "ConfigError": "errors",
     "Ended": "events",
     "Event": "events",
@@ -76,12 +76,12 @@ _HOMES = {
     "KernelError": "errors",
     "NbbuildError": "errors",
     "NotebookError": "errors",
-    "NotAdopted": "adoption",
+    "NotAdopted": "verbs.adopt",
     "Noted": "events",
     "Observer": "events",
     "Outcome": "model",
     "OutcomeKind": "model",
-    "Plan": "verdicts",
+    "Plan": "judging.verdicts",
     "Planned": "events",
     "Problems": "errors",
     "Reason": "model",
@@ -97,7 +97,7 @@ _HOMES = {
     "TraceItem": "model",
     "UsageError": "errors",
     "Verdict": "model",
-    "adopt": "adoption",
+    "adopt": "verbs.adopt",
     "build": "api",
     "build_async": "api",
     "load": "api",

@@ -6,7 +6,9 @@ import atexit
 import os
 import sys
 
-from nbbuild import hidden, streams, uptodate
+from nbbuild import optional_imports
+from nbbuild.quick import uptodate
+from nbbuild.text import streams
 
 
 def script() -> None:
@@ -36,7 +38,7 @@ def main() -> None:
     quick = uptodate.answer(sys.argv[1:])
     if quick is not None:
         sys.exit(quick)
-    hidden.hide()
+    optional_imports.hide()
     # Only now: loading the command takes longer than to see that there is nothing to do.
     from nbbuild.cli import group
 

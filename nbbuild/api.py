@@ -15,17 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from nbbuild import pipeline
+from nbbuild.building import pipeline
 from nbbuild.errors import StoreError, UsageError
 from nbbuild.events import Event, Observer, silent
-from nbbuild.lookup import artefact_named, record_named
+from nbbuild.judging.verdicts import Plan
 from nbbuild.model import Record, Report, Settings
 from nbbuild.notebook.merge import ExecutedCell, decode
 from nbbuild.session import Session, open_session
 from nbbuild.store import DiskStore
+from nbbuild.store.choosing import artefact_named, record_named
 from nbbuild.store.layout import FORMAT
 from nbbuild.store.records import newest_first
-from nbbuild.verdicts import Plan
 
 Project: TypeAlias = Session | Path | str
 """A loaded project, or the folder of its `jcache.toml`."""

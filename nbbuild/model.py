@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 import msgspec
 
 from nbbuild.errors import NbbuildError
-from nbbuild.numbering import named
+from nbbuild.text.numbering import named
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -14,17 +14,20 @@ from typing import Any
 
 from blake3 import blake3
 
-from nbbuild import config as configuration
-from nbbuild import ending, project
-from nbbuild.config import Config
-from nbbuild.digests import Digests
-from nbbuild.durable import DOT
-from nbbuild.environment import Environments
+from nbbuild.config import load as configuration
+from nbbuild.config.load import Config
+from nbbuild.disk.digests import Digests
+from nbbuild.disk.durable import DOT
+from nbbuild.disk.state import State
 from nbbuild.errors import StoreError, UsageError, did_you_mean, raise_all
 from nbbuild.events import Noted, Observer
-from nbbuild.graph import Graph, link
-from nbbuild.inputs import Inputs
-from nbbuild.kernelspec import Kernels
+from nbbuild.interpreter.environment import Environments
+from nbbuild.interpreter.kernelspec import Kernels
+from nbbuild.interpreter.modules import ModuleGraph
+from nbbuild.judging import endings
+from nbbuild.judging.inputs import Inputs
+from nbbuild.judging.retired import Retired
+from nbbuild.judging.verdicts import Judge, Plan, check
 from nbbuild.model import (
     ArtefactFile,
     Digest,
@@ -36,16 +39,14 @@ from nbbuild.model import (
     Settings,
     Task,
 )
-from nbbuild.modules import ModuleGraph
 from nbbuild.notebook.readers import Readers
-from nbbuild.patterns import Pattern, matches
-from nbbuild.project import Project, Readings
-from nbbuild.retired import Retired
-from nbbuild.state import State
+from nbbuild.paths.patterns import Pattern, matches
+from nbbuild.paths.walk import Walker
+from nbbuild.project import project
+from nbbuild.project.graph import Graph, link
+from nbbuild.project.project import Project, Readings
 from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
-from nbbuild.verdicts import Judge, Plan, check
-from nbbuild.walk import Walker
 from nbbuild.watching import seccomp
 from nbbuild.watching.levels import closeness, in_words
 from nbbuild.watching.traces import Own, Seen, Traces
@@ -235,7 +236,7 @@ class Session:
         record = judgement.record or record
         own = record.own if record is not None else outcome.own if outcome is not None else ()
         if own:
-            yield ending.rests_on(own)
+            yield endings.rests_on(own)
         if record is None:
             return
         if record.trace.hosts and task.max_age is None:

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from nbbuild.errors import NbbuildError
-from nbbuild.graph import is_made
 from nbbuild.model import Task, Verdict
-from nbbuild.patterns import Pattern
+from nbbuild.paths.patterns import Pattern
+from nbbuild.project.graph import is_made
 from nbbuild.session import Session, open_session
 
 

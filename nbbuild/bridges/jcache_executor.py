@@ -28,11 +28,11 @@ from jupyter_cache.executors.utils import copy_assets, create_cache_bundle
 from nbformat import NotebookNode
 
 from nbbuild.errors import NbbuildError
+from nbbuild.interpreter.kernelspec import Kernels
 from nbbuild.kernels.execute import Execution, execute
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.machine import cores
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Limits
-from nbbuild.kernelspec import Kernels
-from nbbuild.machine import cores
 from nbbuild.model import Failure
 from nbbuild.notebook.code import parse
 

@@ -20,13 +20,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
-from nbbuild.adoption import Result, difference, keep
 from nbbuild.bridges.jupyter_cache_folder import Cached, Damaged, JupyterCache, Match, opened
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.model import Task, Verdict
 from nbbuild.notebook.merge import executed_cells
-from nbbuild.patterns import Pattern, matches
+from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.session import Session
+from nbbuild.verbs.adopt import Result, difference, keep
 
 
 class Fate(enum.Enum):

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from nbbuild import temporary
+from nbbuild.disk import temporary
 from nbbuild.errors import NotebookError, UsageError
 from nbbuild.model import Task
 from nbbuild.notebook.read import from_bytes

@@ -8,7 +8,7 @@ import keyword
 import click
 
 from nbbuild.cli._group import VerbGroup
-from nbbuild.verbs import VERBS
+from nbbuild.quick.verbs import VERBS
 
 __all__ = ["VERBS", "group", "load"]
 

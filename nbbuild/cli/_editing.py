@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbbuild.cli.render import emit, say
 
 if TYPE_CHECKING:
-    from nbbuild.listing import Edited
+    from nbbuild.verbs.edit import Edited
 
 
 def tell(edited: Edited, *, as_json: bool) -> None:

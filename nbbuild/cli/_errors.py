@@ -18,7 +18,7 @@ from typing import TextIO
 import click
 
 from nbbuild.errors import NbbuildError, Problems, UsageError, internal
-from nbbuild.printable import clean
+from nbbuild.text.printable import clean
 
 INTERRUPTED = 130
 NOBODY_READS = 141

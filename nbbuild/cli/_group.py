@@ -15,8 +15,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from nbbuild import __version__
 from nbbuild.cli._errors import exit_status
+from nbbuild.version import __version__
 
 BUILD = "build"
 

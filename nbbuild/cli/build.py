@@ -57,7 +57,7 @@ def command(
         raise UsageError("-k and -x contradict each other", hint="leave one of them out")
     if always_run and accept:
         raise UsageError("-B and -t contradict each other", hint="leave one of them out")
-    from nbbuild.config import notices
+    from nbbuild.config.load import notices
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
@@ -74,11 +74,11 @@ def command(
 
         with observer(stream=sys.stderr, silent=silent, verbose=verbose) as tell, interruptible():
             if accept:
-                from nbbuild.accept import accept as publish
+                from nbbuild.verbs.touch import accept as publish
 
                 report = publish(session, targets=targets, observer=tell)
             else:
-                from nbbuild.pipeline import build
+                from nbbuild.building.pipeline import build
 
                 report = build(
                     session,
@@ -98,7 +98,7 @@ def command(
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:
     """Raise what `wanted` raises, with the verb that an unknown first word may have been."""
     from nbbuild.cli import VERBS
-    from nbbuild.project import select
+    from nbbuild.project.project import select
 
     try:
         session.wanted(targets)
@@ -114,7 +114,7 @@ def _check_words(session: Session, targets: tuple[str, ...]) -> None:
 
 def _tell_plan(plan: object, *, as_json: bool, verbose: bool) -> None:
     from nbbuild.cli.status import describe
-    from nbbuild.verdicts import Plan
+    from nbbuild.judging.verdicts import Plan
 
     assert isinstance(plan, Plan)
     if as_json:

@@ -36,8 +36,8 @@ def command(
     none. Exit status 0 when nothing differs, 1 when something does, and higher in trouble, as
     for diff.
     """
-    from nbbuild.diffing import code_now, code_of, differences, latest
     from nbbuild.session import open_session
+    from nbbuild.verbs.diff import code_now, code_of, differences, latest
 
     with open_session(directory, file=file) as session:
         task = session.task(target)

@@ -17,7 +17,7 @@ from nbbuild.model import Reason, TraceItem, Verdict
 from nbbuild.watching.levels import in_words
 
 if TYPE_CHECKING:
-    from nbbuild.explain import Explained, Explanation
+    from nbbuild.verbs.explain import Explained, Explanation
 
 _SENTENCES = {
     Verdict.FRESH: "{task} is up to date",
@@ -65,8 +65,8 @@ def command(
     if suggesting:
         _suggest(target, writing=writing, as_json=as_json, directory=directory, file=file)
         return
-    from nbbuild.explain import explain
-    from nbbuild.remarks import remarks
+    from nbbuild.building.remarks import remarks
+    from nbbuild.verbs.explain import explain
 
     with open_session(directory, file=file) as session:
         assert target is not None
@@ -86,7 +86,7 @@ def _suggest(
     target: str | None, *, writing: bool, as_json: bool, directory: Path, file: Path | None
 ) -> None:
     from nbbuild.session import open_session
-    from nbbuild.suggesting import as_toml, merged, suggest
+    from nbbuild.verbs.suggest import as_toml, merged, suggest
 
     with open_session(directory, file=file) as session:
         suggestions = suggest(session, [target] if target else [])
@@ -99,7 +99,7 @@ def _suggest(
         emit(plain if as_json else as_toml(suggestions))
         return
     from nbbuild.cli._editing import tell
-    from nbbuild.listing import declare
+    from nbbuild.verbs.edit import declare
 
     sources = dict.fromkeys(one.source for one in suggestions)
     lines = {

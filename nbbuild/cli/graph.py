@@ -13,7 +13,7 @@ from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit
 
 if TYPE_CHECKING:
-    from nbbuild.graph import Edge, Graph
+    from nbbuild.project.graph import Edge, Graph
 
 FORMATS = ("tree", "mermaid", "dot", "json")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from nbbuild import durable
 from nbbuild.cli import _template, books, finding
 from nbbuild.cli._options import project_options
 from nbbuild.cli.books import Book
 from nbbuild.cli.finding import Found
 from nbbuild.cli.render import emit, say
+from nbbuild.disk import durable
 from nbbuild.errors import UsageError
 
 

@@ -20,7 +20,7 @@ def command(target: str, out: str, force: bool, directory: Path, file: Path | No
 
     Exit status 1 when the cache has no result for TARGET as it is now.
     """
-    from nbbuild.merging import merged, write_out
+    from nbbuild.export.merge import merged, write_out
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:

@@ -31,10 +31,10 @@ def command(
     """
     if bool(notebooks) == everything:
         raise UsageError("say which NOTEBOOKs to remove, or --all")
-    from nbbuild import config
-    from nbbuild.listing import clear, remove
+    from nbbuild.config import load
+    from nbbuild.verbs.edit import clear, remove
 
-    path = config.find(directory, str(file or "jcache.toml"))
+    path = load.find(directory, str(file or "jcache.toml"))
     if everything:
         tell(clear(path, environ=os.environ), as_json=as_json)
     else:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from nbbuild.printable import clean, clean_but_colours, in_one_line
 from nbbuild.report.as_json import to_json
+from nbbuild.text.printable import clean, clean_but_colours, in_one_line
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

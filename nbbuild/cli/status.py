@@ -10,8 +10,8 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import emit, json_option, say, table
+from nbbuild.judging.verdicts import Plan
 from nbbuild.model import Verdict
-from nbbuild.verdicts import Plan
 
 WORDS = {
     Verdict.FRESH: "fresh",
@@ -35,7 +35,7 @@ def command(
     "run" executes, "refresh" only writes results again, "wait" depends on what an upstream
     notebook will give, "blocked" cannot be built.
     """
-    from nbbuild.remarks import remarks
+    from nbbuild.building.remarks import remarks
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:

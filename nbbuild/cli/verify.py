@@ -15,7 +15,7 @@ from nbbuild.cli.render import emit, json_option, say
 from nbbuild.report import duration, observer
 
 if TYPE_CHECKING:
-    from nbbuild.verify import Finding, Verification
+    from nbbuild.verbs.verify import Finding, Verification
 
 _MOST = 10  # files that are listed
 
@@ -45,7 +45,7 @@ def command(
     Exit status: 0 all the same, 1 any differs or fails, 2 any is not up to date.
     """
     from nbbuild.session import open_session
-    from nbbuild.verify import verify
+    from nbbuild.verbs.verify import verify
 
     with (
         open_session(directory, file=file) as session,
@@ -88,7 +88,7 @@ def describe(finding: Finding) -> str:
 
 
 def _why(finding: Finding) -> str:
-    from nbbuild.verify import Result
+    from nbbuild.verbs.verify import Result
 
     if finding.result is Result.SKIPPED:
         return "`cache = false`: there is no result to compare with"

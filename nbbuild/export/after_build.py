@@ -16,15 +16,16 @@ from typing import Final
 import msgspec
 from blake3 import blake3
 
-from nbbuild import __version__, installed
+from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Noted, Observer
 from nbbuild.export import places, tools
 from nbbuild.export.pages import Exported, Page, pages
+from nbbuild.interpreter import installed
+from nbbuild.judging.verdicts import made_from
 from nbbuild.model import Judgement
 from nbbuild.session import Session
-from nbbuild.shapes import Misshapen, Shape, packed
-from nbbuild.verdicts import made_from
+from nbbuild.version import __version__
 
 _KIND = "export"
 _TOOLS: Final = {"jupyter-cache": ("jupyter-cache", "myst-nb"), "mystmd": ()}

@@ -28,12 +28,12 @@ from jupyter_cache.cache.db import NbCacheRecord
 from nbformat import NotebookNode
 from sqlalchemy.exc import SQLAlchemyError
 
-from nbbuild.durable import DOT, private_folder
+from nbbuild.disk.durable import DOT, private_folder
+from nbbuild.disk.locks import lock
 from nbbuild.errors import StoreError, UsageError
 from nbbuild.export import doctrees
 from nbbuild.export.outputs import LOST, built, shown
 from nbbuild.export.pages import Exported, Missing, Offer, Page, Settled, exported, settle
-from nbbuild.locks import lock
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
 from nbbuild.session import Session
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from nbbuild import durable
-from nbbuild.durable import DOT, private_folder, writing
+from nbbuild.disk import durable
+from nbbuild.disk.durable import DOT, private_folder, writing
+from nbbuild.disk.locks import lock
 from nbbuild.errors import UsageError
 from nbbuild.export.mystmd_nodes import Beyond, Nodes, NoPage, lifted, nodes
 from nbbuild.export.outputs import LOST, built, shown
 from nbbuild.export.pages import Exported, Missing, Offer, Page, exported, settle
-from nbbuild.locks import lock
 from nbbuild.session import Session
 
 _OURS = b'{"metadata":{"mystContext":{"nbbuild":'

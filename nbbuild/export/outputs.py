@@ -8,8 +8,8 @@ from typing import Any
 from blake3 import blake3
 from nbformat import NotebookNode
 
+from nbbuild.export.merge import built_from
 from nbbuild.export.pages import Page
-from nbbuild.merging import built_from
 from nbbuild.notebook.read import from_bytes
 from nbbuild.session import Session
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import TICK, KernelSession, start
 from nbbuild.kernels.wanted import Wanted
 

@@ -29,9 +29,9 @@ from typing import Any
 import msgspec
 from nbformat import NotebookNode, ValidationError
 
-from nbbuild.kernels.nursery import Warm
+from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.outputs import DEEPEST, OUTPUTS, Assembler, TooDeep
-from nbbuild.kernels.process import Launcher
 from nbbuild.kernels.session import (
     KEEP_ALL,
     SHUTDOWN_PATIENCE,
@@ -45,11 +45,11 @@ from nbbuild.kernels.session import (
     start,
 )
 from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.kernels.wire import Message
-from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
 from nbbuild.notebook.skipped import is_skipped
-from nbbuild.numbering import named
+from nbbuild.text.numbering import named
 from nbbuild.watching.seen import Seen
 
 INTERRUPT_GRACE = 2.0

@@ -38,13 +38,13 @@ from typing import Any, TypeAlias
 
 import zmq
 
-from nbbuild import temporary
+from nbbuild.disk import temporary
 from nbbuild.errors import KernelError
-from nbbuild.kernels import leaving
-from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.process import LOSSES, KernelProcess, Launcher
+from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels.launch.process import LOSSES, KernelProcess, Launcher
+from nbbuild.kernels.warm import leaving
+from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.kernels.wire import Message, Socket, Wire
-from nbbuild.kernelspec import Kernel
 
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 

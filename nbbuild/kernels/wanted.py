@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nbbuild.kernels.nursery import Warm
-from nbbuild.kernelspec import Kernel
+from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels.warm.nursery import Warm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

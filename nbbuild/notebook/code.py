@@ -17,7 +17,7 @@ from nbbuild.model import CodeCell, Digest, Parsed
 from nbbuild.notebook import skipped
 from nbbuild.notebook.loads import can_load, loaded_path, loaded_text
 from nbbuild.notebook.suffixes import SCRIPTS, suffix
-from nbbuild.numbering import named
+from nbbuild.text.numbering import named
 
 COUNTED_TAGS = frozenset({"raises-exception", skipped.TAG, "parameters"})
 """The tags that change what a run does. A cell that is switched off in another way has its tag."""

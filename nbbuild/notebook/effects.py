@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from nbbuild.errors import did_you_mean
-from nbbuild.imports import parsed_cell
+from nbbuild.interpreter.imports import parsed_cell
 from nbbuild.model import CodeCell, Parsed
 from nbbuild.notebook import skipped
 from nbbuild.notebook.code import INJECTED

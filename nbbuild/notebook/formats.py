@@ -11,7 +11,7 @@ from pathlib import Path
 
 import blake3
 
-from nbbuild import installed
+from nbbuild.interpreter import installed
 from nbbuild.notebook.configuration import configuration_bytes, configuration_file
 from nbbuild.notebook.fences import has_code_cell
 from nbbuild.notebook.headers import HEADER_LIMIT, header, mapping

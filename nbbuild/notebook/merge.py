@@ -11,11 +11,11 @@ import msgspec
 import nbformat
 from nbformat import NotebookNode
 
+from nbbuild.disk.shapes import Shape
 from nbbuild.notebook.cells import identify
 from nbbuild.notebook.code import is_blank
 from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.write import to_bytes
-from nbbuild.shapes import Shape
 
 _OF_A_RUN = ("kernelspec", "language_info", "widgets")
 _STATE = "application/vnd.jupyter.widget-state+json"

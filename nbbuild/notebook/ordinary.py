@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbbuild.disk.shapes import Shape
 from nbbuild.notebook.skipped import is_skipped
-from nbbuild.shapes import Shape
 
 _TAG = re.compile(r"[^,\n]+")
 

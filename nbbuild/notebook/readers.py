@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import blake3
 
-from nbbuild import hidden
+from nbbuild import optional_imports
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean
 from nbbuild.notebook.suffixes import is_text
-from nbbuild.patterns import Pattern, matches
+from nbbuild.paths.patterns import Pattern, matches
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -75,7 +75,7 @@ class CustomReader:
         Raises `NotebookError`, which calls the file `source`.
         """
         try:
-            hidden.show()
+            optional_imports.show()
             function = self.point.load()
             ours = self.point.group == GROUPS[0]
             found = function(data, path) if ours else function(str(path))

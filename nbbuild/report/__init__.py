@@ -10,9 +10,9 @@ from typing import Protocol, TextIO
 
 from nbbuild.events import Event, Planned
 from nbbuild.model import Report
-from nbbuild.quantities import amount, duration
 from nbbuild.report.plain import Plain
 from nbbuild.report.words import Words, summary
+from nbbuild.text.quantities import amount, duration
 
 __all__ = ["BuildObserver", "amount", "duration", "observer", "summary"]
 

@@ -26,7 +26,7 @@ from typing import TypeAlias
 import msgspec
 
 from nbbuild.model import Failure, Judgement, Outcome, Report
-from nbbuild.printable import clean_json
+from nbbuild.text.printable import clean_json
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """What JSON can say."""

@@ -10,10 +10,10 @@ from typing import TextIO
 
 from nbbuild.events import Ended, Event, Noted, Planned, Started
 from nbbuild.model import Report
-from nbbuild.printable import clean
-from nbbuild.quantities import duration
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Words
+from nbbuild.text.printable import clean
+from nbbuild.text.quantities import duration
 
 HEARTBEAT_SECONDS = 30.0
 """How often a build says what is running: many CI services end a job that says nothing."""

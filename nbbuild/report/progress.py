@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nbbuild.events import CellStarted, Ended, Event, Planned, Started
 from nbbuild.model import OutcomeKind
-from nbbuild.numbering import named
+from nbbuild.text.numbering import named
 
 _NEARLY = 0.99
 """A notebook that runs is never done, however long it has taken."""

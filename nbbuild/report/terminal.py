@@ -18,10 +18,10 @@ from rich.text import Text
 
 from nbbuild.events import Ended, Event, Noted
 from nbbuild.model import Report
-from nbbuild.printable import clean
-from nbbuild.quantities import duration
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Tone, Words
+from nbbuild.text.printable import clean
+from nbbuild.text.quantities import duration
 
 _STYLES: Final = {
     Tone.PLAIN: "",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
-from nbbuild.printable import in_one_line
-from nbbuild.quantities import duration
+from nbbuild.text.printable import in_one_line
+from nbbuild.text.quantities import duration
 
 TRACEBACK_LINES = 25
 """How many of the last lines of a traceback are shown without -v."""

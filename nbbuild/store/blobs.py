@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
-from nbbuild.digests import digest_bytes
-from nbbuild.durable import Draft, discard, in_folder, writing
+from nbbuild.disk.digests import digest_bytes
+from nbbuild.disk.durable import Draft, discard, in_folder, writing
+from nbbuild.disk.regular import opened, read
 from nbbuild.model import Digest
-from nbbuild.regular import opened, read
 from nbbuild.store.layout import EMPTY, Layout, is_digest
 from nbbuild.store.uses import Uses
 

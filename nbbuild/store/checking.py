@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import discard, writing
+from nbbuild.disk.durable import discard, writing
 from nbbuild.model import Digest
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.records import Records

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
+from nbbuild.disk.locks import lock
 from nbbuild.errors import StoreError
-from nbbuild.locks import lock
 from nbbuild.model import Digest, Record
 from nbbuild.store import checking, earlier, gauge
 from nbbuild.store.blobs import Blobs

@@ -19,8 +19,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import writing
-from nbbuild.locks import is_held, lock
+from nbbuild.disk.durable import writing
+from nbbuild.disk.locks import is_held, lock
 from nbbuild.store.layout import FORMAT, Layout, version
 from nbbuild.store.uses import at_work
 

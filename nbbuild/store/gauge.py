@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from nbbuild.durable import write
-from nbbuild.regular import read
+from nbbuild.disk.durable import write
+from nbbuild.disk.regular import read
 from nbbuild.store.layout import Layout
 
 _TRUSTED = 7 * 24 * 3600.0  # seconds after which a walk is due

@@ -36,8 +36,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import discard, writing
-from nbbuild.locks import lock, sweep
+from nbbuild.disk.durable import discard, writing
+from nbbuild.disk.locks import lock, sweep
 from nbbuild.model import Record
 from nbbuild.store import gauge
 from nbbuild.store.blobs import Blobs

@@ -33,10 +33,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.durable import Draft, below_private, own_folder, tag_as_cache, write
-from nbbuild.locks import lock
+from nbbuild.disk.durable import Draft, below_private, own_folder, tag_as_cache, write
+from nbbuild.disk.locks import lock
+from nbbuild.disk.regular import read
 from nbbuild.model import Digest
-from nbbuild.regular import read
 
 FORMAT = 2
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbbuild.digests import digest_bytes
-from nbbuild.durable import write, writing
-from nbbuild.locks import PATIENCE, Cancelled
+from nbbuild.disk.digests import digest_bytes
+from nbbuild.disk.durable import write, writing
+from nbbuild.disk.locks import PATIENCE, Cancelled
 from nbbuild.model import Digest, Record
 from nbbuild.store.blobs import OTHER_BYTES
 from nbbuild.store.checking import INCOMPLETE, UNSOUND, Checked, Fault, in_order

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from nbbuild.durable import sync_folder, writing
+from nbbuild.disk.checksummed import seal, unseal
+from nbbuild.disk.durable import sync_folder, writing
+from nbbuild.disk.regular import read
+from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.errors import OneTaskError
 from nbbuild.model import Digest, Record
-from nbbuild.regular import read
-from nbbuild.sealed import seal, unseal
-from nbbuild.shapes import Misshapen, Shape, as_json
 from nbbuild.store.layout import Layout, is_digest, is_record_id
 from nbbuild.store.pruning import Kept
 from nbbuild.store.uses import Uses

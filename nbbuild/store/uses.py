@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from nbbuild.disk.locks import is_held, lock
 from nbbuild.errors import StoreError
-from nbbuild.locks import is_held, lock
 from nbbuild.store.layout import Layout
 
 _EVERY = 3600.0  # seconds between two notes of one file's use, outside a lease

@@ -14,15 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from nbbuild.digests import now_ns
-from nbbuild.durable import in_folder, writing
+from nbbuild.disk.digests import now_ns
+from nbbuild.disk.durable import in_folder, writing
 from nbbuild.errors import NbbuildError, OneTaskError
 from nbbuild.model import ArtefactFile, Digest, Record, Task
-from nbbuild.patterns import Pattern, matches
+from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.store.layout import is_digest
 from nbbuild.tree import undeclared
 from nbbuild.tree.confined import fault_of_name
-from nbbuild.tree.gone import Gone
 from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Ledger, Left, Made, Stamp
 from nbbuild.tree.leftovers import (
@@ -32,6 +31,7 @@ from nbbuild.tree.leftovers import (
     standing_folders,
     take_away,
 )
+from nbbuild.tree.removed_tasks import Gone
 
 _LONGEST_TICK = 0.05  # seconds; file systems with slower clocks are not waited for
 _READINGS = 3  # of a file that changes while it is read

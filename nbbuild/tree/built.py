@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from nbbuild.digests import digest_bytes
-from nbbuild.durable import DOT, discard, in_folder, own_folder, private_folder, write, writing
+from nbbuild.disk.digests import digest_bytes
+from nbbuild.disk.durable import DOT, discard, in_folder, own_folder, private_folder, write, writing
 from nbbuild.model import Digest, Task
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above

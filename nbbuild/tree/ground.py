@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from nbbuild.digests import Digests
-from nbbuild.durable import drop_gitignore, ignore_by_git
+from nbbuild.disk.digests import Digests
+from nbbuild.disk.durable import drop_gitignore, ignore_by_git
 from nbbuild.store import Store
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ledger import Ledgers, Stamp

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from nbbuild.digests import digest_bytes
-from nbbuild.durable import discard, own_folder, private_folder, sync_folder, write, writing
+from nbbuild.disk.checksummed import seal, unseal
+from nbbuild.disk.digests import digest_bytes
+from nbbuild.disk.durable import discard, own_folder, private_folder, sync_folder, write, writing
+from nbbuild.disk.regular import NotRegular, is_taken, read
+from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.model import Digest
-from nbbuild.regular import NotRegular, is_taken, read
-from nbbuild.sealed import seal, unseal
-from nbbuild.shapes import Misshapen, Shape, as_json
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

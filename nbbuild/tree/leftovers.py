@@ -6,8 +6,8 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nbbuild.durable import writing
-from nbbuild.patterns import Loop, Pattern, literal_prefix, matches
+from nbbuild.disk.durable import writing
+from nbbuild.paths.patterns import Loop, Pattern, literal_prefix, matches
 from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Ledger
 

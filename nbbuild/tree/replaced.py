@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from nbbuild.durable import DOT, Draft, private_folder, writing
+from nbbuild.disk.durable import DOT, Draft, private_folder, writing
 
 SUFFIX = ".replaced"
 

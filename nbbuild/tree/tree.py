@@ -11,19 +11,19 @@ from pathlib import Path
 
 import msgspec
 
-from nbbuild.digests import Digests
-from nbbuild.durable import DOT, in_folder, private_folder, writing
-from nbbuild.locks import lock
+from nbbuild.disk.digests import Digests
+from nbbuild.disk.durable import DOT, in_folder, private_folder, writing
+from nbbuild.disk.locks import lock
 from nbbuild.model import ArtefactFile, Digest, Record, Task
-from nbbuild.patterns import Pattern, literal_prefix
+from nbbuild.paths.patterns import Pattern, literal_prefix
 from nbbuild.store import Store
 from nbbuild.tree.artefacts import ArtefactError, Artefacts, Restored
 from nbbuild.tree.built import FAILED_SUFFIX, BuiltNotebooks
 from nbbuild.tree.confined import Confined
-from nbbuild.tree.gone import Gone, Locked
 from nbbuild.tree.ground import Ground, Match, folders_above
 from nbbuild.tree.ledger import Ledger, Ledgers, Left, safe_id
 from nbbuild.tree.leftovers import claimed, leftovers
+from nbbuild.tree.removed_tasks import Gone, Locked
 from nbbuild.tree.replaced import SUFFIX as REPLACED_SUFFIX
 from nbbuild.tree.replaced import Replaced
 

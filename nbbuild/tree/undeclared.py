@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from nbbuild.durable import DOT, writing
+from nbbuild.disk.durable import DOT, writing
 from nbbuild.model import Digest, Task
-from nbbuild.patterns import Pattern, matches
+from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.tree.ground import Ground
 from nbbuild.tree.ledger import Ledger, Left, safe_id
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from nbbuild.digests import Look
+from nbbuild.disk.digests import Look
 from nbbuild.watching.observed import FileUse
 
 LOOKING = frozenset({"exists", "size", "stat", "lexists", "lstat", "enter"})

@@ -29,9 +29,9 @@ from typing import Any, Final
 
 import msgspec
 
-from nbbuild.durable import below_private, discard, own_folder, write
-from nbbuild.regular import is_taken
-from nbbuild.shapes import Misshapen, Shape
+from nbbuild.disk.durable import below_private, discard, own_folder, write
+from nbbuild.disk.regular import is_taken
+from nbbuild.disk.shapes import Misshapen, Shape
 from nbbuild.watching.seen import Seen
 
 FORMAT: Final = 3

@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 import msgspec
 from blake3 import blake3
 
-from nbbuild.environment import Probe
+from nbbuild.interpreter.environment import Probe
+from nbbuild.interpreter.resolving import Resolver
 from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
-from nbbuild.patterns import Pattern, literal_prefix, matches
-from nbbuild.resolving import Resolver
+from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.watching.answers import answer, sentence
 from nbbuild.watching.syscalls import listed
 

@@ -18,11 +18,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbbuild.digests import Digests
-from nbbuild.environment import Probe
-from nbbuild.installed import normalised
+from nbbuild.disk.digests import Digests
+from nbbuild.interpreter.environment import Probe
+from nbbuild.interpreter.installed import normalised
+from nbbuild.interpreter.resolving import Resolver
 from nbbuild.model import ArtefactFile, Trace, TraceItem
-from nbbuild.resolving import Resolver
 from nbbuild.watching import changes
 from nbbuild.watching.answers import LINK, WAYS, answer, answered
 from nbbuild.watching.observed import FileUse, Glob, Import, Listing, Module, Observed, Variable

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from initialised import init, lines, listed, said
 
-from nbbuild.config import load
-from nbbuild.digests import Digests
+from nbbuild.config.load import load
+from nbbuild.disk.digests import Digests
 from nbbuild.model import Parsed
-from nbbuild.project import Readings
-from nbbuild.project import load as load_project
-from nbbuild.walk import Walker
+from nbbuild.paths.walk import Walker
+from nbbuild.project.project import Readings
+from nbbuild.project.project import load as load_project
 
 
 def sources(path):

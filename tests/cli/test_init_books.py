@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from initialised import init, lines, listed, said
 
-from nbbuild.config import load
+from nbbuild.config.load import load
 
 
 def ipynb(*, front="", kind="raw", kernel="python3", **metadata):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbbuild import config
-from nbbuild.config import (
+from nbbuild.config import load as config
+from nbbuild.config.load import (
     DEFAULTS,
     CacheTable,
     Config,

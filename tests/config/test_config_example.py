@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nbbuild import config
-from nbbuild.config import DEFAULTS, LATER, Config
-from nbbuild.config_types import NotebookEntry
+from nbbuild.config import load as config
+from nbbuild.config.load import DEFAULTS, LATER, Config
+from nbbuild.config.types import NotebookEntry
 from nbbuild.model import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "jcache.toml.example"

@@ -12,7 +12,9 @@ import sys
 import pytest
 from jupyter_cache import get_cache
 
-from nbbuild import basis, digests, uptodate
+from nbbuild.building import last_good
+from nbbuild.disk import digests
+from nbbuild.quick import uptodate
 
 CONFIG = '[export]\njupyter_cache = ".jupyter_cache"\nmystmd = true\n'
 MESSAGE = "nothing to do: 2 notebooks are up to date\n"
@@ -59,7 +61,7 @@ def test_a_build_with_nothing_to_do_imports_no_reader_and_no_jupyter_cache(two):
 
 def test_the_quick_answer_rests_on_what_was_exported_too(two, monkeypatch):
     # What was just written counts as old enough: ctimes cannot be set back.
-    for module in (digests, basis):
+    for module in (digests, last_good):
         monkeypatch.setattr(module, "SETTLED_NS", -(10**12))
     assert two.nbbuild().err == MESSAGE
     assert uptodate.answer([]) == 0

@@ -9,7 +9,7 @@ import pytest
 from notebook_sources import ipynb
 from reader_package import install
 
-from nbbuild import listing
+from nbbuild.verbs import edit
 
 CONFIG = """\
 # Our chapters.
@@ -314,8 +314,8 @@ def test_edits_at_the_same_time_lose_nothing(project):
 
     def one(name):
         barrier.wait()
-        declared = listing.Declared()
-        return listing.add(Path("jcache.toml"), [name], declared, folder=Path(), environ=os.environ)
+        declared = edit.Declared()
+        return edit.add(Path("jcache.toml"), [name], declared, folder=Path(), environ=os.environ)
 
     with ThreadPoolExecutor(len(names)) as pool:
         assert all(edited.file.name == "jcache.toml" for edited in pool.map(one, names))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from notebook_sources import executed, prose
 
-from nbbuild.locks import lock
+from nbbuild.disk.locks import lock
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from notebook_sources import ipynb
 
-from nbbuild import digests
+from nbbuild.disk import digests
 from nbbuild.model import Verdict
 from nbbuild.notebook import formats
 from nbbuild.session import open_session

@@ -116,7 +116,7 @@ def test_an_output_that_is_nested_too_deeply_fails_its_notebook(project):
 
 
 def test_what_nobody_foresaw_fails_one_notebook(project, monkeypatch):
-    from nbbuild.builder import Builder
+    from nbbuild.building.builder import Builder
 
     def broken(self, task):
         if task.name == "bad.ipynb":
@@ -224,7 +224,7 @@ THREAD = "import threading\nthreading.Thread(target=threading.Event().wait, name
 
 
 def test_a_thread_in_the_background_does_not_keep_a_result_from_the_cache(project, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.leaving.PATIENCE", 0.2)
+    monkeypatch.setattr("nbbuild.kernels.warm.leaving.PATIENCE", 0.2)
     project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["o.txt"]')
     project.notebook(
         "a.ipynb",
@@ -242,7 +242,7 @@ def test_a_thread_in_the_background_does_not_keep_a_result_from_the_cache(projec
 
 
 def test_files_that_are_open_beside_a_thread_are_said_and_not_kept(project, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.leaving.PATIENCE", 0.2)
+    monkeypatch.setattr("nbbuild.kernels.warm.leaving.PATIENCE", 0.2)
     project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["o.txt"]')
     project.notebook("a.ipynb", THREAD, "f = open('o.txt', 'w'); _ = f.write('x')")
     done = project.nbbuild("--json")
@@ -301,7 +301,7 @@ def test_a_working_folder_that_is_removed_does_not_keep_a_result_from_the_cache(
     ids=range(10),
 )
 def test_a_record_that_nbbuild_cannot_have_written_is_a_miss(project, built, forge):
-    from nbbuild.sealed import seal, unseal
+    from nbbuild.disk.checksummed import seal, unseal
 
     shutil.rmtree(project.root)
     shutil.copytree(built, project.root)

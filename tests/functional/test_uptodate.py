@@ -11,7 +11,9 @@ import sys
 import pytest
 
 from changes import put
-from nbbuild import basis, digests, uptodate
+from nbbuild.building import last_good
+from nbbuild.disk import digests
+from nbbuild.quick import uptodate
 
 NOTHING = "nothing to do: {} up to date\n"
 
@@ -25,7 +27,7 @@ def settled(monkeypatch):
     The rule itself has a test of its own below.
     """
     monkeypatch.setattr(digests, "SETTLED_NS", -(10**12))
-    monkeypatch.setattr(basis, "SETTLED_NS", -(10**12))
+    monkeypatch.setattr(last_good, "SETTLED_NS", -(10**12))
 
 
 def quick(*words):
@@ -282,7 +284,7 @@ def test_a_copy_of_the_project_does_not_look_at_the_original(project, tmp_path):
 
 def test_what_is_too_young_is_not_relied_on(project, monkeypatch):
     monkeypatch.setattr(digests, "SETTLED_NS", 2_000_000_000)
-    monkeypatch.setattr(basis, "SETTLED_NS", 2_000_000_000)
+    monkeypatch.setattr(last_good, "SETTLED_NS", 2_000_000_000)
     project.write("data/plain.txt", "1")  # the same, but just now
     assert project.nbbuild().err == NOTHING.format("1 notebook is")
     assert quick() == (None, "")
@@ -339,7 +341,7 @@ def test_nothing_that_judging_looks_at_is_forgotten(project, template, monkeypat
             watch(patch, os, name)
         watch(patch, io, "open")
         watch(patch, builtins, "open")
-        patch.setattr(basis, "keep", lambda *args, **more: looked.add("end") or False)
+        patch.setattr(last_good, "keep", lambda *args, **more: looked.add("end") or False)
         assert project.nbbuild().err == NOTHING.format("1 notebook is")
     agree(project)
     (path,) = (project.root / uptodate.FOLDER).iterdir()

@@ -209,7 +209,7 @@ def printed(project, name):
 def test_notebooks_side_by_side_share_the_cores_and_one_alone_has_them_all(project, monkeypatch):
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("nbbuild.machine.cores", lambda: 8)
+    monkeypatch.setattr("nbbuild.kernels.launch.machine.cores", lambda: 8)
     project.config("")
     for name in ("a", "b", "c"):
         notebook(project, name, THREADS)

@@ -27,12 +27,12 @@ from typing import Any
 
 from nbformat.v4 import new_code_cell, new_notebook
 
-from nbbuild.imports import Import
+from nbbuild.interpreter.imports import Import
+from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.execute import Execution, execute
-from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Limits
-from nbbuild.kernelspec import Kernel
+from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.observed import install_code, prepare, report_code, zygote_code
 
 RAW = "raw: "

@@ -14,10 +14,10 @@ from comparing_kernels import Bench
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
+from nbbuild.interpreter.kernelspec import Kernel, Kernels
 from nbbuild.kernels.execute import Execution, execute
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Limits
-from nbbuild.kernelspec import Kernel, Kernels
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.ahead import Ahead
 from nbbuild.kernels.execute import execute
-from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import KernelSession
 from nbbuild.kernels.wanted import Limits, Wanted
-from nbbuild.kernelspec import Kernel
+from nbbuild.kernels.warm.nursery import Warm
 
 
 def never() -> None:

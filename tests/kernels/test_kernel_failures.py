@@ -11,8 +11,8 @@ import time
 import pytest
 from nbformat.v4 import new_code_cell
 
+from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels import execute as execute_module
-from nbbuild.kernelspec import Kernel
 from nbbuild.model import Failure
 
 SWALLOWS = """

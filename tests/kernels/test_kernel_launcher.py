@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from nbbuild.errors import KernelError
-from nbbuild.kernels.launcher import process_table
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.launcher import process_table
+from nbbuild.kernels.launch.process import Launcher
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and pidfd")
 
@@ -42,8 +42,8 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.wanted import Limits
-from nbbuild.kernels.process import Launcher
-from nbbuild.kernelspec import Kernels
+from nbbuild.kernels.launch.process import Launcher
+from nbbuild.interpreter.kernelspec import Kernels
 
 with Launcher() as launcher:
     if sys.argv[2] == "a fork of nbbuild lives on":

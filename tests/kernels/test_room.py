@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.kernels.held import held_below
-from nbbuild.kernels.room import Room
-from nbbuild.machine import Memory
+from nbbuild.kernels.launch.machine import Memory
+from nbbuild.kernels.launch.memory import Room
+from nbbuild.kernels.launch.usage import held_below
 
 GB = 1_000_000_000
 

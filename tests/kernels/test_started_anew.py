@@ -8,10 +8,10 @@ import pytest
 
 from nbbuild.kernels import execute as executing
 from nbbuild.kernels.execute import execute
-from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import start
 from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.warm.nursery import Warm
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ import pytest
 from test_kernel_launcher import STARTS_CHILDREN, alive
 
 from nbbuild.errors import KernelError
-from nbbuild.imports import Import
+from nbbuild.interpreter.imports import Import
+from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.execute import Execution, execute
-from nbbuild.kernels.launcher import process_table
-from nbbuild.kernels.nursery import Warm
-from nbbuild.kernels.process import Launcher
+from nbbuild.kernels.launch.launcher import process_table
+from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Limits
-from nbbuild.kernelspec import Kernel
+from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.observed import zygote_code
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
@@ -36,10 +36,10 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.wanted import Limits
-from nbbuild.kernels.nursery import Warm
+from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.observed import zygote_code
-from nbbuild.kernels.process import Launcher
-from nbbuild.kernelspec import Kernels
+from nbbuild.kernels.launch.process import Launcher
+from nbbuild.interpreter.kernelspec import Kernels
 
 kernel = Kernels().find("python3")
 with Launcher() as launcher:
@@ -202,7 +202,7 @@ def test_a_kernel_outlives_its_zygote_and_the_next_one_has_another(run, launcher
 
 
 def test_a_zygote_that_hangs_is_given_up(run, launcher, zygote, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.process.WARM_PATIENCE", 0.2)
+    monkeypatch.setattr("nbbuild.kernels.launch.process.WARM_PATIENCE", 0.2)
     os.kill(zygote, signal.SIGSTOP)
 
     done = run(HOW)

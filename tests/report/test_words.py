@@ -4,8 +4,8 @@ import pytest
 
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
-from nbbuild.quantities import amount, duration
 from nbbuild.report.words import Tone, Words, summary
+from nbbuild.text.quantities import amount, duration
 
 
 def outcome(task, kind, **fields):

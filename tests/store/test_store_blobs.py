@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_helpers import KEY, damage, in_child, record, without_root_powers
 
-from nbbuild.digests import digest_bytes
+from nbbuild.disk.digests import digest_bytes
 from nbbuild.errors import StoreError
 from nbbuild.store import DiskStore, MemoryStore, Store
 from nbbuild.store.layout import EMPTY

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from store_helpers import KEY, in_child, killed_at, record
 
+from nbbuild.disk.locks import lock
 from nbbuild.errors import StoreError
-from nbbuild.locks import lock
 from nbbuild.store import DiskStore, Earlier
 from nbbuild.store.layout import FORMAT, Layout
 

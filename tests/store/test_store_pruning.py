@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from store_helpers import KEY, OTHER_KEY, damage, damage_record, in_child, killed_at, record
 
-from nbbuild.digests import digest_bytes
+from nbbuild.disk.digests import digest_bytes
+from nbbuild.disk.locks import Held, lock
 from nbbuild.errors import StoreError
-from nbbuild.locks import Held, lock
 from nbbuild.model import ArtefactFile, Record
 from nbbuild.store import DiskStore, Limits, MemoryStore, Store
 
@@ -290,7 +290,7 @@ _BUILDER = """
 import random, sys
 from pathlib import Path
 from store_helpers import record
-from nbbuild.digests import digest_bytes
+from nbbuild.disk.digests import digest_bytes
 from nbbuild.model import ArtefactFile
 from nbbuild.store import DiskStore
 

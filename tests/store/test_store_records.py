@@ -6,9 +6,9 @@ import random
 import pytest
 from store_helpers import KEY, OTHER_KEY, damage_record, in_child, record, record_file
 
+from nbbuild.disk.checksummed import seal
 from nbbuild.errors import StoreError
 from nbbuild.model import ArtefactFile
-from nbbuild.sealed import seal
 from nbbuild.store import DiskStore, Store
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nbbuild.cli.books.book import Book, Entry, Never
 from nbbuild.cli.books.content import table, texts, unreadable
-from nbbuild.patterns import escape
+from nbbuild.paths.patterns import escape
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from nbbuild.cli.books.book import Book, Entry, Never
 from nbbuild.cli.books.content import boolean, load, table, texts
-from nbbuild.patterns import escape, has_magic
+from nbbuild.paths.patterns import escape, has_magic
 
 _UNSEEN = ("**/_*", "**/_*/**", "**/README.*")
 """What Quarto does not render unless it is named."""

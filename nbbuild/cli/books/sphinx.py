@@ -11,7 +11,7 @@ from typing import Any
 
 from nbbuild.cli.books.book import Book, Entry, Never
 from nbbuild.cli.books.content import anywhere, boolean, name, seconds, table, texts, unreadable
-from nbbuild.patterns import has_magic
+from nbbuild.paths.patterns import has_magic
 
 _OLD = {
     "jupyter_execute_notebooks": "nb_execution_mode",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbbuild.errors import UsageError
-from nbbuild.lookup import record_named
 from nbbuild.model import Record
 from nbbuild.report import amount
+from nbbuild.store.choosing import record_named
 
 if TYPE_CHECKING:
     from nbbuild.session import Session
@@ -32,7 +32,7 @@ def found(session: Session, word: str) -> Record:
     begun = record_named(word, session.store.all_records())
     if begun is not None:
         return begun
-    from nbbuild.project import select
+    from nbbuild.project.project import select
 
     if len(select(session.project.tasks, word)) != 1:
         raise UsageError(

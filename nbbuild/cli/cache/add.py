@@ -53,8 +53,8 @@ def command(
     """
     if len(notebooks) > 1 and (target or artefacts):
         raise UsageError("--target and --artefact are for one NOTEBOOK", hint="add them one by one")
-    from nbbuild.adoption import adopt
     from nbbuild.session import open_session
+    from nbbuild.verbs.adopt import adopt
 
     outcomes: list[Outcome] = []
     errors: list[NbbuildError] = []

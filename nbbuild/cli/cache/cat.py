@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from nbbuild import temporary
 from nbbuild.cli._options import project_options
 from nbbuild.cli.cache._records import found
 from nbbuild.cli.render import say
-from nbbuild.lookup import artefact_named
+from nbbuild.disk import temporary
+from nbbuild.store.choosing import artefact_named
 
 
 @click.command("cat")
@@ -27,7 +27,7 @@ def command(record: str, path: str | None, directory: Path, file: Path | None) -
     the source's prose while its code is still what ran, and else the code cells alone. Exit status
     1 when the cache no longer has it.
     """
-    from nbbuild.merging import NotCached, of_record
+    from nbbuild.export.merge import NotCached, of_record
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:

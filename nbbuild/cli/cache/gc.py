@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from nbbuild import config_values
 from nbbuild.cli._options import project_options
 from nbbuild.cli.cache._records import as_data, told
 from nbbuild.cli.render import emit, json_option, say
+from nbbuild.config import values
 from nbbuild.errors import ConfigError, UsageError
 
 
@@ -35,13 +35,13 @@ def _as_configured(
 @click.option(
     "--max-size",
     metavar="SIZE",
-    callback=_as_configured(config_values.size),
+    callback=_as_configured(values.size),
     help='Keep so much at most: "500MB" [as configured, if no option is given].',
 )
 @click.option(
     "--max-age",
     metavar="TIME",
-    callback=_as_configured(config_values.duration),
+    callback=_as_configured(values.duration),
     help='Forget what was not used for so long: "30d".',
 )
 @click.option("--max-records", type=click.IntRange(min=0), help="Keep so many records at most.")

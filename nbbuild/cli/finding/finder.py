@@ -12,7 +12,7 @@ from nbbuild.cli.finding.pages import Page
 from nbbuild.cli.finding.patterns import PROSE, Writer, said
 from nbbuild.cli.finding.tree import Tree, joined, without
 from nbbuild.errors import ConfigError
-from nbbuild.patterns import Pattern, escape, matches
+from nbbuild.paths.patterns import Pattern, escape, matches
 
 _ENDINGS = ("", ".ipynb", *PROSE, ".py", ".R", ".jl", ".rst", ".tex", ".txt")
 """What a table of contents may leave out of a path, in the order in which it is tried."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbbuild.cli.finding.tree import MADE, Tree, joined, without
-from nbbuild.patterns import Pattern, can_meet, escape
+from nbbuild.paths.patterns import Pattern, can_meet, escape
 
 _NOT_MADE = "**/_build/**"
 

@@ -1,0 +1,110 @@
+"""What executing one notebook takes, and the kernel that this comes to.
+
+No kernel is talked to here, so that one can be started before what talks to it is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbbuild.interpreter.imports import Import
+from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels.wanted import Limits, Wanted
+from nbbuild.kernels.warm.nursery import Warm
+from nbbuild.watching.observed import zygote_code
+
+POOLS: Mapping[str, tuple[str, ...]] = {
+    "OMP_NUM_THREADS": (),
+    "OPENBLAS_NUM_THREADS": ("GOTO_NUM_THREADS", "OMP_NUM_THREADS"),
+    "MKL_NUM_THREADS": ("OMP_NUM_THREADS",),
+    "BLIS_NUM_THREADS": ("OMP_NUM_THREADS",),
+    "NUMEXPR_NUM_THREADS": ("OMP_NUM_THREADS",),
+    "VECLIB_MAXIMUM_THREADS": (),
+    "POLARS_MAX_THREADS": (),
+    "RAYON_NUM_THREADS": (),
+}
+"""Variables that say how many threads a library's pool has, and those that it asks otherwise.
+
+What is a ceiling that no notebook could lift, such as Numba's, is not among them.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmth:
+    """What the process has loaded that a kernel is forked from: ipykernel, and `modules`."""
+
+    modules: tuple[Import, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """All that executing one notebook takes; can be pickled."""
+
+    task: str
+    notebook: bytes  # .ipynb, parameters injected
+    kernel: Kernel
+    root: Path
+    folder: str  # the kernel's working folder, relative to the root
+    python_path: tuple[str, ...]
+    environ: Mapping[str, str]
+    allow_errors: bool
+    limits: Limits
+    watched: bool = False  # whether the kernel tells what it uses
+    syscalls: bool = False  # whether its system calls tell, too
+    cache: Path | None = None  # a folder for compiled parts of the tracer
+    installed: str = ""  # stands for what the kernel's interpreter has installed
+    warmth: Warmth | None = None  # None: its kernel is started anew
+    threads: int = 0  # for each of the kernel's own pools; 0: as many as they like
+    sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
+
+
+def wanted(action: Action, root: Path) -> Wanted:
+    """Return the kernel of `action`, to be run below `root`: the project's, or a sandbox's."""
+    return Wanted(
+        kernel=action.kernel,
+        cwd=root / action.folder,
+        env=environment(action, folders(action, root)),
+        installed=action.installed,
+        warm=warm(action),
+        watched=action.syscalls,
+    )
+
+
+def folders(action: Action, root: Path) -> list[str]:
+    """Return the folders of python_path, absolute."""
+    return [str((root / entry).resolve()) for entry in action.python_path]
+
+
+def warm(action: Action) -> Warm | None:
+    """Return what the action's kernel is forked from."""
+    if action.warmth is None:
+        return None
+    # Without python_path, which lies elsewhere in each sandbox.
+    env = environment(action, [])
+    if not action.warmth.modules:  # what ipykernel needs has no such pools
+        env = {k: v for k, v in env.items() if k not in POOLS or k in action.environ}
+    installed, modules = action.installed, action.warmth.modules
+    if not modules or not action.watched or action.cache is None:
+        # Without an account there is none of what was loaded beforehand.
+        return Warm.of(action.kernel, env, installed=installed)
+    watch = zygote_code(action.cache)
+    return Warm.of(action.kernel, env, installed=installed, modules=modules, watch=watch)
+
+
+def environment(action: Action, folders: Sequence[str]) -> dict[str, str]:
+    """Return the kernel's environment; its children find python_path, `folders`, there."""
+    environ = dict(action.environ)
+    if folders:
+        inherited = [environ["PYTHONPATH"]] if environ.get("PYTHONPATH") else []
+        environ["PYTHONPATH"] = os.pathsep.join([*folders, *inherited])
+    # A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
+    environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    if action.threads:
+        said = {**action.environ, **dict(action.kernel.env)}
+        for name, others in POOLS.items():
+            if not any(other in said for other in (name, *others)):
+                environ[name] = str(action.threads)
+    return environ

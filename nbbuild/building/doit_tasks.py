@@ -1,0 +1,72 @@
+"""Task → doit.Task; with scheduler.py, the only place that imports doit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from doit.action import BaseAction
+from doit.exceptions import TaskFailed
+from doit.task import Task as DoitTask
+
+from nbbuild.project.graph import Graph
+
+
+class Do(BaseAction):  # type: ignore[misc]  # doit has no types
+    """The one action of a notebook's task: `act(name)` says whether all went well.
+
+    No PythonAction, which swaps the process's stdout and so is not made for threads.
+    """
+
+    def __init__(self, name: str, act: Callable[[str], bool]) -> None:
+        self.name = name
+        self.act = act
+        self.task = None
+        self.out = self.err = self.result = None
+        self.values: dict[str, object] = {}
+
+    def execute(self, out: object = None, err: object = None) -> TaskFailed | None:
+        """Do the task; doit wants None, or what failed."""
+        return None if self.act(self.name) else TaskFailed(f"{self.name} failed", report=False)
+
+
+def doit_tasks(
+    names: Iterable[str],
+    graph: Graph,
+    *,
+    up_to_date: Callable[[str], bool],
+    act: Callable[[str], bool],
+) -> list[DoitTask]:
+    """Return a doit task for each of `names`, in order.
+
+    doit asks `up_to_date(name)` when all that the task waits for is done, and hands `act` to an
+    executor when the answer is no. Targets are left to `up_to_date`: artefacts may be patterns,
+    and a file that is there may still be the wrong one.
+    """
+    wanted = list(names)
+    inside = set(wanted)
+    return [
+        DoitTask(
+            doit_name(name),
+            [Do(name, act)],
+            task_dep=[doit_name(other) for other in graph.upstream(name) if other in inside],
+            uptodate=[(_asked, [name, up_to_date])],
+            targets=[],
+            verbosity=0,
+            meta={"nbbuild": name},
+        )
+        for name in wanted
+    ]
+
+
+def _asked(name: str, up_to_date: Callable[[str], bool]) -> bool:
+    return up_to_date(name)
+
+
+def doit_name(name: str) -> str:
+    """Return `name` without the characters to which doit gives a meaning ("=" and "*")."""
+    return name.replace("%", "%25").replace("=", "%3D").replace("*", "%2A")
+
+
+def name_of(task: DoitTask) -> str:
+    """Return the nbbuild name of a task made here."""
+    return str(task.meta["nbbuild"])

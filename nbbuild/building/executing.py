@@ -1,0 +1,177 @@
+"""Execute what has to run: scheduler, builder and kernels put together."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from nbbuild.building import scheduler
+from nbbuild.building.builder import Builder
+from nbbuild.building.executors import Workers
+from nbbuild.building.preparing import Preparing
+from nbbuild.building.progress import Tally
+from nbbuild.building.turns import Again, Pairs, Turns, in_turn
+from nbbuild.building.warming import Warmings
+from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
+from nbbuild.judging.verdicts import Judge
+from nbbuild.kernels.ahead import Ahead
+from nbbuild.kernels.launch.machine import threads_each
+from nbbuild.kernels.launch.memory import Room
+from nbbuild.kernels.launch.process import Launcher
+from nbbuild.model import Record, Verdict
+from nbbuild.project.expecting import expected
+from nbbuild.project.graph import Graph
+from nbbuild.session import Session
+
+_ROUNDS = 3  # of tasks that are judged once more
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Where the kernels of a build come from."""
+
+    launcher: Launcher
+    ahead: Ahead
+    room: Room
+
+
+def execute(
+    session: Session,
+    judge: Judge,
+    names: Sequence[str],
+    tally: Tally,
+    *,
+    workers: Workers,
+    kernels: Kernels,
+    executing: Sequence[str],
+    keep_going: bool,
+    cancelled: threading.Event,
+) -> None:
+    """Bring `names` up to date, of which `executing` will probably run; all goes into `tally`.
+
+    Returns when none of them runs any more. An interrupt, or `cancelled` once it is set, ends all
+    kernels.
+    """
+    # One at a time, the listed order is as quick as any and easier to follow.
+    several = workers.slots > 1
+    tasks, parsed = session.graph.tasks, session.project.parsed
+    durations = expected(tasks, parsed, tally.durations) if several else {}
+    priority: Mapping[str, float] = session.graph.critical(durations) if several else {}
+    pairs = Pairs(session.state)
+    last = _last_records(session, executing)
+    orders = [*pairs.known.values(), *pairs_by_rewriting(last)]
+    priority = in_turn(priority, orders, executing)
+    again = Again()
+    preparing = Preparing(
+        session=session,
+        warming=Warmings(session, executing),
+        threads=threads_each(workers.slots, len(executing)),
+    )
+    following = _Following(preparing, kernels, executing)
+    ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
+    following.tell(heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0)))
+    for _ in range(workers.slots):
+        following.begin()
+    builder = Builder(
+        session=session,
+        judge=judge,
+        launcher=kernels.launcher,
+        room=kernels.room,
+        observer=tally.observer,
+        cancelled=cancelled,
+        uses=tally.uses,
+        turns=Turns([*pairs.known.values(), *beside_a_writer(last)]),
+        pairs=pairs,
+        again=again,
+        preparing=preparing,
+        ready=kernels.ahead.take,
+        on_end=following.begin,
+    )
+
+    def up_to_date(name: str) -> bool:
+        try:
+            judgement = judge.final(name)
+        except Exception:  # noqa: BLE001 - the builder meets it again and makes an outcome of it
+            return False
+        if judgement.verdict is Verdict.FRESH:
+            tally.fresh(judgement)
+        return judgement.verdict is Verdict.FRESH
+
+    def act(name: str) -> bool:
+        return tally.keep(builder.build(name))
+
+    def do(wanted: Sequence[str], *, slots: int) -> None:
+        scheduler.run(
+            wanted,
+            session.graph,
+            up_to_date=up_to_date,
+            act=act,
+            blocked=tally.blocked,
+            executor=workers.executor,
+            slots=slots,
+            priority=priority,
+            keep_going=keep_going,
+            stop=cancelled.is_set,
+            abort=cancelled.set,
+            upcoming=following.tell,
+        )
+
+    with workers.executor:
+        try:
+            do(names, slots=workers.slots)
+            for _ in range(_ROUNDS):
+                if cancelled.is_set() or not (keep_going or tally.well):
+                    break
+                rest = _once_more(session.graph, tally, again.take())
+                if not rest:
+                    break
+                do(rest, slots=1)
+        except KeyboardInterrupt:
+            tally.interrupted = True
+    tally.interrupted = tally.interrupted or cancelled.is_set()
+
+
+def _last_records(session: Session, names: Sequence[str]) -> dict[str, Record]:
+    """Return the record of the last run of each of `names` that has one; of one, nobody asks."""
+    names = names if len(names) > 1 else ()
+    found = ((name, session.last(session.graph.tasks[name])[1]) for name in names)
+    return {name: record for name, record in found if record is not None}
+
+
+def _once_more(graph: Graph, tally: Tally, names: Collection[str]) -> tuple[str, ...]:
+    """Return those of `names` that came to a result in this build, and what follows from them."""
+    done = [name for name in names if tally.has_result(name)]
+    todo, found = [*done], set(done)
+    while todo:
+        new = {n for n in graph.downstream(todo.pop()) if tally.has_result(n)} - found
+        found |= new
+        todo += new
+    return graph.sorted(found)
+
+
+class _Following:
+    """Starts the kernels of the tasks that come next, each once; thread-safe."""
+
+    def __init__(self, preparing: Preparing, kernels: Kernels, executing: Sequence[str]) -> None:
+        self._preparing = preparing
+        self._kernels = kernels
+        self._waiting = set(executing)
+        self._lock = threading.Lock()
+        self._next: Sequence[str] = ()
+
+    def tell(self, names: Sequence[str]) -> None:
+        """Take in which tasks come next."""
+        self._next = names
+
+    def begin(self) -> None:
+        """Start the kernel of the next task that has none, if there is memory for it."""
+        with self._lock:
+            name = next((one for one in self._next if one in self._waiting), None)
+            if name is None:
+                return
+            self._waiting.remove(name)
+        wanted = self._preparing.wanted(name)
+        if wanted is not None and not self._kernels.room.shortage():
+            self._kernels.ahead.begin(wanted)

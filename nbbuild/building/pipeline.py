@@ -1,0 +1,291 @@
+"""The build as one paragraph: check, judge, schedule, keep what became of each task."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from nbbuild.building import last_good
+from nbbuild.building.head_start import HeadStart
+from nbbuild.building.preparing import Preparing
+from nbbuild.building.progress import Tally
+from nbbuild.building.remarks import remarks
+from nbbuild.building.warming import Warmings
+from nbbuild.disk import temporary
+from nbbuild.disk.locks import Held
+from nbbuild.errors import NbbuildError, StoreError
+from nbbuild.events import Noted, Observer, Planned, silent
+from nbbuild.judging.verdicts import Plan
+from nbbuild.kernels.launch.machine import cores, threads_each
+from nbbuild.kernels.launch.memory import Room
+from nbbuild.kernels.launch.process import Launcher
+from nbbuild.kernels.wanted import Wanted
+from nbbuild.model import Judgement, Report, Verdict
+from nbbuild.report import summary
+from nbbuild.session import Session
+from nbbuild.store import Limits
+from nbbuild.text.quantities import amount
+
+if TYPE_CHECKING:
+    from nbbuild.building.executors import Workers
+    from nbbuild.export.after_build import Handed
+    from nbbuild.kernels.ahead import Ahead
+
+
+def build(
+    session: Session,
+    *,
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    executor: str | None = None,
+    keep_going: bool | None = None,
+    force: bool = False,
+    observer: Observer = silent,
+    cancelled: threading.Event | None = None,
+) -> Report:
+    """Bring `targets` (none: everything) up to date and return what became of each task.
+
+    `jobs` notebooks run at once (None: as configured). Without `keep_going` nothing starts after a
+    failure. With `force` everything that the targets need runs. Raises `UsageError`,
+    `ConfigError`, `KernelError` before anything runs or is written, `StoreError` when the cache
+    fails. An interrupt, or `cancelled` once it is set, ends all kernels; the report then says
+    `interrupted`.
+    """
+    began = time.monotonic()
+    execution = session.config.execution
+    going = execution.keep_going if keep_going is None else keep_going
+    slots = cores() if (wanted := jobs or execution.jobs) == "auto" else int(wanted)
+    names = session.wanted(targets)
+    tally = Tally(session, observer, durations=session.state.durations())
+    with (
+        Launcher() as launcher,
+        _Ahead(launcher, most=slots) as ahead,
+        _head_start(session, launcher, ahead, slots=slots) as head_start,
+    ):
+        head_start.guess(names, forced=force)
+        session.check(names)
+        tally.remarks = remarks(session, names)
+        judge = session.judge(forced=names if force else ())
+        plan = judge.plan(names, judged=head_start.judged)
+        todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
+        executing = [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
+        idle = all(one.verdict is Verdict.FRESH for one in todo)
+        # Asked before anything is written: there may be no such executor.
+        start = _executor(executor or execution.executor) if executor or not idle else None
+        session.tree.rename_kept()
+        observer(Planned(len(names), len(executing), slots, tally.durations))
+        tally.blocked_from_the_start(plan.judgements)
+        if idle or start is None:
+            return _nothing_to_do(session, plan, tally, targets, observer=observer, began=began)
+        if going or not tally.outcomes:
+            temporary.sweep()
+            with session.store.in_use():
+                _say_what_is_earlier(session, observer)
+                work = _settle(session, todo, tally)
+                # What a build with nothing to do never needs is imported here.
+                from nbbuild.building.executing import Kernels, execute
+
+                execute(
+                    session,
+                    judge,
+                    work,
+                    tally,
+                    workers=start(slots),
+                    kernels=Kernels(launcher, ahead.get(), _room(session, launcher)),
+                    executing=executing,
+                    keep_going=going,
+                    cancelled=threading.Event() if cancelled is None else cancelled,
+                )
+                if not tally.interrupted:
+                    _prune(session, observer)
+    if not tally.interrupted:
+        tally.problems = _export(session, names, None, observer).problems
+    return tally.report(names, seconds=time.monotonic() - began)
+
+
+def _nothing_to_do(
+    session: Session,
+    plan: Plan,
+    tally: Tally,
+    targets: Sequence[str],
+    *,
+    observer: Observer,
+    began: float,
+) -> Report:
+    """Report that all is fresh, and keep what the next build can tell that by at once."""
+    names = [one.task for one in plan.judgements]
+    for judgement in plan.judgements:
+        if judgement.verdict is Verdict.FRESH:
+            tally.fresh(judgement)
+    handed = _export(session, names, plan, observer)
+    tally.problems = handed.problems
+    report = tally.report(names, seconds=time.monotonic() - began)
+    if handed.rests_on is not None:
+        said = summary(report)
+        last_good.keep(
+            session,
+            plan.judgements,
+            targets=targets,
+            summary=said,
+            remarks=[f"{task}: {text}" for task in names for text in tally.remarks.get(task, ())],
+            also=handed.rests_on,
+        )
+    return report
+
+
+def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[str]:
+    """Keep what is known already, before anything runs; return the tasks that are not settled."""
+    _mark_used(session, todo)
+    session.keep()  # a build that is killed need not read all again
+    session.put_away_gone(tally.observer)
+    for judgement in todo:
+        if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
+            # What it wrote undeclared lies there, whoever reads it before its turn comes.
+            tally.uses.note(judgement.task, judgement.record)
+    settled = _settled(session, todo)
+    for judgement in todo:
+        if judgement.task in settled:
+            tally.fresh(judgement)
+    return [one.task for one in todo if one.task not in settled]
+
+
+class _Ahead:
+    """Kernels that are started ahead; what starts them is imported once one is."""
+
+    def __init__(self, launcher: Launcher, *, most: int) -> None:
+        self._launcher = launcher
+        self._most = most
+        self._lock = threading.Lock()
+        self._ahead: Ahead | None = None
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def get(self) -> Ahead:
+        from nbbuild.kernels.ahead import Ahead
+
+        with self._lock:
+            if self._ahead is None:
+                self._ahead = Ahead(self._launcher, most=self._most)
+            return self._ahead
+
+
+def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: int) -> HeadStart:
+    """Return what starts the first kernels while all is being judged."""
+
+    def wanted(expected: Sequence[str]) -> Callable[[str], Wanted | None]:
+        threads = threads_each(slots, len(expected))
+        warming = Warmings(session, expected)
+        return Preparing(session=session, warming=warming, threads=threads).wanted
+
+    return HeadStart(session, launcher, wanted=wanted, kernels=ahead.get)
+
+
+def _room(session: Session, launcher: Launcher) -> Room:
+    """Return what lets kernels start while there is memory for them."""
+
+    def held() -> int:
+        from nbbuild.kernels.launch.usage import held_below
+
+        return held_below(launcher.pid)
+
+    return Room(session.config.execution.max_memory, held=held)
+
+
+def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:
+    """Return the tasks that no run of this build can change: fresh, and all that they wait for."""
+    settled: set[str] = set()
+    for one in judgements:
+        if one.verdict is Verdict.FRESH and settled.issuperset(session.graph.upstream(one.task)):
+            settled.add(one.task)
+    return settled
+
+
+def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
+    """Have nobody prune what this build may put back, long before its turn comes."""
+    for judgement in judgements:
+        task = session.graph.tasks[judgement.task]
+        waits = judgement.verdict is Verdict.WAIT
+        record = session.last(task)[1] if waits else judgement.record
+        if record is not None:
+            session.store.used(record)
+
+
+def _say_what_is_earlier(session: Session, observer: Observer) -> None:
+    """Say, the first time, that the cache has results of an older nbbuild."""
+    count = session.store.unsaid_earlier()
+    if count:
+        results, them = ("a result", "it") if count == 1 else (f"{count} results", "them")
+        text = f"the cache holds {results} of an older nbbuild, which this one cannot use"
+        observer(Noted("", f"{text}; `nbbuild cache gc` removes {them}"))
+
+
+def _prune(session: Session, observer: Observer) -> None:
+    """Bring the cache back to a little under its greatest size, if it is past that."""
+    store, most = session.store, session.config.cache.max_size
+    if not store.writable or not store.exceeds(most):
+        return
+    try:
+        # A little under: so that this does not come after each build.
+        pruned = store.prune(Limits(max_size=most * 9 // 10), wait=False)
+    except Held:  # somebody else is at it
+        return
+    except StoreError as error:  # the build is done all the same
+        reasons = "".join(f": {value}" for label, value in error.facts if label == "reason")
+        observer(Noted("", f"{error.what}{reasons}"))
+        return
+    if pruned.records:
+        count = f"{len(pruned.records)} result{'s' * (len(pruned.records) > 1)}"
+        text = f"the cache was past its max_size: {count} not used for longest went"
+        observer(Noted("", f"{text}, {amount(pruned.freed)}"))
+    if pruned.left > most:
+        text = f"the cache is past its max_size, {amount(most)}: running builds use"
+        observer(Noted("", f"{text} {amount(pruned.left)}; let [cache] max_size be larger"))
+
+
+def _export(
+    session: Session, names: Sequence[str], plan: Plan | None, observer: Observer
+) -> Handed:
+    """Hand results over to other tools, as `[export]` says.
+
+    `plan` is what still holds after a build that did nothing.
+    """
+    from nbbuild.export import after_build
+
+    if not session.config.export.wanted:
+        return after_build.Handed()
+    tasks = session.graph.tasks
+    whole = len(names) == len(tasks)
+
+    def judged() -> Sequence[Judgement]:
+        if plan is not None and whole:
+            return plan.judgements
+        try:
+            return session.judge().plan(session.wanted(())).judgements
+        except NbbuildError:  # of a notebook that this build does not need
+            return session.judge().plan(names).judgements
+
+    try:
+        return after_build.export_all(
+            session,
+            judged() if plan is None else plan.judgements,
+            everything=judged,
+            only=None if whole else {tasks[name].source for name in names},
+            observer=observer,
+        )
+    except NbbuildError as error:
+        problems = (f"nothing was exported: {error}",)
+        return after_build.Handed(problems=problems, rests_on=None)
+
+
+def _executor(name: str) -> Callable[[int], Workers]:
+    """Return what starts the executor `name`; raise UsageError when there is none."""
+    from nbbuild.building import executors
+
+    return executors.find(name)

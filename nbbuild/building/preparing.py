@@ -1,0 +1,90 @@
+"""Say what executing a task takes, by all that is in effect for it now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from nbbuild.building.actions import Action, Warmth
+from nbbuild.building.actions import wanted as kernel_of
+from nbbuild.disk.durable import DOT
+from nbbuild.errors import NbbuildError
+from nbbuild.interpreter.environment import Probe
+from nbbuild.judging.fingerprint import working_folder
+from nbbuild.kernels.wanted import Limits, Wanted
+from nbbuild.model import Settings, Task
+from nbbuild.paths.patterns import Pattern
+from nbbuild.session import Session
+
+
+class Warming(Protocol):
+    """Says what is loaded in the process that a task's kernel is forked from."""
+
+    def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
+        """Return it; None when the kernel is to be started anew."""
+        ...
+
+
+def stock(task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
+    """Have every kernel started anew."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """Makes the actions of one build; thread-safe."""
+
+    session: Session
+    warming: Warming = stock
+    threads: int = 0
+    """How many threads a library's pool gets in a kernel that the user gave no number; 0: any."""
+
+    def action(self, task: Task, notebook: bytes) -> Action:
+        """Return what it takes to execute `task`; may raise `NotebookError`, `KernelError`."""
+        session = self.session
+        now = session.inputs.in_effect(task)
+        settings = now.settings
+        return Action(
+            task=task.name,
+            notebook=notebook,
+            kernel=now.kernel,
+            root=session.root,
+            folder=working_folder(task, settings),
+            python_path=task.python_path,
+            environ=session.environ,
+            allow_errors=bool(settings.allow_errors),
+            limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
+            watched=bool(settings.trace),
+            syscalls=session.inputs.level(task) == "syscalls",
+            cache=session.root / DOT / "tracer",
+            installed=now.probe.digest if now.probe is not None else "",
+            warmth=self.warming(task, settings, now.probe),
+            threads=self.threads,
+            sandbox=self._staged(task) if settings.sandbox else None,
+        )
+
+    def wanted(self, name: str) -> Wanted | None:
+        """Return the kernel that a task would run in, if it ran now.
+
+        None where that is not known beforehand, or where a kernel is not to be started without it.
+        """
+        task = self.session.graph.tasks[name]
+        try:
+            settings = self.session.inputs.in_effect(task).settings
+            if settings.sandbox:
+                return None
+            action = self.action(task, b"")
+            return kernel_of(action, action.root)
+        except (NbbuildError, OSError):
+            return None  # told when its turn comes
+
+    def _staged(self, task: Task) -> tuple[str, ...]:
+        """Return all that a sandbox holds for `task`."""
+        inputs, walker = self.session.inputs, self.session.walker
+        now = inputs.in_effect(task)
+        assets = (Pattern.parse(text) for text in task.assets)
+        files = [path for asset in assets for path in inputs.asset_paths(task, asset)]
+        modules = inputs.module_paths(task, now.parsed, now.settings)
+        common = walker.match_all(task.files)
+        loaded = [cell.load for cell in now.parsed.cells if cell.load]
+        return tuple(dict.fromkeys([task.source, *files, *modules, *common, *loaded]))

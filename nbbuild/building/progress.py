@@ -1,0 +1,112 @@
+"""What became of each task of a build so far: told to the observer, kept in the state at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from nbbuild.events import Ended, Observer
+from nbbuild.judging.conflicts import Uses
+from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
+from nbbuild.session import Session
+
+_STOPPED = (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
+
+
+class Tally:
+    """What became of each task so far; thread-safe."""
+
+    def __init__(
+        self, session: Session, observer: Observer, *, durations: Mapping[str, float]
+    ) -> None:
+        self.observer = observer
+        self.durations = durations
+        self.outcomes: dict[str, Outcome] = {}
+        self.interrupted = False
+        self.problems: tuple[str, ...] = ()
+        self.remarks: Mapping[str, tuple[str, ...]] = {}
+        """What a user should know of a task, whatever becomes of it."""
+        self.uses = Uses(session.graph)
+        self._session = session
+        self._tasks = session.graph.tasks
+        self._lock = threading.Lock()
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing has failed so far."""
+        return all(one.kind not in _STOPPED for one in self.outcomes.values())
+
+    def has_result(self, name: str) -> bool:
+        """Whether this build has brought a task up to date."""
+        outcome = self.outcomes.get(name)
+        return outcome is not None and outcome.kind not in _STOPPED
+
+    def keep(self, outcome: Outcome) -> bool:
+        """Keep and tell `outcome`; return whether tasks that need this one may go on."""
+        remarks = self.remarks.get(outcome.task, ())
+        if remarks:
+            outcome = msgspec.structs.replace(outcome, notes=(*outcome.notes, *remarks))
+        with self._lock:
+            before = self.outcomes.get(outcome.task)
+            if before is not None and outcome.kind is OutcomeKind.FRESH:
+                return True  # judged once more, and nothing had to be done
+            self.outcomes[outcome.task] = outcome
+        if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
+            # At once, not at the end: a build that is killed loses no duration and no failure.
+            self._session.state.save_outcomes([outcome])
+        self.observer(Ended(outcome))
+        return outcome.kind not in _STOPPED
+
+    def fresh(self, judgement: Judgement) -> None:
+        """Keep that there was nothing to do for a task."""
+        assert judgement.record is not None
+        self.uses.note(judgement.task, judgement.record)
+        self._session.store.used(judgement.record)
+        self.keep(
+            Outcome.of(
+                self._tasks[judgement.task],
+                OutcomeKind.FRESH,
+                judgement=judgement,
+                record=judgement.record,
+                saved=judgement.record.seconds,
+                when=time.time(),
+            )
+        )
+
+    def blocked(self, name: str, by: str) -> None:
+        """Keep that an upstream failure stopped a task."""
+        self._block(name, (f"needs {by}, which failed",))
+
+    def blocked_from_the_start(self, judgements: Sequence[Judgement]) -> None:
+        """Keep the tasks whose notebook, or one that they need, cannot be read."""
+        for judgement in judgements:
+            if judgement.verdict is not Verdict.BLOCKED:
+                continue
+            task = self._tasks[judgement.task]
+            error = self._session.project.unreadable.get(task.source)
+            if error is None:
+                self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
+            else:
+                failure = Failure.of("unreadable", error)
+                kind = OutcomeKind.FAILED
+                self.keep(Outcome.of(task, kind, failure=failure, when=time.time()))
+
+    def report(self, names: Sequence[str], *, seconds: float) -> Report:
+        """Return the report on `names`, in order; what has no outcome yet was cancelled."""
+        outcomes = tuple(
+            self.outcomes.get(name) or Outcome.of(self._tasks[name], OutcomeKind.CANCELLED)
+            for name in names
+        )
+        return Report(
+            outcomes=outcomes,
+            seconds=seconds,
+            interrupted=self.interrupted,
+            problems=self.problems,
+        )
+
+    def _block(self, name: str, reasons: tuple[str, ...]) -> None:
+        kind = OutcomeKind.BLOCKED
+        self.keep(Outcome.of(self._tasks[name], kind, reasons=reasons, when=time.time()))

@@ -1,0 +1,182 @@
+"""One action: stage, execute, collect. Knows nothing of keys and the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from nbbuild.building.actions import Action, folders, wanted
+from nbbuild.disk import temporary
+from nbbuild.kernels.execute import Execution, execute
+from nbbuild.kernels.launch.process import Launcher
+from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.wanted import Wanted
+from nbbuild.model import Failure
+from nbbuild.notebook.read import from_bytes
+from nbbuild.watching.observed import (
+    Observed,
+    install_code,
+    only_seen,
+    prepare,
+    read_report,
+    report_code,
+)
+from nbbuild.watching.sandbox import Sandbox, stage
+from nbbuild.watching.seen import Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What became of an action: its execution, and what its kernel was seen to do."""
+
+    execution: Execution
+    observed: Observed | None  # None: it was not watched, or gave no account
+    root: Path  # where it ran: the project's root, or that of a sandbox
+    private: tuple[Path, ...]  # folders made for this run; gone by now
+    notes: tuple[str, ...] = ()  # what a user should know
+
+
+def none_ready(wanted: Wanted, check: Callable[[], None]) -> KernelSession | None:
+    """Have every kernel started when its time comes."""
+    return None
+
+
+def run(
+    action: Action,
+    *,
+    launcher: Launcher,
+    match: Callable[[Path], Sequence[str]],
+    bring_in: Callable[[Path, str], tuple[str, ...]],
+    inspect: Callable[[Sandbox, Observed | None, Failure | None], Failure | None],
+    cancelled: threading.Event,
+    on_cell: Callable[[int, int], None],
+    ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = none_ready,
+    on_end: Callable[[], None] = lambda: None,
+) -> Ran:
+    """Execute the notebook of `action`.
+
+    `ready(wanted, check)` and `on_end` are as `execute` has them.
+
+    `inspect(sandbox, observed, failure)` is asked while the sandbox of a run is still there; it
+    returns the failure, if any, that the run comes to. `match(root)` names the files under the
+    task's artefact patterns below `root`: what a sandboxed run that ended well wrote there goes to
+    its place in the tree by `bring_in(file, path)`, which returns notes for users.
+    """
+    with ExitStack() as stack:
+        sandbox: Sandbox | None = None
+        if action.sandbox is not None:
+            places = (action.folder, *action.python_path)
+            sandbox = stack.enter_context(stage(action.root, action.sandbox, places))
+        root = action.root if sandbox is None else sandbox.root
+        private = stack.enter_context(temporary.folder())
+        before, after, report = _preparations(action, root, private)
+        kernel = wanted(action, root)
+        done = execute(
+            from_bytes(action.notebook),
+            kernel.kernel,
+            launcher=launcher,
+            cwd=kernel.cwd,
+            env=kernel.env,
+            allow_errors=action.allow_errors,
+            limits=action.limits,
+            cancelled=cancelled,
+            on_cell=on_cell,
+            before=before,
+            after=after,
+            watched=kernel.watched,
+            warm=kernel.warm,
+            ready=partial(ready, kernel),
+            on_end=on_end,
+        )
+        notes: tuple[str, ...] = ()
+        observed = _observed(report, done.seen)
+        if sandbox is not None and not done.cancelled:
+            done.failure = inspect(sandbox, observed, done.failure)
+            if done.failure is None:
+                notes += _bring_in(sandbox, match(root), bring_in)
+        return Ran(
+            execution=done,
+            notes=notes,
+            observed=observed,
+            root=root,
+            private=(private, *([] if sandbox is None else [sandbox.above])),
+        )
+
+
+def _bring_in(
+    sandbox: Sandbox, artefacts: Sequence[str], bring_in: Callable[[Path, str], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Bring what a run wrote under its patterns to its place; return what users should know."""
+    lost = sandbox.lost(artefacts)
+    notes: tuple[str, ...] = ()
+    for path in artefacts:
+        if sandbox.changed(path):
+            notes += bring_in(sandbox.root / path, path)
+    if lost:
+        notes += (f"wrote in its sandbox what it does not declare; to keep it: {keeping(lost)}",)
+    return notes
+
+
+def keeping(paths: Sequence[str]) -> str:
+    """Return the line that declares `paths` as artefacts, cut short if there are many."""
+    listed = ", ".join(f'"{path}"' for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+    return f"artefacts = [{listed}]"
+
+
+def _observed(report: Path | None, seen: Seen | None) -> Observed | None:
+    """Return what the kernel's account, and its system calls, tell."""
+    if report is not None:
+        return read_report(report, seen)
+    return only_seen(seen) if seen is not None else None
+
+
+# IPython puts the working folder behind all of PYTHONPATH; python_path comes right after it.
+_PATH_CODE = """
+import sys
+path, folders = sys.path, {folders!r}
+path[:] = [entry for entry in path if entry not in folders]
+place = path.index("") + 1 if "" in path else 0
+path[place:place] = folders
+"""
+
+
+# Python trusts bytecode by size and whole seconds; a source whose time it cannot tell, it compiles.
+_FROM_SOURCE = """
+import os, sys
+def begin():
+    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader
+    stats, stdlib = loader.path_stats, os.path.dirname(os.__file__) + "/"
+    def path_stats(self, path):
+        installed = "/site-packages/" in path or "/dist-packages/" in path
+        if not installed and not path.startswith(stdlib):
+            raise OSError
+        return stats(self, path)
+    path_stats.__module__, path_stats.__qualname__ = stats.__module__, stats.__qualname__
+    loader.path_stats = path_stats
+begin()
+"""
+
+
+def _preparations(
+    action: Action, root: Path, private: Path
+) -> tuple[list[str], list[str], Path | None]:
+    """Return what an IPython kernel runs silently first and last, and where its account will be."""
+    before: list[str] = []
+    after: list[str] = []
+    if action.kernel.interpreter is None:
+        return before, after, None
+    if not action.watched:  # else the tracer does the same
+        before.append(f"exec({_FROM_SOURCE!r}, {{'__name__': 'nbbuild'}})")
+    if action.python_path:
+        code = _PATH_CODE.format(folders=folders(action, root))
+        before.append(f"exec({code!r}, {{'__name__': 'nbbuild'}})")
+    if not action.watched:
+        return before, after, None
+    tracing = prepare(private / "watch", cache=action.cache, outside=action.syscalls)
+    before.append(install_code(tracing))
+    after.append(report_code(tracing, Path(tracing.report)))
+    return before, after, Path(tracing.report)

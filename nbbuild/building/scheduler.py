@@ -1,0 +1,198 @@
+"""doit tasks in, futures out: which ready task starts next, and what a failure stops.
+
+doit's dispatcher hands out tasks as what they wait for gets done. The runner here keeps them in a
+heap, longest critical path first, and feeds at most `slots` of them to an executor. Everything that
+touches doit happens in the calling thread; executors only ever run `act`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Executor, Future
+from typing import Any
+
+from doit.control import ExecNode, TaskControl, TaskDispatcher
+from doit.dependency import Dependency
+from doit.exceptions import BaseFail, TaskError, UnmetDependency
+from doit.runner import Runner
+from doit.task import Task as DoitTask
+
+from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
+from nbbuild.project.graph import Graph
+
+
+def run(
+    names: Iterable[str],
+    graph: Graph,
+    *,
+    up_to_date: Callable[[str], bool],
+    act: Callable[[str], bool],
+    blocked: Callable[[str, str], None],
+    executor: Executor,
+    slots: int,
+    priority: Mapping[str, float],
+    keep_going: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+    abort: Callable[[], None] = lambda: None,
+    upcoming: Callable[[Sequence[str]], None] = lambda names: None,
+) -> None:
+    """Do `names` in the graph's order, `slots` at once.
+
+    `up_to_date(name)` is asked in this thread once all upstream tasks are done; `act(name)` runs in
+    `executor` and says whether all went well; `blocked(name, by)` is told of each task that an
+    upstream failure stops. Ready tasks of higher `priority` start first. Without `keep_going` no
+    task starts after a failure. `stop` is asked between tasks. An exception (from `up_to_date`,
+    `act` or a signal) calls `abort`, which is to end what runs, and is raised here afterwards.
+    `upcoming` is told which tasks will probably start next, whenever that changes: `slots` at most.
+    """
+    tasks = doit_tasks(names, graph, up_to_date=up_to_date, act=act)
+    control = TaskControl(tasks)
+    control.process([task.name for task in tasks])
+    runner = HeapRunner(
+        _Words(blocked),
+        executor=executor,
+        slots=slots,
+        priority={doit_name(name): weight for name, weight in priority.items()},
+        keep_going=keep_going,
+        stop=stop,
+        abort=abort,
+        upcoming=upcoming,
+    )
+    runner.run_tasks(control.task_dispatcher())
+
+
+class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
+    """doit's Runner with a heap of ready tasks and any `concurrent.futures.Executor`."""
+
+    def __init__(
+        self,
+        reporter: _Words,
+        *,
+        executor: Executor,
+        slots: int,
+        priority: Mapping[str, float],
+        keep_going: bool,
+        stop: Callable[[], bool],
+        abort: Callable[[], None],
+        upcoming: Callable[[Sequence[str]], None],
+    ) -> None:
+        super().__init__(Dependency(_Memory, "nbbuild"), reporter, continue_=keep_going)
+        self._executor = executor
+        self._slots = slots
+        self._priority = priority
+        self._stop = stop
+        self._abort = abort
+        self._upcoming = upcoming
+
+    def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
+        """Run every task that `task_dispatcher` hands out; return when none runs any more."""
+        ready: list[tuple[float, int, ExecNode]] = []
+        arrival = itertools.count()
+        running: dict[Future[Any], ExecNode] = {}
+        done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        answer: ExecNode | None = None  # what the dispatcher is told next
+        try:
+            while True:
+                # Hear all that the dispatcher has to offer before choosing among it.
+                for node in self._offered(task_dispatcher, answer):
+                    weight = -self._priority.get(node.task.name, 0.0)
+                    heapq.heappush(ready, (weight, next(arrival), node))
+                while ready and len(running) < self._slots and not self._halted():
+                    node = heapq.heappop(ready)[2]
+                    future = self._executor.submit(self.execute_task, node.task)
+                    running[future] = node
+                    future.add_done_callback(done.put)
+                if not running:
+                    return
+                # The least of a heap lie near its front; to sort all of it would take too long.
+                following = heapq.nsmallest(self._slots, ready[: 4 * self._slots])
+                self._upcoming([name_of(node.task) for _, _, node in following])
+                future = done.get()
+                answer = running.pop(future)
+                self.process_task_result(answer, self._fail(future))
+        except BaseException:
+            self._abort()
+            raise
+        finally:
+            for future in running:
+                future.cancel()
+            for future in running:
+                _wait(future)
+
+    def _offered(self, dispatcher: TaskDispatcher, answer: ExecNode | None) -> Iterator[ExecNode]:
+        """Tell the dispatcher what got done, and yield the tasks that have to run now."""
+        while not self._halted():
+            try:
+                node = dispatcher.generator.send(answer)
+            except StopIteration:
+                return
+            if isinstance(node, str):  # "hold on": everything else waits for what runs
+                return
+            selected = self.select_task(node, dispatcher.tasks)
+            answer = None if selected else node
+            if selected:
+                yield node
+
+    def _halted(self) -> bool:
+        return bool(self._stop_running) or self._stop()
+
+    def _fail(self, future: Future[Any]) -> BaseFail | None:
+        fail = future.result()
+        assert fail is None or isinstance(fail, BaseFail)
+        return fail
+
+
+def _wait(future: Future[Any]) -> None:
+    """Wait for a future whose own exception no longer matters: another is being raised."""
+    try:
+        future.exception()
+    except CancelledError:
+        return
+
+
+class _Memory:
+    """doit's database, in memory only: what is up to date, the store decides."""
+
+    def __init__(self, name: str, codec: object, *, module_name: str | None = None) -> None:
+        self.name = name
+        self._data: dict[str, dict[str, Any]] = {}
+
+    def get(self, task: str, key: str) -> Any:
+        return self._data.get(task, {}).get(key)
+
+    def set(self, task: str, key: str, value: Any) -> None:
+        self._data.setdefault(task, {})[key] = value
+
+    def in_(self, task: str) -> bool:
+        return task in self._data
+
+    def remove(self, task: str) -> None:
+        self._data.pop(task, None)
+
+    def remove_all(self) -> None:
+        self._data.clear()
+
+    def dump(self) -> None:
+        pass
+
+
+class _Words:
+    """doit's reporter: passes on what upstream failures stop; nbbuild's own events say the rest."""
+
+    def __init__(self, blocked: Callable[[str, str], None]) -> None:
+        self._blocked = blocked
+
+    def add_failure(self, task: DoitTask, fail: BaseFail) -> None:
+        if isinstance(fail, UnmetDependency):
+            self._blocked(name_of(task), fail.message)
+        elif isinstance(fail, TaskError):
+            raise AssertionError(fail.get_msg())  # noqa: TRY004
+
+    def get_status(self, task: DoitTask) -> None: ...
+    def execute_task(self, task: DoitTask) -> None: ...
+    def add_success(self, task: DoitTask) -> None: ...
+    def skip_uptodate(self, task: DoitTask) -> None: ...
+    def skip_ignore(self, task: DoitTask) -> None: ...

@@ -1,0 +1,147 @@
+"""Which tasks of a build run at the same time, and which must not.
+
+Two runs that meet on one path while both run may spoil each other's results, though each would be
+sound by itself. So the later one runs once more while no other does, and the two never run side by
+side again: pairs are remembered in the project's state, each with the task that is to go first.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from nbbuild.disk.state import State
+
+_TICK = 0.05  # seconds between two looks whether the build was cancelled
+
+
+class Turns:
+    """Lets tasks of one build run, side by side or alone; thread-safe."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._apart = {frozenset(pair) for pair in pairs}
+        self._changed = threading.Condition()
+        self._running: set[str] = set()
+        self._alone: list[str] = []  # that run, or wait to run, while no other does
+        self._beside: dict[str, set[str]] = {}
+
+    @contextmanager
+    def running(
+        self, name: str, *, check: Callable[[], None], alone: bool = False
+    ) -> Iterator[None]:
+        """Wait until `name` may run; it runs until the context is left.
+
+        While it waits `check` is called, which may raise to give up.
+        """
+        with self._changed:
+            if alone:
+                self._alone.append(name)
+            try:
+                while not self._admitted(name):
+                    check()
+                    self._changed.wait(_TICK)
+            except BaseException:
+                if alone:
+                    self._alone.remove(name)
+                raise
+            self._beside[name] = set(self._running)
+            for other in self._running:
+                self._beside[other].add(name)
+            self._running.add(name)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running.discard(name)
+                if alone:
+                    self._alone.remove(name)
+                self._changed.notify_all()
+
+    def beside(self, name: str) -> frozenset[str]:
+        """Return the tasks that ran at the same time as the last run of `name`."""
+        with self._changed:
+            return frozenset(self._beside.get(name, ()))
+
+    def part(self, one: str, other: str) -> None:
+        """Have two tasks not run side by side from now on."""
+        with self._changed:
+            self._apart.add(frozenset((one, other)))
+
+    def _admitted(self, name: str) -> bool:
+        if self._alone:
+            return self._alone[0] == name and not self._running
+        return not any(frozenset((name, other)) in self._apart for other in self._running)
+
+
+class Again:
+    """The tasks of a build that are to be judged once more in the end; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+
+    def add(self, names: Iterable[str]) -> None:
+        """Have `names` judged once more."""
+        with self._lock:
+            self._names.update(names)
+
+    def take(self) -> frozenset[str]:
+        """Return them, and begin anew."""
+        with self._lock:
+            names, self._names = self._names, set()
+        return frozenset(names)
+
+
+class Pairs:
+    """The pairs of tasks that a project keeps apart: (the one to go first, the other)."""
+
+    _KIND = "apart"
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._lock = threading.Lock()
+        self.known: dict[frozenset[str], tuple[str, str]] = {
+            frozenset(pair): pair for pair in self._read()
+        }
+
+    def add(self, first: str, second: str) -> None:
+        """Remember that `first` and `second` are to be kept apart; an order once found stays."""
+        with self._lock:
+            key = frozenset((first, second))
+            if key not in self.known:
+                self.known[key] = (first, second)
+                data = json.dumps(sorted(self.known.values())).encode()
+                self._state.remember(self._KIND, "", data)
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        data = self._state.recall(self._KIND, "")
+        if data is None:
+            return
+        try:
+            for first, second in json.loads(data):
+                yield str(first), str(second)
+        except (ValueError, TypeError):  # as if never remembered
+            return
+
+
+def in_turn(
+    priority: Mapping[str, float], pairs: Iterable[tuple[str, str]], names: Iterable[str]
+) -> Mapping[str, float]:
+    """Return `priority`, raised so that the first of each pair goes before the other.
+
+    Pairs that make a circle keep what of it can be kept.
+    """
+    inside = set(names)
+    kept = [pair for pair in pairs if inside.issuperset(pair)]
+    if not kept:
+        return priority
+    raised = dict.fromkeys(inside, 0.0) | dict(priority)
+    for _ in kept:  # as many rounds as the longest chain can have
+        before = dict(raised)
+        for first, second in kept:
+            raised[first] = max(raised[first], raised[second] + 1e-6)
+        if raised == before:
+            break
+    return raised

@@ -1,0 +1,149 @@
+"""Say what is loaded already in the processes that the kernels of one build are forked from.
+
+With `warm = "auto"` a few of these *parents* are chosen to cover the project. A notebook gets the
+largest one that has loaded nothing but what the notebook itself imports: by its cells as they are
+now, and by its last trace, which tells that it really did, from an installed package.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from nbbuild.building.actions import Warmth
+from nbbuild.errors import NbbuildError
+from nbbuild.interpreter.environment import Probe
+from nbbuild.interpreter.imports import Import
+from nbbuild.kernels.warm.nursery import UNSAFE
+from nbbuild.model import Settings, Task
+from nbbuild.session import Session
+
+PARENTS = 3
+"""Processes with packages in memory, for one build."""
+
+# What sets variables that packages look at as they are imported, has warnings shown that are not
+# shown otherwise, or looks whether a package is loaded by now: IPython's %precision for numpy, and
+# ipywidgets' interact for matplotlib. (Or puts something else in a package's place.)
+_BEFOREHAND = re.compile(
+    r"environ\s*(?:\[[^\]]*\]\s*=(?!=)|\.\s*(?:update|setdefault|pop|popitem|clear)\b|\|=)"
+    r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv|warnings"
+    r"|\bsys\s*\.\s*modules\b|from\s+sys\s+import\b[^\n]*\bmodules\b"
+    r"|^\s*%\s*precision\b|\binteract(?:ive|ive_output|_manual)?\b",
+    re.MULTILINE,
+)
+
+
+class Warmings:
+    """What the kernels of `executing` are forked from; see preparing.Warming."""
+
+    def __init__(self, session: Session, executing: Sequence[str]) -> None:
+        self._session = session
+        # For one kernel alone, starting it and starting what forks it take as long.
+        self._worthwhile = len(executing) > 1
+        self._parents: Mapping[str, tuple[Import, ...]] = {}
+        if self._worthwhile:
+            wanted = {name: self._wanted(session.graph.tasks[name]) for name in executing}
+            self._parents = parents({name: one for name, one in wanted.items() if one})
+
+    def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
+        """Return it for `task`; None when its kernel is to be started anew."""
+        if not self._worthwhile or not settings.warm or probe is None:
+            return None
+        modules = self._parents.get(task.name, ())
+        if isinstance(settings.warm, tuple):
+            modules = tuple(Import(0, module) for module in settings.warm)
+        elif settings.warm != "auto":
+            modules = ()
+        return Warmth(modules=modules)
+
+    def _wanted(self, task: Task) -> frozenset[Import]:
+        """Return what `task`, with `warm = "auto"`, may have loaded beforehand."""
+        nothing: frozenset[Import] = frozenset()
+        try:
+            inputs = self._session.inputs
+            parsed = inputs.parsed(task)
+            if inputs.settings(task, parsed).warm != "auto":
+                return nothing
+            probe = inputs.probe(task)
+        except NbbuildError:
+            return nothing  # told when its turn comes
+        record = self._session.last(task)[1]
+        sources = [cell.source for cell in parsed.cells]
+        if record is None or probe is None or record.trace.set_variables != ():
+            return nothing
+        if any(depends_on_when(source) for source in sources):
+            return nothing
+        tops = {
+            top
+            for item in record.trace.items
+            if item.kind == "installed"
+            for top in item.name.split()
+        }
+        return frozenset(
+            one
+            for source in sources
+            for one in inputs.imports(source)
+            if _top(one) in tops and _top(one) in probe.owners and _top(one) not in UNSAFE
+        )
+
+
+def depends_on_when(source: str) -> bool:
+    """Say whether what a cell does may depend on when a package is imported, by its looks."""
+    return _BEFOREHAND.search(source) is not None
+
+
+def parents(
+    wanted: Mapping[str, frozenset[Import]], *, limit: int = PARENTS
+) -> dict[str, tuple[Import, ...]]:
+    """Choose at most `limit` sets of imports, and for each task one that is all its own.
+
+    A set is chosen for what it saves: the imports that it makes needless in all tasks together. One
+    that serves a single task saves nothing.
+    """
+    distinct = set(wanted.values())  # few, however many the tasks
+    candidates = {one & other for one in distinct for other in distinct}
+    given: dict[str, frozenset[Import]] = {}
+    for _ in range(limit):
+        gains = {one: _gain(one, wanted, given) for one in candidates}
+        best = max(sorted(candidates, key=_words), key=lambda one: gains[one], default=None)
+        if best is None or gains[best] <= 0:
+            break
+        given.update(dict.fromkeys(_served(best, wanted, given), best))
+    return {name: _in_order(one) for name, one in given.items()}
+
+
+def _served(
+    one: frozenset[Import],
+    wanted: Mapping[str, frozenset[Import]],
+    given: Mapping[str, frozenset[Import]],
+) -> list[str]:
+    """Return the tasks that are better off with this set than with what they are given."""
+    return [
+        name
+        for name, imports in wanted.items()
+        if one <= imports and len(one) > len(given.get(name, ()))
+    ]
+
+
+def _gain(
+    one: frozenset[Import],
+    wanted: Mapping[str, frozenset[Import]],
+    given: Mapping[str, frozenset[Import]],
+) -> int:
+    """Return how many more imports become needless with this set, less those that it makes."""
+    served = _served(one, wanted, given)
+    return sum(len(one) - len(given.get(name, ())) for name in served) - len(one)
+
+
+def _in_order(imports: Iterable[Import]) -> tuple[Import, ...]:
+    return tuple(sorted(imports, key=msgspec.structs.astuple))
+
+
+def _words(imports: Iterable[Import]) -> list[tuple[object, ...]]:
+    return [msgspec.structs.astuple(one) for one in _in_order(imports)]
+
+
+def _top(one: Import) -> str:
+    return one.module.partition(".")[0]

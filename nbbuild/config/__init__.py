@@ -1,0 +1,1 @@
+"""jcache.toml: read as frozen types, and edited."""

@@ -1,0 +1,1 @@
+"""What survives a crash: atomic writes, locks, digests, state."""

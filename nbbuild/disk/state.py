@@ -1,0 +1,376 @@
+"""What nbbuild remembers between builds, in SQLite; it can be deleted at any time.
+
+    files      a file's stat and digest           (digests.py decides when to trust a row)
+    memo       (kind, key) → bytes                anything that can be worked out again
+    outcomes   task → its last Outcome            for `show`, `status` and retries
+    durations  task → seconds of its last run     for priorities and estimates
+
+A file that is corrupt or of another version is set aside (`state.sqlite.bad`) and made anew. In a
+folder that cannot be written the state lives in memory, for this process only. Rows of `files`,
+`memo` and `durations` are caches: when another process keeps the file locked for too long, or the
+disk is full, a write of them is dropped without a word. An outcome that cannot be written is told.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from nbbuild.disk.durable import private_folder, set_aside
+from nbbuild.disk.locks import lock
+from nbbuild.disk.regular import is_taken
+from nbbuild.disk.shapes import Misshapen, Shape, packed
+from nbbuild.errors import StoreError
+from nbbuild.model import Digest, Outcome, OutcomeKind
+
+FORMAT = 1
+"""Raise it whenever a table or a value in one changes its meaning."""
+
+BUSY_SECONDS = 30.0
+
+_APPLICATION_ID = 0x6E626264  # "nbbd"
+_SCHEMA = """
+CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
+                    inode INTEGER, digest TEXT, made_ns INTEGER,
+                    executable INTEGER) WITHOUT ROWID;
+CREATE TABLE memo (kind TEXT, key BLOB, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE outcomes (task BLOB PRIMARY KEY, value BLOB);
+CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
+"""
+# The log first: SQLite would replay a log that it finds beside a new file.
+_SUFFIXES = ("-wal", "-shm", "-journal", "")
+_TABLES = {"files", "memo", "outcomes", "durations"}
+
+_SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # power loss: the last writes may go, no more
+
+T = TypeVar("T")
+
+_OUTCOME: Shape[Outcome] = Shape(Outcome)
+
+
+class FileRow(NamedTuple):
+    """The digest of one file, the stat it had, and when (ns since the epoch) it was made."""
+
+    path: str  # absolute
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    digest: Digest
+    made_ns: int
+    executable: bool = False
+
+
+class _Foreign(Exception):
+    """The file is no state file of this version."""
+
+
+class State:
+    """The state kept in `folder` (a project's `.nbbuild`), or in memory if that is None.
+
+    Folder and file are made by the first write. Safe to use from any thread.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._turn = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._in_memory = False
+
+    def __enter__(self) -> State:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back; the object is of no use afterwards."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+
+    @property
+    def persistent(self) -> bool:
+        """Whether what is kept outlives this object; the folder and the file are made to see."""
+        with self._turn:
+            self._connected()
+            return not self._in_memory
+
+    # -- memo ----------------------------------------------------------------------------------
+
+    def recall(self, kind: str, key: str) -> bytes | None:
+        """Return what was remembered under `kind` and `key`, or None."""
+
+        def read(connection: sqlite3.Connection) -> bytes | None:
+            query = "SELECT value FROM memo WHERE kind = ? AND key = ?"
+            row = connection.execute(query, (kind, _pack(key))).fetchone()
+            return None if row is None else bytes(row[0])
+
+        return self._read(read, None)
+
+    def remember(self, kind: str, key: str, value: bytes) -> None:
+        """Remember `value`; it may be lost, so it must be possible to work it out again."""
+        query = "INSERT OR REPLACE INTO memo VALUES (?, ?, ?)"
+        self._write_cache(lambda c: c.execute(query, (kind, _pack(key), value)))
+
+    def remember_all(self, values: Mapping[tuple[str, str], bytes]) -> None:
+        """Remember many values, by kind and key, in one transaction; they may be lost."""
+        rows = [(kind, _pack(key), value) for (kind, key), value in values.items()]
+        query = "INSERT OR REPLACE INTO memo VALUES (?, ?, ?)"
+        if rows:
+            self._write_cache(lambda c: c.executemany(query, rows))
+
+    def forget(self, kind: str, key: str | None = None) -> None:
+        """Forget what was remembered under `kind`, all of it unless `key` is given."""
+        if key is None:
+            self._write_cache(lambda c: c.execute("DELETE FROM memo WHERE kind = ?", (kind,)))
+        else:
+            query = "DELETE FROM memo WHERE kind = ? AND key = ?"
+            self._write_cache(lambda c: c.execute(query, (kind, _pack(key))))
+
+    # -- outcomes and durations ----------------------------------------------------------------
+
+    def outcome(self, task: str) -> Outcome | None:
+        """Return the task's last outcome, if there is one that can be read."""
+
+        def read(connection: sqlite3.Connection) -> Outcome | None:
+            query = "SELECT value FROM outcomes WHERE task = ?"
+            row = connection.execute(query, (_pack(task),)).fetchone()
+            return None if row is None else _decoded(row[0])
+
+        return self._read(read, None)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Return the last outcome of each task that has one."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, Outcome]:
+            rows = connection.execute("SELECT task, value FROM outcomes").fetchall()
+            found = {_unpack(task): _decoded(value) for task, value in rows}
+            return {task: outcome for task, outcome in found.items() if outcome is not None}
+
+        return self._read(read, {})
+
+    def save_outcomes(self, outcomes: Iterable[Outcome]) -> None:
+        """Keep outcomes, and the seconds of those that executed. Raises StoreError."""
+        kept = list(outcomes)
+        rows = [(_pack(o.task), packed(o)) for o in kept]
+        durations = [(_pack(o.task), o.seconds) for o in kept if o.kind is OutcomeKind.EXECUTED]
+
+        def save(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO outcomes VALUES (?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO durations VALUES (?, ?)", durations)
+
+        try:
+            self._write(save)
+        except sqlite3.Error as error:
+            raise StoreError(
+                "the outcomes of this build cannot be kept",
+                facts=[("path", str(self._path)), ("reason", str(error))],
+                hint="`nbbuild show` will tell of an earlier build; no result is lost",
+            ) from error
+
+    def durations(self) -> dict[str, float]:
+        """Return the seconds that each task's last run took."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, float]:
+            rows = connection.execute("SELECT task, seconds FROM durations").fetchall()
+            return {_unpack(task): float(seconds) for task, seconds in rows}
+
+        return self._read(read, {})
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def load_files(self) -> list[FileRow]:
+        """Return all rows about files."""
+
+        def read(connection: sqlite3.Connection) -> list[FileRow]:
+            # A damaged page can hold anything; these two are worked with before they are compared.
+            sound = "typeof(digest) = 'text' AND typeof(made_ns) = 'integer'"
+            rows = connection.execute(f"SELECT * FROM files WHERE {sound}").fetchall()
+            return [
+                FileRow(_unpack(path), size, mtime, ctime, _unsigned(inode), digest, made, bool(x))
+                for path, size, mtime, ctime, inode, digest, made, x in rows
+            ]
+
+        return self._read(read, [])
+
+    def save_files(self, rows: Iterable[FileRow], *, gone: Iterable[str] = ()) -> None:
+        """Add or replace rows, and drop those of the paths in `gone`; they may be lost."""
+        values = [(_pack(r.path), *r[1:4], _signed(r.inode), *r[5:]) for r in rows]
+        dropped = [(_pack(path),) for path in gone]
+
+        def save(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM files WHERE path = ?", dropped)
+            connection.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values
+            )
+
+        self._write_cache(save)
+
+    # -- the file itself -----------------------------------------------------------------------
+
+    @property
+    def _path(self) -> Path:
+        return (self._folder or Path()) / "state.sqlite"
+
+    def _read(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
+        with self._turn:
+            if self._connection is None and (is_taken(self._path) or not self._path.exists()):
+                return default
+        try:
+            return self._run(work)
+        except (sqlite3.OperationalError, TypeError, ValueError):
+            # Locked for too long, a failing disk, a damaged row: as if never remembered.
+            return default
+
+    def _write_cache(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        with suppress(sqlite3.OperationalError):
+            self._write(work)
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        def whole(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                work(connection)
+
+        self._run(whole)
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work`; if the file turns out to be corrupt, once more on a new one."""
+        with self._turn:
+            connection = self._connected()
+            try:
+                return work(connection)
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:  # its subclasses: no corruption
+                    raise
+            connection.close()
+            self._connection = self._connect(bad=True)
+            return work(self._connection)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self, *, bad: bool = False) -> sqlite3.Connection:
+        """Open the file, or a new one if it is missing, bad or foreign, or else one in memory."""
+        if self._folder is not None:
+            # Read-only, full or without locks: a build can do without.
+            with suppress(OSError, sqlite3.Error, StoreError):
+                private_folder(self._folder)
+                connection = None if bad else self._existing()
+                if connection is None:
+                    # One process at a time, or two would set aside each other's new file.
+                    with lock(self._folder / "locks" / "state.lock"):
+                        connection = self._existing(thorough=bad) or self._new()
+                return connection
+        self._in_memory = True
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.executescript(_SCHEMA)
+        return connection
+
+    def _existing(self, *, thorough: bool = False) -> sqlite3.Connection | None:
+        """Return the file's connection, or None if it is missing, bad or foreign."""
+        if self._is_blocked() or not self._path.exists():
+            return None
+        connection = _opened(self._path)
+        try:
+            _check(connection, thorough=thorough)
+        except _Foreign:
+            connection.close()
+            return None
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            if type(error) is sqlite3.DatabaseError:
+                return None
+            raise
+        return connection
+
+    def _is_blocked(self) -> bool:
+        """Whether a pipe, a folder or the like lies where SQLite would open a file."""
+        return any(is_taken(f"{self._path}{suffix}") for suffix in _SUFFIXES)
+
+    def _new(self) -> sqlite3.Connection:
+        for suffix in _SUFFIXES:
+            path, bad = f"{self._path}{suffix}", Path(f"{self._path}.bad{suffix}")
+            with suppress(FileNotFoundError):
+                if os.path.lexists(bad) and (bad.is_dir() or is_taken(path)):
+                    set_aside(bad)
+                os.replace(path, bad)  # noqa: PTH105
+        connection = _opened(self._path)
+        connection.execute(_SYNCHRONOUS)
+        with suppress(sqlite3.OperationalError):  # refused: the journal stays as it was
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        with _transaction(connection):
+            for statement in _SCHEMA.strip().split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        return connection
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+
+
+def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
+    """Raise _Foreign or sqlite3.Error unless this is a state file that can be written."""
+    connection.execute(_SYNCHRONOUS)
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if (application, version) != (_APPLICATION_ID, FORMAT) or not names >= _TABLES:
+        raise _Foreign
+    if thorough and connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+        raise _Foreign
+    with _transaction(connection):
+        pass  # a file that is read-only refuses here
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    # IMMEDIATE waits for its turn; a read that turns into a write would fail at once instead.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _decoded(value: bytes) -> Outcome | None:
+    try:
+        return _OUTCOME.unpack(value)
+    except (Misshapen, TypeError):  # a damaged row holds anything
+        return None
+
+
+# File names may hold bytes that are no UTF-8, which SQLite's TEXT refuses.
+
+
+def _pack(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _unpack(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
+
+
+# Inodes use all 64 bits on some file systems; SQLite's integers are signed.
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _unsigned(number: int) -> int:
+    return number + (1 << 64) if number < 0 else number

@@ -1,0 +1,1 @@
+"""What a kernel's Python would find: kernels, distributions, imports."""

@@ -1,0 +1,1 @@
+"""Verdicts, and why: keys, inputs, reasons and conflicts. Reads, never writes."""

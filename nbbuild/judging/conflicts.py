@@ -1,0 +1,322 @@
+"""Find what one task wrote and another used without an edge that puts them in order.
+
+Whether such a reader saw the file before or after it was written is an accident. tup's rule: using
+what another rule makes, undeclared, is an error, since no later build could tell.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from nbbuild.judging.endings import line
+from nbbuild.model import Failure, Record, Task
+from nbbuild.paths.patterns import escape
+from nbbuild.project.graph import Graph, makes
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """`writer` wrote `path`, which `reader` used (or makes itself), and no edge orders them."""
+
+    writer: str
+    reader: str
+    path: str
+    how: str  # "reads", "lists the folder of", "looks for", "makes"
+    declared: bool = False  # whether the writer says that it writes it
+    there: bool = False  # whether it lay there before the writer changed it
+    circle: bool = False  # whether the writer waits for the reader already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deeds:
+    """What a run did beyond what its record says: of that nothing is left for later builds."""
+
+    touched: frozenset[str] = frozenset()  # all that it used or wrote, its own files too
+    scratch: tuple[str, ...] = ()  # files that it made for itself
+    sound: bool = True  # whether all that it had used was the same when it ended
+    beside: frozenset[str] = frozenset()  # the tasks that ran at the same time
+
+
+class Settled(NamedTuple):
+    """What came of a run beside all others."""
+
+    conflicts: tuple[Conflict, ...] = ()
+    stale: tuple[Record, ...] = ()  # of tasks that read what this one has written since
+    spoilt: tuple[Record, ...] = ()  # of tasks that this one may have spoilt while both ran
+    again: tuple[str, ...] = ()  # tasks, those of `spoilt` too, that are to be judged once more
+    collided: tuple[tuple[str, str], ...] = ()  # met while both ran: (who goes first, the other)
+
+
+class Uses:
+    """Who wrote and who used what, over the tasks of one build; thread-safe."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._known: dict[str, _Facts] = {}
+        self._failed: dict[str, _Facts] = {}  # runs in conflict: others may read what they wrote
+        self._lock = threading.Lock()
+
+    def settle(self, task: Task, record: Record, deeds: Deeds = Deeds()) -> Settled:
+        """Take in what a run of `task` wrote and used; return what it comes to beside the others.
+
+        With conflicts, or where it ran into another that ran at the same time, it is not taken in.
+        """
+        facts = _facts(task, record, deeds)
+        with self._lock:
+            collided = tuple(self._collided(facts))
+            found = tuple(dict.fromkeys(self._conflicts(facts)))
+            spoilt = set(self._spoilt(facts))
+            again = spoilt | set(self._behind(facts))
+            # Who makes a file that another wrote over has a sound record: it is put back.
+            stale = {one.reader for one in found if one.how != "makes"} - {task.name}
+            if not found and not collided:
+                self._known[task.name] = facts
+            self._failed.pop(task.name, None)
+            if found and not collided:
+                self._failed[task.name] = facts
+            return Settled(
+                conflicts=found,
+                stale=self._records(stale),
+                spoilt=self._records(spoilt),
+                again=tuple(sorted(again)),
+                collided=collided,
+            )
+
+    def _records(self, names: Iterable[str]) -> tuple[Record, ...]:
+        return tuple(self._known[name].record for name in sorted(names) if name in self._known)
+
+    def met(self, task: Task, deeds: Deeds) -> tuple[tuple[str, str], ...]:
+        """Return the tasks that wrote, while they ran beside `task`, what that touched and failed.
+
+        As pairs: who goes first, and the other.
+        """
+        with self._lock:
+            return tuple(
+                (name, task.name)
+                for name in sorted(deeds.beside & self._known.keys())
+                if not self._known[name].wrote.isdisjoint(deeds.touched)
+            )
+
+    def note(self, task: str, record: Record) -> None:
+        """Take in an earlier run that still holds."""
+        with self._lock:
+            self._failed.pop(task, None)
+            self._known[task] = _facts(self._graph.tasks[task], record, Deeds())
+
+    def _conflicts(self, ours: _Facts) -> Iterator[Conflict]:
+        for name, theirs in self._known.items():
+            if name == ours.task.name:
+                continue
+            yield from self._unordered(theirs, ours)
+            yield from self._unordered(ours, theirs)
+            yield from _writes_over(ours, theirs.task)
+            yield from _writes_over(theirs, ours.task)
+        for name, theirs in self._failed.items():
+            if name != ours.task.name:
+                yield from self._unordered(theirs, ours)
+
+    def _unordered(self, writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
+        # Every two tasks of a build come here, hardly any meet: the graph is asked last.
+        met = [one for one in _met(writer, reader) if one.path not in writer.rewrites]
+        if met and not self._ordered(writer.task.name, reader.task.name):
+            circle = self._ordered(reader.task.name, writer.task.name)
+            yield from (replace(one, circle=circle) for one in met)
+
+    def _collided(self, ours: _Facts) -> Iterator[tuple[str, str]]:
+        """Yield a pair for each task that ran beside this one and met it on a path."""
+        for name in sorted(ours.deeds.beside & self._known.keys()):
+            theirs = self._known[name]
+            if next(self._unordered(theirs, ours), None) or _spoils(theirs, ours):
+                yield name, ours.task.name
+            elif next(self._unordered(ours, theirs), None):
+                yield ours.task.name, name
+
+    def _spoilt(self, ours: _Facts) -> Iterator[str]:
+        """Yield the tasks whose files this one wrote over while both ran."""
+        for name in ours.deeds.beside & self._known.keys():
+            if _spoils(ours, self._known[name]):
+                yield name
+
+    def _behind(self, ours: _Facts) -> Iterator[str]:
+        """Yield the tasks that used what this one writes again in every run, before it changed."""
+        for name, theirs in self._known.items():
+            if name != ours.task.name and ours.rewrites:
+                met = (one.path for one in _met(ours, theirs))
+                if not ours.rewrites.isdisjoint(met) and not self._ordered(name, ours.task.name):
+                    yield name
+
+    def _ordered(self, first: str, second: str) -> bool:
+        return first in self._graph.needed([second])
+
+
+def pairs_by_rewriting(records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
+    """Yield (writer, reader) where one writes again what the other reads, and not the reverse."""
+    for writer, reader in beside_a_writer(records):
+        theirs = {*records[reader].rewritten}
+        if theirs.isdisjoint(_read(records[writer])):
+            yield writer, reader
+
+
+def beside_a_writer(records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
+    """Yield (writer, other) where one writes again what the other reads, or writes again too."""
+    writers = {name: {*one.rewritten} for name, one in records.items() if one.rewritten}
+    if not writers:
+        return
+    used = {name: _read(one) | {*one.rewritten} for name, one in records.items()}
+    for writer, paths in writers.items():
+        for other, theirs in used.items():
+            if other != writer and not paths.isdisjoint(theirs):
+                yield writer, other
+
+
+def _read(record: Record) -> set[str]:
+    return {item.name for item in record.trace.items if item.kind == "file"}
+
+
+def failure(
+    conflicts: Sequence[Conflict], *, ignored: Callable[[str], bool] = lambda path: False
+) -> Failure:
+    """Return what becomes of a run that is the later one in `conflicts`.
+
+    `ignored` says of a file that version control leaves it out: none such becomes an artefact.
+    """
+    first, *rest = conflicts
+    told = [
+        f"'{one.reader}' {one.how} '{one.path}', which '{one.writer}' writes"
+        for one in (first, *rest)
+    ]
+    lines = tuple(_lines(conflicts, ignored))
+    return Failure(
+        "order",
+        f"{told[0]}, and nothing puts one after the other",
+        None,
+        "\n".join(told[1:]),
+        _hint(first, lines),
+        lines=lines,
+    )
+
+
+def _lines(
+    conflicts: Sequence[Conflict], ignored: Callable[[str], bool]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (task, key, value) of what puts the writers before the readers."""
+    ways = {(one.writer, one.reader) for one in conflicts}
+    for one in conflicts:
+        if one.how == "makes" or one.circle or (one.reader, one.writer) in ways:
+            continue
+        path = escape(one.path).replace("{", "{{").replace("}", "}}")
+        if one.there or (not one.declared and ignored(one.path)):
+            # Artefacts go before each run: what lay there is the user's.
+            yield one.reader, "depends_on", one.writer
+            continue
+        if not one.declared:
+            yield one.writer, "artefacts", path
+        yield one.reader, "assets", path
+
+
+def _hint(first: Conflict, lines: Sequence[tuple[str, str, str]]) -> str:
+    if first.how == "makes":
+        return f"let only one of them write '{first.path}'"
+    if not lines:
+        return (
+            f"each waits for the other: let '{first.writer}' write another file, "
+            f"or do both in one notebook"
+        )
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for task, key, value in lines:
+        values = grouped.setdefault((task, key), [])
+        if value not in values:
+            values.append(value)
+    *most, last = [f"{line(key, values)} for '{task}'" for (task, key), values in grouped.items()]
+    said = f"{', '.join(most)} and {last}" if most else last
+    return f"declare the order: {said}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What one run wrote and used, as it is looked for."""
+
+    task: Task
+    record: Record
+    written: Mapping[str, bool]  # path it changed → whether it is declared; a built notebook is
+    renamed: frozenset[str]  # those of `written` that its folder did not hold before
+    rewrites: frozenset[str]  # paths that it writes again in every run, as a rule unchanged
+    used: Mapping[str, str]  # path → how
+    folders: frozenset[str]  # that were listed
+    globs: tuple[str, ...]  # root-relative patterns
+    deeds: Deeds
+
+    @property
+    def wrote(self) -> frozenset[str]:
+        """All paths at which it wrote, what was the same afterwards included."""
+        return frozenset((*self.written, *self.rewrites, *self.deeds.scratch))
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The files of which nobody looks whether they were the same when it ended: its own."""
+        return self.wrote - self.used.keys()
+
+
+def _facts(task: Task, record: Record, deeds: Deeds) -> _Facts:
+    used: dict[str, str] = {}
+    folders: set[str] = set()
+    globs: list[str] = []
+    mine = {file.path for file in record.undeclared}
+    for item in record.trace.items:
+        if item.kind == "file":
+            used[item.name] = "reads"
+        elif item.kind == "absent" and item.name not in mine:
+            used[item.name] = "looks for"
+        elif item.kind == "listing":
+            folders.add(item.name)
+        elif item.kind == "glob":
+            base, _, pattern = item.name.partition(":")
+            globs.append(posixpath.normpath(posixpath.join(base, pattern)))
+    written = {task.built: True, **{file.path: True for file in record.artefacts}}
+    for path in (*(file.path for file in record.undeclared), *record.removed):
+        written.setdefault(path, False)
+    return _Facts(
+        task=task,
+        record=record,
+        written=written,
+        renamed=frozenset(written) - set(record.altered),
+        rewrites=frozenset(record.rewritten),
+        used=used,
+        folders=frozenset(folders),
+        globs=tuple(globs),
+        deeds=deeds,
+    )
+
+
+def _met(writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
+    """Yield what `reader` used of what `writer` changed."""
+    for path, declared in writer.written.items():
+        how = reader.used.get(path, "")
+        if not how and path in writer.renamed:
+            if (posixpath.dirname(path) or ".") in reader.folders:
+                how = "lists the folder of"
+            elif any(fnmatchcase(path, pattern) for pattern in reader.globs):
+                how = "looks for"
+        if how:
+            there = path not in writer.renamed
+            yield Conflict(writer.task.name, reader.task.name, path, how, declared, there)
+
+
+def _spoils(writer: _Facts, other: _Facts) -> bool:
+    """Whether `writer` may have spoilt `other` while both ran.
+
+    What a run used is looked at again when it ends; what it wrote before it read it is not.
+    """
+    met = writer.wrote & (other.deeds.touched | other.wrote)
+    return bool(met) and (not other.deeds.sound or not met.isdisjoint(other.own))
+
+
+def _writes_over(writer: _Facts, maker: Task) -> Iterator[Conflict]:
+    for file in writer.record.undeclared:
+        if makes(maker, file.path):
+            yield Conflict(writer.task.name, maker.name, file.path, "makes")

@@ -1,0 +1,127 @@
+"""The records put aside by a forced run, and the tasks whose next run is forced.
+
+    <root>/.nbbuild/retired    a record id a line
+    <root>/.nbbuild/marked     a task name a line, as JSON, since a name may hold anything
+
+A forced run that fails must not fall back on the result that it was to replace. So ids only come,
+and bind copies of the record in any store. Lines are appended and synced under a lock; one that a
+crash cut short names nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nbbuild.disk.durable import discard, private_folder, sync_folder, write, writing
+from nbbuild.disk.locks import lock
+from nbbuild.disk.regular import NotRegular, is_taken, opened
+
+
+class Retired:
+    """The two lists of one project, in its folder `.nbbuild`. Writers raise StoreError.
+
+    Safe for several threads and processes: each question looks at the disk.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._retired = _Lines(folder / "retired")
+        self._marked = _Lines(folder / "marked")
+
+    def retire(self, ids: Iterable[str]) -> None:
+        """Put records aside for good; this is on the disk when it returns."""
+        self._append(self._retired, ids)
+
+    def is_retired(self, record_id: str) -> bool:
+        """Whether a record was put aside."""
+        return record_id in self._retired.read()
+
+    def mark(self, tasks: Iterable[str]) -> None:
+        """Have the next run of each task forced."""
+        self._append(self._marked, map(_encode, tasks))
+
+    def marked(self) -> set[str]:
+        """Return the tasks whose next run is forced."""
+        return {task for task in map(_decode, self._marked.read()) if task is not None}
+
+    def unmark(self, task: str) -> None:
+        """Take the mark off a task, which has run."""
+        if task not in self.marked():
+            return
+        with self._locked(self._marked):
+            rest = sorted(self._marked.read() - {_encode(task)})
+            write(self._marked.path, "".join(f"{line}\n" for line in rest).encode(), ours=True)
+
+    def _append(self, lines: _Lines, new: Iterable[str]) -> None:
+        wanted = list(dict.fromkeys(new))
+        if not wanted:
+            return
+        with self._locked(lines):
+            lines.append([line for line in wanted if line not in lines.read()])
+
+    @contextmanager
+    def _locked(self, lines: _Lines) -> Iterator[None]:
+        """Hold the list's lock, and tell the errors of what is done meanwhile."""
+        with writing("what is to run again cannot be noted", lines.path):
+            private_folder(self._folder)
+            with lock(self._folder / "locks" / f"{lines.path.name}.lock"):
+                yield
+
+
+class _Lines:
+    """A file of lines, read again only when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: tuple[tuple[int, int, int], frozenset[str]] | None = None
+
+    def read(self) -> frozenset[str]:
+        """Return the lines; none if there is no file."""
+        try:
+            if not os.path.lexists(self.path):  # asked for each of thousands of tasks
+                return frozenset()
+            with os.fdopen(opened(self.path), "rb") as file:
+                now = os.fstat(file.fileno())
+                stamp = (now.st_size, now.st_ctime_ns, now.st_ino)
+                if self._read is None or self._read[0] != stamp:
+                    text = file.read().decode("utf-8", "surrogateescape")
+                    # The last one counts only if it is whole.
+                    self._read = (stamp, frozenset(text.split("\n")[:-1]))
+                return self._read[1]
+        except (FileNotFoundError, NotRegular):
+            return frozenset()
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Add lines; they are on the disk when this returns. Raises OSError."""
+        text = "".join(f"{line}\n" for line in lines)
+        if not text:
+            return
+        if is_taken(self.path):
+            discard(self.path)
+        with self.path.open("ab+") as file:
+            new = not file.tell()
+            if not new:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a crash cut the last line short
+                    text = "\n" + text
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            sync_folder(self.path.parent)
+
+
+def _encode(task: str) -> str:
+    return json.dumps(task)
+
+
+def _decode(line: str) -> str | None:
+    try:
+        task = json.loads(line)
+    except ValueError:
+        return None
+    return task if isinstance(task, str) else None

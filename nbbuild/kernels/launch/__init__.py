@@ -1,0 +1,1 @@
+"""Start kernel processes, and see that none outlives its build."""

@@ -1,0 +1,400 @@
+"""Kernel processes as nbbuild sees them: started by the launcher, watched through a socket."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nbbuild.errors import KernelError
+from nbbuild.kernels.launch import launcher
+from nbbuild.kernels.warm.nursery import Nursery, Warm, Zygote
+from nbbuild.watching import seccomp
+from nbbuild.watching.seen import Seen
+
+START_PATIENCE = 60.0
+"""Seconds that the launcher may take to run a program."""
+
+_COLD = "its kernel was started in the ordinary way: {}"
+
+LOSSES = 2
+"""How often a kernel is started anew because the helper ended meanwhile."""
+
+WARM_PATIENCE = 5.0
+"""Seconds that a zygote may take to fork a kernel."""
+
+
+class KernelProcess:
+    """One running kernel. Used by one thread, but for `fileno`, which any poller may watch."""
+
+    def __init__(self, connection: socket.socket, *, kernel_id: str) -> None:
+        self._connection = connection
+        self._id = kernel_id
+        self._heard = b""
+        self._status: int | None = None
+        self._left: tuple[int, ...] | None = None
+        self._launcher_lost = False
+        self.pid = 0
+        """The kernel's process id, and that of its process group."""
+        self.peak_memory = 0
+        """Bytes that the kernel held at most; known after `kill`, 0 where it is not."""
+        self.preloads: tuple[str, ...] = ()
+        """The modules that it had loaded as it was forked."""
+        self.shortfall = ""
+        """What of a warm start there was not, and why: a sentence, or ""."""
+        self.seen: Seen | None = None
+        """What it and its descendants asked for; known after `kill`, None: it was not watched."""
+        self._seen_file: Path | None = None
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether it was killed because the launcher had ended: through no fault of its own."""
+        return self._launcher_lost
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there is news: the kernel ended."""
+        return self._connection.fileno()
+
+    def poll(self) -> int | None:
+        """Return how the kernel ended (negative: the signal), or None while it runs."""
+        while self._status is None and self._listen(0):
+            pass
+        return self._status
+
+    def wait(self, timeout: float) -> int | None:
+        """Wait `timeout` seconds at most for the kernel to end; return what `poll` does."""
+        deadline = time.monotonic() + timeout
+        while self._status is None and self._listen(max(0.0, deadline - time.monotonic())):
+            pass
+        return self._status
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the kernel's process group, as Ctrl-C would."""
+        with contextlib.suppress(OSError):  # it has just ended
+            self._connection.send(b"i")
+
+    def kill(self) -> tuple[int, ...]:
+        """Kill the kernel and all that descends from it, and wait until they are dead.
+
+        Returns the process ids that did not die within `launcher.PATIENCE`: none, but for what the
+        system holds in the middle of a read. May be called again.
+        """
+        if self._left is not None:
+            return self._left
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + launcher.PATIENCE + 1
+        while self._left is None and not self._launcher_lost:
+            if not self._listen(max(0.0, deadline - time.monotonic())):
+                break
+        if self._left is None:
+            self._left = self._kill_without_launcher()
+        if self._status is None:
+            self._status = -signal.SIGKILL
+        self._connection.close()
+        if self._seen_file is not None and self.seen is None:
+            self.seen = Seen.read(self._seen_file)
+        return self._left
+
+    def _expect_start(self, zygote: Zygote | None = None) -> None:
+        """Wait for the word that the program runs; a `zygote` that does not hurry is ended.
+
+        Raises:
+            KernelError: it cannot be run; `what` says why.
+            ConnectionError: the launcher is gone.
+        """
+        if zygote is not None and not self._listen(WARM_PATIENCE):
+            zygote.end()  # now the launcher starts an ordinary process
+        deadline = time.monotonic() + START_PATIENCE
+        while not self.pid:
+            if not self._listen(max(0.0, deadline - time.monotonic())):
+                raise KernelError(f"the program was not run within {START_PATIENCE:g} s")
+            if self._launcher_lost:
+                raise ConnectionError("the launcher is gone")
+
+    def _listen(self, timeout: float) -> bool:
+        """Take in what the launcher says within `timeout` seconds; False when it says nothing."""
+        if self._launcher_lost or self._left is not None or not _readable(self, timeout):
+            return False
+        try:
+            data = self._connection.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            # The launcher was killed, and the kernel with it by PR_SET_PDEATHSIG.
+            self._launcher_lost = True
+            if self._status is None:
+                self._status = -signal.SIGKILL
+            return True
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        for line in lines:
+            self._understand(json.loads(line))
+        return True
+
+    def _understand(self, news: dict[str, Any]) -> None:
+        if "error" in news:
+            raise KernelError(news["error"])
+        if "pid" in news:
+            self.pid = news["pid"]
+            if news["cold"]:
+                self.preloads, self.shortfall = (), _COLD.format(news["cold"])
+        if "status" in news:
+            self._status = news["status"]
+        if "gone" in news:
+            self._left = tuple(news["gone"])
+            self.peak_memory = news["peak"]
+
+    def _kill_without_launcher(self) -> tuple[int, ...]:
+        """Do what the launcher would have done; its orphans are init's by now."""
+        if not self.pid:
+            return ()
+        deadline = time.monotonic() + launcher.PATIENCE
+        while True:
+            table = launcher.process_table()
+            members = launcher.family(table, pid=self.pid, kernel=self._id)
+            launcher.strike(self.pid, members)
+            if not members or time.monotonic() > deadline:
+                return tuple(members)
+            select.select([], [], [], 0.005)  # between two blows
+
+
+class Launcher:
+    """Starts kernels, all from one helper process; a context manager, thread-safe.
+
+    The helper comes with the first kernel, or as it is asked for. Leaving the context kills every
+    kernel that still runs and all that descends from it. What else makes that certain is told in
+    launcher.py.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._helper: subprocess.Popen[bytes] | None = None
+        self._lifeline: socket.socket | None = None
+        self._nursery = Nursery(self._start_zygote)
+
+    def __enter__(self) -> Launcher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The helper's process id; 0 before it is there."""
+        return self._helper.pid if self._helper is not None else 0
+
+    def begin(self) -> None:
+        """Have the helper get ready, before there is anything for it to start."""
+        if sys.platform != "win32":
+            with self._lock:
+                if self._lifeline is None:
+                    self._start_helper()
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        output: int,
+        folder: Path | None = None,
+        watched: bool = False,
+        warm: Warm | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> KernelProcess:
+        """Run `argv`, found on the PATH of `env`, in `cwd`, in a session of its own.
+
+        stdin is empty; stdout and stderr go to the descriptor `output`. A `folder` is removed,
+        should nbbuild not live to do it itself. If it is `watched`, what it and its descendants ask
+        of paths is known after `kill`, as far as this system lets see; that takes a `folder`.
+
+        With `warm`, a zygote forks it, where that can be; `shortfall` of the process says what not.
+        Until the zygote is ready `check` is called now and again, which may raise to give up.
+
+        Raises:
+            KernelError: it cannot be run; `what` is the system's reason.
+        """
+        if sys.platform == "win32":
+            raise KernelError(
+                "kernels cannot be started on Windows yet",
+                hint="run nbbuild in the Windows Subsystem for Linux",
+            )
+        zygote, lacks = None, ""
+        if warm is not None:
+            zygote, lacks = self._nursery.zygote(warm, check)
+        request: dict[str, object] = {
+            "argv": list(argv),
+            "env": dict(env),
+            "cwd": str(cwd),
+            "folder": str(folder) if folder is not None else "",
+        }
+        if watched and folder is not None:
+            request |= _filter(folder)
+        process = self._start(request, output=output, zygote=zygote)
+        if lacks and not process.shortfall:
+            process.shortfall = lacks if zygote is not None else _COLD.format(lacks)
+        return process
+
+    def warm_up(self, warm: Warm, check: Callable[[], None]) -> None:
+        """Start the zygote that will be asked for kernels; return when it is ready, or unfit.
+
+        `check` is called now and again, and may raise to give up.
+        """
+        self._nursery.zygote(warm, check)
+
+    def close(self) -> None:
+        """Kill what still runs, and end the helper."""
+        with self._lock:
+            self._end_helper()
+        self._nursery.close()
+
+    def _start_zygote(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: int, output: int
+    ) -> KernelProcess:
+        request = {
+            "argv": list(argv),
+            "env": dict(env),
+            "cwd": str(cwd),
+            "folder": str(cwd),
+            "way": "zygote",
+        }
+        return self._start(request, stdin=stdin, output=output)
+
+    def _start(
+        self,
+        request: Mapping[str, object],
+        *,
+        stdin: int | None = None,
+        output: int,
+        zygote: Zygote | None = None,
+    ) -> KernelProcess:
+        """Have the helper start what `request` says (launcher.py)."""
+        kernel_id = secrets.token_hex(8)
+        lost = 0
+        while True:
+            connection = self._connect()
+            process = KernelProcess(connection, kernel_id=kernel_id)
+            more: dict[str, object] = {"id": kernel_id, "way": "cold", "filter": None}
+            if request.get("filter"):
+                process._seen_file = Path(str(request["seen"]))
+            channel, fourth = None, None
+            if zygote is not None:
+                channel, fourth = socket.socketpair()
+                more["way"] = "warm"
+                process.preloads = zygote.warm.preloads
+            try:
+                with fourth or contextlib.nullcontext(), channel or contextlib.nullcontext():
+                    self._request(
+                        connection, more | dict(request), stdin=stdin, output=output, fourth=fourth
+                    )
+                    if zygote is not None and channel is not None:
+                        zygote.fork(channel)
+                process._expect_start(zygote)
+            except (BrokenPipeError, ConnectionError) as error:
+                # A helper that somebody killed is replaced, but not for ever.
+                process.kill()
+                zygote, lost = None, lost + 1  # it has ended with the helper
+                if lost > LOSSES:
+                    raise KernelError("the process that starts kernels has ended") from error
+            except BaseException:
+                process.kill()
+                raise
+            else:
+                return process
+
+    def _request(
+        self,
+        connection: socket.socket,
+        request: Mapping[str, object],
+        *,
+        stdin: int | None,
+        output: int,
+        fourth: socket.socket | None,
+    ) -> None:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        try:
+            stdio = array.array("i", [nothing if stdin is None else stdin, output, output])
+            if fourth is not None:
+                stdio.append(fourth.fileno())
+            text = json.dumps(request).encode()
+            message = launcher.LENGTH.pack(len(text)) + text
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, stdio)]
+            sent = connection.sendmsg([message], rights)
+            connection.sendall(message[sent:])
+        finally:
+            os.close(nothing)
+
+    def _connect(self) -> socket.socket:
+        """Return a socket that the helper serves, which is started if it is not there."""
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            if self._lifeline is not None:
+                try:
+                    socket.send_fds(self._lifeline, [b"k"], [theirs.fileno()])
+                except (BrokenPipeError, ConnectionError):
+                    self._end_helper()
+                else:
+                    return ours
+            lifeline = self._start_helper()
+            socket.send_fds(lifeline, [b"k"], [theirs.fileno()])
+            return ours
+
+    def _start_helper(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())]
+            self._helper = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C is for us to answer
+            )
+        self._lifeline = ours
+        return ours
+
+    def _end_helper(self) -> None:
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
+        if self._helper is not None:
+            try:
+                self._helper.wait(launcher.PATIENCE + 2)
+            except subprocess.TimeoutExpired:
+                self._helper.kill()
+                self._helper.wait()
+            self._helper = None
+
+
+def _filter(folder: Path) -> dict[str, object]:
+    """Return what a request says of a kernel that is to be watched, {} where that cannot be."""
+    if seccomp.unavailable():
+        return {}
+    given = {"number": seccomp.number(), "program": seccomp.program().hex()}
+    return {"filter": given, "seen": str(folder / "seen.json")}
+
+
+def _readable(source: KernelProcess, timeout: float) -> bool:
+    """Say whether there is something to read within `timeout` seconds."""
+    # poll, not select: descriptors above 1,023 are usual in a large build.
+    poller = select.poll()
+    poller.register(source.fileno(), select.POLLIN)
+    return bool(poller.poll(timeout * 1000))

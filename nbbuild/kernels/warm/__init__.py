@@ -1,0 +1,1 @@
+"""Fork kernels from processes that have loaded what they need."""

@@ -1,0 +1,300 @@
+"""Zygotes as nbbuild sees them: one for each kind of kernel, started when the first is wanted.
+
+What a zygote is, and what it promises, is told in zygote.py. Nothing here may fail a build: where
+there is no zygote, or one that misbehaves, kernels are started in the ordinary way, and `unfit`
+says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from nbbuild.disk import temporary
+from nbbuild.disk.shapes import Misshapen, Shape
+from nbbuild.errors import KernelError
+from nbbuild.interpreter.imports import Import
+from nbbuild.interpreter.kernelspec import Kernel
+
+PATIENCE = 30.0
+"""Seconds that a zygote may take to import what it is asked to."""
+
+TICK = 0.05
+"""Seconds between two looks at whether anybody still waits."""
+
+_IT = "the process that forks kernels"
+_TRIES = 2  # zygotes of one kind that may be lost before the kind is given up
+UNSAFE = frozenset(
+    """PyQt5 PyQt6 PySide2 PySide6 catboost cupy cv2 dask distributed duckdb eventlet gevent gi
+    grpc jax jaxlib keras lightgbm mpi4py numba numexpr polars pyspark ray sklearn tensorflow
+    tkinter torch vaex wx xgboost""".split()  # noqa: SIM905
+)
+"""Modules with threads, devices or connections that a fork breaks, or pools that hang after one."""
+
+_PROGRAM = Path(__file__).with_name("zygote.py")
+
+
+class Process(Protocol):
+    """What is asked of a running process; see process.KernelProcess."""
+
+    pid: int
+
+    def kill(self) -> tuple[int, ...]:
+        """Kill it and all that descends from it."""
+        ...
+
+
+class Start(Protocol):
+    """Starts a zygote: see process.Launcher.start."""
+
+    def __call__(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: int, output: int
+    ) -> Process:
+        """Run `argv` in `cwd`, which goes when nbbuild is killed; raises KernelError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """What kernels share that are forked from one zygote.
+
+    `installed` stands for what the interpreter has installed: a zygote must not outlive that.
+    `interpreter` and `env` are the command and the environment of the zygote, `modules` what it
+    imports beside ipykernel, which `watch` lets a tracer see (observed.zygote_code).
+    """
+
+    interpreter: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    installed: str = ""
+    modules: tuple[Import, ...] = ()
+    watch: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        kernel: Kernel,
+        env: Mapping[str, str],
+        *,
+        installed: str,
+        modules: tuple[Import, ...] = (),
+        watch: str = "",
+    ) -> Warm | None:
+        """Return how `kernel` is to be forked; None where it cannot be.
+
+        `env` is its environment without what differs from task to task.
+        """
+        words = kernel.interpreter
+        if sys.platform != "linux" or not words:
+            return None
+        if any(not word.startswith("-") for word in words[1:]):
+            return None  # a program that starts the interpreter and stays above it
+        whole = kernel.environment(env)
+        path = whole.get("PYTHONPATH", "").split(os.pathsep)
+        if any(not os.path.isabs(entry) for entry in path if entry):  # noqa: PTH117, a string
+            return None  # each working folder gives it another meaning
+        return cls(words, tuple(sorted(whole.items())), installed, modules, watch)
+
+    @property
+    def preloads(self) -> tuple[str, ...]:
+        """The names of the modules."""
+        return tuple(dict.fromkeys(one.module for one in self.modules))
+
+    def without(self, module: str) -> Warm:
+        """Return the same, but that `module` is not imported."""
+        return replace(self, modules=tuple(one for one in self.modules if one.module != module))
+
+
+class Zygote:
+    """A zygote that is ready to fork; any thread may ask it to."""
+
+    def __init__(
+        self,
+        process: Process,
+        control: socket.socket,
+        *,
+        warm: Warm,
+        folder: contextlib.ExitStack,
+    ) -> None:
+        """`folder`, when it is closed, removes the one that the process works in."""
+        self.warm = warm
+        self._folder = folder
+        self._process = process
+        self._control = control
+        self._lock = threading.Lock()
+        self.lost = False
+
+    def fork(self, channel: socket.socket) -> None:
+        """Have a kernel forked that talks through `channel`, which may be closed then.
+
+        When that cannot be, all that happens is that the other end of the channel finds it closed.
+        """
+        with self._lock:
+            try:
+                socket.send_fds(self._control, [b"k"], [channel.fileno()])
+            except OSError:
+                self.lost = True
+
+    def end(self) -> None:
+        """Kill it; the kernels that it has forked run on."""
+        with self._lock:
+            self.lost = True
+            self._control.close()
+        self._process.kill()
+        self._folder.close()
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What became of one kind of zygote."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    zygote: Zygote | None = None
+    tries: int = 0
+    unfit: str = ""
+    less: Warm | None = None  # what goes without the module that is to blame
+
+
+class Nursery:
+    """The zygotes of one build; thread-safe. `start` starts their processes."""
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._kinds: dict[Warm, _Kind] = {}
+
+    def zygote(self, warm: Warm, check: Callable[[], None]) -> tuple[Zygote | None, str]:
+        """Return the zygote for `warm`, ready, and what it lacks of that, or why there is none.
+
+        While it gets ready `check` is called every `TICK`; it may raise to give up.
+        """
+        lacks: list[str] = []
+        less: Warm | None = warm
+        while less is not None:
+            with self._lock:
+                kind = self._kinds.setdefault(less, _Kind())
+            while not kind.lock.acquire(timeout=TICK):
+                check()
+            try:
+                if kind.zygote is not None and kind.zygote.lost:
+                    kind.zygote.end()
+                    kind.zygote = None
+                if kind.zygote is None and not kind.unfit and kind.tries < _TRIES:
+                    kind.tries += 1
+                    self._bear(kind, less, check)
+                if kind.zygote is not None:
+                    return kind.zygote, "; ".join(lacks)
+                lacks.append(kind.unfit or f"{_IT} was lost")
+                less = kind.less
+            finally:
+                kind.lock.release()
+        return None, "; ".join(lacks)
+
+    def close(self) -> None:
+        """End all zygotes."""
+        with self._lock:
+            kinds, self._kinds = list(self._kinds.values()), {}
+        for kind in kinds:
+            if kind.zygote is not None:
+                kind.zygote.end()
+
+    def _bear(self, kind: _Kind, warm: Warm, check: Callable[[], None]) -> None:
+        """Start a zygote of this kind, or note why there is none."""
+        wanted = {
+            "words": len(warm.interpreter),
+            "modules": [(one.module, one.names) for one in warm.modules],
+            "unsafe": sorted(UNSAFE),
+            "watch": warm.watch,
+        }
+        argv = [*warm.interpreter, str(_PROGRAM), json.dumps(wanted)]
+        with contextlib.ExitStack() as failing:
+            try:
+                folder = failing.enter_context(contextlib.ExitStack())
+                cwd = folder.enter_context(temporary.folder())
+                log = failing.enter_context(tempfile.TemporaryFile())
+                ours, theirs = socket.socketpair()
+                failing.callback(ours.close)
+                with theirs:
+                    process = self._start(
+                        argv,
+                        env=dict(warm.env),
+                        cwd=cwd,
+                        stdin=theirs.fileno(),
+                        output=log.fileno(),
+                    )
+            except (KernelError, OSError) as error:
+                kind.unfit = f"{_IT} cannot be started: {error}"
+                return
+            zygote = Zygote(process, ours, warm=warm, folder=folder)
+            failing.callback(zygote.end)
+            word = _hear(ours, check)
+            if not word.pid:
+                kind.unfit = ": ".join([word.unfit, *_last_words(log)])
+            elif word.pid != process.pid:
+                kind.unfit = "the kernel's command starts Python in a process of its own"
+            elif word.unfit and not word.culprit:
+                kind.unfit = word.unfit
+            elif word.unfit:
+                kind.unfit = f"'{word.culprit}' is not loaded beforehand: {word.unfit}"
+                kind.less = warm.without(word.culprit)
+            else:
+                kind.zygote = zygote
+                failing.pop_all()
+                log.close()
+
+
+class _Word(msgspec.Struct):
+    """What a zygote says of itself."""
+
+    pid: int = 0
+    unfit: str = ""
+    culprit: str = ""
+
+
+_WORD: Shape[_Word] = Shape(_Word)
+
+
+def _hear(control: socket.socket, check: Callable[[], None]) -> _Word:
+    """Wait until a zygote says what it is."""
+    deadline = time.monotonic() + PATIENCE
+    heard = b""
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    while b"\n" not in heard:
+        check()
+        if time.monotonic() > deadline:
+            return _Word(unfit=f"{_IT} was not ready within {PATIENCE:g} s")
+        if poller.poll(TICK * 1000):
+            data = _received(control)
+            if not data:
+                return _Word(unfit=f"{_IT} ended before it was ready")
+            heard += data
+    try:
+        return _WORD.from_json(heard)
+    except Misshapen as error:
+        return _Word(unfit=f"{_IT} cannot be understood: {error}")
+
+
+def _received(control: socket.socket) -> bytes:
+    with contextlib.suppress(ConnectionError):
+        return control.recv(65536)
+    return b""
+
+
+def _last_words(log: BinaryIO) -> list[str]:
+    """Return the end of what a zygote printed, as one item, [] when there is nothing."""
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return [lines[-1]] if lines else []

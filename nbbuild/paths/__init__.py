@@ -1,0 +1,1 @@
+"""Patterns, the files that they mean, and copies of a project."""

@@ -1,0 +1,1 @@
+"""The answer "nothing to do", without loading anything."""

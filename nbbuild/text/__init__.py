@@ -1,0 +1,1 @@
+"""Text for people and terminals: sizes, cell names, what is safe to print."""

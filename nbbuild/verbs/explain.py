@@ -1,0 +1,140 @@
+"""Say why a task would run, in full: each reason with old and new value, code with a diff."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nbbuild.judging.inputs import MissingInput
+from nbbuild.judging.reasons import compare
+from nbbuild.model import (
+    Digest,
+    Judgement,
+    Outcome,
+    Reason,
+    Record,
+    Task,
+    Trace,
+    Verdict,
+)
+from nbbuild.notebook.code import cell_digests, possible_digests
+from nbbuild.notebook.merge import ExecutedCell, decode
+from nbbuild.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A reason and, for a changed cell, the lines of a unified diff."""
+
+    reason: Reason
+    diff: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one task has its verdict; `because` explains the upstream tasks that decide."""
+
+    task: str
+    source: str
+    verdict: Verdict
+    reasons: tuple[Explained, ...]
+    because: tuple[Explanation, ...] = ()
+    trace: Trace | None = None  # of the run whose result is, or was last, in its place
+    marks: tuple[str, ...] = ()  # what a user should know of how far that reaches
+
+
+def explain(session: Session, target: str) -> tuple[Explanation, ...]:
+    """Explain the verdict on each task that `target` means. Raises what planning raises."""
+    plan = session.plan([target])
+    judged = {judgement.task: judgement for judgement in plan.judgements}
+    return tuple(
+        _explain(session, judged, name) for name in session.wanted([target], upstream=False)
+    )
+
+
+def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Explanation:
+    judgement = judged[name]
+    task = session.graph.tasks[name]
+    last, record = session.last(task)
+    reasons: tuple[Reason, ...] = judgement.reasons
+    because: tuple[Explanation, ...] = ()
+    if judgement.verdict is Verdict.WAIT:
+        because = tuple(
+            _explain(session, judged, other)
+            for other in session.graph.upstream(name)
+            if judged[other].verdict not in (Verdict.FRESH, Verdict.REFRESH)
+        )
+        reasons += _own(session, task, last)
+    return Explanation(
+        task=name,
+        source=task.source,
+        verdict=judgement.verdict,
+        reasons=explained(session, task, reasons, record),
+        because=because,
+        trace=record.trace if record is not None else None,
+        marks=tuple(session.marks(judgement)),
+    )
+
+
+def _own(session: Session, task: Task, last: Outcome | None) -> tuple[Reason, ...]:
+    """Return what changed in a waiting task itself, its upstream files set aside."""
+    if last is None or last.key is None:
+        return (Reason("first", text="it has not been run yet"),)
+    try:
+        key = session.inputs.key(task)
+    except MissingInput:  # what is to make it has not run yet
+        return ()
+    reasons = compare(last.key, key, places=session.inputs.places(task))
+    return tuple(reason for reason in reasons if reason.kind != "assets")
+
+
+def explained(
+    session: Session, task: Task, reasons: Iterable[Reason], record: Record | None
+) -> tuple[Explained, ...]:
+    """Return `reasons` with the diffs of changed cells since the run of `record`."""
+    reasons = tuple(reasons)
+    if not any(reason.kind == "code" for reason in reasons):
+        return tuple(map(Explained, reasons))
+    before = _sources(session, record)
+    after = dict(
+        zip(
+            (digest for _, digest in code_digests(session, task)),
+            (cell.source for cell in session.inputs.parsed(task).cells),
+            strict=True,
+        )
+    )
+    return tuple(Explained(reason, _diff(reason, before, after)) for reason in reasons)
+
+
+def _sources(session: Session, record: Record | None) -> dict[Digest, str]:
+    """Return the sources of the cells of the run of `record`, by their digests in its key."""
+    cells = executed(session, record) if record is not None else None
+    # By content, not by place: among them may be one that holds the parameters.
+    return {digest: cell.source for cell in cells or () for digest in possible_digests(cell.source)}
+
+
+def executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | None:
+    """Return the code cells that the run of `record` executed; None if the cache lost them."""
+    data = session.store.get(record.cells)
+    if data is None:
+        return None
+    try:
+        return decode(data).cells
+    except ValueError:
+        return None
+
+
+def code_digests(session: Session, task: Task) -> tuple[tuple[str, Digest], ...]:
+    """Return ("In [1]", digest), … of the code of `task` as it is now."""
+    return cell_digests(session.inputs.parsed(task), injecting=bool(task.parameters))
+
+
+def _diff(reason: Reason, before: dict[Digest, str], after: dict[Digest, str]) -> tuple[str, ...]:
+    if reason.kind != "code" or (reason.old and reason.old not in before):
+        return ()
+    old, new = before.get(reason.old, ""), after.get(reason.new, "")
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), "last run", "now", "", "", 2, ""
+    )
+    return tuple(lines)[2:]  # the two lines of file names say nothing here

@@ -1,0 +1,104 @@
+"""What is started before all is judged: the likely, and nothing for prose."""
+
+from __future__ import annotations
+
+import pytest
+from notebook_sources import prose
+
+import nbbuild
+from nbbuild.building.head_start import HeadStart
+from nbbuild.kernels.wanted import Wanted
+from nbbuild.kernels.warm.nursery import Warm
+from nbbuild.model import Judgement, Verdict
+
+
+class Started:
+    """Stands for the launcher and for kernels ahead; notes what it is asked to start."""
+
+    def __init__(self, *, ready):
+        self.zygotes, self.kernels, self.expected = [], [], []
+        self.ready = ready
+
+    def begin(self, wanted=None):
+        self.kernels += [wanted.cwd.name] if wanted else []
+
+    def warm_up(self, warm, check):
+        self.zygotes.append(warm)
+        while not self.ready:
+            check()
+
+
+@pytest.fixture
+def begun(project):
+    """Begins as a build does, and returns what was started by the time all was judged."""
+
+    def begin(*, forced=False, verdicts=(), ready=True):
+        started = Started(ready=ready)
+        with nbbuild.open_session(project.root) as session:
+
+            def wanted(expected):
+                started.expected = list(expected)
+                warm = Warm(("python",), ()) if len(expected) > 1 else None
+                kernel = session.inputs.kernels.find("python3")
+                return lambda name: Wanted(
+                    kernel=kernel, cwd=project.root / name, env={}, warm=warm
+                )
+
+            with HeadStart(session, started, wanted=wanted, kernels=lambda: started) as head:
+                head.guess(session.wanted(()), forced=forced)
+                for name, verdict in verdicts:
+                    head.judged(Judgement(name, verdict, ()))
+                for thread in head._threads:
+                    if ready:
+                        thread.join()
+        return started
+
+    return begin
+
+
+def test_notebooks_never_seen_before_are_likely_to_run(project, begun):
+    project.config("")
+    for name in ("a", "b", "c"):
+        project.notebook(f"{name}.ipynb", "1")
+    started = begun()
+    assert (started.expected, len(started.zygotes)) == (["a.ipynb", "b.ipynb", "c.ipynb"], 1)
+
+
+def test_after_a_build_only_changed_code_is_likely_to_run(project, begun):
+    project.config("")
+    for name in ("a", "b", "c"):
+        project.notebook(f"{name}.ipynb", f"'{name}'")
+    project.build()
+    assert begun().zygotes == []
+    project.notebook("a.ipynb", "'a'", prose("Prose"))
+    project.notebook("b.ipynb", "'b'", "2")
+    project.notebook("c.ipynb", "'c'", "2")
+    assert begun().expected == ["b.ipynb", "c.ipynb"]
+
+
+def test_all_that_is_forced_runs(project, begun):
+    project.config("")
+    for name in ("a", "b"):
+        project.notebook(f"{name}.ipynb", f"'{name}'")
+    project.build()
+    assert begun(forced=True).expected == ["a.ipynb", "b.ipynb"]
+
+
+def test_a_kernel_starts_for_the_first_verdict_and_what_forks_for_the_second(project, begun):
+    project.config("")
+    for name in ("a", "b", "c"):
+        project.notebook(f"{name}.ipynb", f"'{name}'")
+    project.build()
+    fresh, run = Verdict.FRESH, Verdict.RUN
+    started = begun(verdicts=[("a.ipynb", fresh), ("b.ipynb", run)])
+    assert (started.kernels, started.zygotes) == (["b.ipynb"], [])
+    started = begun(verdicts=[("a.ipynb", fresh), ("b.ipynb", run), ("c.ipynb", run)])
+    assert (started.kernels, len(started.zygotes)) == (["b.ipynb"], 1)
+
+
+def test_leaving_gives_up_what_is_being_started(project, begun):
+    project.config("")
+    for name in ("a", "b"):
+        project.notebook(f"{name}.ipynb", "1")
+    started = begun(ready=False)  # would wait for ever
+    assert len(started.zygotes) == 1

@@ -1,0 +1,168 @@
+"""The scheduler runs what is ready, longest path first, and stops what a failure stops."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nbbuild.building import scheduler
+from nbbuild.model import Task
+from nbbuild.project.graph import link
+
+
+def diamond():
+    """a → b, a → c, (b, c) → d; e stands alone."""
+    return link(
+        [
+            Task(name="a", source="a.ipynb", built="out/a.ipynb"),
+            Task(name="b", source="b.ipynb", built="out/b.ipynb", depends_on=("a",)),
+            Task(name="c", source="c.ipynb", built="out/c.ipynb", depends_on=("a",)),
+            Task(name="d", source="d.ipynb", built="out/d.ipynb", depends_on=("b", "c")),
+            Task(name="e", source="e.ipynb", built="out/e.ipynb"),
+        ],
+        output="out",
+    )
+
+
+class Work:
+    """Acts that only note what was asked of them; those in `failing` fail."""
+
+    def __init__(self, *, fresh=(), failing=()):
+        self.asked, self.did, self.stopped = [], [], {}
+        self._fresh, self._failing = fresh, failing
+        self._lock = threading.Lock()
+
+    def up_to_date(self, name):
+        self.asked.append(name)
+        return name in self._fresh
+
+    def act(self, name):
+        with self._lock:
+            self.did.append(name)
+        return name not in self._failing
+
+    def blocked(self, name, by):
+        self.stopped[name] = by
+
+    def run(self, graph, *, slots=1, **options):
+        with ThreadPoolExecutor(slots) as executor:
+            scheduler.run(
+                graph.order,
+                graph,
+                up_to_date=self.up_to_date,
+                act=self.act,
+                blocked=self.blocked,
+                executor=executor,
+                slots=slots,
+                priority=options.pop("priority", {}),
+                **options,
+            )
+        return self.did
+
+
+def test_tasks_run_in_order_each_once():
+    did = Work().run(diamond())
+
+    assert sorted(did) == ["a", "b", "c", "d", "e"]
+    assert did.index("a") < did.index("b") < did.index("d")
+    assert did.index("a") < did.index("c") < did.index("d")
+
+
+def test_what_is_up_to_date_is_not_done_and_opens_the_way():
+    work = Work(fresh={"a", "b", "c", "e"})
+
+    assert work.run(diamond()) == ["d"]
+    assert sorted(work.asked) == ["a", "b", "c", "d", "e"]
+
+
+def test_a_task_is_judged_only_when_all_that_it_waits_for_is_done():
+    seen = {}
+    work = Work()
+    judge = work.up_to_date
+
+    def up_to_date(name):
+        seen[name] = set(work.did)
+        return judge(name)
+
+    work.up_to_date = up_to_date
+    work.run(diamond(), slots=2)
+
+    assert seen["d"] >= {"a", "b", "c"}
+    assert "a" in seen["b"]
+
+
+def test_a_failure_blocks_what_needs_it_and_nothing_else():
+    work = Work(failing={"b"})
+
+    assert sorted(work.run(diamond())) == ["a", "b", "c", "e"]
+    assert work.stopped == {"d": "b"}
+
+
+def test_without_keep_going_nothing_starts_after_a_failure():
+    work = Work(failing={"a"})
+
+    assert work.run(diamond(), keep_going=False) == ["a"]
+
+
+def test_the_longest_critical_path_starts_first():
+    graph = diamond()
+    weights = graph.critical({"a": 1, "b": 1, "c": 9, "d": 1, "e": 5})
+
+    assert weights == {"a": 11, "b": 2, "c": 10, "d": 1, "e": 5}
+    assert Work().run(graph, priority=weights) == ["a", "c", "e", "b", "d"]
+
+
+def test_no_more_than_the_slots_run_at_once():
+    running, most = set(), []
+    both = threading.Barrier(2, timeout=20)
+
+    def act(name):
+        running.add(name)
+        most.append(len(running))
+        if name in ("b", "c"):
+            both.wait()  # passes only if two run at the same time
+        running.discard(name)
+        return True
+
+    work = Work()
+    work.act = act
+    work.run(diamond(), slots=2)
+
+    assert max(most) == 2
+
+
+def test_an_exception_calls_abort_and_is_raised():
+    aborted = []
+    work = Work()
+
+    def act(name):
+        raise ZeroDivisionError(name)
+
+    work.act = act
+    with pytest.raises(ZeroDivisionError):
+        work.run(diamond(), abort=lambda: aborted.append(True))
+
+    assert aborted == [True]
+
+
+def test_names_that_mean_something_to_doit_are_plain_names_here():
+    odd = "x=1*%.ipynb"
+    graph = link([Task(name=odd, source=odd, built="out/x.ipynb")], output="out")
+
+    assert Work().run(graph) == [odd]
+
+
+def test_a_chain_of_two_thousand_tasks_is_no_problem():
+    tasks = [Task(name="t0", source="t0.ipynb", built="out/t0.ipynb")] + [
+        Task(name=f"t{n}", source=f"t{n}.ipynb", built=f"out/t{n}.ipynb", depends_on=(f"t{n - 1}",))
+        for n in range(1, 2000)
+    ]
+
+    assert Work().run(link(tasks, output="out")) == [f"t{n}" for n in range(2000)]
+
+
+def test_what_comes_next_is_told_before_a_slot_is_free():
+    graph, work, told = diamond(), Work(), []
+    work.run(graph, priority={"a": 9, "b": 5, "c": 6, "e": 7}, upcoming=told.append)
+    assert work.did == ["a", "e", "c", "b", "d"]
+    assert told == [["e"], ["c"], ["b"], [], []]

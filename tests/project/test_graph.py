@@ -1,0 +1,184 @@
+"""Assets that artefacts can match make edges; what cannot be right is explained."""
+
+import pytest
+
+from nbbuild.errors import ConfigError, Problems
+from nbbuild.model import Task
+from nbbuild.project.graph import is_made, link
+
+
+def task(name, **more):
+    return Task(
+        name=name,
+        source=f"{name}.ipynb",
+        built=f"out/{name}.ipynb",
+        declared_in="jcache.toml, [[notebook]] 1",
+        **more,
+    )
+
+
+def edges(*tasks):
+    graph = link(tasks, output="out")
+    return [(edge.writer, edge.reader) for edge in graph.edges]
+
+
+def test_an_asset_that_is_an_artefact_makes_an_edge():
+    assert edges(task("use", assets=("mid.txt",)), task("make", artefacts=("mid.txt",))) == [
+        ("make", "use")
+    ]
+
+
+def test_the_patterns_decide_not_what_lies_on_the_disk():
+    make = task("make", artefacts=("data/*.csv",))
+
+    assert edges(make, task("use", assets=("data/uk.*",))) == [("make", "use")]
+    assert edges(make, task("use", assets=("data",))) == [("make", "use")]
+    assert edges(make, task("use", assets=("data/*.txt",))) == []
+    assert edges(make, task("use", assets=("other/*.csv",))) == []
+
+
+def test_what_a_task_reads_of_its_own_artefacts_is_no_edge():
+    assert edges(task("a", assets=("data/*",), artefacts=("data/out.csv",))) == []
+
+
+def test_a_built_notebook_counts_as_an_artefact_for_patterns_that_begin_in_output():
+    make = task("make")
+
+    assert edges(make, task("use", assets=("out/make.ipynb",))) == [("make", "use")]
+    assert edges(make, task("use", assets=("out/*.ipynb",))) == [("make", "use")]
+    assert edges(make, task("use", assets=("**/*.ipynb",))) == []
+
+
+def test_depends_on_is_order():
+    graph = link([task("b", depends_on=("a",)), task("a")], output="out")
+
+    assert graph.order == ("a", "b")
+    assert graph.upstream("b") == ("a",)
+    assert graph.downstream("a") == ("b",)
+
+
+def test_the_listed_order_is_kept_among_equals():
+    graph = link([task("z"), task("m"), task("a")], output="out")
+
+    assert graph.order == ("z", "m", "a")
+
+
+def test_needed_brings_in_what_targets_wait_for():
+    graph = link([task("a", artefacts=("x",)), task("b", assets=("x",)), task("c")], output="out")
+
+    assert graph.needed(["b"]) == ("a", "b")
+
+
+def test_a_cycle_is_named_link_by_link():
+    with pytest.raises(ConfigError) as caught:
+        edges(
+            task("a", assets=("b.txt",), artefacts=("a.txt",)),
+            task("b", assets=("a.txt",), artefacts=("b.txt",)),
+        )
+
+    assert str(caught.value) == (
+        "these notebooks wait for each other: a → b → a\n"
+        "  'b' waits for 'a': it reads 'a.txt'\n"
+        "  'a' waits for 'b': it reads 'b.txt'\n"
+        "\n"
+        "hint: remove one of the assets, artefacts or depends_on that make the circle"
+    )
+
+
+def test_two_writers_of_one_path_are_an_error():
+    with pytest.raises(ConfigError) as caught:
+        edges(task("a", artefacts=("x.csv",)), task("b", artefacts=("x.csv",)))
+
+    assert caught.value.what == "'a' and 'b' would both write 'x.csv'"
+
+
+def test_patterns_of_two_tasks_that_can_match_one_path_are_an_error():
+    with pytest.raises(ConfigError) as caught:
+        edges(task("a", artefacts=("data/*.csv",)), task("b", artefacts=("data/uk*",)))
+
+    assert caught.value.what == (
+        "artefacts 'data/*.csv' of 'a' and 'data/uk*' of 'b' can match one path"
+    )
+
+
+def test_scratch_that_can_match_a_notebook_or_an_artefact_is_an_error():
+    with pytest.raises(Problems) as caught:
+        edges(
+            task("a", artefacts=("data/x.csv",)),
+            task("b", scratch=("a.*", "data/*", "out/**", "*.tmp")),
+        )
+
+    assert [error.what for error in caught.value.errors] == [
+        "scratch 'a.*' of 'b' can match 'a.ipynb', a source notebook",
+        "scratch 'data/*' of 'b' can match 'data/x.csv', an artefact of 'a'",
+        "scratch 'out/**' of 'b' can match 'out/a.ipynb', a built notebook",
+    ]
+    assert str(caught.value.errors[0]).endswith(
+        "hint: narrow the pattern: scratch is taken away before each run"
+    )
+
+
+def test_an_artefact_that_can_match_a_notebook_is_an_error():
+    with pytest.raises(Problems) as caught:
+        edges(task("a", artefacts=("*.ipynb", "out/*.ipynb")))
+
+    assert [error.what for error in caught.value.errors] == [
+        "artefact '*.ipynb' of 'a' can match 'a.ipynb', a source notebook",
+        "artefact 'out/*.ipynb' of 'a' can match 'out/a.ipynb', a built notebook",
+    ]
+
+
+def test_what_every_notebook_needs_no_notebook_writes():
+    with pytest.raises(Problems) as caught:
+        edges(
+            task("a", artefacts=("lock.txt", "etc/*.ini"), files=("lock.txt", "etc/b*", "ok.txt")),
+            task("b", files=("lock.txt", "etc/b*", "ok.txt")),
+        )
+
+    literal, glob = caught.value.errors
+    assert str(literal) == (
+        "every notebook needs 'lock.txt', which 'a' writes\n"
+        "  declared in: jcache.toml, [environment] files\n"
+        "  and in: jcache.toml, [[notebook]] 1\n"
+        "\n"
+        "hint: remove one of the two; a notebook that reads the file can name it in `assets`"
+    )
+    assert glob.what == "every notebook needs 'etc/b*', which 'etc/*.ini' of 'a' can match"
+
+
+def test_what_every_notebook_needs_is_no_built_notebook():
+    with pytest.raises(ConfigError) as caught:
+        edges(task("a", files=("out/a.ipynb",)))
+
+    assert caught.value.what == "every notebook needs 'out/a.ipynb', which 'a' writes"
+
+
+def test_an_asset_that_is_the_tasks_own_artefact_is_an_error():
+    with pytest.raises(ConfigError) as caught:
+        edges(task("a", assets=("data/out.csv", "data/in.csv"), artefacts=("data/o*",)))
+
+    assert str(caught.value) == (
+        "asset 'data/out.csv' of 'a' is an artefact of its own\n"
+        "  declared in: jcache.toml, [[notebook]] 1\n"
+        "\n"
+        "hint: a run begins without its artefacts: remove one of the two"
+    )
+
+
+def test_an_asset_is_made_by_tasks_upstream_and_never_by_its_reader():
+    make, use = task("make", artefacts=("mid/*",)), task("use", assets=("mid/x", "out/make.ipynb"))
+    own = task("own", assets=("data/*.csv", "out/*.ipynb"), artefacts=("data/out.csv",))
+    graph = link([make, use, own], output="out")
+
+    assert is_made(graph, "use", "mid/x")
+    assert is_made(graph, "use", "out/make.ipynb")
+    assert not is_made(graph, "own", "data/*.csv")
+    assert not is_made(graph, "own", "out/own.ipynb")
+    assert not is_made(graph, "make", "mid/x")
+
+
+def test_names_with_brackets_are_names():
+    one = Task(name="a[1].ipynb", source="a[1].ipynb", built="out/a[1].ipynb")
+
+    assert edges(one, task("use", assets=("out/a[[]1].ipynb",))) == [("a[1].ipynb", "use")]
+    assert edges(one, task("use", assets=("out/a1.ipynb",))) == []
