@@ -169,9 +169,9 @@ class Session:
     def judge(self, *, forced: Collection[str] = ()) -> Judge:
         """Return a judge of this project's tasks; `forced` ones run whatever the store holds."""
         return Judge(
-            self.project,
             self.graph,
             self.inputs,
+            unreadable=self.project.unreadable,
             store=self.store,
             tree=self.tree,
             sources=self.sources,
@@ -251,12 +251,6 @@ class Session:
             yield f"its last run {in_words(record.trace.level)}: that machine showed no more"
         if record.trace.partial and not record.trace.exempt:
             yield f"what it used was seen only in part: {record.trace.partial[0]}"
-
-    def keep_renewed(self, record: Record) -> None:
-        """Keep a hit that was found under an earlier key under its new one, too."""
-        known = self.store.records(record.key.digest)
-        if self.store.writable and all(one.id != record.id for one in known):
-            self.store.publish(record)
 
     def with_marks(self, judgement: Judgement) -> Judgement:
         """Return `judgement` with its `marks`."""

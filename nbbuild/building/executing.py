@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nbbuild.building import scheduler
+from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import Workers
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
-from nbbuild.building.turns import Again, Pairs, Turns, in_turn
+from nbbuild.building.turns import Again, Pairs, in_turn
 from nbbuild.building.warming import Warmings
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
@@ -49,21 +50,18 @@ def execute(
     keep_going: bool,
     cancelled: threading.Event,
 ) -> None:
-    """Bring `names` up to date, of which `executing` will probably run; all goes into `tally`.
+    """Bring `names` up to date with local kernels, of which `executing` will probably run.
 
-    Returns when none of them runs any more. An interrupt, or `cancelled` once it is set, ends all
-    kernels.
+    All goes into `tally`; see `drive`.
     """
     # One at a time, the listed order is as quick as any and easier to follow.
     several = workers.slots > 1
     tasks, parsed = session.graph.tasks, session.project.parsed
     durations = expected(tasks, parsed, tally.durations) if several else {}
     priority: Mapping[str, float] = session.graph.critical(durations) if several else {}
-    pairs = Pairs(session.state)
+    known = Pairs(session.state).known.values()
     last = _last_records(session, executing)
-    orders = [*pairs.known.values(), *pairs_by_rewriting(last)]
-    priority = in_turn(priority, orders, executing)
-    again = Again()
+    priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
     preparing = Preparing(
         session=session,
         warming=Warmings(session, executing),
@@ -74,21 +72,56 @@ def execute(
     following.tell(heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0)))
     for _ in range(workers.slots):
         following.begin()
-    builder = Builder(
-        session=session,
-        judge=judge,
-        launcher=kernels.launcher,
-        room=kernels.room,
+    again = Again()
+    builder = builder_of(
+        session,
+        judge,
+        Starting(
+            launcher=kernels.launcher,
+            room=kernels.room,
+            preparing=preparing,
+            ready=kernels.ahead.take,
+            on_end=following.begin,
+        ),
         observer=tally.observer,
         cancelled=cancelled,
         uses=tally.uses,
-        turns=Turns([*pairs.known.values(), *beside_a_writer(last)]),
-        pairs=pairs,
         again=again,
-        preparing=preparing,
-        ready=kernels.ahead.take,
-        on_end=following.begin,
+        apart=[*known, *beside_a_writer(last)],
     )
+    drive(
+        names,
+        session.graph,
+        judge,
+        builder,
+        tally,
+        workers=workers,
+        priority=priority,
+        again=again,
+        keep_going=keep_going,
+        upcoming=following.tell,
+    )
+
+
+def drive(
+    names: Sequence[str],
+    graph: Graph,
+    judge: Judge,
+    builder: Builder,
+    tally: Tally,
+    *,
+    workers: Workers,
+    priority: Mapping[str, float],
+    again: Again,
+    keep_going: bool = True,
+    upcoming: Callable[[Sequence[str]], None] = lambda names: None,
+) -> None:
+    """Have `builder` bring `names` up to date, in the graph's order; all goes into `tally`.
+
+    Returns when none of them runs any more. An interrupt, or the builder's `cancelled` once it is
+    set, ends all attempts.
+    """
+    cancelled = builder.cancelled
 
     def up_to_date(name: str) -> bool:
         try:
@@ -105,7 +138,7 @@ def execute(
     def do(wanted: Sequence[str], *, slots: int) -> None:
         scheduler.run(
             wanted,
-            session.graph,
+            graph,
             up_to_date=up_to_date,
             act=act,
             blocked=tally.blocked,
@@ -115,7 +148,7 @@ def execute(
             keep_going=keep_going,
             stop=cancelled.is_set,
             abort=cancelled.set,
-            upcoming=following.tell,
+            upcoming=upcoming,
         )
 
     with workers.executor:
@@ -124,7 +157,7 @@ def execute(
             for _ in range(_ROUNDS):
                 if cancelled.is_set() or not (keep_going or tally.well):
                     break
-                rest = _once_more(session.graph, tally, again.take())
+                rest = _once_more(graph, tally, again.take())
                 if not rest:
                     break
                 do(rest, slots=1)

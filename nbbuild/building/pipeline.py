@@ -58,7 +58,14 @@ def build(
     going = execution.keep_going if keep_going is None else keep_going
     slots = cores() if (wanted := jobs or execution.jobs) == "auto" else int(wanted)
     names = session.wanted(targets)
-    tally = Tally(session, observer, durations=session.state.durations())
+    tally = Tally(
+        session.graph,
+        observer,
+        store=session.store,
+        save=session.state.save_outcomes,
+        unreadable=session.project.unreadable,
+        durations=session.state.durations(),
+    )
     with (
         Launcher() as launcher,
         _Ahead(launcher, most=slots) as ahead,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer
 from nbbuild.judging.conflicts import Uses
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
-from nbbuild.session import Session
+from nbbuild.project.graph import Graph
+from nbbuild.store import Store
 
 _STOPPED = (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
 
@@ -20,8 +22,16 @@ class Tally:
     """What became of each task so far; thread-safe."""
 
     def __init__(
-        self, session: Session, observer: Observer, *, durations: Mapping[str, float]
+        self,
+        graph: Graph,
+        observer: Observer,
+        *,
+        store: Store,
+        save: Callable[[Iterable[Outcome]], None],
+        unreadable: Mapping[str, NbbuildError],
+        durations: Mapping[str, float],
     ) -> None:
+        """`save` remembers outcomes for later builds; `durations` are seconds, of earlier ones."""
         self.observer = observer
         self.durations = durations
         self.outcomes: dict[str, Outcome] = {}
@@ -29,9 +39,11 @@ class Tally:
         self.problems: tuple[str, ...] = ()
         self.remarks: Mapping[str, tuple[str, ...]] = {}
         """What a user should know of a task, whatever becomes of it."""
-        self.uses = Uses(session.graph)
-        self._session = session
-        self._tasks = session.graph.tasks
+        self.uses = Uses(graph)
+        self._store = store
+        self._save = save
+        self._unreadable = unreadable
+        self._tasks = graph.tasks
         self._lock = threading.Lock()
 
     @property
@@ -56,7 +68,7 @@ class Tally:
             self.outcomes[outcome.task] = outcome
         if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
             # At once, not at the end: a build that is killed loses no duration and no failure.
-            self._session.state.save_outcomes([outcome])
+            self._save([outcome])
         self.observer(Ended(outcome))
         return outcome.kind not in _STOPPED
 
@@ -64,7 +76,7 @@ class Tally:
         """Keep that there was nothing to do for a task."""
         assert judgement.record is not None
         self.uses.note(judgement.task, judgement.record)
-        self._session.store.used(judgement.record)
+        self._store.used(judgement.record)
         self.keep(
             Outcome.of(
                 self._tasks[judgement.task],
@@ -86,7 +98,7 @@ class Tally:
             if judgement.verdict is not Verdict.BLOCKED:
                 continue
             task = self._tasks[judgement.task]
-            error = self._session.project.unreadable.get(task.source)
+            error = self._unreadable.get(task.source)
             if error is None:
                 self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
             else:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from nbbuild.building.actions import Action, folders, wanted
+from nbbuild.building.attempts import Attempted
 from nbbuild.disk import temporary
-from nbbuild.kernels.execute import Execution, execute
+from nbbuild.judging import endings
+from nbbuild.kernels.execute import execute
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import KernelSession
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.model import Failure
+from nbbuild.notebook.merge import executed_cells
 from nbbuild.notebook.read import from_bytes
 from nbbuild.watching.observed import (
     Observed,
@@ -27,17 +29,6 @@ from nbbuild.watching.observed import (
 )
 from nbbuild.watching.sandbox import Sandbox, stage
 from nbbuild.watching.seen import Seen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What became of an action: its execution, and what its kernel was seen to do."""
-
-    execution: Execution
-    observed: Observed | None  # None: it was not watched, or gave no account
-    root: Path  # where it ran: the project's root, or that of a sandbox
-    private: tuple[Path, ...]  # folders made for this run; gone by now
-    notes: tuple[str, ...] = ()  # what a user should know
 
 
 def none_ready(wanted: Wanted, check: Callable[[], None]) -> KernelSession | None:
@@ -56,7 +47,7 @@ def run(
     on_cell: Callable[[int, int], None],
     ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = none_ready,
     on_end: Callable[[], None] = lambda: None,
-) -> Ran:
+) -> Attempted:
     """Execute the notebook of `action`.
 
     `ready(wanted, check)` and `on_end` are as `execute` has them.
@@ -98,9 +89,16 @@ def run(
             done.failure = inspect(sandbox, observed, done.failure)
             if done.failure is None:
                 notes += _bring_in(sandbox, match(root), bring_in)
-        return Ran(
-            execution=done,
-            notes=notes,
+        return Attempted(
+            cells=executed_cells(done.notebook),
+            failure=done.failure,
+            cancelled=done.cancelled,
+            seconds=done.seconds,
+            cell_seconds=done.cell_seconds,
+            notes=(*done.notes, *notes),
+            shortfall=done.shortfall,
+            cut_short=done.cut_short,
+            preloads=done.preloads,
             observed=observed,
             root=root,
             private=(private, *([] if sandbox is None else [sandbox.above])),
@@ -117,14 +115,10 @@ def _bring_in(
         if sandbox.changed(path):
             notes += bring_in(sandbox.root / path, path)
     if lost:
-        notes += (f"wrote in its sandbox what it does not declare; to keep it: {keeping(lost)}",)
+        notes += (
+            f"wrote in its sandbox what it does not declare; to keep it: {endings.keeping(lost)}",
+        )
     return notes
-
-
-def keeping(paths: Sequence[str]) -> str:
-    """Return the line that declares `paths` as artefacts, cut short if there are many."""
-    listed = ", ".join(f'"{path}"' for path in paths[:5]) + (", …" if len(paths) > 5 else "")
-    return f"artefacts = [{listed}]"
 
 
 def _observed(report: Path | None, seen: Seen | None) -> Observed | None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from nbbuild.disk.state import State
+from nbbuild.events import Noted, Observer
+from nbbuild.judging.endings import named
 
 _TICK = 0.05  # seconds between two looks whether the build was cancelled
 
@@ -124,6 +126,31 @@ class Pairs:
                 yield str(first), str(second)
         except (ValueError, TypeError):  # as if never remembered
             return
+
+
+class Meetings:
+    """Keeps apart, in this build and later ones, tasks that met on a file while both ran."""
+
+    def __init__(self, turns: Turns, pairs: Pairs, observer: Observer) -> None:
+        self.turns = turns
+        self._pairs = pairs
+        self._observer = observer
+
+    def beside(self, name: str) -> frozenset[str]:
+        """Return the tasks that ran at the same time as the last run of `name`."""
+        return self.turns.beside(name)
+
+    def part(self, name: str, pairs: Iterable[tuple[str, str]]) -> bool:
+        """Keep the tasks of each pair apart from now on, and say so; return whether any is."""
+        found = list(pairs)
+        for first, second in found:
+            self._pairs.add(first, second)
+            self.turns.part(first, second)
+        if found:
+            others = named([one for pair in found for one in pair if one != name])
+            text = f"met {others} on a file while both ran: once more, by itself"
+            self._observer(Noted(name, text))
+        return bool(found)
 
 
 def in_turn(

@@ -49,3 +49,9 @@ def named(paths: Sequence[str]) -> str:
 def line(key: str, values: Sequence[str]) -> str:
     """Return a line of jcache.toml."""
     return f"{key} = [{', '.join(quoted(value) for value in values)}]"
+
+
+def keeping(paths: Sequence[str]) -> str:
+    """Return the line that declares `paths` as artefacts, cut short if there are many."""
+    listed = ", ".join(f'"{path}"' for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+    return f"artefacts = [{listed}]"

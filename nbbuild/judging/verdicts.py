@@ -42,6 +42,26 @@ class Records(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """What judging asks of the inputs of tasks; see inputs.Inputs for each method."""
+
+    def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
+        """Return the action key of `task`; raise the `NbbuildError` that stands in its way."""
+        ...
+
+    def look_again(self, task: Task) -> None:
+        """Have what upstream tasks may have changed looked at anew."""
+        ...
+
+    def level(self, task: Task) -> str:
+        """Return how closely a run of `task` is to be watched."""
+        ...
+
+    def places(self, task: Task) -> tuple[tuple[int, int | None], ...]:
+        """Return position and execution count of each code cell."""
+        ...
+
+
 class Placed(Protocol):
     """What judging asks of the project's tree."""
 
@@ -76,16 +96,17 @@ class Plan:
 class Judge:
     """Gives the verdict on one task at a time.
 
-    `forced` names the tasks that run whatever the store holds; `retired` tells of a record's id
-    whether a forced run has put it aside; `last` is what became of a task in its last build.
+    `unreadable` tells of a source why it cannot be read; `forced` names the tasks that run whatever
+    the store holds; `retired` says of a record's id whether a forced run has put it aside; `last`
+    is what became of a task in its last build.
     """
 
     def __init__(
         self,
-        project: Project,
         graph: Graph,
-        inputs: Inputs,
+        inputs: Keys,
         *,
+        unreadable: Mapping[str, NbbuildError],
         store: Records,
         tree: Placed,
         sources: Callable[[Task], Digest],
@@ -95,7 +116,7 @@ class Judge:
         last: Callable[[str], Outcome | None] = lambda name: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._project = project
+        self._unreadable = unreadable
         self._graph = graph
         self._inputs = inputs
         self._store = store
@@ -151,13 +172,13 @@ class Judge:
     def _first(self, name: str, before: Mapping[str, Judgement], seen: Seen) -> Judgement:
         """Judge `name` by what is foreseen of its upstream tasks."""
         task = self._graph.tasks[name]
-        if task.source in self._project.unreadable:
-            text = str(self._project.unreadable[task.source].what)
+        if task.source in self._unreadable:
+            text = str(self._unreadable[task.source].what)
             return Judgement(name, Verdict.BLOCKED, (Reason("unreadable", task.source, text=text),))
         upstream = [before[other] for other in self._graph.upstream(name) if other in before]
         blocked = [one for one in upstream if one.verdict is Verdict.BLOCKED]
         if blocked:
-            unreadable = self._graph.tasks[blocked[0].task].source in self._project.unreadable
+            unreadable = self._graph.tasks[blocked[0].task].source in self._unreadable
             state = "cannot be read" if unreadable else "is blocked"
             text = f"needs '{blocked[0].task}', which {state}"
             reason = Reason("upstream", blocked[0].task, text=text)

@@ -33,6 +33,11 @@ class DiskStore:
         self._records = Records(self.layout, self._uses)
 
     @property
+    def name(self) -> str:
+        """The store's folder."""
+        return str(self.layout.folder)
+
+    @property
     def writable(self) -> bool:
         """Whether this process may write here, or make the folder."""
         place = self.layout.folder

@@ -33,6 +33,11 @@ class MemoryStore:
         self._turn = threading.Lock()
 
     @property
+    def name(self) -> str:
+        """What it is."""
+        return "a store in memory"
+
+    @property
     def writable(self) -> bool:
         """Always."""
         return True

@@ -17,6 +17,11 @@ class Store(Protocol):
     """Blobs by digest and records by key. Writing raises StoreError; what is damaged is a miss."""
 
     @property
+    def name(self) -> str:
+        """What a user is told of where it is."""
+        ...
+
+    @property
     def writable(self) -> bool:
         """Whether anything can be kept; reading works all the same."""
         ...

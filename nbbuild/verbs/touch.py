@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import threading
 import time
 from collections.abc import Sequence
 
 import msgspec
 
-from nbbuild.building.builder import Builder
-from nbbuild.building.preparing import Preparing
-from nbbuild.building.turns import Again, Pairs, Turns
+from nbbuild.building.assembly import reuse_of
+from nbbuild.building.reusing import Reuse
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
 from nbbuild.judging.conflicts import Uses
-from nbbuild.kernels.launch.memory import Room
-from nbbuild.kernels.launch.process import Launcher
+from nbbuild.judging.verdicts import Judge
 from nbbuild.model import (
     Failure,
     Judgement,
@@ -53,19 +50,7 @@ def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer 
 def _accept_all(session: Session, names: Sequence[str], observer: Observer) -> list[Outcome]:
     judge = session.judge()
     observer(Planned(len(names), 0, 1))
-    builder = Builder(
-        session=session,
-        judge=judge,
-        launcher=Launcher(),  # starts nothing: what the cache holds is only put in its place
-        observer=observer,
-        cancelled=threading.Event(),
-        uses=Uses(session.graph),
-        turns=Turns(),
-        pairs=Pairs(session.state),
-        again=Again(),
-        preparing=Preparing(session=session),
-        room=Room(0, held=int),
-    )
+    reuse = reuse_of(session, Uses(session.graph))
     outcomes: list[Outcome] = []
     failed: set[str] = set()
     for name in names:
@@ -78,9 +63,8 @@ def _accept_all(session: Session, names: Sequence[str], observer: Observer) -> l
                 reasons = (f"needs {blockers[0]}, which failed",)
                 outcome = Outcome.of(task, OutcomeKind.BLOCKED, reasons=reasons)
             else:
-                judgement = judge.final(name)
-                reused = None if _altered(session, task, judgement) else builder.reuse(name)
-                outcome = reused or _accept(session, task, judge.final(name))
+                done = _in_place(session, task, judge, reuse)
+                outcome = done or _accept(session, task, judge.final(name))
         except NbbuildError as error:
             kind = "unreadable" if task.source in session.project.unreadable else "input"
             failure = Failure.of(kind, error)
@@ -92,6 +76,13 @@ def _accept_all(session: Session, names: Sequence[str], observer: Observer) -> l
         outcomes.append(outcome)
         observer(Ended(outcome))
     return outcomes
+
+
+def _in_place(session: Session, task: Task, judge: Judge, reuse: Reuse) -> Outcome | None:
+    """Put a hit in its place; None where there is none, or the user altered its artefacts."""
+    with session.tree.outputs_lock(task.name, session.graph.upstream(task.name)):
+        judgement = judge.final(task.name)
+        return None if _altered(session, task, judgement) else reuse(task, judgement)
 
 
 def _altered(session: Session, task: Task, judgement: Judgement) -> bool:

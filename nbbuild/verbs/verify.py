@@ -34,15 +34,14 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.building import scheduler
+from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import local
 from nbbuild.building.preparing import Preparing
-from nbbuild.building.turns import Again, Pairs, Turns
 from nbbuild.config.load import CacheTable, Config
 from nbbuild.errors import NbbuildError, NotebookError, UsageError
 from nbbuild.events import Ended, Noted, Observer, Planned, silent
 from nbbuild.export.merge import built_from
-from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.fingerprint import working_folder
 from nbbuild.kernels.launch.machine import cores, threads_each
 from nbbuild.kernels.launch.memory import Room
@@ -402,21 +401,21 @@ class _Runs:
         workers = local.local(slots)
         cancelled = threading.Event()
         with workers.executor, Launcher() as launcher:
-            builder = Builder(
-                session=self.again,
-                judge=self.again.judge(forced=names),
-                launcher=launcher,
+            builder = builder_of(
+                self.again,
+                self.again.judge(forced=names),
+                Starting(
+                    launcher=launcher,
+                    room=Room(
+                        self.again.config.execution.max_memory,
+                        held=lambda: held_below(launcher.pid),
+                    ),
+                    preparing=Preparing(
+                        session=self.again, threads=threads_each(slots, len(names))
+                    ),
+                ),
                 observer=self.observer,
                 cancelled=cancelled,
-                uses=Uses(self.again.graph),
-                turns=Turns(),
-                pairs=Pairs(self.again.state),
-                again=Again(),
-                preparing=Preparing(session=self.again, threads=threads_each(slots, len(names))),
-                room=Room(
-                    self.again.config.execution.max_memory,
-                    held=lambda: held_below(launcher.pid),
-                ),
             )
 
             def perform(wanted: Sequence[str], act: Callable[[str], bool]) -> None:

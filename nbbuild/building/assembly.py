@@ -1,0 +1,139 @@
+"""Put together what builds the tasks of one project, from an open session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nbbuild.building.accounts import Accounts
+from nbbuild.building.attempting import Attempting
+from nbbuild.building.builder import Builder
+from nbbuild.building.local import LocalAttempts
+from nbbuild.building.preparing import Preparing
+from nbbuild.building.reusing import Reuse, Sources
+from nbbuild.building.runner import none_ready
+from nbbuild.building.settling import Settling
+from nbbuild.building.turns import Again, Meetings, Pairs, Turns
+from nbbuild.events import Observer
+from nbbuild.judging.conflicts import Uses
+from nbbuild.judging.verdicts import Judge
+from nbbuild.kernels.launch.memory import Room
+from nbbuild.kernels.launch.process import Launcher
+from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.wanted import Wanted
+from nbbuild.notebook.source import prepared
+from nbbuild.paths.ignored import Ignored
+from nbbuild.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starting:
+    """Where the kernels of a build come from, and what hears of them.
+
+    `ready(wanted, check)` gives a kernel that has been started already, None when there is none;
+    `on_end()` is called when no more cell of a notebook will run.
+    """
+
+    launcher: Launcher
+    room: Room
+    preparing: Preparing
+    ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = none_ready
+    on_end: Callable[[], None] = lambda: None
+
+
+def sources_of(session: Session) -> Sources:
+    """Return how the source notebooks of a project are read."""
+    return Sources(
+        digest=session.sources,
+        read=lambda task: prepared(
+            session.root, task, language=session.inputs.language(task), readers=session.readers
+        ),
+    )
+
+
+def reuse_of(session: Session, uses: Uses) -> Reuse:
+    """Return what puts results of a project's store in their place."""
+    return Reuse(store=session.store, outputs=session.tree, sources=sources_of(session), uses=uses)
+
+
+def builder_of(
+    session: Session,
+    judge: Judge,
+    starting: Starting,
+    *,
+    observer: Observer,
+    cancelled: threading.Event,
+    uses: Uses | None = None,
+    again: Again | None = None,
+    apart: Sequence[tuple[str, str]] = (),
+) -> Builder:
+    """Return what builds the tasks of `session` with kernels of this machine.
+
+    The two tasks of each pair in `apart` never run side by side.
+    """
+    uses = Uses(session.graph) if uses is None else uses
+    reuse = reuse_of(session, uses)
+    meetings = Meetings(Turns(apart), Pairs(session.state), observer)
+    accounts = Accounts(
+        root=session.root,
+        store=session.config.store,
+        environ=session.environ,
+        digests=session.digests,
+        inputs=session.inputs,
+        tree=session.tree,
+        own=session.own,
+    )
+    attempt = Attempting(
+        attempts=LocalAttempts(
+            tasks=session.graph.tasks,
+            launcher=starting.launcher,
+            tree=session.tree,
+            walker=session.walker,
+            inputs=session.inputs,
+            accounts=accounts,
+            config=session.config.path.name,
+            ready=starting.ready,
+            on_end=starting.on_end,
+        ),
+        outputs=session.tree,
+        sources=reuse.sources,
+        in_effect=session.inputs.in_effect,
+        action=starting.preparing.action,
+        last=session.last,
+        forget=session.forget,
+        observer=observer,
+        cancelled=cancelled,
+    )
+    settle = Settling(
+        root=session.root,
+        store=session.store,
+        outputs=session.tree,
+        account=accounts,
+        uses=uses,
+        retired=session.retired,
+        again=Again() if again is None else again,
+        meetings=meetings,
+        key=judge.key,
+        places=session.inputs.places,
+        last=session.last,
+        changed_since=session.digests.changed_since,
+        ignored=Ignored(session.root),
+    )
+    return Builder(
+        graph=session.graph,
+        store=session.store,
+        outputs=session.tree,
+        judge=judge,
+        reuse=reuse,
+        attempt=attempt,
+        settle=settle,
+        uses=uses,
+        meetings=meetings,
+        retired=session.retired,
+        broken=session.broken,
+        place=starting.room.place,
+        forget=session.forget,
+        observer=observer,
+        cancelled=cancelled,
+    )

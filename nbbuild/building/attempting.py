@@ -1,0 +1,124 @@
+"""Run one task: describe the attempt, execute it, and again where that is asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from nbformat import NotebookNode
+
+from nbbuild.building.accounts import Before
+from nbbuild.building.actions import Action
+from nbbuild.building.attempts import Attempted, Attempts
+from nbbuild.building.outputs import Outputs
+from nbbuild.building.reusing import Sources
+from nbbuild.disk.digests import now_ns
+from nbbuild.events import Noted, Observer, Started
+from nbbuild.judging.inputs import InEffect
+from nbbuild.judging.reasons import compare
+from nbbuild.model import ActionKey, Digest, Judgement, Outcome, Record, Task
+from nbbuild.notebook.code import running
+from nbbuild.notebook.write import to_bytes
+
+_AGAIN = "runs again without a watch over its system calls: '{}' gets no rights under it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run of a task that has ended, before anything is made of it."""
+
+    task: Task
+    judgement: Judgement
+    key: ActionKey
+    source: NotebookNode
+    sources: Digest  # of the source's files, taken before it was read
+    before: Before
+    best: bool  # whether it was to be watched as closely as its machine lets
+    attempted: Attempted
+    notes: tuple[str, ...]
+    exempt: str  # the program for whose sake its system calls were not watched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempting:
+    """Runs tasks, in one build."""
+
+    attempts: Attempts
+    outputs: Outputs
+    sources: Sources
+    in_effect: Callable[[Task], InEffect]
+    action: Callable[[Task, bytes], Action]  # what executing a notebook takes
+    last: Callable[[Task], tuple[Outcome | None, Record | None]]
+    forget: Callable[[], None]  # whatever is remembered of the disk
+    observer: Observer
+    cancelled: threading.Event
+
+    def __call__(self, task: Task, judgement: Judgement) -> Run:
+        """Run `task`; may raise `NotebookError`, `KernelError`."""
+        key = judgement.key
+        assert key is not None
+        now = self.in_effect(task)
+        sources = self.sources.digest(task)
+        source = self.sources.read(task)
+        action = self.action(task, to_bytes(source))
+        began_ns = now_ns()
+        self.observer(Started(task.name, running(now.parsed)))
+        forced = judgement.reasons[0].kind == "forced"
+        retries = now.settings.retries or 0
+        exempt = self._exempt(task, key)
+        if exempt:
+            action = replace(action, syscalls=False)
+        done, notes, found = self._tried(task, action, retries=retries, forced=forced)
+        if done.observed is not None and done.observed.rights and not done.cancelled:
+            # Such a program, sudo for one, gets no rights under the watch.
+            exempt = done.observed.rights
+            self.outputs.abandon(task)
+            self.observer(Noted(task.name, _AGAIN.format(exempt)))
+            action = replace(action, syscalls=False)
+            done, notes, found = self._tried(task, action, retries=retries, forced=forced)
+        return Run(
+            task=task,
+            judgement=judgement,
+            key=key,
+            source=source,
+            sources=sources,
+            before=Before(began_ns=began_ns, now=now, found=found),
+            best=now.settings.trace is True,
+            attempted=done,
+            notes=notes,
+            exempt=exempt,
+        )
+
+    def _tried(
+        self, task: Task, action: Action, *, retries: int, forced: bool
+    ) -> tuple[Attempted, tuple[str, ...], Mapping[str, Digest]]:
+        """Execute until it succeeds or `retries` more attempts failed, each from a clean tree.
+
+        Also returns notes, and what the last attempt could find of what earlier runs had left.
+        """
+        notes: tuple[str, ...] = ()
+        for attempt in range(retries + 1):
+            notes += self.outputs.begin(task, forced=forced)
+            found = self.outputs.left(task)
+            done = self.attempts(action, cancelled=self.cancelled, observer=self.observer)
+            if done.shortfall:
+                self.observer(Noted(task.name, done.shortfall, detail=True))
+            notes += done.notes
+            self.forget()
+            failure = done.failure
+            if failure is None or done.cancelled or attempt == retries:
+                break
+            if failure.kind == "undeclared":  # another attempt would use the same
+                break
+            self.outputs.abandon(task)
+            notes += (f"attempt {attempt + 1} of {retries + 1} failed: {failure.message}",)
+        return done, notes, found
+
+    def _exempt(self, task: Task, key: ActionKey) -> str:
+        """Return the program for whose sake this code is run without a watch over system calls."""
+        _, last = self.last(task)
+        if last is None or not last.trace.exempt:
+            return ""
+        changed = {reason.kind for reason in compare(last.key, key)}
+        return "" if "code" in changed else last.trace.exempt

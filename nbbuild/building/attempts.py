@@ -1,0 +1,51 @@
+"""What executes an attempt: the description that goes out, the plain result that comes back.
+
+This is one of the two seams of a build; the other is what keeps results (store/protocol.py). An
+`Action` goes out, an `Attempted` comes back, and both can be pickled. Progress is told beside them.
+Local kernels (local.py) and the fake of the tests (in_memory.py) are held to the same stories.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from nbbuild.building.actions import Action
+from nbbuild.events import Observer
+from nbbuild.model import Failure
+from nbbuild.notebook.merge import ExecutedCells
+from nbbuild.watching.observed import Observed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """What became of an attempt. It ended well unless `failure` or `cancelled` says otherwise."""
+
+    cells: ExecutedCells  # as far as it came
+    failure: Failure | None = None
+    cancelled: bool = False
+    seconds: float = 0.0  # kernel start and end included
+    cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
+    notes: tuple[str, ...] = ()  # what a user should know, and no failure
+    shortfall: str = ""  # what of a warm start there was not, and why
+    cut_short: bool = False  # its kernel was killed while it was leaving
+    preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
+    observed: Observed | None = None  # None: it was not watched, or gave no account
+    root: Path = Path()  # where it ran: the project's root, or that of a sandbox
+    private: tuple[Path, ...] = ()  # folders made for this attempt; gone by now
+
+
+class Attempts(Protocol):
+    """Executes attempts, from any thread."""
+
+    def __call__(
+        self, action: Action, *, cancelled: threading.Event, observer: Observer
+    ) -> Attempted:
+        """Execute `action` and return what became of it; never raises for a notebook.
+
+        `observer` gets a `CellStarted` as each cell begins. `cancelled` ends the attempt once it
+        is set. A worker or kernel that is lost is a failure of kind "died".
+        """
+        ...

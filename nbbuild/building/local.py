@@ -1,0 +1,96 @@
+"""Execute attempts on this machine: in the project's tree, or in a sandbox, with local kernels."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from nbbuild.building import runner
+from nbbuild.building.accounts import Accounts
+from nbbuild.building.actions import Action
+from nbbuild.building.attempts import Attempted
+from nbbuild.events import CellStarted, Observer
+from nbbuild.judging.inputs import Inputs
+from nbbuild.kernels.launch.process import Launcher
+from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.wanted import Wanted
+from nbbuild.model import Failure, Task
+from nbbuild.paths.patterns import Pattern
+from nbbuild.paths.walk import Walker
+from nbbuild.tree import Tree
+from nbbuild.watching.observed import Observed
+from nbbuild.watching.sandbox import Beyond, Sandbox, hint
+from nbbuild.watching.sandbox import failure as undeclared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAttempts:
+    """Executes the attempts of one build.
+
+    `ready(wanted, check)` gives a kernel that has been started already, None when there is none;
+    `on_end()` is called when no more cell of a notebook will run.
+    """
+
+    tasks: Mapping[str, Task]
+    launcher: Launcher
+    tree: Tree
+    walker: Walker
+    inputs: Inputs
+    accounts: Accounts
+    config: str  # the name of the configuration file, for what is said of it
+    ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = runner.none_ready
+    on_end: Callable[[], None] = lambda: None
+
+    def __call__(
+        self, action: Action, *, cancelled: threading.Event, observer: Observer
+    ) -> Attempted:
+        """Execute `action`; see `Attempts`."""
+        task = self.tasks[action.task]
+        return runner.run(
+            action,
+            launcher=self.launcher,
+            bring_in=self.tree.bring_in,
+            match=partial(self._matching, task, action.root),
+            inspect=partial(self._inspected, task, action.folder),
+            cancelled=cancelled,
+            on_cell=lambda at, total: observer(CellStarted(task.name, at, total)),
+            ready=self.ready,
+            on_end=self.on_end,
+        )
+
+    def _matching(self, task: Task, home: Path, root: Path) -> list[str]:
+        """Return the files under the artefact patterns of `task` below `root`."""
+        there = self.walker if root == home else Walker(root, closed=())
+        return there.match_all([Pattern.parse(text) for text in task.artefacts])
+
+    def _inspected(
+        self,
+        task: Task,
+        folder: str,
+        sandbox: Sandbox,
+        observed: Observed | None,
+        failed: Failure | None,
+    ) -> Failure | None:
+        """Return what a run in `sandbox` comes to: it fails if it used what is not declared."""
+        if failed is not None and failed.kind != "error":
+            return failed
+        probe = self.inputs.probe(task)
+        beyond = Beyond(
+            sandbox=sandbox,
+            scope=self.accounts.scope(task, probe),
+            folder=folder,
+            search=list(dict.fromkeys((folder, *task.python_path, "."))),
+            suffixes=probe.suffixes if probe is not None else (),
+        )
+        uses = beyond.used(observed) if observed is not None else []
+        if failed is None:
+            return undeclared(uses, config=self.config) if uses else None
+        cells = self.inputs.parsed(task).cells
+        uses = uses or beyond.named(c.source for c in cells if c.index == failed.cell)
+        said = hint(uses, config=self.config) if uses else failed.hint
+        return msgspec.structs.replace(failed, hint=said)

@@ -1,0 +1,262 @@
+"""Make of a run what it comes to: a record beside all others, kept or not, or a failure."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from nbbuild.building.accounts import Account
+from nbbuild.building.attempting import Run
+from nbbuild.building.outputs import Outputs
+from nbbuild.building.turns import Again, Meetings
+from nbbuild.disk.digests import digest_bytes
+from nbbuild.errors import NbbuildError
+from nbbuild.judging import endings
+from nbbuild.judging.conflicts import Deeds, Settled, Uses
+from nbbuild.judging.conflicts import failure as conflicting
+from nbbuild.judging.reasons import compare
+from nbbuild.judging.verdicts import made_from
+from nbbuild.model import (
+    ActionKey,
+    ArtefactFile,
+    Failure,
+    Outcome,
+    OutcomeKind,
+    Record,
+    Task,
+    Trace,
+)
+from nbbuild.notebook.merge import built_bytes, encode
+from nbbuild.store import Store
+from nbbuild.tree import ArtefactError
+from nbbuild.tree import Left as LeftInTree
+from nbbuild.watching.tracing import Left, Watched
+
+
+@dataclass(frozen=True, slots=True)
+class Collided:
+    """A run that may have been spoilt by another beside it, and how it ended if it failed."""
+
+    deeds: Deeds
+    failed: Outcome | None = None
+
+
+class Retiring(Protocol):
+    """Puts records aside, and marks of tasks; see judging.retired.Retired."""
+
+    def retire(self, ids: Iterable[str]) -> None:
+        """Put records aside for good."""
+        ...
+
+    def unmark(self, task: str) -> None:
+        """Take the mark off a task, which has run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """Settles the runs of one build."""
+
+    root: Path
+    store: Store
+    outputs: Outputs
+    account: Account
+    uses: Uses
+    retired: Retiring
+    again: Again  # takes in the tasks that are to be judged once more when all others are done
+    meetings: Meetings
+    key: Callable[[str], ActionKey]  # of a task as things are now, trusting no earlier digest
+    places: Callable[[Task], Sequence[tuple[int, int | None]]]  # how its cells are called
+    last: Callable[[Task], tuple[Outcome | None, Record | None]]
+    changed_since: Callable[[Path, int], bool]
+    ignored: Callable[[str], bool]  # whether version control leaves a file out
+    said: set[str] = field(default_factory=set)  # why runs were seen in part, in this build
+
+    def __call__(self, run: Run) -> Outcome | Collided:
+        """Return what becomes of `run`; may raise `StoreError`."""
+        task, done = run.task, run.attempted
+        if done.cancelled:
+            self.outputs.abandon(task)
+            return Outcome.of(task, OutcomeKind.CANCELLED, judgement=run.judgement)
+        artefacts, failure = self._collected(task) if done.failure is None else ((), done.failure)
+        watched = self.account(task, run.key, done, run.before)
+        self.outputs.leave(task, map(_left, watched.left))
+        deeds = Deeds(
+            touched=watched.touched,
+            scratch=watched.scratch,
+            sound=not watched.changed,
+            beside=self.meetings.beside(task.name),
+        )
+        if failure is not None:
+            failed = self._failed(run, endings.with_own(failure, watched.own))
+            failed = msgspec.structs.replace(failed, own=watched.own)
+            if failure.kind == "error" and self._may_be_spoilt(deeds, run.before.began_ns):
+                return Collided(deeds, failed)
+            return failed
+        last = self.last(task)[1]
+        record = self._record(run, watched, artefacts, last)
+        settled = self.uses.settle(task, record, deeds)
+        self.retired.retire(one.id for one in settled.spoilt)
+        self.again.add(settled.again)
+        if self.meetings.part(task.name, settled.collided):
+            self.outputs.abandon(task)
+            return Collided(deeds)
+        if settled.conflicts:
+            return self._in_conflict(run, settled)
+        return self._published(run, watched, record, last)
+
+    def _collected(self, task: Task) -> tuple[tuple[ArtefactFile, ...], Failure | None]:
+        try:
+            return self.outputs.collect(task, stored=self.store.writable), None
+        except ArtefactError as error:
+            return (), Failure.of("artefact", error)
+
+    def _may_be_spoilt(self, deeds: Deeds, began_ns: int) -> bool:
+        """Whether a run that failed used what somebody changed while it ran beside others."""
+        return bool(deeds.beside) and any(
+            self.changed_since(self.root / path, began_ns)
+            for path in deeds.touched
+            if (self.root / path).is_file()
+        )
+
+    def _record(
+        self,
+        run: Run,
+        watched: Watched,
+        artefacts: tuple[ArtefactFile, ...],
+        last: Record | None,
+    ) -> Record:
+        """Return the record of a run that ended well; its cells go into the store, if they can."""
+        task, done = run.task, run.attempted
+        blob = encode(done.cells)
+        return Record(
+            id=record_id(run.key),
+            key=run.key,
+            trace=msgspec.structs.replace(watched.trace, best=run.best, exempt=run.exempt),
+            undeclared=watched.undeclared,
+            altered=watched.altered,
+            rewritten=_rewritten(watched, last),
+            removed=watched.removed,
+            own=watched.own,
+            local=bool(watched.own),
+            task=task.name,
+            source=task.source,
+            cells=self.store.put(blob) if self.store.writable else digest_bytes(blob),
+            artefacts=artefacts,
+            folders=self.outputs.left_empty(task),
+            created=time.time(),
+            seconds=done.seconds,
+            cell_seconds=done.cell_seconds,
+            preloads=done.preloads,
+        )
+
+    def _in_conflict(self, run: Run, settled: Settled) -> Outcome:
+        self.retired.retire(one.id for one in settled.stale)
+        return self._failed(run, conflicting(settled.conflicts, ignored=self.ignored))
+
+    def _published(
+        self, run: Run, watched: Watched, record: Record, last: Record | None
+    ) -> Outcome:
+        """Keep and show the result of a run that is in nobody's way."""
+        task, done = run.task, run.attempted
+        notes = (*run.notes, *self._products(record, last), *self._unseen(record.trace))
+        whole = not (done.cut_short and record.artefacts)
+        unpublished = self._unpublished(task, run.key, watched, whole=whole)
+        if not unpublished:
+            self.store.publish(record)
+        origin = "" if unpublished else made_from(record, run.sources)
+        built = built_bytes(run.source, done.cells)
+        _, more = self.outputs.write_built(task, built, origin)
+        self.outputs.drop_failed(task)
+        self.retired.unmark(task.name)
+        return Outcome.of(
+            task,
+            OutcomeKind.EXECUTED,
+            judgement=run.judgement,
+            record=record,
+            cell_seconds=done.cell_seconds,
+            cached=not unpublished,
+            own=watched.own,
+            notes=(*notes, *more, *([unpublished] if unpublished and task.cache else [])),
+        )
+
+    def _failed(self, run: Run, failure: Failure) -> Outcome:
+        task, done = run.task, run.attempted
+        self.outputs.abandon(task)
+        self.outputs.remove_built(task)
+        partial = self.outputs.keep_failed(task, built_bytes(run.source, done.cells))
+        return Outcome.of(
+            task,
+            OutcomeKind.FAILED,
+            judgement=run.judgement,
+            failure=failure,
+            cell_seconds=done.cell_seconds,
+            notes=run.notes,
+            built=partial,
+        )
+
+    # -- what users should know ----------------------------------------------------------------
+
+    def _unseen(self, trace: Trace) -> tuple[str, ...]:
+        """Say why a run was seen only in part, once in a build for each cause."""
+        causes = () if trace.exempt else trace.partial
+        new = [cause for cause in causes if cause not in self.said]
+        self.said.update(new)
+        return tuple(f"what it used was seen only in part: {cause}" for cause in new)
+
+    def _products(self, record: Record, last: Record | None) -> tuple[str, ...]:
+        """Say what a run wrote and found undeclared, as far as the last one did not."""
+        notes: tuple[str, ...] = ()
+        known = {file.path for file in last.undeclared} if last else set()
+        products = endings.products(record, ignored=self.ignored)
+        new = [path for path in products if path not in known]
+        if new:
+            notes += (f"wrote what it does not declare; to keep it: {endings.keeping(new)}",)
+        if record.own and (last is None or {*record.own} - {*last.own}):
+            notes += (endings.rests_on(record.own),)
+        return notes
+
+    def _unpublished(self, task: Task, key: ActionKey, watched: Watched, *, whole: bool) -> str:
+        """Say why the result of a run must not be published, "" when it may be."""
+        if not task.cache:
+            return "`cache = false`: the result is not kept"
+        if not self.store.writable:
+            why = f"'{self.store.name}' cannot be written"
+        elif not whole:
+            why = "files that it wrote may be incomplete"
+        else:
+            why = self._changed(task, key) or "; ".join(watched.changed[:3])
+            why += " while it ran" if why else ""
+        return why and f"the result is shown but not cached: {why}; it will run again"
+
+    def _changed(self, task: Task, key: ActionKey) -> str:
+        """Say which of the key's inputs changed since the run began, "" if none did."""
+        try:
+            after = self.key(task.name)
+        except NbbuildError as error:
+            return error.what
+        if after.digest == key.digest:
+            return ""
+        return "; ".join(str(one) for one in compare(key, after, places=self.places(task))[:3])
+
+
+def record_id(key: ActionKey) -> str:
+    """Return a new name for a record of `key`."""
+    return f"{key.digest[:12]}-{secrets.token_hex(8)}"
+
+
+def _rewritten(watched: Watched, last: Record | None) -> tuple[str, ...]:
+    """Return what a task writes again in every run, though it may have changed it in this one."""
+    before = {*last.rewritten} if last is not None else set()
+    now = {file.path for file in watched.undeclared}
+    return tuple(sorted({*watched.rewritten, *(before & now)}))
+
+
+def _left(one: Left) -> LeftInTree:
+    return LeftInTree(one.path, one.digest, one.anew, one.scratch, one.asked, one.shared)
