@@ -18,8 +18,9 @@ from nbbuild.building.turns import Again, Meetings
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.errors import NbbuildError
 from nbbuild.judging import endings
-from nbbuild.judging.conflicts import Deeds, Settled, Uses
+from nbbuild.judging.conflicts import Settled, Uses
 from nbbuild.judging.conflicts import failure as conflicting
+from nbbuild.judging.meeting import Deeds
 from nbbuild.judging.reasons import compare
 from nbbuild.judging.verdicts import made_from
 from nbbuild.model import (

@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 from nbbuild.disk.state import State
 from nbbuild.events import Noted, Observer
@@ -128,10 +129,18 @@ class Pairs:
             return
 
 
+class Remembering(Protocol):
+    """Remembers pairs of tasks for later builds; see `Pairs`."""
+
+    def add(self, first: str, second: str) -> None:
+        """Remember that `first` and `second` are to be kept apart."""
+        ...
+
+
 class Meetings:
     """Keeps apart, in this build and later ones, tasks that met on a file while both ran."""
 
-    def __init__(self, turns: Turns, pairs: Pairs, observer: Observer) -> None:
+    def __init__(self, turns: Turns, pairs: Remembering, observer: Observer) -> None:
         self.turns = turns
         self._pairs = pairs
         self._observer = observer

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from nbbuild.judging.endings import line
+from nbbuild.judging.meeting import NO_DEEDS, Deeds, Facts, Nearness, facts_of
 from nbbuild.model import Failure, Record, Task
 from nbbuild.paths.patterns import escape
 from nbbuild.project.graph import Graph, makes
@@ -32,16 +33,6 @@ class Conflict:
     circle: bool = False  # whether the writer waits for the reader already
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deeds:
-    """What a run did beyond what its record says: of that nothing is left for later builds."""
-
-    touched: frozenset[str] = frozenset()  # all that it used or wrote, its own files too
-    scratch: tuple[str, ...] = ()  # files that it made for itself
-    sound: bool = True  # whether all that it had used was the same when it ended
-    beside: frozenset[str] = frozenset()  # the tasks that ran at the same time
-
-
 class Settled(NamedTuple):
     """What came of a run beside all others."""
 
@@ -57,16 +48,17 @@ class Uses:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._known: dict[str, _Facts] = {}
-        self._failed: dict[str, _Facts] = {}  # runs in conflict: others may read what they wrote
+        self._known: dict[str, Facts] = {}
+        self._near = Nearness()
+        self._failed: dict[str, Facts] = {}  # runs in conflict: others may read what they wrote
         self._lock = threading.Lock()
 
-    def settle(self, task: Task, record: Record, deeds: Deeds = Deeds()) -> Settled:
+    def settle(self, task: Task, record: Record, deeds: Deeds = NO_DEEDS) -> Settled:
         """Take in what a run of `task` wrote and used; return what it comes to beside the others.
 
         With conflicts, or where it ran into another that ran at the same time, it is not taken in.
         """
-        facts = _facts(task, record, deeds)
+        facts = facts_of(task, record, deeds)
         with self._lock:
             collided = tuple(self._collided(facts))
             found = tuple(dict.fromkeys(self._conflicts(facts)))
@@ -75,7 +67,7 @@ class Uses:
             # Who makes a file that another wrote over has a sound record: it is put back.
             stale = {one.reader for one in found if one.how != "makes"} - {task.name}
             if not found and not collided:
-                self._known[task.name] = facts
+                self._take_in(facts)
             self._failed.pop(task.name, None)
             if found and not collided:
                 self._failed[task.name] = facts
@@ -86,6 +78,10 @@ class Uses:
                 again=tuple(sorted(again)),
                 collided=collided,
             )
+
+    def _take_in(self, facts: Facts) -> None:
+        self._known[facts.task.name] = facts
+        self._near.add(facts)
 
     def _records(self, names: Iterable[str]) -> tuple[Record, ...]:
         return tuple(self._known[name].record for name in sorted(names) if name in self._known)
@@ -106,12 +102,11 @@ class Uses:
         """Take in an earlier run that still holds."""
         with self._lock:
             self._failed.pop(task, None)
-            self._known[task] = _facts(self._graph.tasks[task], record, Deeds())
+            self._take_in(facts_of(self._graph.tasks[task], record, NO_DEEDS))
 
-    def _conflicts(self, ours: _Facts) -> Iterator[Conflict]:
-        for name, theirs in self._known.items():
-            if name == ours.task.name:
-                continue
+    def _conflicts(self, ours: Facts) -> Iterator[Conflict]:
+        for name in self._near.of(ours):
+            theirs = self._known[name]
             yield from self._unordered(theirs, ours)
             yield from self._unordered(ours, theirs)
             yield from _writes_over(ours, theirs.task)
@@ -120,14 +115,14 @@ class Uses:
             if name != ours.task.name:
                 yield from self._unordered(theirs, ours)
 
-    def _unordered(self, writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
-        # Every two tasks of a build come here, hardly any meet: the graph is asked last.
+    def _unordered(self, writer: Facts, reader: Facts) -> Iterator[Conflict]:
+        # Hardly any that come here meet: the graph is asked last.
         met = [one for one in _met(writer, reader) if one.path not in writer.rewrites]
         if met and not self._ordered(writer.task.name, reader.task.name):
             circle = self._ordered(reader.task.name, writer.task.name)
             yield from (replace(one, circle=circle) for one in met)
 
-    def _collided(self, ours: _Facts) -> Iterator[tuple[str, str]]:
+    def _collided(self, ours: Facts) -> Iterator[tuple[str, str]]:
         """Yield a pair for each task that ran beside this one and met it on a path."""
         for name in sorted(ours.deeds.beside & self._known.keys()):
             theirs = self._known[name]
@@ -136,19 +131,18 @@ class Uses:
             elif next(self._unordered(ours, theirs), None):
                 yield ours.task.name, name
 
-    def _spoilt(self, ours: _Facts) -> Iterator[str]:
+    def _spoilt(self, ours: Facts) -> Iterator[str]:
         """Yield the tasks whose files this one wrote over while both ran."""
         for name in ours.deeds.beside & self._known.keys():
             if _spoils(ours, self._known[name]):
                 yield name
 
-    def _behind(self, ours: _Facts) -> Iterator[str]:
+    def _behind(self, ours: Facts) -> Iterator[str]:
         """Yield the tasks that used what this one writes again in every run, before it changed."""
-        for name, theirs in self._known.items():
-            if name != ours.task.name and ours.rewrites:
-                met = (one.path for one in _met(ours, theirs))
-                if not ours.rewrites.isdisjoint(met) and not self._ordered(name, ours.task.name):
-                    yield name
+        for name in self._near.of(ours) if ours.rewrites else ():
+            met = (one.path for one in _met(ours, self._known[name]))
+            if not ours.rewrites.isdisjoint(met) and not self._ordered(name, ours.task.name):
+                yield name
 
     def _ordered(self, first: str, second: str) -> bool:
         return first in self._graph.needed([second])
@@ -237,63 +231,7 @@ def _hint(first: Conflict, lines: Sequence[tuple[str, str, str]]) -> str:
     return f"declare the order: {said}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What one run wrote and used, as it is looked for."""
-
-    task: Task
-    record: Record
-    written: Mapping[str, bool]  # path it changed → whether it is declared; a built notebook is
-    renamed: frozenset[str]  # those of `written` that its folder did not hold before
-    rewrites: frozenset[str]  # paths that it writes again in every run, as a rule unchanged
-    used: Mapping[str, str]  # path → how
-    folders: frozenset[str]  # that were listed
-    globs: tuple[str, ...]  # root-relative patterns
-    deeds: Deeds
-
-    @property
-    def wrote(self) -> frozenset[str]:
-        """All paths at which it wrote, what was the same afterwards included."""
-        return frozenset((*self.written, *self.rewrites, *self.deeds.scratch))
-
-    @property
-    def own(self) -> frozenset[str]:
-        """The files of which nobody looks whether they were the same when it ended: its own."""
-        return self.wrote - self.used.keys()
-
-
-def _facts(task: Task, record: Record, deeds: Deeds) -> _Facts:
-    used: dict[str, str] = {}
-    folders: set[str] = set()
-    globs: list[str] = []
-    mine = {file.path for file in record.undeclared}
-    for item in record.trace.items:
-        if item.kind == "file":
-            used[item.name] = "reads"
-        elif item.kind == "absent" and item.name not in mine:
-            used[item.name] = "looks for"
-        elif item.kind == "listing":
-            folders.add(item.name)
-        elif item.kind == "glob":
-            base, _, pattern = item.name.partition(":")
-            globs.append(posixpath.normpath(posixpath.join(base, pattern)))
-    written = {task.built: True, **{file.path: True for file in record.artefacts}}
-    for path in (*(file.path for file in record.undeclared), *record.removed):
-        written.setdefault(path, False)
-    return _Facts(
-        task=task,
-        record=record,
-        written=written,
-        renamed=frozenset(written) - set(record.altered),
-        rewrites=frozenset(record.rewritten),
-        used=used,
-        folders=frozenset(folders),
-        globs=tuple(globs),
-        deeds=deeds,
-    )
-
-
-def _met(writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
+def _met(writer: Facts, reader: Facts) -> Iterator[Conflict]:
     """Yield what `reader` used of what `writer` changed."""
     for path, declared in writer.written.items():
         how = reader.used.get(path, "")
@@ -307,7 +245,7 @@ def _met(writer: _Facts, reader: _Facts) -> Iterator[Conflict]:
             yield Conflict(writer.task.name, reader.task.name, path, how, declared, there)
 
 
-def _spoils(writer: _Facts, other: _Facts) -> bool:
+def _spoils(writer: Facts, other: Facts) -> bool:
     """Whether `writer` may have spoilt `other` while both ran.
 
     What a run used is looked at again when it ends; what it wrote before it read it is not.
@@ -316,7 +254,7 @@ def _spoils(writer: _Facts, other: _Facts) -> bool:
     return bool(met) and (not other.deeds.sound or not met.isdisjoint(other.own))
 
 
-def _writes_over(writer: _Facts, maker: Task) -> Iterator[Conflict]:
+def _writes_over(writer: Facts, maker: Task) -> Iterator[Conflict]:
     for file in writer.record.undeclared:
         if makes(maker, file.path):
             yield Conflict(writer.task.name, maker.name, file.path, "makes")

@@ -28,6 +28,7 @@ class MemoryStore:
         self.blobs: dict[Digest, bytes] = {}
         self.files: dict[tuple[Digest, str], bytes] = {}  # (key, record id) → sealed record
         self.uses: dict[object, float] = {}  # digest, or (key, record id) → seconds, of the last
+        self._ids: dict[Digest, set[str]] = {}  # key → the ids under which records were published
         self._leases: list[float] = []
         self._locks: dict[Digest, threading.Lock] = {}
         self._turn = threading.Lock()
@@ -82,13 +83,18 @@ class MemoryStore:
 
     def records(self, key: Digest) -> list[Record]:
         """Return the sound records of a key, newest first."""
-        return newest_first(record for record in self.all_records() if record.key.digest == key)
+        with self._turn:
+            ids = self._ids.get(key, ())
+            found = [(one, self.files[key, one]) for one in ids if (key, one) in self.files]
+        sound = (decode(data, key=key, record_id=one) for one, data in found)
+        return newest_first(record for record in sound if record is not None)
 
     def publish(self, record: Record) -> None:
         """Keep a record; all its blobs must have been put before."""
         data = encode(record)
         with self._turn:
             self.files[record.key.digest, record.id] = data
+            self._ids.setdefault(record.key.digest, set()).add(record.id)
             self.uses[record.key.digest, record.id] = time.time()
 
     def used(self, record: Record) -> None:

@@ -6,13 +6,13 @@ import pytest
 
 from nbbuild.judging.conflicts import (
     Conflict,
-    Deeds,
     Settled,
     Uses,
     beside_a_writer,
     failure,
     pairs_by_rewriting,
 )
+from nbbuild.judging.meeting import Deeds
 from nbbuild.model import ActionKey, ArtefactFile, Record, Task, Trace, TraceItem
 from nbbuild.project.graph import link
 
