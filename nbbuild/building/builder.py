@@ -66,9 +66,11 @@ from nbbuild.session import Session
 from nbbuild.tree import ArtefactError
 from nbbuild.tree import Left as LeftInTree
 from nbbuild.watching.observed import Observed
-from nbbuild.watching.sandbox import Beyond, Sandbox, hint
+from nbbuild.watching.sandbox import BeyondSandbox, Sandbox, hint
 from nbbuild.watching.sandbox import failure as undeclared
-from nbbuild.watching.tracing import Left, Scope, Watched, Watching
+from nbbuild.watching.scope import Scope
+from nbbuild.watching.tracing import traced
+from nbbuild.watching.watched import LeftFile, Watched, Watching
 
 _AGAIN = "runs again without a watch over its system calls: '{}' gets no rights under it"
 
@@ -454,7 +456,7 @@ class Builder:
             left=found,
             tracked=session.tree.tracked(),
         )
-        return watching.watched(ran.observed)
+        return traced(watching, ran.observed)
 
     def _scope(self, task: Task, probe: Probe | None, *, closed: Sequence[Path] = ()) -> Scope:
         session = self.session
@@ -479,7 +481,7 @@ class Builder:
             return failed
         session = self.session
         probe = session.inputs.probe(task)
-        beyond = Beyond(
+        beyond = BeyondSandbox(
             sandbox=sandbox,
             scope=self._scope(task, probe),
             folder=folder,
@@ -583,7 +585,7 @@ def _means(texts: Sequence[str]) -> Callable[[str], bool]:
     return lambda path: any(matches(pattern, path) for pattern in patterns)
 
 
-def _left(one: Left) -> LeftInTree:
+def _left(one: LeftFile) -> LeftInTree:
     return LeftInTree(one.path, one.digest, one.anew, one.scratch, one.asked, one.shared)
 
 

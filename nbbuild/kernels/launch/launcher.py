@@ -40,7 +40,7 @@ kernel cold, and says in `cold` why.
 Linux gives all of this. On macOS there are no death signal, no subreaper and no /proc: the
 process group is killed, and orphans that left it are not found.
 
-The file runs under `python -I -S`: it imports the standard library only, and two files of nbbuild's
+The file runs under `python -I -S`: it imports the standard library only, and a few of nbbuild's files
 by their paths.
 """
 
@@ -396,6 +396,7 @@ class Helper:
         watcher = kernel.watcher = modules["syscalls"].Watcher(
             descriptors[0],
             seccomp=modules["seccomp"],
+            looking=modules["looking"],
             private=f"{kernel.folder}/",
             cwd=kernel.request["cwd"],
             bound=data == b"bound",
@@ -575,7 +576,7 @@ def _watching() -> dict[str, Any]:
     """Return the modules of nbbuild's that watch system calls; nbbuild itself is not loaded."""
     folder = Path(__file__).resolve().parents[2] / "watching"
     modules: dict[str, Any] = {}
-    for name in ("filtering", "seccomp", "syscalls"):
+    for name in ("filtering", "seccomp", "looking", "syscalls"):
         spec = importlib.util.spec_from_file_location(f"nbbuild_{name}", folder / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
