@@ -40,8 +40,8 @@ kernel cold, and says in `cold` why.
 Linux gives all of this. On macOS there are no death signal, no subreaper and no /proc: the
 process group is killed, and orphans that left it are not found.
 
-The file runs under `python -I -S`: it imports the standard library only, and a few of nbbuild's files
-by their paths.
+The file runs under `python -I -S`: it imports the standard library only, and files of nbbuild's by
+their paths.
 """
 
 from __future__ import annotations
