@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from nbbuild.watching.lines import (
     Account,
+    AccountLine,
     ChangeLine,
     ChildLine,
     ForkLine,
@@ -14,7 +15,6 @@ from nbbuild.watching.lines import (
     HostLine,
     ImportLine,
     KernelReport,
-    Line,
     ListLine,
     PartialLine,
     PathLine,
@@ -35,7 +35,7 @@ from nbbuild.watching.observed import (
 from nbbuild.watching.outside import from_outside
 from nbbuild.watching.seen import Seen
 
-_Use: TypeAlias = tuple[str, UseLine, int, int]
+_ToldUse: TypeAlias = tuple[str, UseLine, int, int]
 """Kind of use, line, cell, process id."""
 
 _READING = ("read", "exists", "size", "stat", "lexists", "lstat", "enter", "named", "open")
@@ -88,7 +88,7 @@ class _Folded:
     def __init__(self, watched: Collection[int], partial: list[str]) -> None:
         self._watched = watched
         self._partial = partial
-        self.uses: dict[str, list[_Use]] = {}
+        self.uses: dict[str, list[_ToldUse]] = {}
         self.listings: dict[str, Listing] = {}
         self.globs: dict[tuple[object, ...], Glob] = {}
         self.imports: dict[tuple[str, str, str | None], ImportUse] = {}
@@ -97,7 +97,7 @@ class _Folded:
         self.hosts: dict[tuple[str, int], Host] = {}
         self.children: list[Child] = []
 
-    def add(self, line: Line, cell: int, pid: int) -> None:
+    def add(self, line: AccountLine, cell: int, pid: int) -> None:
         """Take in the next line, which process `pid` told in `cell`."""
         match line:
             case UseLine():
@@ -205,7 +205,7 @@ def _in_c(modules: tuple[LoadedModule, ...]) -> Iterator[str]:
     return (f"what {top} reads was seen only in part" for top in tops if top in READERS_IN_C)
 
 
-def _file(path: str, uses: list[_Use]) -> FileUse:
+def _file(path: str, uses: list[_ToldUse]) -> FileUse:
     kinds = tuple(dict.fromkeys(kind for kind, _, _, _ in uses))
     own = next((record.stat for kind, record, _, _ in uses if kind in _OWN), None)
     first, record, cell, pid = next((use for use in uses if use[0] not in _OWN), uses[0])

@@ -27,7 +27,7 @@ class _LocalModule:
     how: ImportUse | None
 
 
-class Imported:
+class RunImports:
     """The imports of one run: which are local, which distributions they come from.
 
     `made` are the paths (root-relative) that the run made itself.

@@ -14,13 +14,13 @@ from nbbuild.disk.shapes import Misshapen, Shape
 from nbbuild.watching.observed import Distribution, LoadedModule, Stat, WatchedProcess
 
 
-class Line(msgspec.Struct, frozen=True, array_like=True):
+class AccountLine(msgspec.Struct, frozen=True, array_like=True):
     """One line of an account; the first element, its kind, is the tag."""
 
     time: float  # seconds of the monotonic clock
 
 
-class UseLine(Line, frozen=True, array_like=True):
+class UseLine(AccountLine, frozen=True, array_like=True):
     """Something was asked of a path, or done to it; see FileUse for the kinds."""
 
     path: str
@@ -86,7 +86,7 @@ class _RemoveLine(UseLine, frozen=True, array_like=True, tag="remove"):
     pass
 
 
-class ListLine(Line, frozen=True, array_like=True, tag="list"):
+class ListLine(AccountLine, frozen=True, array_like=True, tag="list"):
     """The names in a folder were asked for."""
 
     path: str
@@ -95,7 +95,7 @@ class ListLine(Line, frozen=True, array_like=True, tag="list"):
     cell: int = 0
 
 
-class GlobLine(Line, frozen=True, array_like=True, tag="glob"):
+class GlobLine(AccountLine, frozen=True, array_like=True, tag="glob"):
     """A pattern was looked for."""
 
     way: str
@@ -107,14 +107,14 @@ class GlobLine(Line, frozen=True, array_like=True, tag="glob"):
     cell: int = 0
 
 
-class PathLine(Line, frozen=True, array_like=True, tag="path"):
+class PathLine(AccountLine, frozen=True, array_like=True, tag="path"):
     """`sys.path` as it is from here on; imports name it by its index."""
 
     index: int
     entries: tuple[str, ...]
 
 
-class ImportLine(Line, frozen=True, array_like=True, tag="import"):
+class ImportLine(AccountLine, frozen=True, array_like=True, tag="import"):
     """Python's path finder answered for a module."""
 
     name: str
@@ -127,7 +127,7 @@ class ImportLine(Line, frozen=True, array_like=True, tag="import"):
     cell: int = 0
 
 
-class HostLine(Line, frozen=True, array_like=True, tag="host"):
+class HostLine(AccountLine, frozen=True, array_like=True, tag="host"):
     """A host was looked up or contacted."""
 
     name: str
@@ -135,7 +135,7 @@ class HostLine(Line, frozen=True, array_like=True, tag="host"):
     cell: int = 0
 
 
-class VariableLine(Line, frozen=True, array_like=True, tag="variable"):
+class VariableLine(AccountLine, frozen=True, array_like=True, tag="variable"):
     """An environment variable was read or set."""
 
     deed: str
@@ -145,7 +145,7 @@ class VariableLine(Line, frozen=True, array_like=True, tag="variable"):
     cell: int = 0
 
 
-class ChildLine(Line, frozen=True, array_like=True, tag="child"):
+class ChildLine(AccountLine, frozen=True, array_like=True, tag="child"):
     """A program was started."""
 
     argv: tuple[str, ...]
@@ -155,25 +155,25 @@ class ChildLine(Line, frozen=True, array_like=True, tag="child"):
     cell: int = 0
 
 
-class ForkLine(Line, frozen=True, array_like=True, tag="fork"):
+class ForkLine(AccountLine, frozen=True, array_like=True, tag="fork"):
     """The process forked."""
 
     cell: int = 0
 
 
-class ScanLine(Line, frozen=True, array_like=True, tag="scan"):
+class ScanLine(AccountLine, frozen=True, array_like=True, tag="scan"):
     """Python opened a folder to list it, which is seen from outside, too."""
 
     path: str
 
 
-class StartLine(Line, frozen=True, array_like=True, tag="start"):
+class StartLine(AccountLine, frozen=True, array_like=True, tag="start"):
     """The account begins."""
 
     process: WatchedProcess
 
 
-class PartialLine(Line, frozen=True, array_like=True, tag="partial"):
+class PartialLine(AccountLine, frozen=True, array_like=True, tag="partial"):
     """Something was seen in part only."""
 
     reason: str
@@ -222,20 +222,20 @@ class KernelReport(msgspec.Struct, frozen=True):
 
 
 REPORT: Shape[KernelReport] = Shape(KernelReport)
-_LINE: Shape[Line] = Shape(_Any)
-_LINES: Shape[list[Line]] = Shape(list[_Any])
+_LINE: Shape[AccountLine] = Shape(_Any)
+_LINES: Shape[list[AccountLine]] = Shape(list[_Any])
 
-Account: TypeAlias = tuple[WatchedProcess, list[Line]]
+Account: TypeAlias = tuple[WatchedProcess, list[AccountLine]]
 """A process and what it told."""
 
 
-def parsed(raw: list[Any], pid: int, partial: list[str]) -> list[Line]:
+def parsed(raw: list[Any], pid: int, partial: list[str]) -> list[AccountLine]:
     """Return the lines of a process; those that cannot be read are counted in `partial`."""
     try:
         return _LINES.from_plain(raw)  # many times faster than one by one
     except Misshapen:
         pass
-    lines: list[Line] = []
+    lines: list[AccountLine] = []
     for one in raw:
         with suppress(Misshapen):
             lines.append(_LINE.from_plain(one))

@@ -8,9 +8,9 @@ from typing import Final
 
 from nbbuild.watching.lines import (
     Account,
+    AccountLine,
     EnterLine,
     KernelReport,
-    Line,
     ListLine,
     PartialLine,
     PathLine,
@@ -27,7 +27,7 @@ _LANDMARK: Final = re.compile(r"/(lib/python[0-9.]+|pyvenv\.cfg|pybuilddir\.txt|
 
 def from_outside(
     seen: Seen | None, accounts: list[Account], report: KernelReport, partial: list[str]
-) -> list[tuple[Line, int]]:
+) -> list[tuple[AccountLine, int]]:
     """Return the lines of what was seen from outside, less what the import system did, by process.
 
     What a watched Python listed itself its own account tells, and why. Before that account begins
@@ -82,7 +82,7 @@ class _Pythons:
             folder for folder in self._searched if not f"{folder}/".startswith(kernel.cwd)
         }
 
-    def leave(self, pid: int, line: Line) -> bool:
+    def leave(self, pid: int, line: AccountLine) -> bool:
         """Whether `line` of process `pid` is left when the import system's own are taken away."""
         path = str(getattr(line, "path", ""))
         listing = isinstance(line, ListLine)
@@ -102,7 +102,7 @@ class _Pythons:
         return not by_itself or opened > self._scanned.get((pid, path), 0)
 
 
-def _began(lines: list[Line]) -> float:
+def _began(lines: list[AccountLine]) -> float:
     """Return when the account of a process begins."""
     # What a zygote did is older; a search path is told as a process begins to be watched.
     times = [line.time for line in lines if isinstance(line, PathLine)]

@@ -286,7 +286,7 @@ class Watcher:
             self._opened = {k: count for k, count in self._opened.items() if k[1] != process}
 
     def _is_nobody_s(self, path: str) -> bool:
-        """Whether a path never counts (tracing.Scope looks at the others more closely)."""
+        """Whether a path never counts (scope.py looks at the others more closely)."""
         return path.startswith(self._nobody_asks) or _INTERPRETER in path
 
     def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:  # noqa: PLR0911

@@ -12,7 +12,7 @@ from pathlib import Path
 from nbbuild.model import Trace, TraceItem
 from nbbuild.watching import changes
 from nbbuild.watching.answers import LINK, WAYS, answer, answered
-from nbbuild.watching.imported import Imported
+from nbbuild.watching.imported import RunImports
 from nbbuild.watching.literals import is_file, literals
 from nbbuild.watching.observed import FileUse, Glob, Listing, Observed, Variable
 from nbbuild.watching.scope import Scope
@@ -33,7 +33,7 @@ def traced(watching: Watching, observed: Observed) -> Watched:
     ours = _OwnOrMade(watching.scope, made)
     items: dict[tuple[str, str, str], TraceItem] = {}
     changed: list[str] = []
-    modules = Imported(watching, observed, made)
+    modules = RunImports(watching, observed, made)
     for item in (
         *modules.items(changed, done.rewritten),
         *_files(watching, observed, changed, done.scratch),
