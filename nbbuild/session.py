@@ -49,7 +49,7 @@ from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.watching import seccomp
 from nbbuild.watching.levels import closeness, in_words
-from nbbuild.watching.traces import Own, Seen, Traces
+from nbbuild.watching.traces import KnownValues, Own, Traces
 
 # What working with a record raises whose values are none that nbbuild writes.
 _ODD = (
@@ -187,7 +187,9 @@ class Session:
         self.check(names)
         return self.judge(forced=names if forced else ()).plan(names)
 
-    def broken(self, task: Task, record: Record, seen: Seen | None = None) -> Iterator[Reason]:
+    def broken(
+        self, task: Task, record: Record, seen: KnownValues | None = None
+    ) -> Iterator[Reason]:
         """Yield what a record's run used and that is different now; `seen` as traces have it."""
         if record.own:
             yield from self._no_longer_found(task, record)

@@ -15,8 +15,10 @@ from nbbuild.judging.inputs import InEffect, Inputs
 from nbbuild.model import ActionKey, Digest, Task, Trace
 from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.tree import Tree
+from nbbuild.watching.scope import Scope
 from nbbuild.watching.traces import Own
-from nbbuild.watching.tracing import Scope, Watched, Watching
+from nbbuild.watching.tracing import traced
+from nbbuild.watching.watched import Watched, Watching
 
 _NO_PYTHON = Probe("", "", "", "", {}, ())
 
@@ -79,7 +81,7 @@ class Accounts:
             left=before.found,
             tracked=self.tree.tracked(),
         )
-        return watching.watched(attempted.observed)
+        return traced(watching, attempted.observed)
 
     def scope(self, task: Task, probe: Probe | None, *, closed: Sequence[Path] = ()) -> Scope:
         """Return which paths count for `task`."""

@@ -14,7 +14,7 @@ from nbbuild.interpreter.imports import Import
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.wanted import Limits, Wanted
 from nbbuild.kernels.warm.nursery import Warm
-from nbbuild.watching.observed import zygote_code
+from nbbuild.watching.injection import zygote_code
 
 POOLS: Mapping[str, tuple[str, ...]] = {
     "OMP_NUM_THREADS": (),

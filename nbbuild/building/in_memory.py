@@ -60,7 +60,7 @@ from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.project.graph import link
 from nbbuild.store import MemoryStore
 from nbbuild.tree import ArtefactError, Left, Restored
-from nbbuild.watching.tracing import Watched
+from nbbuild.watching.watched import Watched
 
 
 class WorkerLost(Exception):

@@ -24,7 +24,7 @@ from nbbuild.paths.patterns import Pattern
 from nbbuild.paths.walk import Walker
 from nbbuild.tree import Tree
 from nbbuild.watching.observed import Observed
-from nbbuild.watching.sandbox import Beyond, Sandbox, hint
+from nbbuild.watching.sandbox import BeyondSandbox, Sandbox, hint
 from nbbuild.watching.sandbox import failure as undeclared
 
 
@@ -80,7 +80,7 @@ class LocalAttempts:
         if failed is not None and failed.kind != "error":
             return failed
         probe = self.inputs.probe(task)
-        beyond = Beyond(
+        beyond = BeyondSandbox(
             sandbox=sandbox,
             scope=self.accounts.scope(task, probe),
             folder=folder,

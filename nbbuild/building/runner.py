@@ -19,14 +19,9 @@ from nbbuild.kernels.wanted import Wanted
 from nbbuild.model import Failure
 from nbbuild.notebook.merge import executed_cells
 from nbbuild.notebook.read import from_bytes
-from nbbuild.watching.observed import (
-    Observed,
-    install_code,
-    only_seen,
-    prepare,
-    read_report,
-    report_code,
-)
+from nbbuild.watching.injection import install_code, prepare, report_code
+from nbbuild.watching.observed import Observed
+from nbbuild.watching.reading import only_seen, read_report
 from nbbuild.watching.sandbox import Sandbox, stage
 from nbbuild.watching.seen import Seen
 

@@ -35,9 +35,8 @@ from nbbuild.model import (
 )
 from nbbuild.notebook.merge import built_bytes, encode
 from nbbuild.store import Store
-from nbbuild.tree import ArtefactError
-from nbbuild.tree import Left as LeftInTree
-from nbbuild.watching.tracing import Left, Watched
+from nbbuild.tree import ArtefactError, Left
+from nbbuild.watching.watched import LeftFile, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,5 +258,5 @@ def _rewritten(watched: Watched, last: Record | None) -> tuple[str, ...]:
     return tuple(sorted({*watched.rewritten, *(before & now)}))
 
 
-def _left(one: Left) -> LeftInTree:
-    return LeftInTree(one.path, one.digest, one.anew, one.scratch, one.asked, one.shared)
+def _left(one: LeftFile) -> Left:
+    return Left(one.path, one.digest, one.anew, one.scratch, one.asked, one.shared)

@@ -27,7 +27,7 @@ from nbbuild.paths.patterns import Pattern, can_meet, escape
 from nbbuild.project.graph import Graph, is_made
 from nbbuild.project.project import Project
 from nbbuild.watching.levels import closeness, in_words
-from nbbuild.watching.traces import Seen
+from nbbuild.watching.traces import KnownValues
 
 
 class Records(Protocol):
@@ -110,7 +110,7 @@ class Judge:
         store: Records,
         tree: Placed,
         sources: Callable[[Task], Digest],
-        broken: Callable[[Task, Record, Seen], Iterator[Reason]],
+        broken: Callable[[Task, Record, KnownValues], Iterator[Reason]],
         retired: Callable[[str], bool],
         forced: Collection[str] = (),
         last: Callable[[str], Outcome | None] = lambda name: None,
@@ -137,7 +137,7 @@ class Judge:
         stand in the way of their keys.
         """
         before: dict[str, Judgement] = {}
-        seen: Seen = {}  # many notebooks use the same files and modules
+        seen: KnownValues = {}  # many notebooks use the same files and modules
         errors: dict[str, NbbuildError] = {}
         for name in names:
             try:
@@ -169,7 +169,7 @@ class Judge:
 
     # -- before anything runs ------------------------------------------------------------------
 
-    def _first(self, name: str, before: Mapping[str, Judgement], seen: Seen) -> Judgement:
+    def _first(self, name: str, before: Mapping[str, Judgement], seen: KnownValues) -> Judgement:
         """Judge `name` by what is foreseen of its upstream tasks."""
         task = self._graph.tasks[name]
         if task.source in self._unreadable:
@@ -209,7 +209,7 @@ class Judge:
 
     # -- by key and records --------------------------------------------------------------------
 
-    def _by_records(self, task: Task, key: ActionKey, seen: Seen) -> Judgement:
+    def _by_records(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
         def run(*reasons: Reason, record: Record | None = None) -> Judgement:
             return Judgement(task.name, Verdict.RUN, reasons, key, record)
 
@@ -242,7 +242,7 @@ class Judge:
         return run(*(nearest or self._why_not(task, key, seen)))
 
     def _declared_since(
-        self, task: Task, before: Digest, key: ActionKey, level: int, seen: Seen
+        self, task: Task, before: Digest, key: ActionKey, level: int, seen: KnownValues
     ) -> Record | None:
         """Return the record of an earlier key to which only what it traced was added since."""
         for record in self._store.records(before):
@@ -274,7 +274,7 @@ class Judge:
             task.name, Verdict.REFRESH, (Reason(kind, task.built, text=text),), key, record
         )
 
-    def _why_not(self, task: Task, key: ActionKey, seen: Seen) -> tuple[Reason, ...]:
+    def _why_not(self, task: Task, key: ActionKey, seen: KnownValues) -> tuple[Reason, ...]:
         """Say why no record is a hit, against the task's last outcome where there is one."""
         last = self._last(task.name)
         if last is None or last.key is None:

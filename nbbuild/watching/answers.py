@@ -8,9 +8,10 @@ Times do not last: a clone has others. An answer reads like "f 120 644", "d - 75
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nbbuild.watching.observed import Stat
+if TYPE_CHECKING:
+    from nbbuild.watching.observed import Stat
 
 WAYS: Final = ("exists", "size", "stat")
 """From the least that can be asked to the most."""

@@ -27,16 +27,17 @@ from nbbuild.model import Failure
 from nbbuild.paths.patterns import escape
 from nbbuild.paths.scratch import LEFT_OUT
 from nbbuild.watching.changes import READING, read_first
-from nbbuild.watching.observed import Child, FileUse, Glob, Import, Listing, Observed
-from nbbuild.watching.traces import NOT_LISTED, glob_matches
-from nbbuild.watching.tracing import Scope, is_file, literals, parted
+from nbbuild.watching.literals import is_file, literals
+from nbbuild.watching.observed import Child, FileUse, Glob, ImportUse, Listing, Observed
+from nbbuild.watching.scope import Scope
+from nbbuild.watching.traces import NOT_LISTED, glob_matches, parted
 
 _SHOWN = 5  # names in a hint
 _Stamp: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class UndeclaredUse:
     """What a run used of the project and its sandbox did not hold; `path` is root-relative."""
 
     path: str
@@ -108,7 +109,7 @@ def stage(home: Path, inputs: Collection[str], folders: Iterable[str]) -> Iterat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beyond:
+class BeyondSandbox:
     """Tells what a run used beyond its `sandbox`.
 
     `scope` is the project's, not the sandbox's. `folder` is the working folder and `search` the
@@ -122,9 +123,9 @@ class Beyond:
     search: Sequence[str]
     suffixes: Sequence[str] = ()
 
-    def used(self, observed: Observed) -> list[Use]:
+    def used(self, observed: Observed) -> list[UndeclaredUse]:
         """Return what the run used and the sandbox did not hold, in order, each path once."""
-        found: dict[str, Use] = {}
+        found: dict[str, UndeclaredUse] = {}
         for use in (
             *self._imports(observed),
             *self._files(observed.files),
@@ -135,17 +136,17 @@ class Beyond:
             found.setdefault(use.path, use)
         return sorted(found.values(), key=lambda use: use.cell)
 
-    def named(self, cells: Iterable[str]) -> list[Use]:
+    def named(self, cells: Iterable[str]) -> list[UndeclaredUse]:
         """Return the files that string literals of `cells` name: C code may have looked for them.
 
         A literal may mean something else, so this only helps where a run has failed anyway.
         """
-        names: dict[str, Use] = {}
+        names: dict[str, UndeclaredUse] = {}
         for literal in (one for text in cells for one in literals(text)):
             place = os.path.normpath(self.sandbox.home / self.folder / literal)
             name = self._undeclared(place)
             if name is not None and is_file(place):
-                names.setdefault(name, Use(name, "names"))
+                names.setdefault(name, UndeclaredUse(name, "names"))
         return list(names.values())
 
     def _undeclared(self, place: str, *, listed: bool = False) -> str | None:
@@ -165,7 +166,7 @@ class Beyond:
     def _in_the_project(self, path: str) -> bool:
         return path.startswith(f"{self.scope.root}/")
 
-    def _files(self, files: Iterable[FileUse]) -> Iterator[Use]:
+    def _files(self, files: Iterable[FileUse]) -> Iterator[UndeclaredUse]:
         for use in files:
             if use.made or READING.isdisjoint(use.uses):
                 continue
@@ -182,12 +183,12 @@ class Beyond:
             how = "reads" if {"read", "open"}.intersection(use.uses) else "looks for"
             yield from self._use(place, how, use.cell)
 
-    def _use(self, place: str, how: str, cell: int) -> Iterator[Use]:
+    def _use(self, place: str, how: str, cell: int) -> Iterator[UndeclaredUse]:
         name = self._undeclared(place)
         if name is not None:
-            yield Use(name, how, cell)
+            yield UndeclaredUse(name, how, cell)
 
-    def _listings(self, listings: Iterable[Listing]) -> Iterator[Use]:
+    def _listings(self, listings: Iterable[Listing]) -> Iterator[UndeclaredUse]:
         for one in listings:
             place = self.sandbox.stands_for(one.path)
             seen: Collection[str] = ()
@@ -204,9 +205,9 @@ class Beyond:
                 continue
             lacks = [name for name in os.listdir(place) if name not in seen]  # noqa: PTH208
             if any(self._undeclared(f"{place}/{name}", listed=True) for name in lacks):
-                yield Use(folder, "lists", one.cell)
+                yield UndeclaredUse(folder, "lists", one.cell)
 
-    def _globs(self, globs: Iterable[Glob]) -> Iterator[Use]:
+    def _globs(self, globs: Iterable[Glob]) -> Iterator[UndeclaredUse]:
         for one in globs:
             if one.matches is None:
                 continue
@@ -223,7 +224,7 @@ class Beyond:
                 if os.path.normpath(match) not in seen and Path(match).is_file():
                     yield from self._use(os.path.normpath(match), "looks for", one.cell)
 
-    def _arguments(self, children: Iterable[Child]) -> Iterator[Use]:
+    def _arguments(self, children: Iterable[Child]) -> Iterator[UndeclaredUse]:
         """Yield the files that programs were started with and cannot have found."""
         for child in children:
             for word in _words(child.argv):
@@ -239,7 +240,7 @@ class Beyond:
 
     # -- modules -------------------------------------------------------------------------------
 
-    def _imports(self, observed: Observed) -> Iterator[Use]:
+    def _imports(self, observed: Observed) -> Iterator[UndeclaredUse]:
         missing = {one.name for one in observed.missing}
         resolver = Resolver(self.suffixes)
         for one in observed.imports:
@@ -255,13 +256,13 @@ class Beyond:
         for module in observed.modules:
             yield from self._from_around(module.name, module.origin, 0)
 
-    def _from_around(self, name: str, origin: str | None, cell: int) -> Iterator[Use]:
+    def _from_around(self, name: str, origin: str | None, cell: int) -> Iterator[UndeclaredUse]:
         """Yield that a module came from the project itself, as an editable install brings it."""
         place = os.path.realpath(origin) if origin is not None else ""
         if self.sandbox.stands_for(place) is None and self._in_the_project(place):
             yield from self._module(name, place, cell)
 
-    def _folders_before(self, one: Import) -> list[str]:
+    def _folders_before(self, one: ImportUse) -> list[str]:
         """Return the project's folders that were asked, in effect, before the module was found."""
         folders: list[str] = []
         top = one.name.partition(".")[0]
@@ -275,12 +276,12 @@ class Beyond:
                 folders.append(place)
         return folders
 
-    def _module(self, name: str, origin: str, cell: int) -> Iterator[Use]:
+    def _module(self, name: str, origin: str, cell: int) -> Iterator[UndeclaredUse]:
         path = self._undeclared(origin)
         if path is None:
             return
         if Path(origin).is_dir():
-            yield Use(path, "imports", cell)
+            yield UndeclaredUse(path, "imports", cell)
             return
         # The `modules` of jcache.toml take a dotted name where they find it, else the file.
         stem = name.replace(".", "/")
@@ -289,10 +290,10 @@ class Beyond:
             for folder in self.search
             for ending in (".py", "/__init__.py")
         }
-        yield Use(path, "imports", cell, name if path in places else path)
+        yield UndeclaredUse(path, "imports", cell, name if path in places else path)
 
 
-def failure(uses: Sequence[Use], *, config: str) -> Failure:
+def failure(uses: Sequence[UndeclaredUse], *, config: str) -> Failure:
     """Return what becomes of a run that ended well, though it made `uses` of what it lacks."""
     first, *rest = uses
     part = "of which its sandbox holds only a part"
@@ -306,7 +307,7 @@ def failure(uses: Sequence[Use], *, config: str) -> Failure:
     )
 
 
-def hint(uses: Sequence[Use], *, config: str) -> str:
+def hint(uses: Sequence[UndeclaredUse], *, config: str) -> str:
     """Return the lines for `config`, the file, that let a sandbox hold what `uses` lacked."""
     assets = dict.fromkeys(escape(use.path) for use in uses if not use.module)
     modules = dict.fromkeys(use.module for use in uses if use.module)

@@ -12,7 +12,7 @@ The promises, and what each rests on:
   killed, its listeners close, and the kernels die with it.
 * *To the last descendant.* A listener tells when no process has its filter any more.
 * *What it was then.* A path is looked at before the call goes on, so the stat is that of before.
-  What is about to be written over is digested then, if it is no larger than `LARGEST`.
+  What is about to be written over is digested then, if it is no larger than `looking.LARGEST`.
 * *Allowed.* A process may read the memory of its descendants, under Yama's usual scope too: so the
   launcher serves, which all kernels descend from.
 * *Never the notebook's loss.* Without seccomp the kernel runs unwatched from here, and `blind` says
@@ -28,7 +28,7 @@ seconds of the monotonic clock.
 """
 
 # Paths are strings here, and many: this is the dearest loop of a watched run.
-# ruff: noqa: PTH110, PTH114, PTH115, PTH116, PTH123
+# ruff: noqa: PTH110, PTH115, PTH116, PTH123
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ import select
 import struct
 import sys
 import time
-from _blake2 import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +50,6 @@ LIMIT: Final = 1_000_000
 
 NAMES: Final = 50_000
 """In one folder that is listed."""
-
-LARGEST: Final = 32 << 20
-"""Bytes of a file that is digested before it is written over."""
 
 _LONGEST = 4096  # of a path, in bytes
 _BYTECODE = (".pyc", ".pyo")
@@ -77,7 +73,6 @@ _INTERPRETER = "/lib/python3"
 _BAD_ADDRESS = (errno.EIO, errno.EFAULT)  # the call itself will fail
 _ENDED = (errno.ENOENT, errno.ESRCH)
 _UNTAGGED = (1 << 56) - 1  # arm64 programs may keep a tag in the top byte of an address
-_NO_FOLLOW, _EMPTY = 0x100, 0x1000  # AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
 _MEMORIES = 64  # that are held open at once
 _RIGHTS = 0o6000  # setuid, setgid
 _AGAIN = ("stat", "lstat", "lexists", "access")  # calls that change nothing
@@ -86,11 +81,21 @@ _AGAIN = ("stat", "lstat", "lexists", "access")  # calls that change nothing
 class Watcher:
     """Answers for one kernel's filter; `told` is what came of it.
 
-    `seccomp` is the module of that name. What lies in the folder `private` is not told, nor what is
-    the system's or an interpreter's own, unless the kernel's working folder `cwd` lies there.
+    `seccomp` and `looking` are the modules of these names. What lies in the folder `private` is not
+    told, nor what is the system's or an interpreter's own, unless the kernel's working folder `cwd`
+    lies there.
     """
 
-    def __init__(self, listener: int, *, seccomp: Any, private: str, cwd: str, bound: bool) -> None:
+    def __init__(
+        self,
+        listener: int,
+        *,
+        seccomp: Any,
+        looking: Any,
+        private: str,
+        cwd: str,
+        bound: bool,
+    ) -> None:
         self.listener = listener
         self.closed = False
         self._nobody_asks = (
@@ -99,6 +104,7 @@ class Watcher:
         )
         self._bound = bound  # by "no new privileges"
         self._seccomp = seccomp
+        self._looking = looking
         self._calls: Mapping[int, Mapping[int, Any]] = seccomp.calls()
         self._notice: struct.Struct = seccomp.NOTICE
         self._buffer = bytearray(self._notice.size)
@@ -230,7 +236,7 @@ class Watcher:
             self._knows(told)
             return []
         found: list[list[Any]] = []
-        for kind, path in self._questions(deed, paths, flags):
+        for kind, path in self._looking.questions(deed, paths, flags):
             record = self._record(kind, path, thread) if path else None
             if record is not None:
                 found.append([record[0], now, *record[1:]])
@@ -257,7 +263,9 @@ class Watcher:
                 if raw in self._words:
                     self._hear(raw, self._process(thread))
                     return told, []
-            paths.append(_absolute(raw, thread, arguments[place] if place >= 0 else -100))
+            paths.append(
+                self._looking.absolute(raw, thread, arguments[place] if place >= 0 else -100)
+            )
         return (told if len(paths) == 1 else ()), paths
 
     def _is_the_tracer(self, thread: int) -> bool:
@@ -278,40 +286,8 @@ class Watcher:
             self._opened = {k: count for k, count in self._opened.items() if k[1] != process}
 
     def _is_nobody_s(self, path: str) -> bool:
-        """Whether a path never counts (tracing.Scope looks at the others more closely)."""
+        """Whether a path never counts (scope.py looks at the others more closely)."""
         return path.startswith(self._nobody_asks) or _INTERPRETER in path
-
-    def _questions(self, deed: str, paths: list[str], flags: int) -> list[tuple[str, str]]:  # noqa: PLR0911
-        """Return (kind of record, path) for what a call asks and does."""
-        path = paths[-1]
-        match deed:
-            case "open":
-                return [(kind, path) for kind in _opening(path, flags)]
-            case "exec":
-                return [("read", path)]
-            case "stat":
-                return [("lstat" if flags & _NO_FOLLOW else "stat", path)]
-            case "access":
-                return [("stat" if flags else "exists", path)]
-            case "look":
-                return [("exists", path)]
-            case "new" | "mkdir":
-                made = "mkdir" if deed == "mkdir" else "write"
-                return [("lexists", path)] + ([] if _there(path) else [(made, path)])
-            case "remove":
-                return [("lexists", path)] + ([("remove", path)] if _there(path) else [])
-            case "truncate":
-                return [("append", path)] if _there(path) else [("exists", path)]
-            case "rename" | "link":
-                source = paths[0]
-                if not source or not _there(source):
-                    return [("lexists", source)]
-                moved = [("remove", source)] if deed == "rename" else []
-                asked = [("lexists", path)] if deed == "link" else []
-                done = [] if deed == "link" and _there(path) else [("write", path)]
-                return [("read", source), *moved, *asked, *done]
-            case _:
-                return [(deed, path)]  # lstat, lexists, enter
 
     def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:  # noqa: PLR0911
         """Return what has not been told of yet."""
@@ -322,7 +298,7 @@ class Watcher:
         if key in self._once:
             return None
         own = kind in ("lstat", "lexists")
-        look = _stat(path, follow=not own)
+        look = self._looking.stat(path, follow=not own)
         if look is None and kind not in ("write", "mkdir"):
             # Asked again and again, until it is there.
             if (path, process) in self._absent:
@@ -337,7 +313,7 @@ class Watcher:
             return None if count else ["enter", path, look]
         self._once.add(key)
         if kind in ("write", "append", "open"):
-            return [kind, path, look, 0, _digest(path, look)]
+            return [kind, path, look, 0, self._looking.digest(path, look)]
         return [kind, path, look]
 
     def _listing(self, thread: int, descriptor: int) -> list[Any] | None:
@@ -348,11 +324,11 @@ class Watcher:
         key = ("list", path, self._process(thread))
         if key in self._once or self._is_nobody_s(f"{path}/"):
             return None
-        look = _stat(path, follow=True)
+        look = self._looking.stat(path, follow=True)
         if look is None:
             return None
         self._once.add(key)
-        names = listed(path)
+        names = self._looking.listed(path)
         if names is not None and len(names) > NAMES:
             self._miss(f"a folder of more than {NAMES} names was listed: {path}")
             names = None
@@ -425,101 +401,7 @@ class Watcher:
         self._memories.clear()
 
 
-def listed(path: str) -> list[str] | None:
-    """Return the names in a folder, sorted, before each a letter for its kind; None: it cannot be.
-
-    f(ile), d(irectory), l(ink) or o(ther).
-    """
-    try:
-        with os.scandir(path) as entries:
-            return sorted(_letter(entry) + entry.name for entry in entries)
-    except OSError:
-        return None
-
-
 def _stays(record: list[Any]) -> bool:
     """Whether the same call again would bring no other record, whoever makes it."""
     look = record[3]
     return look is not None and look[0] == "f" and not record[2].endswith(".py")
-
-
-def _letter(entry: os.DirEntry[str]) -> str:
-    if entry.is_symlink():
-        return "l"
-    if entry.is_dir(follow_symlinks=False):
-        return "d"
-    return "f" if entry.is_file(follow_symlinks=False) else "o"
-
-
-def _opening(path: str, flags: int) -> tuple[str, ...]:  # noqa: PLR0911
-    """Return what opening `path` asks and does; () when no answer is of any account."""
-    access = flags & os.O_ACCMODE
-    if flags & os.O_TMPFILE == os.O_TMPFILE:
-        return ()
-    if flags & os.O_PATH:
-        return ("lstat" if flags & os.O_NOFOLLOW else "stat",)
-    if flags & os.O_NOFOLLOW and os.path.islink(path):
-        return ("lstat",)
-    if access == os.O_RDONLY and not flags & (os.O_TRUNC | os.O_CREAT):
-        return ("read",)
-    there = _there(path)
-    if flags & (os.O_CREAT | os.O_EXCL) == os.O_CREAT | os.O_EXCL:
-        return ("lexists",) if there else ("lexists", "write")
-    if not flags & os.O_CREAT and not os.path.exists(path):
-        return ("exists",)
-    if flags & os.O_TRUNC or not there:
-        return ("write",)
-    if access == os.O_RDONLY:
-        return ("read",)
-    return ("append",) if access == os.O_WRONLY else ("open",)
-
-
-def _there(path: str) -> bool:
-    return os.path.lexists(path)
-
-
-def _digest(path: str, look: list[Any] | None) -> str | None:
-    """Return a digest of what is about to be written over, None if there is none to be had."""
-    if look is None or look[0] != "f" or look[1] > LARGEST:
-        return None
-    try:
-        with open(path, "rb") as file:
-            return "blake2b:" + str(blake2b(file.read()).hexdigest())
-    except OSError:
-        return None
-
-
-def _absolute(raw: str, thread: int, folder: int) -> str:
-    """Return an absolute path, symlinks left as they are but where `..` has to cross them."""
-    if raw[:1] != "/":
-        descriptor = folder & 0xFFFFFFFF
-        place = "cwd" if descriptor & 0x80000000 else f"fd/{descriptor}"
-        base = os.readlink(f"/proc/{thread}/{place}")
-        raw = f"{base.rstrip('/')}/{raw}"
-    if "/." not in raw and "//" not in raw and raw[-1] != "/":
-        return raw
-    done = ""
-    for part in raw.split("/"):
-        if part == "..":
-            done = os.path.realpath(done or "/").rpartition("/")[0]
-        elif part not in ("", "."):
-            done += "/" + part
-    return done or "/"
-
-
-def _stat(path: str, *, follow: bool) -> list[Any] | None:
-    """Return the stat of a record: [type, size, mtime_ns, ctime_ns, inode, mode]."""
-    try:
-        found = os.stat(path) if follow else os.lstat(path)
-    except (OSError, ValueError):
-        return None
-    mode = found.st_mode & 0o170000
-    kind = {0o100000: "f", 0o040000: "d", 0o120000: "l"}.get(mode, "o")
-    return [
-        kind,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-        found.st_ino,
-        found.st_mode & 0o7777,
-    ]

@@ -2,7 +2,7 @@
 
 The file stands alone: it runs in the kernel's interpreter (3.8 and later, standard library only),
 as code that is executed in a namespace of its own, so no module of this name ever exists there.
-`observed.py` injects it and reads what it tells.
+`injection.py` puts it there, `reading.py` reads what it tells.
 
 The promises, and what each rests on:
 
@@ -37,7 +37,7 @@ the watcher itself does, for `os.stat` and its like, and for the import system, 
 and `_io` get stand-ins.
 
 Records are lists: [kind, time, …], with time in seconds of the monotonic clock, which all processes
-share; observed.py names the fields. A stat is null or
+share; lines.py names the fields. A stat is null or
 [type, size, mtime_ns, ctime_ns, inode, mode], type being f(ile), d(irectory), o(ther), or l(ink),
 where links are not followed.
 """
@@ -226,7 +226,7 @@ def _passing(real: Any) -> Callable[..., Any]:
 class _Posix:
     """What the import system has as `posix`: it looks for files unseen by the filter."""
 
-    def __init__(self, watcher: _Watcher) -> None:
+    def __init__(self, watcher: _Tracer) -> None:
         self.stat = _passing(posix.stat)
         self._watcher = watcher
 
@@ -386,7 +386,7 @@ def _digest(path: str, found: Any) -> str | None:
 
 
 def _names(path: str) -> list[str] | None:
-    """Return the names in a folder, sorted, each after a letter for its kind, as in syscalls.py."""
+    """Return the names in a folder, sorted, each after a letter for its kind, as in looking.py."""
     try:
         handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_DIRECTORY, **_at)
     except OSError:
@@ -460,7 +460,7 @@ def _like(name: str, pattern: str) -> bool:
 # -- the watcher -------------------------------------------------------------------------------
 
 
-class _Watcher:
+class _Tracer:
     """Watches this process; see the top of the file."""
 
     def __init__(
@@ -500,7 +500,13 @@ class _Watcher:
         self.woken: Callable[[], None] | None = None  # called in each kernel
         self.shell: Any = None
         self.own = f"/ipykernel_{posix.getpid()}/"  # where the cells' code pretends to lie
-        self.handlers: dict[str, Callable[..., Any]] = {
+        self.handlers = self.all_handlers()
+        if event:
+            self.handlers[event] = self.on_ask
+
+    def all_handlers(self) -> dict[str, Callable[..., Any]]:
+        """Return what is done at each audit event that is looked at."""
+        return {
             "open": self.on_open,
             "os.listdir": self.on_list,
             "os.scandir": self.on_scandir,
@@ -536,8 +542,6 @@ class _Watcher:
             "os.putenv": self.on_putenv,
             "os.unsetenv": self.on_putenv,
         }
-        if event:
-            self.handlers[event] = self.on_ask
 
     # Records.
 
@@ -1585,19 +1589,19 @@ def _shell() -> Any:
 
 def watch_kernel(*, folder: str, report: str, event: str, memory: str, outside: bool) -> None:
     """Watch a kernel: the account goes to `report` as it exits, or where `event` says."""
-    watcher = _Watcher(folder=folder, report=report, event=event, memory=memory, outside=outside)
+    watcher = _Tracer(folder=folder, report=report, event=event, memory=memory, outside=outside)
     watcher.shell = _shell()
     # A plain import: every kernel has it, and until 3.9 Python crashes if it is gone at the exit.
     __import__("atexit").register(watcher.at_exit)
     watcher.watch()
 
 
-def watch_zygote(*, wake: str) -> _Watcher:
+def watch_zygote(*, wake: str) -> _Tracer:
     """Watch what a process imports that kernels are forked from, in which `wake` goes on.
 
     That event names a list, which tells whether anybody woke, and what `watch_kernel` is given.
     """
-    watcher = _Watcher(folder="")
+    watcher = _Tracer(folder="")
     watcher.event = wake
     watcher.stage = _getcwd()
     watcher.watch()
@@ -1606,6 +1610,6 @@ def watch_zygote(*, wake: str) -> _Watcher:
 
 def watch_child(*, folder: str, outside: bool) -> None:
     """Watch a process that a kernel started; called by the sitecustomize.py of `folder`."""
-    watcher = _Watcher(folder=folder, log=_log_name(folder), outside=outside)
+    watcher = _Tracer(folder=folder, log=_log_name(folder), outside=outside)
     watcher.emit("start", _start(posix.getppid(), forked=False))
     watcher.watch()

@@ -20,7 +20,7 @@ from nbbuild.interpreter.resolving import Resolver
 from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
 from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.watching.answers import answer, sentence
-from nbbuild.watching.syscalls import listed
+from nbbuild.watching.looking import listed
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path: where the interpreter's own folders stand; as an origin: found there."""
@@ -29,7 +29,7 @@ NOT_LISTED = frozenset({".nbbuild", "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go without meaning anything; no listing counts them."""
 
 
-Seen: TypeAlias = "dict[Hashable, str | None]"
+KnownValues: TypeAlias = "dict[Hashable, str | None]"
 """What was seen already, for questions among which nothing changes: item → its value."""
 
 
@@ -97,7 +97,7 @@ class Traces:
         *,
         probe: Probe | None,
         own: Callable[[str], bool],
-        seen: Seen | None = None,
+        seen: KnownValues | None = None,
     ) -> Iterator[Reason]:
         """Yield, for each item that does not hold now, what it was and what it is.
 
@@ -134,7 +134,7 @@ class Traces:
         trace: Trace,
         probe: Probe | None,
         own: Callable[[str], bool],
-        seen: Seen,
+        seen: KnownValues,
     ) -> str | None:
         """Return the value of `item`, from `seen` if it is a file or module that many share."""
         if item.kind in ("file", "absent", "stat"):
@@ -241,6 +241,15 @@ def glob_matches(root: Path, name: str, way: str) -> list[str]:
     if "hidden" in rules and sys.version_info >= (3, 11):
         return glob.glob(whole, recursive="recursive" in rules, include_hidden=True)  # noqa: PTH207
     return glob.glob(whole, recursive="recursive" in rules)  # noqa: PTH207
+
+
+def parted(base: str, pattern: str) -> tuple[str, str]:
+    """Return a glob's folder and pattern, of an absolute pattern those that it comes to."""
+    if not pattern.startswith("/"):
+        return base, pattern
+    parts = pattern.split("/")
+    plain = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return "/".join(parts[:plain]) or "/", "/".join(parts[plain:])
 
 
 def digest_matches(matches: Iterable[str], root: str, *, own: Callable[[str], bool]) -> Digest:

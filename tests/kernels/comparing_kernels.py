@@ -33,7 +33,7 @@ from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.warm.nursery import Warm
-from nbbuild.watching.observed import install_code, prepare, report_code, zygote_code
+from nbbuild.watching.injection import install_code, prepare, report_code, zygote_code
 
 RAW = "raw: "
 CONTROLS = 3

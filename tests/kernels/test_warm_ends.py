@@ -24,7 +24,7 @@ from nbbuild.kernels.launch.launcher import process_table
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.warm.nursery import Warm
-from nbbuild.watching.observed import zygote_code
+from nbbuild.watching.injection import zygote_code
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 
@@ -37,7 +37,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.wanted import Limits
 from nbbuild.kernels.warm.nursery import Warm
-from nbbuild.watching.observed import zygote_code
+from nbbuild.watching.injection import zygote_code
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.interpreter.kernelspec import Kernels
 

@@ -15,15 +15,9 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-from nbbuild.watching.observed import (
-    FileUse,
-    Observed,
-    Tracing,
-    install_code,
-    prepare,
-    read_report,
-    report_code,
-)
+from nbbuild.watching.injection import Tracing, install_code, prepare, report_code
+from nbbuild.watching.observed import FileUse, Observed
+from nbbuild.watching.reading import read_report
 
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from nbbuild.building import runner
-from nbbuild.watching import seccomp
+from nbbuild.watching import looking, seccomp
 from nbbuild.watching.syscalls import Watcher
 
 pytestmark = pytest.mark.skipif(bool(seccomp.unavailable()), reason=seccomp.unavailable())
@@ -28,7 +28,14 @@ def test_a_program_that_would_gain_rights_is_noted_where_it_cannot(
     program.write_text("")
     program.chmod(mode)
     listener, other = os.pipe()
-    watcher = Watcher(listener, seccomp=seccomp, private="/p/", cwd=str(tmp_path), bound=bound)
+    watcher = Watcher(
+        listener,
+        seccomp=seccomp,
+        looking=looking,
+        private="/p/",
+        cwd=str(tmp_path),
+        bound=bound,
+    )
 
     watcher._note_rights(str(program))
 

@@ -18,7 +18,8 @@ from nbbuild.errors import KernelError
 from nbbuild.kernels.launch import launcher as helper
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.watching import seccomp
-from nbbuild.watching.observed import FileUse, Observed, only_seen
+from nbbuild.watching.observed import FileUse, Observed
+from nbbuild.watching.reading import only_seen
 from nbbuild.watching.seen import Seen
 
 pytestmark = pytest.mark.skipif(bool(seccomp.unavailable()), reason=seccomp.unavailable())

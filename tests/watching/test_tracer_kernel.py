@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.watching.observed import install_code, prepare, read_report, report_code
+from nbbuild.watching.injection import install_code, prepare, report_code
+from nbbuild.watching.reading import read_report
 
 SNIPPETS = [
     "print(sorted(dir()))",

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.watching.observed import FORMAT, Observed, read_report
+from nbbuild.watching.injection import FORMAT
+from nbbuild.watching.observed import Observed
+from nbbuild.watching.reading import read_report
 
 
 def test_without_an_account_there_is_none(tmp_path):

@@ -8,10 +8,22 @@ import pytest
 from nbbuild.disk.digests import Digests, digest_bytes, now_ns
 from nbbuild.interpreter.environment import Probe
 from nbbuild.model import ArtefactFile, Task
-from nbbuild.watching.observed import FileUse, Glob, Host, Import, Listing, Module, Observed, Stat
-from nbbuild.watching.observed import Process as Told
+from nbbuild.watching.literals import literals
+from nbbuild.watching.observed import (
+    FileUse,
+    Glob,
+    Host,
+    ImportUse,
+    Listing,
+    LoadedModule,
+    Observed,
+    Stat,
+)
+from nbbuild.watching.observed import WatchedProcess as Told
+from nbbuild.watching.scope import Scope
 from nbbuild.watching.traces import SITE, STDLIB, Own, Traces
-from nbbuild.watching.tracing import Scope, Watching, literals
+from nbbuild.watching.tracing import traced
+from nbbuild.watching.watched import Watching
 
 KERNEL = 10
 TASK = Task(name="a", source="a.ipynb", built="_build/a.ipynb", artefacts=("out/*.txt",))
@@ -58,7 +70,7 @@ def watched(root, scope, probe):
 
     def turn(observed=None, *, cells=(), after=None, named=lambda text: (), **told):
         processes = (Told(pid=KERNEL, parent=1, forked=False),)
-        return Watching(
+        watching = Watching(
             scope=scope,
             digests=Digests(),
             cells=cells,
@@ -68,7 +80,8 @@ def watched(root, scope, probe):
             after=after or probe,
             named=named,
             declared={"declared.txt"},
-        ).watched(observed or Observed(processes=processes, **told))
+        )
+        return traced(watching, observed or Observed(processes=processes, **told))
 
     return turn
 
@@ -95,7 +108,7 @@ def use(path, *uses, first="now", made=False):
 
 
 def found(name, origin, *, path, importer="__main__", pid=KERNEL, kind="source"):
-    return Import(
+    return ImportUse(
         name=name,
         origin=origin and str(origin),
         kind=kind,
@@ -109,7 +122,7 @@ def found(name, origin, *, path, importer="__main__", pid=KERNEL, kind="source")
 
 
 def loaded(name, origin, *, kind="source"):
-    return Module(name=name, origin=str(origin), kind=kind, locations=None)
+    return LoadedModule(name=name, origin=str(origin), kind=kind, locations=None)
 
 
 def write(root, path, text=""):

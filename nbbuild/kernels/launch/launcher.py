@@ -40,8 +40,8 @@ kernel cold, and says in `cold` why.
 Linux gives all of this. On macOS there are no death signal, no subreaper and no /proc: the
 process group is killed, and orphans that left it are not found.
 
-The file runs under `python -I -S`: it imports the standard library only, and two files of nbbuild's
-by their paths.
+The file runs under `python -I -S`: it imports the standard library only, and files of nbbuild's by
+their paths.
 """
 
 from __future__ import annotations
@@ -392,10 +392,10 @@ class Helper:
         if not descriptors:
             kernel.blind = _REFUSED.format(data.decode(errors="replace") or "it never came")
             return
-        modules = _watching()
-        watcher = kernel.watcher = modules["syscalls"].Watcher(
+        watcher = kernel.watcher = _watching("syscalls").Watcher(
             descriptors[0],
-            seccomp=modules["seccomp"],
+            seccomp=_watching("seccomp"),
+            looking=_watching("looking"),
             private=f"{kernel.folder}/",
             cwd=kernel.request["cwd"],
             bound=data == b"bound",
@@ -466,7 +466,7 @@ class Helper:
             os.chdir(subject)
             subject = str(argv[0])
             if listening is not None:
-                _watching()["filtering"].install(request["filter"], listening)
+                _watching("filtering").install(request["filter"], listening)
             os.execvpe(subject, argv, request["env"])
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -571,17 +571,15 @@ class Helper:
 
 
 @functools.cache
-def _watching() -> dict[str, Any]:
-    """Return the modules of nbbuild's that watch system calls; nbbuild itself is not loaded."""
-    folder = Path(__file__).resolve().parents[2] / "watching"
-    modules: dict[str, Any] = {}
-    for name in ("filtering", "seccomp", "syscalls"):
-        spec = importlib.util.spec_from_file_location(f"nbbuild_{name}", folder / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        modules[name] = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(modules[name])
-    return modules
+def _watching(name: str) -> Any:
+    """Return a module of nbbuild's that watches system calls; nbbuild itself is not loaded."""
+    path = Path(__file__).resolve().parents[2] / "watching" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"nbbuild_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _close_all(descriptors: list[int]) -> None:

@@ -1,0 +1,265 @@
+"""The imports of one run as trace items: which modules are local, which packages they come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbbuild.interpreter.installed import normalised
+from nbbuild.interpreter.resolving import Resolver
+from nbbuild.model import TraceItem
+from nbbuild.watching.observed import ImportUse, LoadedModule, Observed
+from nbbuild.watching.traces import SITE, STDLIB, joined
+from nbbuild.watching.traces import origin as origin_now
+from nbbuild.watching.watched import Watching, via_cell
+
+_SYNTHETIC = frozenset({"__main__", "__mp_main__"})
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalModule:
+    """A local module that was loaded, and how Python's path finder had come to it, if it had."""
+
+    name: str
+    origin: str  # root-relative
+    how: ImportUse | None
+
+
+class RunImports:
+    """The imports of one run: which are local, which distributions they come from.
+
+    `made` are the paths (root-relative) that the run made itself.
+    """
+
+    def __init__(self, watching: Watching, observed: Observed, made: Collection[str]) -> None:
+        self._watching = watching
+        self._scope = watching.scope
+        self._probe = watching.before
+        self._observed = observed
+        self._made = made
+        self._resolver = Resolver(self._probe.suffixes)  # as the disk is at the end of the run
+        self._found: list[_LocalModule] = []
+        # Of installed modules that were imported: how, in each process.
+        self._tops: dict[str, list[ImportUse | None]] = {}
+        self._kernel = kernel = observed.processes[0].pid if observed.processes else 0
+        seen = [one for one in observed.imports if one.kind != "missing"]
+        how = {one.name: one for one in seen if one.pid == kernel}
+        self._base = {name.partition(".")[0] for name in observed.base}
+        for module in observed.modules:
+            if module.name not in _SYNTHETIC:
+                self._sort(module, how.get(module.name), base=self._base)
+        loaded = {module.name for module in observed.modules}
+        # For, but not loaded: by find_spec, or the import failed.
+        self._looked: list[_LocalModule] = []
+        for one in how.values():
+            if one.name not in loaded and (found := self._locally(one, one)) is not None:
+                self._looked.append(found)
+        for one in seen:
+            if one.pid != kernel:  # a child tells no modules, and holds none that do not count
+                self._sort(one, one, base=())
+        self.local: dict[str, str] = {}  # dotted name → root-relative origin
+        for found in self._found:
+            self.local.setdefault(found.name, found.origin)
+        self.texts = [
+            text
+            for place in dict.fromkeys(found.origin for found in self._found)
+            for text in self._text(place)
+        ]
+        self.path = self._path(observed.paths[-1] if observed.paths else ())
+
+    def items(self, changed: list[str], rewritten: Collection[str]) -> Iterator[TraceItem]:
+        """Yield what the imports come to; the run wrote `rewritten` back as they were."""
+        for found in self._found:
+            via = self._via(found)
+            yield from self._import(found, via, changed)
+            path = Path(os.path.normpath(Path(self._scope.root) / found.origin))
+            digest = self._watching.digests.fresh(path)
+            if digest is None or self._owned(found.name, str(path)):
+                continue
+            if found.origin in self._watching.declared:
+                continue
+            since = self._watching.began_ns
+            if found.origin not in rewritten and self._watching.digests.changed_since(path, since):
+                changed.append(f"'{found.origin}' changed")
+            yield TraceItem("file", found.origin, digest, via)
+        for found in self._looked:
+            yield from self._import(found, self._via(found), changed)
+        yield from self._missing(changed)
+        yield from self._installed(changed)
+        yield from self._distributions(changed)
+
+    def _sort(
+        self, module: LoadedModule | ImportUse, how: ImportUse | None, *, base: Collection[str]
+    ) -> None:
+        """Say of a loaded module whether it is local or installed."""
+        top = module.name.partition(".")[0]
+        origin = module.origin or (module.locations[0] if module.locations else None)
+        if module.kind in ("builtin", "frozen") or origin is None:
+            return
+        settled = top in self._probe.owners or self._in_stdlib(origin)
+        if settled and self._scope.installed(origin):
+            if top not in base:  # else part of what a bare kernel holds anyway
+                hows = self._tops.setdefault(top, [])
+                pid = self._kernel if how is None else how.pid
+                if all(pid != (self._kernel if one is None else one.pid) for one in hows):
+                    hows.append(how)
+            return
+        if (found := self._locally(module, how)) is not None:
+            self._found.append(found)
+
+    def _locally(
+        self, module: LoadedModule | ImportUse, how: ImportUse | None
+    ) -> _LocalModule | None:
+        """Return where a module was found, None when that is no place that counts."""
+        origin = module.origin or (module.locations[0] if module.locations else None)
+        if module.kind in ("builtin", "frozen") or origin is None:
+            return None
+        name = self._scope.name(origin)
+        if name is None or name in self._made:
+            return None
+        return _LocalModule(module.name, name, how)
+
+    def _import(self, found: _LocalModule, via: str, changed: list[str]) -> Iterator[TraceItem]:
+        """Yield that a module is found where it is, if it is searching a path that finds it there.
+
+        A finder of its own (of an editable install, say) or a package's own `__path__` may have
+        found it: its file counts, and what else could be found in its stead cannot be told.
+        """
+        other = ""
+        for path, way in self._paths(found.how):
+            now = self._finds(found.name, path)
+            if now and self._same(now, found.origin):
+                yield TraceItem("import", found.name, now, via, way)
+                return
+            other = now
+        if found.how is not None and other and "." not in found.name:
+            changed.append(f"what `import {found.name}` finds changed")
+
+    def _finds(self, name: str, path: Sequence[str]) -> str:
+        root = Path(self._scope.root)
+        return origin_now(name, path, root=root, probe=self._probe, resolver=self._resolver)
+
+    def _paths(self, how: ImportUse | None) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield search paths, and as what an item is to name them: that of then comes first.
+
+        The path at the end of the run may do where nothing else is known, or where that of then
+        no longer gives what it gave; but for another process than the kernel, which has its own.
+        """
+        then = self._path(how.path) if how is not None else ()
+        if how is not None and how.path and (then != self.path or how.pid != self._kernel):
+            yield then, joined(then)
+        if how is None or how.pid == self._kernel:
+            yield self.path, ""
+
+    def _same(self, one: str, other: str) -> bool:
+        root = self._scope.root
+        return one == other or os.path.realpath(f"{root}/{one}") == os.path.realpath(
+            f"{root}/{other}"
+        )
+
+    def _in_stdlib(self, origin: str) -> bool:
+        return "-packages/" not in origin
+
+    def _owned(self, name: str, path: str) -> bool:
+        """Whether a distribution outside the interpreter's folders holds the module."""
+        if name.partition(".")[0] not in self._probe.owners:
+            return False
+        return any(path.startswith(f"{entry}/") for entry in self._probe.path)
+
+    def _path(self, path: Iterable[str]) -> tuple[str, ...]:
+        """Return a sys.path by names, the interpreter's own folders as marks."""
+        entries: dict[str, None] = {}
+        for entry in path:
+            place = os.path.normpath(self._watching.cwd / entry)
+            if self._scope.installed(f"{place}/"):
+                entries.setdefault(STDLIB if self._in_stdlib(f"{place}/") else SITE)
+                continue
+            name = self._scope.name(place)
+            if name is not None:
+                entries.setdefault(name)
+        return tuple(entries)
+
+    def _via(self, found: _LocalModule) -> str:
+        """Say who imported a module: "imported by cell 2, through mylib/__init__.py"."""
+        how = found.how
+        if how is None:
+            return ""
+        by = f"imported by {via_cell(how.cell)}" if how.cell else "imported"
+        through = self.local.get(how.importer)
+        return f"{by}, through {through}" if through else by
+
+    def _missing(self, changed: list[str]) -> Iterator[TraceItem]:
+        for one in self._observed.missing:
+            if not self._tells(one):
+                continue
+            for path, way in self._paths(one):
+                now = self._finds(one.name, path)
+                if not now:
+                    via = f"looked for by {via_cell(one.cell)}" if one.cell else ""
+                    yield TraceItem("missing-import", one.name, "", via, way)
+                    break
+            else:
+                changed.append(f"what `import {one.name}` finds changed")
+
+    def _installed(self, changed: list[str]) -> Iterator[TraceItem]:
+        """Yield that nothing local hides the installed modules, for each search path."""
+        unhidden: dict[str, dict[str, None]] = {}
+        imports = ((top, how) for top, hows in sorted(self._tops.items()) for how in hows)
+        for top, how in imports:
+            for path, way in self._paths(how):
+                now = self._finds(top, path)
+                if now in (STDLIB, SITE, ""):
+                    unhidden.setdefault(way, {}).setdefault(top)
+                    break
+            else:
+                changed.append(f"what `import {top}` finds changed")
+        for way, tops in unhidden.items():
+            yield TraceItem("installed", " ".join(tops), way=way)
+
+    def _tells(self, one: ImportUse) -> bool:
+        """Whether an import that found nothing is more than a distribution's own affair."""
+        top, _, rest = one.name.partition(".")
+        if rest and top not in self.local:
+            return False  # its version says which submodules it has
+        if top in self._probe.stdlib:
+            return False  # of another system: the standard library asks for such, too
+        return top not in self._probe.owners or top in self.local
+
+    def _text(self, origin: str) -> Iterator[str]:
+        try:
+            yield (Path(self._scope.root) / origin).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return
+
+    def _distributions(self, changed: list[str]) -> Iterator[TraceItem]:
+        """Yield the distributions that count, with the version that the run began with."""
+        watching, probe = self._watching, self._probe
+        named = {
+            name.partition(".")[0]
+            for text in (*watching.cells, *self.texts)
+            for name in watching.named(text)
+        }
+        tops = (
+            set(self._tops) | {name.partition(".")[0] for name in self.local} | (named & self._base)
+        )
+        counted = dict.fromkeys(
+            owner for top in sorted(tops) for owner in probe.owners.get(top, ())
+        )
+        held = self._base | {one.name.partition(".")[0] for one in self._observed.modules}
+        loaded = {owner for top in held for owner in probe.owners.get(top, ())}
+        todo = list(counted)
+        while todo:  # what a bare kernel holds counts when a counted distribution names it
+            needs = [n for n in probe.requires.get(todo.pop(), ()) if n in loaded]
+            todo += [need for need in needs if need not in counted]
+            counted.update(dict.fromkeys(needs))
+        told: dict[str, str] = {}
+        for one in self._observed.distributions:  # the first of a name is the one in effect
+            told.setdefault(normalised(one.name), one.version)
+        for name in counted:
+            version = probe.distributions.get(name, "")
+            now = watching.after.distributions.get(name, "")
+            if now != version or not version.startswith(told.get(name, version)):
+                changed.append(f"the package '{name}' changed")
+            yield TraceItem("distribution", name, version)
