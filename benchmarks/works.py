@@ -13,9 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import corpora, peers, watching
+from benchmarks import in_memory as memory
 from benchmarks.measure import Contender, Failed, Run, interleaved, timed
 
 JOBS = 2
+ROOT = Path(__file__).parents[1]
 SETTLE = 2.1  # seconds: what is younger is not relied on (docs/decisions/0015)
 
 
@@ -388,10 +390,22 @@ def watched(work: Path, rounds: int) -> Result:
     )
 
 
+def in_memory(work: Path, rounds: int) -> Result:
+    """Build 1,000 tasks in memory, without kernels and disk; what is imported once is not in it."""
+    argv = [sys.executable, "-m", "benchmarks.in_memory"]
+    ours = Contender("nbbuild, in memory, with the start of Python", argv, ROOT)
+    interleaved([ours], rounds=rounds)
+    memory.build()  # imports what a build imports
+    seconds = statistics.median(memory.build() for _ in range(rounds))
+    bar = Bar("a build of 1,000 tasks in memory", seconds, 1, "s")
+    return Result("1,000 tasks in memory", (ours,), (bar,))
+
+
 WORKS: dict[str, Work] = {
     "nothing": nothing_1000,
     "nothing-slope": nothing_slope,
     "judging": judging_10000,
+    "in-memory": in_memory,
     "one-of-1000": one_of_1000,
     "cold": cold_trivial,
     "plots": plots,
