@@ -44,7 +44,9 @@ from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.paths.walk import Walker
 from nbbuild.project import project
 from nbbuild.project.graph import Graph, link
-from nbbuild.project.project import Project, Readings
+from nbbuild.project.project import Project
+from nbbuild.project.readings import Readings
+from nbbuild.project.selecting import known_words, select
 from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.watching import seccomp
@@ -144,12 +146,12 @@ class Session:
         tasks = self.project.tasks
         names = {task.name for task in tasks} if not targets else set[str]()
         for word in targets:
-            found = project.select(tasks, word)
+            found = select(tasks, word)
             if not found:
                 raise UsageError(
                     f"there is no notebook, task, artefact or group '{word}'",
                     facts=[("project", str(self.config.path))],
-                    hint=did_you_mean(word, project.known_words(tasks))
+                    hint=did_you_mean(word, known_words(tasks))
                     or "`nbbuild list` shows what there is",
                 )
             names.update(found)

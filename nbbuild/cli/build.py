@@ -98,7 +98,7 @@ def command(
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:
     """Raise what `wanted` raises, with the verb that an unknown first word may have been."""
     from nbbuild.cli import VERBS
-    from nbbuild.project.project import select
+    from nbbuild.project.selecting import select
 
     try:
         session.wanted(targets)

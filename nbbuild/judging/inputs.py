@@ -24,7 +24,8 @@ from nbbuild.notebook.code import places, with_loads
 from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.paths.walk import Walker
 from nbbuild.project.graph import makes
-from nbbuild.project.project import Project, Readings
+from nbbuild.project.project import Project
+from nbbuild.project.readings import Readings
 
 COMMAND_SECONDS = 60.0
 """How long a command of [environment] commands may take."""

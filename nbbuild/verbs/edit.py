@@ -26,7 +26,7 @@ from nbbuild.notebook.formats import is_notebook
 from nbbuild.notebook.read import read
 from nbbuild.notebook.readers import Readers
 from nbbuild.paths.patterns import Pattern, can_meet, escape, has_magic, matches
-from nbbuild.project.project import listed
+from nbbuild.project.listing import listed
 from nbbuild.session import session_of, walker_of
 from nbbuild.tree import Ledgers
 
