@@ -11,10 +11,8 @@ from typing import Any
 from nbbuild.config.load import Config, NotebookEntry, check_artefact, expand
 from nbbuild.errors import ConfigError, NbbuildError
 from nbbuild.model import Settings, Task
-from nbbuild.paths.patterns import (
-    Pattern,
-    PatternIndex,
-)
+from nbbuild.paths.pattern_indexes import PatternIndex
+from nbbuild.paths.patterns import Pattern
 from nbbuild.project.selecting import places_by_word
 
 _LISTS = (

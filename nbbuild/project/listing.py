@@ -10,11 +10,8 @@ from nbbuild.errors import ConfigError, NbbuildError
 from nbbuild.notebook.formats import is_text
 from nbbuild.notebook.readers import Readers
 from nbbuild.notebook.suffixes import suffix
-from nbbuild.paths.patterns import (
-    Pattern,
-    PatternIndex,
-    literal_prefix,
-)
+from nbbuild.paths.pattern_indexes import PatternIndex
+from nbbuild.paths.patterns import Pattern, literal_prefix
 from nbbuild.paths.walk import Walker
 
 _RENDERED: Final = "_build"

@@ -9,14 +9,8 @@ from typing import TypeVar
 
 from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
 from nbbuild.model import Task
-from nbbuild.paths.patterns import (
-    PathIndex,
-    Pattern,
-    PatternIndex,
-    can_meet,
-    literal_prefix,
-    matches,
-)
+from nbbuild.paths.pattern_indexes import PathIndex, PatternIndex
+from nbbuild.paths.patterns import Pattern, can_meet, literal_prefix, matches
 
 _Word = TypeVar("_Word")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from nbbuild.cli.finding import pages
 from nbbuild.cli.finding.pages import Page
 from nbbuild.notebook.formats import is_notebook, is_text
-from nbbuild.paths.patterns import Pattern, PatternIndex, escape
+from nbbuild.paths.pattern_indexes import PatternIndex
+from nbbuild.paths.patterns import Pattern, escape
 from nbbuild.paths.walk import Walker
 
 OUTPUT = "_build/executed"
