@@ -15,7 +15,8 @@ from typing import Any
 from blake3 import blake3
 
 from nbbuild.config import load as configuration
-from nbbuild.config.load import Config
+from nbbuild.config.find import find
+from nbbuild.config.types import Config
 from nbbuild.disk.digests import Digests
 from nbbuild.disk.durable import DOT
 from nbbuild.disk.state import State
@@ -320,7 +321,7 @@ def open_session(
     """
     opened_ns = time.time_ns()
     environ = dict(os.environ if environ is None else environ)
-    path = configuration.find(Path(directory), str(file or "jcache.toml"))
+    path = find(Path(directory), str(file or "jcache.toml"))
     config = configuration.with_environment(configuration.load(path), environ)
     return session_of(config, environ=environ, overrides=overrides, opened_ns=opened_ns)
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nbbuild.config.load import notices
+from nbbuild.config.keys import notices
 from nbbuild.disk.digests import SETTLED_NS, UNREADABLE, Look
 from nbbuild.disk.durable import DOT, own_folder, write
 from nbbuild.interpreter.environment import PATH_VARIABLES

@@ -57,7 +57,7 @@ def command(
         raise UsageError("-k and -x contradict each other", hint="leave one of them out")
     if always_run and accept:
         raise UsageError("-B and -t contradict each other", hint="leave one of them out")
-    from nbbuild.config.load import notices
+    from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:

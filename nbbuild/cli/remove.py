@@ -31,10 +31,10 @@ def command(
     """
     if bool(notebooks) == everything:
         raise UsageError("say which NOTEBOOKs to remove, or --all")
-    from nbbuild.config import load
+    from nbbuild.config.find import find
     from nbbuild.verbs.edit import clear, remove
 
-    path = load.find(directory, str(file or "jcache.toml"))
+    path = find(directory, str(file or "jcache.toml"))
     if everything:
         tell(clear(path, environ=os.environ), as_json=as_json)
     else:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from nbbuild.config.load import DEFAULTS
+from nbbuild.config.types import DEFAULTS
 from nbbuild.errors import ConfigError, KernelError, NbbuildError, did_you_mean, raise_all
 from nbbuild.interpreter.environment import Environments, Probe
 from nbbuild.interpreter.imports import Import

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from nbbuild.config.load import Config, NotebookEntry, check_artefact, expand
+from nbbuild.config.paths import check_artefact
+from nbbuild.config.placeholders import expand
+from nbbuild.config.types import Config, NotebookEntry
 from nbbuild.errors import ConfigError, NbbuildError
 from nbbuild.model import Settings, Task
 from nbbuild.paths.pattern_indexes import PatternIndex

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from nbbuild.config.load import Config
+from nbbuild.config.types import Config
 from nbbuild.errors import ConfigError, NbbuildError
 from nbbuild.notebook.formats import is_text
 from nbbuild.notebook.readers import Readers

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbbuild.config.load import Config, NotebookEntry
+from nbbuild.config.types import Config, NotebookEntry
 from nbbuild.errors import ConfigError, NbbuildError, NotebookError, did_you_mean, raise_all
 from nbbuild.model import Parsed, Task
 from nbbuild.paths.patterns import Pattern

@@ -15,8 +15,8 @@ from typing import Any
 
 from nbbuild.config import load as configuration
 from nbbuild.config.edit import ConfigFile
-from nbbuild.config.load import Config
 from nbbuild.config.paths import rooted
+from nbbuild.config.types import Config
 from nbbuild.disk import durable
 from nbbuild.disk.durable import DOT, private_folder, writing
 from nbbuild.disk.locks import lock

@@ -38,7 +38,7 @@ from nbbuild.building.builder import Builder
 from nbbuild.building.executors import local
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.turns import Again, Pairs, Turns
-from nbbuild.config.load import CacheTable, Config
+from nbbuild.config.types import CacheTable, Config
 from nbbuild.errors import NbbuildError, NotebookError, UsageError
 from nbbuild.events import Ended, Noted, Observer, Planned, silent
 from nbbuild.export.merge import built_from
