@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbbuild.config import paths, values
-from nbbuild.config.types import (
-    CacheTable,
-    Config,
-    ReportTable,
-)
+from nbbuild.config.types import CacheTable, Config, ReportTable
 from nbbuild.model import Settings
 
 LATER: Final = {

@@ -9,9 +9,7 @@ from typing import Any
 from nbbuild.config import values
 from nbbuild.config.keys import SETTINGS, Keys
 from nbbuild.config.placeholders import check_braces
-from nbbuild.config.types import (
-    NotebookEntry,
-)
+from nbbuild.config.types import NotebookEntry
 from nbbuild.errors import ConfigError, NbbuildError, Problems, did_you_mean
 from nbbuild.model import Settings
 from nbbuild.paths.patterns import Pattern
