@@ -23,7 +23,7 @@ from nbbuild.disk.state import State
 from nbbuild.errors import StoreError, UsageError, did_you_mean, raise_all
 from nbbuild.events import Noted, Observer
 from nbbuild.interpreter.environment import Environments
-from nbbuild.interpreter.kernelspec import Kernels
+from nbbuild.interpreter.kernelspec import KernelSpecs
 from nbbuild.interpreter.modules import ModuleGraph
 from nbbuild.judging import endings
 from nbbuild.judging.inputs import Inputs
@@ -402,7 +402,7 @@ def session_of(
             readings=readings,
             walker=walker,
             digests=digests,
-            kernels=Kernels(config.execution.kernel_aliases),
+            kernels=KernelSpecs(config.execution.kernel_aliases),
             environments=Environments(memo.recall, memo.remember, environ=environ),
             modules=ModuleGraph(
                 root, _text_reader(root), recall=memo.recall, remember=memo.remember

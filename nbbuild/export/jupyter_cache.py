@@ -33,7 +33,7 @@ from nbbuild.disk.locks import lock
 from nbbuild.errors import StoreError, UsageError
 from nbbuild.export import doctrees
 from nbbuild.export.outputs import LOST, built, shown
-from nbbuild.export.pages import Exported, Missing, Offer, Page, Settled, exported, settle
+from nbbuild.export.pages import Exported, Missing, Offer, Page, SettledOffers, exported, settle
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
 from nbbuild.session import Session
 
@@ -101,7 +101,7 @@ class _Work:
         self.removed: set[str] = set()
         self.doctrees: list[Path] = []
 
-    def give(self, settled: Settled[NotebookNode]) -> None:
+    def give(self, settled: SettledOffers[NotebookNode]) -> None:
         """Write what is not there yet."""
         if len(settled.give) > self._cache.get_cache_limit():
             # It would drop as many as are too many with each one that is added.
@@ -129,7 +129,7 @@ class _Work:
             )
             self.written.update(offer.page.source for offer in group)
 
-    def take(self, settled: Settled[NotebookNode], *, stale: Collection[str] | None) -> None:
+    def take(self, settled: SettledOffers[NotebookNode], *, stale: Collection[str] | None) -> None:
         """Remove what must not be found; with `stale` (all keys in use), ours of other keys too."""
         for key, group in settled.take.items():
             record = self._present.get(key)

@@ -30,7 +30,7 @@ from nbbuild.watching.levels import closeness, in_words
 from nbbuild.watching.traces import Seen
 
 
-class Records(Protocol):
+class RecordSource(Protocol):
     """What judging asks of the store."""
 
     def records(self, key: Digest) -> list[Record]:
@@ -86,7 +86,7 @@ class Judge:
         graph: Graph,
         inputs: Inputs,
         *,
-        store: Records,
+        store: RecordSource,
         tree: Placed,
         sources: Callable[[Task], Digest],
         broken: Callable[[Task, Record, Seen], Iterator[Reason]],

@@ -21,7 +21,7 @@ from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.running import ANEW, NotebookRun
 from nbbuild.kernels.session import KernelSession, start
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.model import Failure
 from nbbuild.watching.seen import Seen
@@ -54,7 +54,7 @@ def execute(
     cwd: Path,
     env: Mapping[str, str],
     allow_errors: bool,
-    limits: Limits,
+    limits: TimeLimits,
     cancelled: threading.Event,
     on_cell: Callable[[int, int], None] = lambda number, total: None,
     before: Sequence[str] = (),

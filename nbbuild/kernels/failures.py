@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.outputs import DEEPEST
 from nbbuild.kernels.session import NotStarted, ending, plain
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import Failure
 from nbbuild.text.numbering import named
 
@@ -79,7 +79,7 @@ def died(status: int, where: str, cell: int | None, *, peak_memory: int, log: st
     return Failure(kind="died", message=message, cell=cell, traceback=log)
 
 
-def too_late(limits: Limits, index: int | None, name: str, *, in_cell: bool) -> Failure:
+def too_late(limits: TimeLimits, index: int | None, name: str, *, in_cell: bool) -> Failure:
     """Return the failure of a deadline that passed in the cell `index`, called `name`.
 
     None is the start of the kernel. `in_cell` says that it was the cell's own limit.

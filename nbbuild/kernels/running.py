@@ -36,7 +36,7 @@ from nbbuild.kernels.session import (
     KernelSession,
     NotStarted,
 )
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.wire import Message
 from nbbuild.model import Failure
 from nbbuild.notebook.skipped import is_skipped
@@ -86,7 +86,7 @@ class NotebookRun:
         *,
         kernel: Kernel,
         allow_errors: bool,
-        limits: Limits,
+        limits: TimeLimits,
         cancelled: threading.Event,
         on_cell: Callable[[int, int], None],
         on_end: Callable[[], None],

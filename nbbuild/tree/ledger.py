@@ -25,7 +25,7 @@ from nbbuild.model import Digest
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How a file looked; for a link, both it and what it leads to count."""
 
     path: str
@@ -65,7 +65,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finished: bool = True
     when_ns: int = 0  # of the last begin, collect or restore, since the epoch
     patterns: tuple[str, ...] = ()  # of the run that is under way, or of the last one
-    before: tuple[Stamp, ...] | None = None  # what matched before it; None: no run is under way
+    before: tuple[FileStamp, ...] | None = None  # what matched before it; None: no run is under way
     standing: tuple[str, ...] = ()  # the folders that its artefacts could go to, before it
     made: tuple[Made, ...] = ()
     folders: tuple[str, ...] = ()  # made for the task's files; go when they are empty

@@ -44,7 +44,7 @@ class NotAdopted(NbbuildError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class RunResult:
     """What an execution came to.
 
     `files` has artefacts by their root-relative paths, and where their bytes are now. Of the
@@ -58,7 +58,7 @@ class Result:
 
 
 def keep(
-    session: Session, task: Task, judgement: Judgement, result: Result, *, last: Record | None
+    session: Session, task: Task, judgement: Judgement, result: RunResult, *, last: Record | None
 ) -> tuple[Record, tuple[str, ...]]:
     """Publish `result` as that of `task`, and write the built notebook; return notes for users.
 
@@ -147,7 +147,7 @@ def adopt(
             task, kind, judgement=judgement, record=judgement.record, reasons=(), notes=(note,)
         )
     last = judgement.record or session.last(task)[1]
-    result = Result(cells=executed_cells(executed), files=files)
+    result = RunResult(cells=executed_cells(executed), files=files)
     record, notes = keep(session, task, judgement, result, last=last)
     session.forget()
     outcome = Outcome.of(

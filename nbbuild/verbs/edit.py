@@ -112,7 +112,7 @@ def _edited(editor: _Editor, change: Callable[[_Editor], object], *, keep: bool 
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
+class _TypedWord:
     """What a word of the command line means."""
 
     text: str  # the pattern in normal form
@@ -283,7 +283,7 @@ class _Editor:
 
     # -- what words mean -----------------------------------------------------------------------
 
-    def _word(self, word: str, *, must_exist: bool) -> _Word:
+    def _word(self, word: str, *, must_exist: bool) -> _TypedWord:
         text = self._spelled(word)
         target = self._folder / word
         pattern = Pattern.parse(text)
@@ -294,9 +294,9 @@ class _Editor:
                     facts=[("looked for", os.path.abspath(target))],  # noqa: PTH100 - keeps links
                     hint=did_you_mean(word, self._nearby(target, word)),
                 )
-            return _Word(text, pattern.path)
+            return _TypedWord(text, pattern.path)
         if not must_exist or has_magic(word) or target.is_dir():
-            return _Word(text)
+            return _TypedWord(text)
         raise UsageError(f"there is no notebook '{word}'")
 
     def _nearby(self, target: Path, word: str) -> list[str]:
@@ -347,7 +347,7 @@ class _Editor:
 
     # -- checks --------------------------------------------------------------------------------
 
-    def _check_notebook(self, one: _Word, word: str, readers: Readers) -> None:
+    def _check_notebook(self, one: _TypedWord, word: str, readers: Readers) -> None:
         if one.text.startswith("../"):
             raise UsageError(
                 f"the notebook '{word}' lies outside the project",

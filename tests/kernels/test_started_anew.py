@@ -10,7 +10,7 @@ from nbbuild.kernels import running
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import start
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 
 
@@ -38,7 +38,7 @@ def run(launcher, python, environ, tmp_path, notebook):
             cwd=tmp_path,
             env=environ,
             allow_errors=False,
-            limits=Limits(),
+            limits=TimeLimits(),
             cancelled=threading.Event(),
             warm=warm,
             ready=lambda check: ready(begin),

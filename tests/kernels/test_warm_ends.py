@@ -22,7 +22,7 @@ from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launch.launcher import process_table
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.observed import zygote_code
 
@@ -107,7 +107,7 @@ def run(
             cwd=tmp_path,
             env=environ,
             allow_errors=False,
-            limits=Limits(**limits),
+            limits=TimeLimits(**limits),
             cancelled=cancelled or threading.Event(),
             warm=warm,
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nbbuild.cli.finding import pages
-from nbbuild.cli.finding.pages import Page
+from nbbuild.cli.finding.pages import PageSettings
 from nbbuild.notebook.formats import is_notebook, is_text
 from nbbuild.paths.pattern_indexes import PatternIndex
 from nbbuild.paths.patterns import Pattern, escape
@@ -35,7 +35,7 @@ _MARKS = frozenset({".buildinfo", ".doctrees", "environment.pickle", "CACHEDIR.T
 """What marks a folder as made by Sphinx, or as a cache."""
 
 
-class Tree:
+class FoundTree:
     """The tree below `root`; reads only.
 
     `outputs` are folders, root-relative, that the tool of a book writes, and what to say of each.
@@ -54,7 +54,7 @@ class Tree:
         self._known: dict[str, bool] = {}
         self._marked: dict[str, bool] = {}
         self._notebooks: dict[str, list[str]] = {}
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, PageSettings] = {}
 
     def notebooks(self, folder: str) -> list[str]:
         """Return all notebooks below `folder`, sorted as people do: 2 before 10."""
@@ -106,7 +106,7 @@ class Tree:
             )
         return self._known[path]
 
-    def page(self, path: str) -> Page:
+    def page(self, path: str) -> PageSettings:
         """Return what the notebook `path` says of itself."""
         if path not in self._pages:
             self._pages[path] = pages.read(path, self._bytes(path))
