@@ -313,7 +313,7 @@ for turn in range(25):
 
 def test_builds_never_miss_what_they_use_while_others_prune_all(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    helpers = str(Path(__file__).parent)
+    helpers = str(Path(__file__).parents[1])
     builders = [
         subprocess.Popen(
             [sys.executable, "-c", _BUILDER, str(store), str(seed)],

@@ -58,7 +58,7 @@ class Preload:
     """The packages that are loaded in this process; `watcher` is the tracer's (tracer.py).
 
     `wanted` holds modules, each with the names that are imported from it: [["numpy", []], …].
-    `unsafe` are modules that may not be loaded before a fork. Raises Refused.
+    `unsafe` are modules that may not be loaded before a fork. Raises PreloadRefused.
     """
 
     def __init__(self, wanted: Any, *, unsafe: Iterable[str], watcher: Any) -> None:
