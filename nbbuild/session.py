@@ -18,7 +18,7 @@ from nbbuild.config import load as configuration
 from nbbuild.config.find import find
 from nbbuild.config.types import Config
 from nbbuild.disk.digests import Digests
-from nbbuild.disk.durable import DOT
+from nbbuild.disk.project_folder import DOT
 from nbbuild.disk.state import State
 from nbbuild.errors import StoreError, UsageError, did_you_mean, raise_all
 from nbbuild.events import Noted, Observer

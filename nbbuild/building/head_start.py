@@ -15,7 +15,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Protocol
 
-from nbbuild.disk.durable import DOT
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import KernelError, NbbuildError
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Wanted

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from nbbuild.building.actions import Action, Warmth
 from nbbuild.building.actions import wanted as kernel_of
-from nbbuild.disk.durable import DOT
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
 from nbbuild.judging.fingerprint import working_folder

@@ -25,6 +25,7 @@ from nbbuild.config.types import (
     ReportTable,
     VerifyTable,
 )
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import ConfigError, raise_all
 from nbbuild.paths.patterns import Pattern, literal_prefix
 
@@ -133,7 +134,7 @@ def check_folders(config: Config, problems: Collected) -> None:
         taken = (
             ("[project] output", output),
             ("[cache] path", store),
-            ("nbbuild itself", ".nbbuild"),
+            ("nbbuild itself", DOT),
         )
         near = [name for name, path in taken if _meet(given, path)]
         if near:
@@ -153,7 +154,7 @@ def check_folders(config: Config, problems: Collected) -> None:
                 hint="give each a folder of its own",
             )
         )
-    elif folder.startswith(".nbbuild/"):
+    elif folder.startswith(f"{DOT}/"):
         problems.add(
             ConfigError(
                 f"'output' '{output}' lies in nbbuild's own folder", hint="choose another folder"

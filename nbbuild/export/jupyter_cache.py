@@ -28,8 +28,9 @@ from jupyter_cache.cache.db import NbCacheRecord
 from nbformat import NotebookNode
 from sqlalchemy.exc import SQLAlchemyError
 
-from nbbuild.disk.durable import DOT, private_folder
+from nbbuild.disk.durable import private_folder
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import DOT, LOCKS
 from nbbuild.errors import StoreError, UsageError
 from nbbuild.export import doctrees
 from nbbuild.export.outputs import LOST, built, shown
@@ -60,7 +61,7 @@ def export(
     missing: list[Missing] = []
     offers = [offer for page in pages for offer in _offers(session, cache, page, missing)]
     settled = settle(offers, tool="jupyter-cache", only=only)
-    with _writing(path), lock(private_folder(session.root / DOT) / "locks" / "export.lock"):
+    with _writing(path), lock(private_folder(session.root / DOT) / LOCKS / "export.lock"):
         work = _Work(session.root, cache, path, doctree_folders)
         work.give(settled)
         work.take(settled, stale=None if only is not None else {offer.key for offer in offers})

@@ -18,8 +18,9 @@ from nbbuild.config.edit import ConfigFile
 from nbbuild.config.paths import rooted
 from nbbuild.config.types import Config
 from nbbuild.disk import durable
-from nbbuild.disk.durable import DOT, private_folder, writing
+from nbbuild.disk.durable import private_folder, writing
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import DOT, LOCKS
 from nbbuild.errors import ConfigError, NbbuildError, Problems, UsageError, did_you_mean, raise_all
 from nbbuild.model import Task
 from nbbuild.notebook.formats import is_notebook
@@ -419,7 +420,7 @@ class _Editor:
             dot = self._root / DOT
             with writing("jcache.toml cannot be locked", dot):
                 private_folder(dot)
-            with lock(dot / "locks" / "config.lock"):
+            with lock(dot / LOCKS / "config.lock"):
                 target = self._path.resolve()
                 now = target.read_bytes() if target.exists() else b""
                 if now != self._old:

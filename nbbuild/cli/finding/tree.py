@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbbuild.cli.finding import pages
 from nbbuild.cli.finding.pages import PageSettings
+from nbbuild.disk.project_folder import STORE
 from nbbuild.notebook.formats import is_notebook, is_text
 from nbbuild.paths.pattern_indexes import PatternIndex
 from nbbuild.paths.patterns import Pattern, escape
@@ -48,7 +49,7 @@ class FoundTree:
         self.root = root
         self.outputs = dict(outputs or {})
         # As nbbuild itself will look when it reads what is written down.
-        self.walker = Walker(root, closed=(OUTPUT, ".nbbuild/store"))
+        self.walker = Walker(root, closed=(OUTPUT, STORE))
         self.made: dict[str, str] = {}  # pattern → why, for what tools made, as far as it was met
         self._bare_code = bare_code
         self._known: dict[str, bool] = {}
