@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from nbbuild.disk.digests import SETTLED_NS
 from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.errors import KernelError
 from nbbuild.interpreter.installed import normalised
@@ -48,7 +49,6 @@ MEMORY = "probe"
 PROBE_TIMEOUT = 120.0
 """Seconds that an interpreter may take to tell what it has."""
 
-_OLD_ENOUGH = 2_000_000_000  # nanoseconds
 _FORMAT = 2
 _MARKER = "nbbuild-probe:"
 _LINES = 10
@@ -298,7 +298,7 @@ class Environments:
         paths = dict.fromkeys([program, *answer.rests_on, *_rests_on(answer.path)])
         memory = _ProbeMemory(probe, tuple(_stamp(path) for path in paths))
         # Also what changed while the interpreter looked is too young, so no race is left.
-        if all(max(s.mtime, s.ctime) <= began - _OLD_ENOUGH for s in memory.stamps):
+        if all(max(s.mtime, s.ctime) <= began - SETTLED_NS for s in memory.stamps):
             self._known[key] = memory
             self._remember(MEMORY, key, packed(memory))
         else:

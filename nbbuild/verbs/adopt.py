@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.source import prepared
 from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.session import Session
+from nbbuild.store.layout import new_record_id
 from nbbuild.text.numbering import named
 
 
@@ -78,7 +78,7 @@ def keep(
         )
         cells = align(source, result.cells)
         record = Record(
-            id=f"{judgement.key.digest[:12]}-{secrets.token_hex(8)}",
+            id=new_record_id(judgement.key.digest),
             key=judgement.key,
             trace=_trace(session, task, last),
             task=task.name,

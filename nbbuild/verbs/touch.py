@@ -18,7 +18,7 @@ from nbbuild.judging.conflicts import Uses
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Record, Report, Task, Verdict
-from nbbuild.notebook.merge import decode, executed_cells
+from nbbuild.notebook.merge import executed_cells, stored_cells
 from nbbuild.notebook.read import read
 from nbbuild.session import Session
 from nbbuild.verbs.adopt import RunResult, keep
@@ -114,9 +114,9 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
 def _outputs(session: Session, task: Task, record: Record | None) -> RunResult:
     """Return the outputs to accept."""
     if record is not None:
-        data = session.store.get(record.cells)
-        if data is not None:
-            return RunResult(cells=decode(data), seconds=record.seconds)
+        cells = stored_cells(session.store.get, record.cells)
+        if cells is not None:
+            return RunResult(cells=cells, seconds=record.seconds)
     if (session.root / task.built).is_file():
         return RunResult(cells=executed_cells(read(session.root, task.built)))
     raise NbbuildError(

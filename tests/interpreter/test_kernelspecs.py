@@ -233,8 +233,8 @@ def test_of_two_kernels_of_one_name_the_first_folder_counts(tmp_path, monkeypatc
 def test_a_plain_kernel_takes_no_jupyter_client(install):
     folder = install("mine", SPECS["plain"])
     script = (
-        "import sys; from nbbuild.interpreter.kernelspec import Kernels\n"
-        "print(Kernels().find('mine').folder, *{'jupyter_client', 'IPython'} & {*sys.modules})"
+        "import sys; from nbbuild.interpreter.kernelspec import KernelSpecs\n"
+        "print(KernelSpecs().find('mine').folder, *{'jupyter_client', 'IPython'} & {*sys.modules})"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -35,13 +35,13 @@ import os, sys, threading
 from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.observed import zygote_code
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.interpreter.kernelspec import Kernels
+from nbbuild.interpreter.kernelspec import KernelSpecs
 
-kernel = Kernels().find("python3")
+kernel = KernelSpecs().find("python3")
 with Launcher() as launcher:
     done = execute(
         new_notebook(cells=[new_code_cell(sys.argv[1])]),
@@ -50,7 +50,7 @@ with Launcher() as launcher:
         cwd=Path.cwd(),
         env=os.environ,
         allow_errors=False,
-        limits=Limits(),
+        limits=TimeLimits(),
         cancelled=threading.Event(),
         warm=Warm.of(kernel, os.environ, installed=""),
     )
