@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbbuild.api import build_async as build_async
     from nbbuild.api import load as load
     from nbbuild.api import plan as plan
-    from nbbuild.config.load import Config as Config
+    from nbbuild.config.types import Config as Config
     from nbbuild.errors import ConfigError as ConfigError
     from nbbuild.errors import KernelError as KernelError
     from nbbuild.errors import NbbuildError as NbbuildError
@@ -65,7 +65,7 @@ _HOMES = {
     "ActionKey": "model",
     "ArtefactFile": "model",
     "CellStarted": "events",
-    "Config": "config.load",
+    "Config": "config.types",
     "ConfigError": "errors",
     "Ended": "events",
     "Event": "events",

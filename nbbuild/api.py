@@ -20,7 +20,7 @@ from nbbuild.errors import StoreError, UsageError
 from nbbuild.events import Event, Observer, silent
 from nbbuild.judging.verdicts import Plan
 from nbbuild.model import Record, Report, Settings
-from nbbuild.notebook.merge import ExecutedCell, decode
+from nbbuild.notebook.merge import ExecutedCell, stored_cells
 from nbbuild.session import Session, open_session
 from nbbuild.store import DiskStore
 from nbbuild.store.choosing import artefact_named, record_named
@@ -185,13 +185,8 @@ class Store:
 
     def cells(self, record: Record) -> tuple[ExecutedCell, ...] | None:
         """Return the executed code cells of a record, in order, with their outputs."""
-        data = self._disk.get(record.cells)
-        if data is None:
-            return None
-        try:
-            return decode(data).cells
-        except ValueError:
-            return None
+        found = stored_cells(self._disk.get, record.cells)
+        return None if found is None else found.cells
 
     def artefact(self, record: Record, path: str) -> bytes | None:
         """Return what the run of `record` wrote to `path`, relative to the root.

@@ -15,14 +15,15 @@ from typing import Any
 from blake3 import blake3
 
 from nbbuild.config import load as configuration
-from nbbuild.config.load import Config
+from nbbuild.config.find import find
+from nbbuild.config.types import Config
 from nbbuild.disk.digests import Digests
-from nbbuild.disk.durable import DOT
+from nbbuild.disk.project_folder import DOT
 from nbbuild.disk.state import State
 from nbbuild.errors import StoreError, UsageError, did_you_mean, raise_all
 from nbbuild.events import Noted, Observer
 from nbbuild.interpreter.environment import Environments
-from nbbuild.interpreter.kernelspec import Kernels
+from nbbuild.interpreter.kernelspec import KernelSpecs
 from nbbuild.interpreter.modules import ModuleGraph
 from nbbuild.judging import endings
 from nbbuild.judging.inputs import Inputs
@@ -44,7 +45,9 @@ from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.paths.walk import Walker
 from nbbuild.project import project
 from nbbuild.project.graph import Graph, link
-from nbbuild.project.project import Project, Readings
+from nbbuild.project.project import Project
+from nbbuild.project.readings import Readings
+from nbbuild.project.selecting import known_words, select
 from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.watching import seccomp
@@ -107,7 +110,7 @@ class Session:
     traces: Traces
     readers: Readers
     readings: Readings
-    pairs: Pairs
+    pairs: PairedFiles
     inputs: Inputs
     memo: Memo
     opened_ns: int  # when looking began, in ns since the epoch
@@ -144,12 +147,12 @@ class Session:
         tasks = self.project.tasks
         names = {task.name for task in tasks} if not targets else set[str]()
         for word in targets:
-            found = project.select(tasks, word)
+            found = select(tasks, word)
             if not found:
                 raise UsageError(
                     f"there is no notebook, task, artefact or group '{word}'",
                     facts=[("project", str(self.config.path))],
-                    hint=did_you_mean(word, project.known_words(tasks))
+                    hint=did_you_mean(word, known_words(tasks))
                     or "`nbbuild list` shows what there is",
                 )
             names.update(found)
@@ -314,7 +317,7 @@ def open_session(
     """
     opened_ns = time.time_ns()
     environ = dict(os.environ if environ is None else environ)
-    path = configuration.find(Path(directory), str(file or "jcache.toml"))
+    path = find(Path(directory), str(file or "jcache.toml"))
     config = configuration.with_environment(configuration.load(path), environ)
     return session_of(config, environ=environ, overrides=overrides, opened_ns=opened_ns)
 
@@ -352,7 +355,7 @@ def session_of(
         parse=_parser(root, readers),
         readers=readers,
     )
-    pairs = Pairs(root, memo, readings)
+    pairs = PairedFiles(root, memo, readings)
     loaded = project.load(
         config,
         walker=walker,
@@ -395,7 +398,7 @@ def session_of(
             readings=readings,
             walker=walker,
             digests=digests,
-            kernels=Kernels(config.execution.kernel_aliases),
+            kernels=KernelSpecs(config.execution.kernel_aliases),
             environments=Environments(memo.recall, memo.remember, environ=environ),
             modules=ModuleGraph(
                 root, _text_reader(root), recall=memo.recall, remember=memo.remember
@@ -446,7 +449,7 @@ def _parser(root: Path, readers: Readers) -> Callable[[str], Parsed]:
     return parse
 
 
-class Pairs:
+class PairedFiles:
     """Where the other files of Jupytext pairs are; worked out once for each notebook's formats."""
 
     def __init__(self, root: Path, memo: Memo, readings: Readings) -> None:
@@ -458,7 +461,7 @@ class Pairs:
 
     def existing(self, source: str, formats: str) -> tuple[str, ...]:
         """Return the other files of the pair of `source` that are there, root-relative, sorted."""
-        # Pairs are Jupytext's: another reader may mean something else by the same metadata.
+        # PairedFiles are Jupytext's: another reader may mean something else by the same metadata.
         custom = self._readings.readers.custom(source) is not None
         places = () if custom else self._places(source, formats)
         self.looked.update(places)

@@ -28,11 +28,11 @@ from jupyter_cache.executors.utils import copy_assets, create_cache_bundle
 from nbformat import NotebookNode
 
 from nbbuild.errors import NbbuildError
-from nbbuild.interpreter.kernelspec import Kernels
+from nbbuild.interpreter.kernelspec import KernelSpecs
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launch.machine import cores
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import Failure
 from nbbuild.notebook.code import parse
 
@@ -46,7 +46,7 @@ class _Settings:
 
     timeout: float | None
     allow_errors: bool
-    kernels: Kernels
+    kernels: KernelSpecs
     launcher: Launcher
     cancelled: threading.Event
 
@@ -78,7 +78,7 @@ class LocalExecutor(JupyterExecutorAbstract):  # type: ignore[misc]
             settings = _Settings(
                 timeout=timeout,
                 allow_errors=allow_errors,
-                kernels=Kernels(),
+                kernels=KernelSpecs(),
                 launcher=launcher,
                 cancelled=cancelled,
             )
@@ -136,7 +136,7 @@ class LocalExecutor(JupyterExecutorAbstract):  # type: ignore[misc]
                 cwd=folder,
                 env=dict(os.environ),
                 allow_errors=allowed,
-                limits=Limits(timeout=timeout),
+                limits=TimeLimits(timeout=timeout),
                 cancelled=settings.cancelled,
             )
 

@@ -26,7 +26,7 @@ from nbbuild.model import Task, Verdict
 from nbbuild.notebook.merge import executed_cells
 from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.session import Session
-from nbbuild.verbs.adopt import Result, difference, keep
+from nbbuild.verbs.adopt import RunResult, difference, keep
 
 
 class Fate(enum.Enum):
@@ -106,7 +106,7 @@ def _import(
         if dry_run:
             session.tree.adoptable(task, files)
             return Imported(task.name, Fate.IMPORTED, notes=notes)
-        result = Result(
+        result = RunResult(
             cells=executed_cells(cached.notebook),
             seconds=cached.seconds,
             created=cached.created,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nbbuild.interpreter.imports import Import
 from nbbuild.interpreter.kernelspec import Kernel
-from nbbuild.kernels.wanted import Limits, Wanted
+from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.injection import zygote_code
 
@@ -51,7 +51,7 @@ class Action:
     python_path: tuple[str, ...]
     environ: Mapping[str, str]
     allow_errors: bool
-    limits: Limits
+    limits: TimeLimits
     watched: bool = False  # whether the kernel tells what it uses
     syscalls: bool = False  # whether its system calls tell, too
     cache: Path | None = None  # a folder for compiled parts of the tracer

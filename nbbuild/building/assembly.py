@@ -14,7 +14,7 @@ from nbbuild.building.preparing import Preparing
 from nbbuild.building.reusing import Reuse, Sources
 from nbbuild.building.runner import none_ready
 from nbbuild.building.settling import Settling
-from nbbuild.building.turns import Again, Meetings, Pairs, Turns
+from nbbuild.building.turns import Again, Meetings, PairsApart, Turns
 from nbbuild.events import Observer
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import Judge
@@ -74,7 +74,7 @@ def builder_of(
     """
     uses = Uses(session.graph) if uses is None else uses
     reuse = reuse_of(session, uses)
-    meetings = Meetings(Turns(apart), Pairs(session.state), observer)
+    meetings = Meetings(Turns(apart), PairsApart(session.state), observer)
     accounts = Accounts(
         root=session.root,
         store=session.config.store,

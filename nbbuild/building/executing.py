@@ -13,7 +13,7 @@ from nbbuild.building.builder import Builder
 from nbbuild.building.executors import Workers
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
-from nbbuild.building.turns import Again, Pairs, in_turn
+from nbbuild.building.turns import Again, PairsApart, in_turn
 from nbbuild.building.warming import Warmings
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
@@ -30,7 +30,7 @@ _ROUNDS = 3  # of tasks that are judged once more
 
 
 @dataclass(frozen=True, slots=True)
-class Kernels:
+class KernelSupply:
     """Where the kernels of a build come from."""
 
     launcher: Launcher
@@ -45,7 +45,7 @@ def execute(
     tally: Tally,
     *,
     workers: Workers,
-    kernels: Kernels,
+    kernels: KernelSupply,
     executing: Sequence[str],
     keep_going: bool,
     cancelled: threading.Event,
@@ -59,7 +59,7 @@ def execute(
     tasks, parsed = session.graph.tasks, session.project.parsed
     durations = expected(tasks, parsed, tally.durations) if several else {}
     priority: Mapping[str, float] = session.graph.critical(durations) if several else {}
-    known = Pairs(session.state).known.values()
+    known = PairsApart(session.state).known.values()
     last = _last_records(session, executing)
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
     preparing = Preparing(
@@ -187,7 +187,9 @@ def _once_more(graph: Graph, tally: Tally, names: Collection[str]) -> tuple[str,
 class _Following:
     """Starts the kernels of the tasks that come next, each once; thread-safe."""
 
-    def __init__(self, preparing: Preparing, kernels: Kernels, executing: Sequence[str]) -> None:
+    def __init__(
+        self, preparing: Preparing, kernels: KernelSupply, executing: Sequence[str]
+    ) -> None:
         self._preparing = preparing
         self._kernels = kernels
         self._waiting = set(executing)

@@ -15,7 +15,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Protocol
 
-from nbbuild.disk.durable import DOT
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import KernelError, NbbuildError
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Wanted
@@ -25,7 +25,7 @@ from nbbuild.notebook.code import cell_digests
 from nbbuild.session import Session
 
 
-class Kernels(Protocol):
+class StartsAhead(Protocol):
     """Starts kernels ahead; see kernels.ahead.Ahead."""
 
     def begin(self, wanted: Wanted) -> None:
@@ -49,7 +49,7 @@ class HeadStart:
         launcher: Launcher,
         *,
         wanted: Callable[[Sequence[str]], Callable[[str], Wanted | None]],
-        kernels: Callable[[], Kernels],
+        kernels: Callable[[], StartsAhead],
     ) -> None:
         """`wanted(expected)(task)` is the kernel of a task, if the `expected` ones are to run."""
         self._session = session

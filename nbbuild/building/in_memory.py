@@ -35,7 +35,7 @@ from nbbuild.events import CellStarted, Observer, Planned, silent
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.judging.inputs import InEffect, Overlay
 from nbbuild.judging.verdicts import Judge
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import (
     ActionKey,
     ArtefactFile,
@@ -493,7 +493,7 @@ def action_of(name: str) -> Action:
         python_path=(),
         environ={},
         allow_errors=False,
-        limits=Limits(),
+        limits=TimeLimits(),
     )
 
 

@@ -16,9 +16,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nbbuild.config.load import notices
+from nbbuild.config.keys import notices
 from nbbuild.disk.digests import SETTLED_NS, UNREADABLE, Look
-from nbbuild.disk.durable import DOT, own_folder, write
+from nbbuild.disk.durable import own_folder, write
+from nbbuild.disk.project_folder import DOT
 from nbbuild.interpreter.environment import PATH_VARIABLES
 from nbbuild.model import Judgement, Record, Settings, Verdict
 from nbbuild.notebook.configuration import candidates

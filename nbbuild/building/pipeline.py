@@ -18,7 +18,7 @@ from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.judging.verdicts import Plan
-from nbbuild.kernels.launch.machine import cores, threads_each
+from nbbuild.kernels.launch.machine import slots_of, threads_each
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Wanted
@@ -56,7 +56,7 @@ def build(
     began = time.monotonic()
     execution = session.config.execution
     going = execution.keep_going if keep_going is None else keep_going
-    slots = cores() if (wanted := jobs or execution.jobs) == "auto" else int(wanted)
+    slots = slots_of(jobs or execution.jobs)
     names = session.wanted(targets)
     tally = Tally(
         session.graph,
@@ -92,7 +92,7 @@ def build(
                 _say_what_is_earlier(session, observer)
                 work = _settle(session, todo, tally)
                 # What a build with nothing to do never needs is imported here.
-                from nbbuild.building.executing import Kernels, execute
+                from nbbuild.building.executing import KernelSupply, execute
 
                 execute(
                     session,
@@ -100,7 +100,7 @@ def build(
                     work,
                     tally,
                     workers=start(slots),
-                    kernels=Kernels(launcher, ahead.get(), _room(session, launcher)),
+                    kernels=KernelSupply(launcher, ahead.get(), _room(session, launcher)),
                     executing=executing,
                     keep_going=going,
                     cancelled=threading.Event() if cancelled is None else cancelled,

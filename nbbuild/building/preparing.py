@@ -7,11 +7,11 @@ from typing import Protocol
 
 from nbbuild.building.actions import Action, Warmth
 from nbbuild.building.actions import wanted as kernel_of
-from nbbuild.disk.durable import DOT
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
 from nbbuild.judging.fingerprint import working_folder
-from nbbuild.kernels.wanted import Limits, Wanted
+from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.model import Settings, Task
 from nbbuild.paths.patterns import Pattern
 from nbbuild.session import Session
@@ -53,7 +53,7 @@ class Preparing:
             python_path=task.python_path,
             environ=session.environ,
             allow_errors=bool(settings.allow_errors),
-            limits=Limits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
+            limits=TimeLimits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
             watched=bool(settings.trace),
             syscalls=session.inputs.level(task) == "syscalls",
             cache=session.root / DOT / "tracer",

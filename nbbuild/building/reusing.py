@@ -11,7 +11,7 @@ from nbbuild.building.outputs import Outputs
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import made_from
 from nbbuild.model import Digest, Judgement, Outcome, OutcomeKind, Record, Task, Verdict
-from nbbuild.notebook.merge import built_bytes, decode
+from nbbuild.notebook.merge import built_bytes, stored_cells
 from nbbuild.store import Store
 
 
@@ -42,12 +42,12 @@ class Reuse:
         self.store.used(record)
         if judgement.verdict is Verdict.FRESH:
             return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=record)
-        cells = self.store.get(record.cells)
+        cells = stored_cells(self.store.get, record.cells)
         if cells is None:
             return None
         sources = self.sources.digest(task)  # before reading: an edit in between is seen next time
         try:
-            built = built_bytes(self.sources.read(task), decode(cells))
+            built = built_bytes(self.sources.read(task), cells)
         except ValueError:  # a record that cannot be merged is a miss, never a wrong answer
             return None
         restored = self.outputs.restore(task, record)

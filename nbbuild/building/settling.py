@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from nbbuild.model import (
 )
 from nbbuild.notebook.merge import built_bytes, encode
 from nbbuild.store import Store
+from nbbuild.store.layout import new_record_id
 from nbbuild.tree import ArtefactError, Left
 from nbbuild.watching.watched import LeftFile, Watched
 
@@ -136,7 +136,7 @@ class Settling:
         task, done = run.task, run.attempted
         blob = encode(done.cells)
         return Record(
-            id=record_id(run.key),
+            id=new_record_id(run.key.digest),
             key=run.key,
             trace=msgspec.structs.replace(watched.trace, best=run.best, exempt=run.exempt),
             undeclared=watched.undeclared,
@@ -244,11 +244,6 @@ class Settling:
         if after.digest == key.digest:
             return ""
         return "; ".join(str(one) for one in compare(key, after, places=self.places(task))[:3])
-
-
-def record_id(key: ActionKey) -> str:
-    """Return a new name for a record of `key`."""
-    return f"{key.digest[:12]}-{secrets.token_hex(8)}"
 
 
 def _rewritten(watched: Watched, last: Record | None) -> tuple[str, ...]:

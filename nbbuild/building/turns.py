@@ -97,7 +97,7 @@ class Again:
         return frozenset(names)
 
 
-class Pairs:
+class PairsApart:
     """The pairs of tasks that a project keeps apart: (the one to go first, the other)."""
 
     _KIND = "apart"
@@ -130,7 +130,7 @@ class Pairs:
 
 
 class Remembering(Protocol):
-    """Remembers pairs of tasks for later builds; see `Pairs`."""
+    """Remembers pairs of tasks for later builds; see `PairsApart`."""
 
     def add(self, first: str, second: str) -> None:
         """Remember that `first` and `second` are to be kept apart."""
@@ -167,7 +167,7 @@ def in_turn(
 ) -> Mapping[str, float]:
     """Return `priority`, raised so that the first of each pair goes before the other.
 
-    Pairs that make a circle keep what of it can be kept.
+    PairsApart that make a circle keep what of it can be kept.
     """
     inside = set(names)
     kept = [pair for pair in pairs if inside.issuperset(pair)]

@@ -11,6 +11,7 @@ import click
 from nbbuild.cli._editing import tell
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import json_option
+from nbbuild.config.find import find_above
 from nbbuild.errors import ConfigError
 
 _FILE = click.Path()
@@ -43,12 +44,11 @@ def command(
     The options can be repeated and hold for all NOTEBOOKs; for notebooks that are listed already,
     they add to what is declared. Where there is no jcache.toml yet, it is written.
     """
-    from nbbuild.config import load
     from nbbuild.verbs.edit import Declared, add
 
     path = directory / (file or "jcache.toml")
     if not os.path.lexists(path) and file is None:
-        above = load.find_above(Path(os.path.abspath(directory)))  # noqa: PTH100 - as shown
+        above = find_above(Path(os.path.abspath(directory)))  # noqa: PTH100 - as shown
         if above is not None:
             where = shlex.quote(os.path.relpath(above))
             raise ConfigError(

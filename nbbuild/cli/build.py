@@ -12,6 +12,7 @@ from nbbuild.cli._options import project_options
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError, did_you_mean
+from nbbuild.quick.verbs import VERBS
 
 if TYPE_CHECKING:
     from nbbuild.session import Session
@@ -53,11 +54,9 @@ def command(
     notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
     nbbuild itself, 130 interrupted.
     """
-    if keep_going and fail_fast:
-        raise UsageError("-k and -x contradict each other", hint="leave one of them out")
-    if always_run and accept:
-        raise UsageError("-B and -t contradict each other", hint="leave one of them out")
-    from nbbuild.config.load import notices
+    _check_one_of("-k", keep_going, "-x", fail_fast)
+    _check_one_of("-B", always_run, "-t", accept)
+    from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
@@ -95,10 +94,14 @@ def command(
         return report.exit_status
 
 
+def _check_one_of(one: str, is_one: bool, other: str, is_other: bool) -> None:
+    if is_one and is_other:
+        raise UsageError(f"{one} and {other} contradict each other", hint="leave one of them out")
+
+
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:
     """Raise what `wanted` raises, with the verb that an unknown first word may have been."""
-    from nbbuild.cli import VERBS
-    from nbbuild.project.project import select
+    from nbbuild.project.selecting import select
 
     try:
         session.wanted(targets)

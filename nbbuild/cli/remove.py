@@ -10,6 +10,7 @@ import click
 from nbbuild.cli._editing import tell
 from nbbuild.cli._options import project_options
 from nbbuild.cli.render import json_option
+from nbbuild.config.find import find
 from nbbuild.errors import UsageError
 
 
@@ -31,10 +32,9 @@ def command(
     """
     if bool(notebooks) == everything:
         raise UsageError("say which NOTEBOOKs to remove, or --all")
-    from nbbuild.config import load
     from nbbuild.verbs.edit import clear, remove
 
-    path = load.find(directory, str(file or "jcache.toml"))
+    path = find(directory, str(file or "jcache.toml"))
     if everything:
         tell(clear(path, environ=os.environ), as_json=as_json)
     else:

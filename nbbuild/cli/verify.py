@@ -15,7 +15,7 @@ from nbbuild.cli.render import emit, json_option, say
 from nbbuild.report import duration, observer
 
 if TYPE_CHECKING:
-    from nbbuild.verbs.verify import Finding, Verification
+    from nbbuild.verbs.findings import Finding, Verification
 
 _MOST = 10  # files that are listed
 
@@ -88,13 +88,13 @@ def describe(finding: Finding) -> str:
 
 
 def _why(finding: Finding) -> str:
-    from nbbuild.verbs.verify import Result
+    from nbbuild.verbs.findings import VerifyResult
 
-    if finding.result is Result.SKIPPED:
+    if finding.result is VerifyResult.SKIPPED:
         return "`cache = false`: there is no result to compare with"
-    if finding.result is Result.NOT_DETERMINISTIC:
+    if finding.result is VerifyResult.NOT_DETERMINISTIC:
         return "runs under the same conditions gave different results"
-    if finding.result is Result.ORDER:
+    if finding.result is VerifyResult.ORDER:
         left = _named(finding.left)
         return f"by itself it gives the stored result, but not where others have left {left}"
     if finding.missing:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nbbuild.config.values import Reader, filled, quoted, table
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import ConfigError, NbbuildError, raise_all
 from nbbuild.paths.patterns import Pattern, has_magic
 
@@ -102,7 +103,7 @@ def check_artefact(
             hint="name a file, a folder or a pattern",
             facts=facts,
         )
-    if parsed.segments[0] == ".nbbuild":
+    if parsed.segments[0] == DOT:
         raise ConfigError(
             f"{what} {shown} lies in nbbuild's own folder",
             hint="write to another folder",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from nbbuild.disk.project_folder import STORE
 from nbbuild.model import Parameters, Settings
 
 DEFAULTS: Final = Settings(
@@ -61,7 +62,7 @@ class EnvironmentTable:
 class CacheTable:
     """`[cache]`: where results are kept."""
 
-    path: str = ".nbbuild/store"  # absolute, or relative to the root
+    path: str = STORE  # absolute, or relative to the root
     max_size: int = 5_000_000_000  # bytes
     remote: str = ""
 

@@ -10,10 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import OneTaskError, StoreError
-
-DOT = ".nbbuild"
-"""The folder in a project's root that holds what nbbuild itself needs."""
 
 CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -34,7 +32,7 @@ class Draft:
     """
 
     def __init__(self, folder: Path, *, mode: int = 0o666) -> None:
-        self.path = folder / f".nbbuild-{os.urandom(8).hex()}.tmp"
+        self.path = folder / f"{DOT}-{os.urandom(8).hex()}.tmp"
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         # The mode goes through the umask, as it would for a file that the user makes.
         self._file = os.fdopen(os.open(self.path, flags, mode), "wb", buffering=0)

@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeVar
 
 from nbbuild.disk.durable import private_folder, set_aside
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import LOCKS, STATE
 from nbbuild.disk.regular import is_taken
 from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.errors import StoreError
@@ -216,7 +217,7 @@ class State:
 
     @property
     def _path(self) -> Path:
-        return (self._folder or Path()) / "state.sqlite"
+        return (self._folder or Path()) / STATE
 
     def _read(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
         with self._turn:
@@ -266,7 +267,7 @@ class State:
                 connection = None if bad else self._existing()
                 if connection is None:
                     # One process at a time, or two would set aside each other's new file.
-                    with lock(self._folder / "locks" / "state.lock"):
+                    with lock(self._folder / LOCKS / "state.lock"):
                         connection = self._existing(thorough=bad) or self._new()
                 return connection
         self._in_memory = True

@@ -46,7 +46,7 @@ class _Left(msgspec.Struct, frozen=True):
     files: tuple[tuple[str, int, int], ...]  # path, size, mtime in ns
 
 
-class _Last(msgspec.Struct, frozen=True):
+class _LastExport(msgspec.Struct, frozen=True):
     """What an export left behind."""
 
     basis: str  # a digest of what all keys rest on
@@ -54,7 +54,7 @@ class _Last(msgspec.Struct, frozen=True):
     pages: dict[str, _Left]
 
 
-_LAST: Shape[_Last] = Shape(_Last)
+_LAST: Shape[_LastExport] = Shape(_LastExport)
 
 
 def export_all(
@@ -114,7 +114,7 @@ def targets(session: Session) -> list[str]:
 # -- what the last export left behind ----------------------------------------------------------
 
 
-def _last(session: Session, target: str) -> _Last | None:
+def _last(session: Session, target: str) -> _LastExport | None:
     data = session.state.recall(_KIND, target)
     try:
         return _LAST.unpack(data) if data else None
@@ -159,7 +159,7 @@ def _remember(
         if page.source not in clashing and (page.record is not None or page.meant):
             files = tuple(one for one in seen if one is not None)
             known[page.source] = _Left(_made_from(session, page), files)
-    session.state.remember(_KIND, target, packed(_Last(basis, variables, known)))
+    session.state.remember(_KIND, target, packed(_LastExport(basis, variables, known)))
 
 
 def _made_from(session: Session, page: Page) -> str:

@@ -28,12 +28,13 @@ from jupyter_cache.cache.db import NbCacheRecord
 from nbformat import NotebookNode
 from sqlalchemy.exc import SQLAlchemyError
 
-from nbbuild.disk.durable import DOT, private_folder
+from nbbuild.disk.durable import private_folder
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import DOT, LOCKS
 from nbbuild.errors import StoreError, UsageError
 from nbbuild.export import doctrees
 from nbbuild.export.outputs import LOST, built, shown
-from nbbuild.export.pages import Exported, Missing, Offer, Page, Settled, exported, settle
+from nbbuild.export.pages import Exported, Missing, Offer, Page, SettledOffers, exported, settle
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
 from nbbuild.session import Session
 
@@ -60,7 +61,7 @@ def export(
     missing: list[Missing] = []
     offers = [offer for page in pages for offer in _offers(session, cache, page, missing)]
     settled = settle(offers, tool="jupyter-cache", only=only)
-    with _writing(path), lock(private_folder(session.root / DOT) / "locks" / "export.lock"):
+    with _writing(path), lock(private_folder(session.root / DOT) / LOCKS / "export.lock"):
         work = _Work(session.root, cache, path, doctree_folders)
         work.give(settled)
         work.take(settled, stale=None if only is not None else {offer.key for offer in offers})
@@ -101,7 +102,7 @@ class _Work:
         self.removed: set[str] = set()
         self.doctrees: list[Path] = []
 
-    def give(self, settled: Settled[NotebookNode]) -> None:
+    def give(self, settled: SettledOffers[NotebookNode]) -> None:
         """Write what is not there yet."""
         if len(settled.give) > self._cache.get_cache_limit():
             # It would drop as many as are too many with each one that is added.
@@ -129,7 +130,7 @@ class _Work:
             )
             self.written.update(offer.page.source for offer in group)
 
-    def take(self, settled: Settled[NotebookNode], *, stale: Collection[str] | None) -> None:
+    def take(self, settled: SettledOffers[NotebookNode], *, stale: Collection[str] | None) -> None:
         """Remove what must not be found; with `stale` (all keys in use), ours of other keys too."""
         for key, group in settled.take.items():
             record = self._present.get(key)

@@ -8,7 +8,7 @@ from pathlib import Path
 from nbbuild.disk import durable
 from nbbuild.errors import NbbuildError, UsageError
 from nbbuild.model import Record, Task
-from nbbuild.notebook.merge import alone, built_bytes, decode, executed_cells
+from nbbuild.notebook.merge import alone, built_bytes, executed_cells, stored_cells
 from nbbuild.notebook.source import prepared
 from nbbuild.notebook.write import to_bytes
 from nbbuild.session import Session
@@ -41,12 +41,12 @@ def merged(session: Session, task: Task) -> bytes:
 
 def built_from(session: Session, task: Task, record: Record) -> bytes | None:
     """Return the built notebook of `task` from `record`; None if its cells are not in the store."""
-    cells = session.store.get(record.cells)
+    cells = stored_cells(session.store.get, record.cells)
     if cells is None:
         return None
     language = session.inputs.language(task)
     source = prepared(session.root, task, language=language, readers=session.readers)
-    return built_bytes(source, decode(cells))
+    return built_bytes(source, cells)
 
 
 def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
@@ -55,13 +55,12 @@ def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
     It has, while the source is there and its code is still what ran. Otherwise the notebook is
     made of the code cells alone. Raises `NotCached` when the cells are not in the store.
     """
-    data = session.store.get(record.cells)
-    if data is None:
+    cells = stored_cells(session.store.get, record.cells)
+    if cells is None:
         raise NotCached(
             f"the cells of the record '{record.id}' are no longer in the cache",
             hint="`nbbuild cache verify` finds what else is damaged",
         )
-    cells = decode(data)
     task = session.graph.tasks.get(record.task)
     if task is not None and task.source not in session.project.unreadable:
         source = prepared(

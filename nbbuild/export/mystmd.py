@@ -15,8 +15,9 @@ from typing import Any
 from nbformat import NotebookNode
 
 from nbbuild.disk import durable
-from nbbuild.disk.durable import DOT, private_folder, writing
+from nbbuild.disk.durable import private_folder, writing
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import DOT, LOCKS
 from nbbuild.errors import UsageError
 from nbbuild.export.mystmd_nodes import Beyond, Nodes, NoPage, lifted, nodes
 from nbbuild.export.outputs import LOST, built, shown
@@ -50,7 +51,7 @@ def export(
     removed: set[str] = set()
     with (
         writing(f"'{path}' cannot be written", path),
-        lock(private_folder(session.root / DOT) / "locks" / "export.lock"),
+        lock(private_folder(session.root / DOT) / LOCKS / "export.lock"),
     ):
         path.mkdir(parents=True, exist_ok=True)
         for key, group in settled.give.items():

@@ -106,7 +106,7 @@ class Offer(Generic[_Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled(Generic[_Value]):
+class SettledOffers(Generic[_Value]):
     """Which keys get a result, and which must have none."""
 
     give: Mapping[str, tuple[Offer[_Value], ...]]  # all with the same outputs
@@ -116,7 +116,7 @@ class Settled(Generic[_Value]):
 
 def settle(
     offers: Iterable[Offer[_Value]], *, tool: str, only: Collection[str] | None
-) -> Settled[_Value]:
+) -> SettledOffers[_Value]:
     """Group `offers` by key, and let go of those that a key cannot tell apart.
 
     With `only`, keys without any of these pages are left alone.
@@ -137,12 +137,12 @@ def settle(
         take[key] = tuple(group)
         for missing in _clashes(group, tool):
             clashes.setdefault(missing.source, missing)
-    return Settled(give, take, tuple(clashes.values()))
+    return SettledOffers(give, take, tuple(clashes.values()))
 
 
 def exported(
     path: Path,
-    settled: Settled[Any],
+    settled: SettledOffers[Any],
     *,
     missing: Sequence[Missing],
     written: Collection[str],

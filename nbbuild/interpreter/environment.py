@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from nbbuild.disk.digests import SETTLED_NS
 from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.errors import KernelError
 from nbbuild.interpreter.installed import normalised
@@ -48,7 +49,6 @@ MEMORY = "probe"
 PROBE_TIMEOUT = 120.0
 """Seconds that an interpreter may take to tell what it has."""
 
-_OLD_ENOUGH = 2_000_000_000  # nanoseconds
 _FORMAT = 2
 _MARKER = "nbbuild-probe:"
 _LINES = 10
@@ -177,13 +177,13 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     inode: int = 0
 
 
-class _Memory(msgspec.Struct, frozen=True, array_like=True):
+class _ProbeMemory(msgspec.Struct, frozen=True, array_like=True):
     probe: Probe
     stamps: tuple[Stamp, ...]
 
 
 _ANSWER: Shape[_Answer] = Shape(_Answer)
-_MEMORY: Shape[_Memory] = Shape(_Memory)
+_MEMORY: Shape[_ProbeMemory] = Shape(_ProbeMemory)
 
 
 class Environments:
@@ -210,7 +210,7 @@ class Environments:
         self._clock = clock
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
-        self._known: dict[str, _Memory] = {}
+        self._known: dict[str, _ProbeMemory] = {}
         self._unsettled = False
         self._checked: dict[int, tuple[Kernel, Probe | None]] = {}
 
@@ -251,7 +251,7 @@ class Environments:
             return None
         return tuple({stamp: None for one in self._known.values() for stamp in one.stamps})
 
-    def _from_memory(self, key: str) -> _Memory | None:
+    def _from_memory(self, key: str) -> _ProbeMemory | None:
         value = self._recall(MEMORY, key)
         if value is None:
             return None
@@ -270,7 +270,7 @@ class Environments:
         *,
         key: str,
         program: str,
-    ) -> _Memory:
+    ) -> _ProbeMemory:
         began = self._clock()
         answer = _run(kernel, prefix, env)
         distributions: dict[str, str] = {}
@@ -296,9 +296,9 @@ class Environments:
             folders=answer.folders,
         )
         paths = dict.fromkeys([program, *answer.rests_on, *_rests_on(answer.path)])
-        memory = _Memory(probe, tuple(_stamp(path) for path in paths))
+        memory = _ProbeMemory(probe, tuple(_stamp(path) for path in paths))
         # Also what changed while the interpreter looked is too young, so no race is left.
-        if all(max(s.mtime, s.ctime) <= began - _OLD_ENOUGH for s in memory.stamps):
+        if all(max(s.mtime, s.ctime) <= began - SETTLED_NS for s in memory.stamps):
             self._known[key] = memory
             self._remember(MEMORY, key, packed(memory))
         else:

@@ -110,7 +110,7 @@ class Kernel:
         return combined
 
 
-class Kernels:
+class KernelSpecs:
     """Finds kernels, and remembers what it found for as long as it lives; thread-safe.
 
     `aliases` are `[execution] kernel_aliases`: a name that notebooks use → an installed kernel.

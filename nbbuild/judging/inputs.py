@@ -8,15 +8,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
-from nbbuild.config.load import DEFAULTS
+from nbbuild.config.types import DEFAULTS
 from nbbuild.errors import ConfigError, KernelError, NbbuildError, did_you_mean, raise_all
 from nbbuild.interpreter.environment import Environments, Probe
 from nbbuild.interpreter.imports import Import
 from nbbuild.interpreter.installed import normalised
-from nbbuild.interpreter.kernelspec import Kernel, Kernels
+from nbbuild.interpreter.kernelspec import Kernel, KernelSpecs
 from nbbuild.interpreter.modules import ModuleGraph
 from nbbuild.judging.fingerprint import UNSET, Used, action_key, secret, working_folder
 from nbbuild.model import ActionKey, Digest, Parsed, Settings, Task
@@ -24,25 +22,14 @@ from nbbuild.notebook.code import places, with_loads
 from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.paths.walk import Walker
 from nbbuild.project.graph import makes
-from nbbuild.project.project import Project, Readings
+from nbbuild.project.project import Project
+from nbbuild.project.readings import FileDigests, Readings
 
 COMMAND_SECONDS = 60.0
 """How long a command of [environment] commands may take."""
 
 _NOTHING_SAID = Settings()
 _ALL_PACKAGES = "jcache.toml, [environment] packages"
-
-
-class Digests(Protocol):
-    """What is asked of the table of file digests."""
-
-    def digest(self, path: Path | str) -> Digest | None:
-        """Return the digest of a file as it was when this build first looked."""
-        ...
-
-    def fresh(self, path: Path | str) -> Digest | None:
-        """Return the digest of a file as it is now."""
-        ...
 
 
 class MissingInput(NbbuildError):
@@ -96,8 +83,8 @@ class Inputs:
         *,
         readings: Readings,
         walker: Walker,
-        digests: Digests,
-        kernels: Kernels,
+        digests: FileDigests,
+        kernels: KernelSpecs,
         environments: Environments,
         modules: ModuleGraph,
         environ: Mapping[str, str],

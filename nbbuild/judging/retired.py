@@ -18,6 +18,7 @@ from pathlib import Path
 
 from nbbuild.disk.durable import discard, private_folder, sync_folder, write, writing
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import LOCKS, MARKED, RETIRED
 from nbbuild.disk.regular import NotRegular, is_taken, opened
 
 
@@ -29,8 +30,8 @@ class Retired:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._retired = _Lines(folder / "retired")
-        self._marked = _Lines(folder / "marked")
+        self._retired = _Lines(folder / RETIRED)
+        self._marked = _Lines(folder / MARKED)
 
     def retire(self, ids: Iterable[str]) -> None:
         """Put records aside for good; this is on the disk when it returns."""
@@ -68,7 +69,7 @@ class Retired:
         """Hold the list's lock, and tell the errors of what is done meanwhile."""
         with writing("what is to run again cannot be noted", lines.path):
             private_folder(self._folder)
-            with lock(self._folder / "locks" / f"{lines.path.name}.lock"):
+            with lock(self._folder / LOCKS / f"{lines.path.name}.lock"):
                 yield
 
 

@@ -30,7 +30,7 @@ from nbbuild.watching.levels import closeness, in_words
 from nbbuild.watching.traces import KnownValues
 
 
-class Records(Protocol):
+class RecordSource(Protocol):
     """What judging asks of the store."""
 
     def records(self, key: Digest) -> list[Record]:
@@ -107,7 +107,7 @@ class Judge:
         inputs: Keys,
         *,
         unreadable: Mapping[str, NbbuildError],
-        store: Records,
+        store: RecordSource,
         tree: Placed,
         sources: Callable[[Task], Digest],
         broken: Callable[[Task, Record, KnownValues], Iterator[Reason]],

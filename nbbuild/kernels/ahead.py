@@ -20,7 +20,7 @@ from nbbuild.kernels.session import TICK, KernelSession, start
 from nbbuild.kernels.wanted import Wanted
 
 
-class _GivenUp(Exception):
+class _NotWanted(Exception):
     """Nobody will want this kernel any more."""
 
 
@@ -113,7 +113,7 @@ class Ahead:
 
     def _check(self) -> None:
         if self._closing.is_set():
-            raise _GivenUp
+            raise _NotWanted
 
 
 def _end(session: Future[KernelSession]) -> None:

@@ -1,74 +1,30 @@
-"""Execute one notebook: a kernel, its cells in order, and what became of them.
+"""Execute one notebook in a kernel of its own, and say what became of it.
 
-A cell is done when its reply *and* its idle status have come: they travel on two sockets, and the
-outputs come before the idle, not before the reply. A reply without its idle is never accepted as
-success (kind "lost"). After the last cell the kernel answers once more, and what it published
-before that, threads that print on included, is in by then.
-
-Deadlines are kept here. A cell past its limit is interrupted, so that what it showed so far can be
-collected, but whatever it does with the interrupt, it has failed.
-
-Every wait is a poll over the kernel's sockets and its process, so that a death is known at once;
-it looks at `cancelled` each `session.TICK`.
+`exit()` ends the kernel: in the last cell that would run it is no failure, before that it is one,
+since the rest cannot run. `input()` is refused, which is an ordinary error of the cell. How cells
+are run is the subject of running.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import math
-import shlex
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import msgspec
-from nbformat import NotebookNode, ValidationError
+from nbformat import NotebookNode
 
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.outputs import DEEPEST, OUTPUTS, Assembler, TooDeep
-from nbbuild.kernels.session import (
-    KEEP_ALL,
-    SHUTDOWN_PATIENCE,
-    TICK,
-    Channel,
-    Garbled,
-    KernelSession,
-    NotStarted,
-    ending,
-    plain,
-    start,
-)
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.running import ANEW, NotebookRun
+from nbbuild.kernels.session import KernelSession, start
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
-from nbbuild.kernels.wire import Message
 from nbbuild.model import Failure
-from nbbuild.notebook.skipped import is_skipped
-from nbbuild.text.numbering import named
 from nbbuild.watching.seen import Seen
-
-INTERRUPT_GRACE = 2.0
-"""Seconds for an interrupted cell to hand in its partial output."""
-
-ANEW = 2
-"""How often a kernel that died before its first cell is replaced, the last time by a stock one."""
-
-LOST_AFTER = 30.0
-"""Seconds of silence, with half of an answer missing, after which messages count as lost."""
-
-_TIMEOUT_HINT = "allow more with '{}' in jcache.toml, under [execution] or [[notebook]]"
-_CUT_SHORT = (
-    f"the kernel did not leave within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
-    "files that the notebook did not close, may be incomplete"
-)
-_UNPREPARED = "the kernel could not be prepared, so a flood of outputs may lose some"
-_UNTOLD = "the kernel did not tell what it used"
-_BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,7 +54,7 @@ def execute(
     cwd: Path,
     env: Mapping[str, str],
     allow_errors: bool,
-    limits: Limits,
+    limits: TimeLimits,
     cancelled: threading.Event,
     on_cell: Callable[[int, int], None] = lambda number, total: None,
     before: Sequence[str] = (),
@@ -115,9 +71,6 @@ def execute(
     of the cells that are to run are removed first. Outputs that come late go to the cell that they
     belong to, and those that name no cell to the one that began last.
 
-    `exit()` ends the kernel: in the last cell that would run it is no failure, before that it is
-    one, since the rest cannot run. `input()` is refused, which is an ordinary error of the cell.
-
     `on_cell(number, total)` is called as each cell begins, from 1, among those that run.
     `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
     cell and after the last one that ran, or as far as it comes to that.
@@ -130,7 +83,7 @@ def execute(
     `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
     or raises, neither the kernel nor any process that descends from it is left.
     """
-    run = _Run(
+    run = NotebookRun(
         copy.deepcopy(notebook),
         kernel=kernel,
         allow_errors=allow_errors,
@@ -142,19 +95,17 @@ def execute(
         after=after,
     )
 
+    fresh = partial(start, kernel, launcher=launcher, cwd=cwd, env=env, check=run.check)
+
     def begin(before: int) -> KernelSession:
         session = ready(run.check) if not before else None
-        return session or start(
-            kernel,
-            launcher=launcher,
-            cwd=cwd,
-            env=env,
-            check=run.check,
-            watched=watched,
-            warm=warm if before < ANEW else None,
-        )
+        return session or fresh(watched=watched, warm=warm if before < ANEW else None)
 
     run.perform(begin)
+    return _result(run)
+
+
+def _result(run: NotebookRun) -> Execution:
     return Execution(
         notebook=run.notebook,
         cell_seconds=tuple(run.cell_seconds),
@@ -166,408 +117,4 @@ def execute(
         preloads=run.preloads,
         shortfall=run.shortfall,
         seen=None if run.seen is None else run.seen.during(run.cells_began),
-    )
-
-
-class _Stop(Exception):
-    """The notebook goes no further; without a failure it was cancelled."""
-
-    def __init__(self, failure: Failure | None) -> None:
-        super().__init__(failure)
-        self.failure = failure
-
-
-class _Died(Exception):
-    """The kernel's process ended."""
-
-
-class _DiedEarly(Exception):
-    """It ended before it was sent a cell: another one may run them."""
-
-
-class _Run:
-    """One execution under way."""
-
-    def __init__(
-        self,
-        notebook: NotebookNode,
-        *,
-        kernel: Kernel,
-        allow_errors: bool,
-        limits: Limits,
-        cancelled: threading.Event,
-        on_cell: Callable[[int, int], None],
-        on_end: Callable[[], None],
-        before: Sequence[str],
-        after: Sequence[str],
-    ) -> None:
-        self.notebook = notebook
-        self.began = time.monotonic()
-        self.cell_seconds: list[float] = []
-        self.failure: Failure | None = None
-        self.stopped = False
-        self.notes: list[str] = []
-        self.cut_short = False
-        self.preloads: tuple[str, ...] = ()
-        self.shortfall = ""
-        self.seen: Seen | None = None
-        self.cells_began: list[float] = []
-        self._kernel = kernel
-        self._allow_errors = allow_errors
-        self._limits = limits
-        self._cancelled = cancelled
-        self._on_cell, self._on_end = on_cell, on_end
-        self._before, self._after = before, after
-        self._deadline = self.began + (limits.notebook_timeout or math.inf)
-        self._cells = [index for index, cell in enumerate(notebook.cells) if _runs(cell)]
-        self._current: int | None = None  # the cell that began last
-        self._cell_of: dict[str, int] = {}  # request → cell
-        self._silent: set[str] = set()  # requests that belong to no cell
-        self._finished = False  # what is shown from then on, by exit hooks, say, is of no cell
-        # The request that is waited for, and what has come of its answer.
-        self._request = ""
-        self._reply: Mapping[str, Any] | None = None
-        self._idle = False
-        self._heard = 0.0
-
-    def perform(self, begin: Callable[[int], KernelSession]) -> None:
-        """Let the kernel `begin`, run the cells, end it; the result is in the attributes.
-
-        `begin` is told how many kernels have died before they were sent a cell: somebody killed
-        them, or what they were forked from.
-        """
-        for index in self._cells:
-            _make_blank(self.notebook.cells[index])
-        for before in range(ANEW + 1):
-            try:
-                session = begin(before)
-            except _Stop as stop:
-                self.stopped, self.failure = True, stop.failure
-                return
-            except NotStarted as error:
-                self.failure = _not_started(self._kernel, error)
-                return
-            self.preloads = session.process.preloads
-            self.shortfall = session.process.shortfall
-            try:
-                self._run_cells(session, last=before == ANEW)
-            except _DiedEarly:
-                continue
-            finally:
-                session.close()
-                self.seen = session.process.seen
-            return
-
-    def _run_cells(self, session: KernelSession, *, last: bool) -> None:
-        """Run the cells. Raises _DiedEarly, unless this is the `last` kernel that is tried."""
-        assembler = Assembler(self.notebook, session=session)
-        if "language_info" in session.info:
-            self.notebook.metadata["language_info"] = session.info["language_info"]
-        self._session, self._assembler = session, assembler
-        self._finished = False
-        self.cells_began.clear()
-        try:
-            self._silently(KEEP_ALL, *self._before, otherwise=_UNPREPARED)
-            for number, index in enumerate(self._cells, 1):
-                self._on_cell(number, len(self._cells))
-                self.cells_began.append(time.monotonic())
-                self._execute_cell(number, index)
-                if self._exited(number, index):
-                    break
-            else:
-                self._flush()
-        except _Stop as stop:
-            self.stopped, self.failure = True, stop.failure
-        except _Died:
-            if self._current is None and not last:
-                raise _DiedEarly from None
-            self.failure = self._death()
-        except Garbled as error:
-            self.failure = self._lost(f"a message of the kernel cannot be read: {error}")
-        finally:
-            self._finished = True
-            assembler.finish(self._cells)
-        self._on_end()
-        # After an error of its own the notebook may still tidy up behind itself.
-        in_peace = not self.stopped or (self.failure is not None and self.failure.kind == "error")
-        if in_peace and session.process.poll() is None:
-            # The cells are done: what they gave does not depend on this.
-            with contextlib.suppress(_Stop, _Died, Garbled):
-                self._silently(session.leave, *self._after, otherwise=_UNTOLD)
-        if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
-            self.notes.append(_CUT_SHORT)
-            self.cut_short = True
-        if session.late is not None:
-            self.notes.append(session.late.note)
-            self.cut_short = self.cut_short or session.late.files != ()
-
-    def _silently(self, *codes: str, otherwise: str) -> None:
-        """Have an IPython kernel run `codes`, which leave no trace; note `otherwise` if it fails.
-
-        All in one request: to answer one takes such a kernel longer than many a cell.
-        """
-        if self._kernel.interpreter is None:
-            return
-        code = "\n".join(codes)
-        content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
-        self._ask("execute_request", content)
-        self._silent.add(self._request)
-        if not self._answered(until=self._deadline):
-            raise _Stop(self._too_late(self._current, in_cell=False))
-        if (self._reply or {}).get("status") != "ok":
-            self.notes.append(f"{otherwise}: {_said(self._reply)}")
-
-    # Cells.
-
-    def _execute_cell(self, number: int, index: int) -> None:
-        cell = self.notebook.cells[index]
-        began = time.monotonic()
-        limit = self._limits.timeout or math.inf
-        allowed = self._allow_errors or "raises-exception" in cell.metadata.get("tags", [])
-        if self._session.process.poll() is not None:
-            raise _Died  # between two cells: the earlier one is named
-        self._current = index
-        content = {
-            "code": cell.source,
-            "silent": False,
-            "store_history": True,
-            "user_expressions": {},
-            "allow_stdin": False,
-            "stop_on_error": not allowed,
-        }
-        self._ask("execute_request", content, cell=index)
-        try:
-            if not self._answered(until=min(self._deadline, began + limit)):
-                self._interrupt()
-                raise _Stop(self._too_late(index, in_cell=began + limit <= self._deadline))
-        finally:
-            self.cell_seconds.append(time.monotonic() - began)
-        cell["execution_count"] = number
-        reply = self._reply or {}
-        if reply.get("status") != "ok" and not (allowed and reply.get("status") == "error"):
-            raise _Stop(_error(index, reply, cell))
-
-    def _exited(self, number: int, index: int) -> bool:
-        """Say whether the cell ended the kernel by `exit()`, which only the last one may."""
-        if not _asks_exit(self._reply):
-            return False
-        if number < len(self._cells):
-            where = f"in {self._name(index)}, before its last cell"
-            raise _Stop(
-                Failure(
-                    kind="error",
-                    message=f"the notebook called exit() {where}",
-                    cell=index,
-                    hint="tag the cells that shall not run 'skip-execution', or remove them",
-                )
-            )
-        return True
-
-    def _flush(self) -> None:
-        """Have the kernel answer once more: what it published before is in by then."""
-        self._ask("kernel_info_request", {})
-        if not self._answered(until=self._deadline):
-            raise _Stop(self._too_late(self._current, in_cell=False))
-
-    # Waiting.
-
-    def _ask(self, kind: str, content: Mapping[str, Any], *, cell: int | None = None) -> None:
-        self._reply, self._idle, self._heard = None, False, time.monotonic()
-        self._request = self._session.send(kind, content)
-        if cell is not None:
-            self._cell_of[self._request] = cell
-
-    def _answered(self, *, until: float) -> bool:
-        """Wait for reply and idle; False when they did not both come `until` then.
-
-        Raises:
-            _Stop: the notebook was cancelled, or half of the answer got lost.
-            _Died: the kernel ended before it answered.
-            Garbled: a message cannot be read.
-        """
-        while not (self._reply is not None and self._idle):
-            now = time.monotonic()
-            if self._cancelled.is_set():
-                raise _Stop(None)
-            if now >= until:
-                return False
-            half = self._reply is not None or self._idle or self._flushing
-            if half and now - self._heard > LOST_AFTER:
-                raise _Stop(self._lost(f"the kernel fell silent for {LOST_AFTER:g} s"))
-            for channel, message in self._session.receive(min(TICK, until - now)):
-                self._take(channel, message)
-            if self._session.process.poll() is not None:
-                for channel, message in self._session.drain():
-                    self._take(channel, message)
-                break
-        # Asked to exit, a kernel may go before it says that it is idle.
-        if (self._reply is None or not self._idle) and not _asks_exit(self._reply):
-            raise _Died
-        return time.monotonic() < until
-
-    @property
-    def _flushing(self) -> bool:
-        return self._request not in self._cell_of
-
-    def _interrupt(self) -> None:
-        """Interrupt the cell and collect what it hands in; how it ends does not matter."""
-        self._session.interrupt()
-        try:
-            self._answered(until=time.monotonic() + INTERRUPT_GRACE)
-        except (_Died, Garbled):
-            pass  # it is too late all the same
-        except _Stop as stop:
-            if stop.failure is None:
-                raise
-
-    def check(self) -> None:
-        """Raise _Stop when the notebook need not go on while its kernel starts."""
-        if self._cancelled.is_set():
-            raise _Stop(None)
-        if time.monotonic() >= self._deadline:
-            raise _Stop(self._too_late(None, in_cell=False))
-
-    def _take(self, channel: Channel, message: Message) -> None:
-        parent = message["parent_header"].get("msg_id")
-        kind, content = message["msg_type"], message["content"]
-        self._heard = time.monotonic()
-        if channel is Channel.SHELL:
-            if parent == self._request:
-                self._reply = content
-        elif kind == "status":
-            if parent == self._request and content.get("execution_state") == "idle":
-                self._idle = True
-        elif parent in self._silent or self._finished:
-            pass  # a callback of the notebook's own, called for a cell that is not the notebook's
-        elif kind in OUTPUTS or (kind == "execute_input" and parent in self._cell_of):
-            index = self._cell_of.get(parent, self._current)
-            if index is not None:
-                try:
-                    self._assembler.take(message, index)
-                except TooDeep:
-                    raise _Stop(_too_deep(index)) from None
-                except _BAD_OUTPUT as error:
-                    raise Garbled(f"{kind} in {self._name(index)}: {error!r}") from error
-
-    # Words for what went wrong.
-
-    def told(self) -> Failure | None:
-        """Return the failure with the count of its cell."""
-        failure = self.failure
-        if failure is None or failure.cell is None:
-            return failure
-        return msgspec.structs.replace(failure, execution_count=self._count(failure.cell))
-
-    def _count(self, index: int) -> int | None:
-        """Return what the execution count of a cell is or would have been."""
-        return self._cells.index(index) + 1 if index in self._cells else None
-
-    def _name(self, index: int) -> str:
-        return named(index + 1, self._count(index))
-
-    def _death(self) -> Failure:
-        process = self._session.process
-        status, log = process.poll() or 0, self._session.log_tail()
-        self._session.close()
-        how = ending(status) if status >= 0 else f"killed by {ending(status)}"
-        if status == -signal.SIGKILL:
-            how += ", out of memory?"
-            if process.peak_memory:
-                how += f" It held {process.peak_memory / 1e6:.0f} MB at most"
-        cell = self._current
-        if cell is None:
-            where = "before the first cell"
-        elif self._cell_of.get(self._request) == cell and self._reply is None:
-            where = f"in {self._name(cell)}"
-        else:
-            where = f"after {self._name(cell)}"
-        message = f"the kernel died {where}: {how}"
-        return Failure(kind="died", message=message, cell=cell, traceback=log)
-
-    def _lost(self, reason: str) -> Failure:
-        return Failure(
-            kind="lost",
-            message=f"outputs may be missing: {reason.splitlines()[0] if reason else ''}",
-            cell=self._current,
-            traceback=self._session.log_tail(),
-        )
-
-    def _too_late(self, index: int | None, *, in_cell: bool) -> Failure:
-        if in_cell and index is not None:
-            limit = f"{self._limits.timeout:g} s"
-            message = f"{self._name(index)} ran longer than its limit of {limit}"
-            return Failure(
-                kind="timeout",
-                message=message,
-                cell=index,
-                hint=_TIMEOUT_HINT.format("timeout"),
-            )
-        where = f"in {'the start of its kernel' if index is None else self._name(index)}"
-        limit = f"{self._limits.notebook_timeout:g} s"
-        return Failure(
-            kind="timeout",
-            message=f"the notebook ran longer than its limit of {limit}, {where}",
-            cell=index,
-            hint=_TIMEOUT_HINT.format("notebook_timeout"),
-        )
-
-
-def _runs(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and bool(cell.source.strip()) and not is_skipped(cell)
-
-
-def _said(reply: Mapping[str, Any] | None) -> str:
-    told = reply or {}
-    return f"{told.get('ename', told.get('status'))}: {told.get('evalue', '')}"
-
-
-def _asks_exit(reply: Mapping[str, Any] | None) -> bool:
-    payload = (reply or {}).get("payload") or ()
-    return any(p.get("source") == "ask_exit" and not p.get("keepkernel") for p in payload)
-
-
-def _make_blank(cell: NotebookNode) -> None:
-    """Remove what an earlier execution left in a cell that is to run."""
-    cell.outputs, cell.execution_count = [], None
-    cell.metadata.pop("execution", None)  # times of day
-
-
-def _error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Failure:
-    """Return the failure that an execute_reply other than "ok" tells of."""
-    if reply.get("status") != "error":
-        name = named(index + 1, cell.execution_count)
-        return Failure(
-            kind="error",
-            message=f"the kernel refused {name}: {reply.get('status')}",
-            cell=index,
-        )
-    shown = [output for output in cell.outputs if output["output_type"] == "error"]
-    told = [*shown, reply][0]  # some kernels reply without the traceback that they show
-    lines = plain(str(told.get("evalue", ""))).strip().splitlines()
-    name = told.get("ename") or "error"
-    return Failure(
-        kind="error",
-        message=f"{name}: {lines[0]}" if lines else name,
-        cell=index,
-        traceback=plain("\n".join(told.get("traceback") or ())),
-    )
-
-
-def _too_deep(index: int) -> Failure:
-    return Failure(
-        kind="output",
-        message=f"cell {index + 1} shows data that is nested more than {DEEPEST} levels deep",
-        cell=index,
-        hint="show it as text, or only the part that matters",
-    )
-
-
-def _not_started(kernel: Kernel, error: NotStarted) -> Failure:
-    words = (word if word == "{connection_file}" else shlex.quote(word) for word in kernel.argv)
-    command = " ".join(words)
-    return Failure(
-        kind="start",
-        message=f"the kernel '{kernel.name}' does not start: {error.reason}",
-        traceback=error.log,
-        hint=f"try its command by hand: {command}",
     )

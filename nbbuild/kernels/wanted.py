@@ -11,7 +11,7 @@ from nbbuild.kernels.warm.nursery import Warm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class TimeLimits:
     """Seconds; 0 and None mean no limit."""
 
     timeout: float | None = None  # a cell

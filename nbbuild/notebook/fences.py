@@ -30,7 +30,7 @@ _VERBATIM = frozenset(
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
-class CodeCell(NamedTuple):
+class FencedCell(NamedTuple):
     """Where a `{code-cell}` stands in a text: the lines of its fence and its body between them."""
 
     start: int  # where its first line begins
@@ -46,7 +46,7 @@ def has_code_cell(text: str) -> bool:
     return any(True for _ in code_cells(text))
 
 
-def code_cells(text: str) -> Iterator[CodeCell]:
+def code_cells(text: str) -> Iterator[FencedCell]:
     """Yield each `{code-cell}` of `text`, whose lines end in \\n, in order.
 
     Those inside other fences and HTML blocks are none; `:::{note}` and its like may hold some.
@@ -73,16 +73,16 @@ def code_cells(text: str) -> Iterator[CodeCell]:
             position = _end_of_fence(text, block)
             body = min(block.end() + 1, len(text))
             end = text.rfind("\n", 0, position) + 1 if position < len(text) else position
-            yield CodeCell(block.start(), body, max(body, end), position, colons=False)
+            yield FencedCell(block.start(), body, max(body, end), position, colons=False)
         else:
             position = _end_of_fence(text, block)
 
 
-def _colon_cell(text: str, block: re.Match[str]) -> CodeCell:
+def _colon_cell(text: str, block: re.Match[str]) -> FencedCell:
     body = min(block.end() + 1, len(text))
     closing = re.compile(rf"^ {{0,3}}{block['colons']}:*[ \t]*$", re.M).search(text, body)
     end, closed = closing.span() if closing else (len(text), len(text))
-    return CodeCell(block.start(), body, end, closed, colons=True)
+    return FencedCell(block.start(), body, end, closed, colons=True)
 
 
 def _is_top_level(before: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from nbbuild.disk.shapes import Shape
+from nbbuild.model import Digest
 from nbbuild.notebook.cells import identify
 from nbbuild.notebook.code import is_blank
 from nbbuild.notebook.skipped import is_skipped
@@ -72,6 +73,15 @@ def decode(data: bytes) -> ExecutedCells:
         return _CELLS.from_plain(json.loads(data))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"these are no executed cells: {error}") from error
+
+
+def stored_cells(get: Callable[[Digest], bytes | None], cells: Digest) -> ExecutedCells | None:
+    """Return the executed cells that a record names; None if the store, by `get`, lacks them."""
+    data = get(cells)
+    try:
+        return None if data is None else decode(data)
+    except ValueError:  # no cells of ours: a miss, never a wrong answer
+        return None
 
 
 def align(source: NotebookNode, executed: ExecutedCells) -> ExecutedCells:

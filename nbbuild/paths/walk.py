@@ -9,9 +9,12 @@ from pathlib import Path
 from threading import RLock
 from typing import Final
 
-from nbbuild.paths.patterns import Loop, Name, Part, Pattern, literal_prefix
+from nbbuild.disk.project_folder import DOT
+from nbbuild.paths.meeting import Loop, Part
+from nbbuild.paths.patterns import Pattern, literal_prefix
+from nbbuild.paths.segments import Name
 
-SKIPPED: Final = frozenset({".git", ".ipynb_checkpoints", ".nbbuild", "__pycache__"})
+SKIPPED: Final = frozenset({".git", ".ipynb_checkpoints", DOT, "__pycache__"})
 """Folders that are entered only where a pattern names them."""
 
 _VIRTUAL: Final = frozenset({"pyvenv.cfg", "conda-meta"})

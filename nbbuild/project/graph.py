@@ -8,7 +8,8 @@ from functools import cache
 
 from nbbuild.errors import ConfigError, NbbuildError, raise_all
 from nbbuild.model import Task
-from nbbuild.paths.patterns import Pattern, PatternIndex, can_meet, escape, matches
+from nbbuild.paths.pattern_indexes import PatternIndex
+from nbbuild.paths.patterns import Pattern, can_meet, escape, matches
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from nbbuild.disk.durable import Draft, discard, in_folder, writing
 from nbbuild.disk.regular import opened, read
 from nbbuild.model import Digest
 from nbbuild.store.layout import EMPTY, Layout, is_digest
-from nbbuild.store.uses import Uses
+from nbbuild.store.uses import StoreUses
 
 _CHUNK = 1 << 20  # bytes
 _READ_ONLY = 0o444
@@ -28,7 +28,7 @@ _UNWRITTEN = "the cache cannot be written"
 class Blobs:
     """The blobs of one store. Writers raise StoreError; readers take what is bad for missing."""
 
-    def __init__(self, layout: Layout, uses: Uses) -> None:
+    def __init__(self, layout: Layout, uses: StoreUses) -> None:
         self._layout = layout
         self._uses = uses
 

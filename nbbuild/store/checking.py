@@ -11,7 +11,7 @@ from nbbuild.disk.durable import discard, writing
 from nbbuild.model import Digest
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.records import Records
-from nbbuild.store.uses import Uses
+from nbbuild.store.uses import StoreUses
 
 UNSOUND = "it is not the record that was written"
 INCOMPLETE = "some of its blobs are gone or damaged"
@@ -37,7 +37,7 @@ class Checked:
     faults: tuple[Fault, ...] = ()
 
 
-def check(blobs: Blobs, records: Records, uses: Uses, *, removing: bool) -> Checked:
+def check(blobs: Blobs, records: Records, uses: StoreUses, *, removing: bool) -> Checked:
     """Read every blob and every record; what is wrong is returned and, if `removing`, removed.
 
     So is a record that lacks a blob, since its task could not be put back. Raises StoreError.
@@ -72,7 +72,7 @@ def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return tuple(sorted(faults, key=lambda one: (one.kind, one.name)))
 
 
-def _remove(path: Path, look: os.stat_result, uses: Uses) -> bool:
+def _remove(path: Path, look: os.stat_result, uses: StoreUses) -> bool:
     """Remove the file that was looked at; False if it is another one by now."""
     with uses.taking(), writing("what is damaged cannot be removed from the cache", path):
         try:

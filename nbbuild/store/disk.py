@@ -20,7 +20,7 @@ from nbbuild.store.gc import Collector
 from nbbuild.store.layout import Layout, is_digest
 from nbbuild.store.pruning import Kept, Limits, Pruned
 from nbbuild.store.records import Records
-from nbbuild.store.uses import Uses
+from nbbuild.store.uses import StoreUses
 
 
 class DiskStore:
@@ -28,7 +28,7 @@ class DiskStore:
 
     def __init__(self, path: Path) -> None:
         self.layout = Layout(path.absolute())
-        self._uses = Uses(self.layout)
+        self._uses = StoreUses(self.layout)
         self._blobs = Blobs(self.layout, self._uses)
         self._records = Records(self.layout, self._uses)
 

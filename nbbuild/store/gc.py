@@ -44,7 +44,7 @@ from nbbuild.store.blobs import Blobs
 from nbbuild.store.layout import Layout
 from nbbuild.store.pruning import Kept, Limits, Pruned, choose
 from nbbuild.store.records import Records
-from nbbuild.store.uses import Uses, at_work
+from nbbuild.store.uses import StoreUses, at_work
 
 _BATCH = 64  # files that go under one lock, so that nobody waits long
 _DRAFTS = 3600.0  # seconds after which a draft is taken for left behind
@@ -77,7 +77,7 @@ class Collector:
     layout: Layout
     blobs: Blobs
     records: Records
-    uses: Uses
+    uses: StoreUses
 
     def prune(self, limits: Limits, *, dry_run: bool, wait: bool) -> Pruned:
         """Keep the store to `limits`. Raises StoreError, and Held if it must not wait."""

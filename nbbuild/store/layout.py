@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +51,11 @@ _RECORD_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 def is_digest(text: str) -> bool:
     """Whether `text` can name a blob or be a key; nothing else ever becomes part of a path."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def new_record_id(key: Digest) -> str:
+    """Return an id for a record of `key` that no other run has."""
+    return f"{key[:12]}-{secrets.token_hex(8)}"
 
 
 def is_record_id(text: str) -> bool:

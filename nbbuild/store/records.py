@@ -15,7 +15,7 @@ from nbbuild.errors import OneTaskError
 from nbbuild.model import Digest, Record
 from nbbuild.store.layout import Layout, is_digest, is_record_id
 from nbbuild.store.pruning import Kept
-from nbbuild.store.uses import Uses
+from nbbuild.store.uses import StoreUses
 
 _TRIES = 100
 _RECORD: Shape[Record] = Shape(Record)
@@ -54,7 +54,7 @@ def newest_first(records: Iterator[Record]) -> list[Record]:
 class Records:
     """The records of one store. Writers raise StoreError; readers skip what is not sound."""
 
-    def __init__(self, layout: Layout, uses: Uses) -> None:
+    def __init__(self, layout: Layout, uses: StoreUses) -> None:
         self._layout = layout
         self._uses = uses
         self._folder = str(layout.records)

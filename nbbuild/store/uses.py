@@ -16,7 +16,7 @@ from nbbuild.store.layout import Layout
 _EVERY = 3600.0  # seconds between two notes of one file's use, outside a lease
 
 
-class Uses:
+class StoreUses:
     """What this process uses of one store on disk. Safe for threads."""
 
     def __init__(self, layout: Layout) -> None:

@@ -23,7 +23,7 @@ from nbbuild.store.layout import is_digest
 from nbbuild.tree import undeclared
 from nbbuild.tree.confined import fault_of_name
 from nbbuild.tree.ground import Ground, folders_above
-from nbbuild.tree.ledger import Ledger, Left, Made, Stamp
+from nbbuild.tree.ledger import FileStamp, Ledger, Left, Made
 from nbbuild.tree.leftovers import (
     empty_folders,
     folders_made,
@@ -388,7 +388,7 @@ def _looks(was: os.stat_result) -> tuple[int, ...]:
     return (was.st_size, was.st_mtime_ns, was.st_ctime_ns, was.st_ino)
 
 
-def _wait_for_the_next_tick(stamps: tuple[Stamp, ...]) -> None:
+def _wait_for_the_next_tick(stamps: tuple[FileStamp, ...]) -> None:
     """Return when a file that is written from now on looks different from all `stamps`."""
     newest = max((max(s.ctime_ns, s.link_ctime_ns) for s in stamps), default=0)
     patience = time.monotonic() + _LONGEST_TICK

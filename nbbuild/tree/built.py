@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from nbbuild.disk.digests import digest_bytes
-from nbbuild.disk.durable import DOT, discard, in_folder, own_folder, private_folder, write, writing
+from nbbuild.disk.durable import discard, in_folder, own_folder, private_folder, write, writing
+from nbbuild.disk.project_folder import DOT, FAILED
 from nbbuild.model import Digest, Task
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above
@@ -25,7 +26,7 @@ class BuiltNotebooks:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._failed = ground.root / DOT / "failed"
+        self._failed = ground.root / DOT / FAILED
 
     def write(self, task: Task, data: bytes, made_from: str) -> tuple[bool, tuple[str, ...]]:
         """Write the built notebook unless it has these bytes; return whether, and notes."""
@@ -128,7 +129,7 @@ class BuiltNotebooks:
             own_folder(place.parent, below=self._ground.root / DOT)
             staging = self._ground.ledgers.staging(task.name)
             write(place, data, folder=staging, sync=False, ours=True)
-        return f"{DOT}/failed/{path}"
+        return f"{DOT}/{FAILED}/{path}"
 
     def drop_failed(self, task: Task) -> None:
         """Remove the partial notebook of an earlier failure, if there is one."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from nbbuild.disk.durable import DOT
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import OneTaskError
 
 _FORBIDDEN = {".git", DOT}

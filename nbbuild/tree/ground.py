@@ -13,7 +13,7 @@ from nbbuild.disk.digests import Digests
 from nbbuild.disk.durable import drop_gitignore, ignore_by_git
 from nbbuild.store import Store
 from nbbuild.tree.confined import Confined
-from nbbuild.tree.ledger import Ledgers, Stamp
+from nbbuild.tree.ledger import FileStamp, Ledgers
 from nbbuild.tree.replaced import Replaced
 
 Match: TypeAlias = Callable[[Sequence[str]], list[str]]
@@ -37,7 +37,7 @@ class Ground:
         """Whether anything lies at `path`, be it a link that leads nowhere."""
         return os.path.lexists(self.root / path)
 
-    def stamp(self, path: str) -> Stamp | None:
+    def stamp(self, path: str) -> FileStamp | None:
         """Return how the file at `path` looks, None if nothing is there."""
         place = self.root / path
         try:
@@ -45,12 +45,12 @@ class Ground:
         except (OSError, ValueError):
             return None
         if not stat.S_ISLNK(link.st_mode):
-            return Stamp(path, link.st_size, link.st_ctime_ns, link.st_ino)
+            return FileStamp(path, link.st_size, link.st_ctime_ns, link.st_ino)
         try:
             file = place.stat()
         except OSError:
             file = link
-        return Stamp(path, file.st_size, file.st_ctime_ns, file.st_ino, link.st_ctime_ns)
+        return FileStamp(path, file.st_size, file.st_ctime_ns, file.st_ino, link.st_ctime_ns)
 
     def expendable(self, place: Path) -> bool:
         """Whether the store has the bytes of the file at `place`, so that it can be deleted."""

@@ -18,6 +18,7 @@ import msgspec
 from nbbuild.disk.checksummed import seal, unseal
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.durable import discard, own_folder, private_folder, sync_folder, write, writing
+from nbbuild.disk.project_folder import STAGED, TREE
 from nbbuild.disk.regular import NotRegular, is_taken, read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.model import Digest
@@ -25,7 +26,7 @@ from nbbuild.model import Digest
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How a file looked; for a link, both it and what it leads to count."""
 
     path: str
@@ -65,7 +66,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finished: bool = True
     when_ns: int = 0  # of the last begin, collect or restore, since the epoch
     patterns: tuple[str, ...] = ()  # of the run that is under way, or of the last one
-    before: tuple[Stamp, ...] | None = None  # what matched before it; None: no run is under way
+    before: tuple[FileStamp, ...] | None = None  # what matched before it; None: no run is under way
     standing: tuple[str, ...] = ()  # the folders that its artefacts could go to, before it
     made: tuple[Made, ...] = ()
     folders: tuple[str, ...] = ()  # made for the task's files; go when they are empty
@@ -83,7 +84,7 @@ class Ledgers:
     def __init__(self, folder: Path, *, by: str = "") -> None:
         self._folder = folder
         self.by = by
-        self._tree = str(folder / "tree")
+        self._tree = str(folder / TREE)
         self._known: dict[str, tuple[tuple[int, ...], Ledger | None]] = {}
 
     def read(self, task: str) -> Ledger:
@@ -130,15 +131,15 @@ class Ledgers:
 
     def staging(self, task: str) -> Path:
         """Return a folder, made, for the task's drafts. Raises OSError."""
-        folder = self._folder / "staged" / safe_id(task)
+        folder = self._folder / STAGED / safe_id(task)
         private_folder(self._folder)
-        own_folder(self._folder / "tree", below=self._folder)
+        own_folder(self._folder / TREE, below=self._folder)
         own_folder(folder, below=self._folder)
         return folder
 
     def clear_staging(self, task: str) -> None:
         """Remove what lies in the task's staging folder, and the folder. Raises StoreError."""
-        folder = self._folder / "staged" / safe_id(task)
+        folder = self._folder / STAGED / safe_id(task)
         with (
             writing("drafts of an earlier build cannot be removed", folder),
             suppress(FileNotFoundError),
@@ -168,7 +169,7 @@ class Ledgers:
         return known[1]
 
     def _path(self, task: str) -> Path:
-        return self._folder / "tree" / _file_name(task)
+        return self._folder / TREE / _file_name(task)
 
 
 def _file_name(task: str) -> str:

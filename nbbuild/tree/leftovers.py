@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nbbuild.disk.durable import writing
-from nbbuild.paths.patterns import Loop, Pattern, literal_prefix, matches
+from nbbuild.paths.meeting import Loop
+from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Ledger
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import msgspec
 
 from nbbuild.model import Task
-from nbbuild.paths.patterns import Pattern, PatternIndex
+from nbbuild.paths.pattern_indexes import PatternIndex
+from nbbuild.paths.patterns import Pattern
 from nbbuild.tree.built import take_away_built
 from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Built, Ledger

@@ -14,7 +14,8 @@ import threading
 import time
 from pathlib import Path
 
-from nbbuild.disk.durable import DOT, Draft, private_folder, writing
+from nbbuild.disk.durable import Draft, private_folder, writing
+from nbbuild.disk.project_folder import DOT, REPLACED
 
 SUFFIX = ".replaced"
 
@@ -33,12 +34,12 @@ class Replaced:
         `half` says that a run which did not come to its end left it, and no user. Raises
         StoreError, and then it still is where it was.
         """
-        with writing(f"'{path}' cannot be kept in {DOT}/replaced", place), self._turn:
+        with writing(f"'{path}' cannot be kept in {DOT}/{REPLACED}", place), self._turn:
             kept = self._free(path)
-            target = self._folder / "replaced" / kept
+            target = self._folder / REPLACED / kept
             _move(place, target)
         whose = "what an unfinished run left" if half else whose
-        return f"kept {whose} of '{path}' in {DOT}/replaced/{kept}"
+        return f"kept {whose} of '{path}' in {DOT}/{REPLACED}/{kept}"
 
     def _free(self, path: str) -> str:
         """Return where `path` can go below `replaced`: a name that nothing has, in a folder."""
@@ -47,11 +48,11 @@ class Replaced:
                 self._stamp = self._new_stamp()
             kept, number = f"{self._stamp}/{path}{SUFFIX}", 1
             try:
-                (self._folder / "replaced" / kept).parent.mkdir(parents=True, exist_ok=True)
+                (self._folder / REPLACED / kept).parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 self._stamp = ""  # a file was kept where `path` needs a folder
                 continue
-            while os.path.lexists(self._folder / "replaced" / kept):
+            while os.path.lexists(self._folder / REPLACED / kept):
                 number += 1
                 kept = f"{self._stamp}/{path}.{number}{SUFFIX}"
             return kept
@@ -59,13 +60,13 @@ class Replaced:
     def _new_stamp(self) -> str:
         """Make a folder that no other build has."""
         private_folder(self._folder)
-        (self._folder / "replaced").mkdir(exist_ok=True)
+        (self._folder / REPLACED).mkdir(exist_ok=True)
         now = time.strftime("%Y-%m-%d-%H%M%S")
         number = 1
         while True:
             stamp = now if number == 1 else f"{now}-{number}"
             try:
-                (self._folder / "replaced" / stamp).mkdir()
+                (self._folder / REPLACED / stamp).mkdir()
             except FileExistsError:
                 number += 1
             else:

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.disk.digests import Digests
-from nbbuild.disk.durable import DOT, in_folder, private_folder, writing
+from nbbuild.disk.durable import in_folder, private_folder, writing
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import DOT, FAILED, LOCKS, REPLACED
 from nbbuild.model import ArtefactFile, Digest, Record, Task
 from nbbuild.paths.patterns import Pattern, literal_prefix
 from nbbuild.store import Store
@@ -220,14 +221,14 @@ class Tree:
 
     def rename_kept(self) -> None:
         """Let what earlier versions kept in `.nbbuild` under names of pages have other names."""
-        for name, end in (("failed", FAILED_SUFFIX), ("replaced", REPLACED_SUFFIX)):
+        for name, end in ((FAILED, FAILED_SUFFIX), (REPLACED, REPLACED_SUFFIX)):
             for folder, _, files in os.walk(self._folder / name):
                 for file in files:
                     old, new = Path(folder, file), Path(folder, file + end)
                     with suppress(OSError):  # gone meanwhile, or not to be written
                         if not file.endswith(end) and not os.path.lexists(new):
                             old.rename(new)
-                        elif not file.endswith(end) and name == "failed":
+                        elif not file.endswith(end) and name == FAILED:
                             old.unlink()  # of an earlier failure
 
     def drop_failed(self, task: Task) -> None:
@@ -302,7 +303,7 @@ class Tree:
             private_folder(self._folder)
         with ExitStack() as held:
             for name in sorted(shared):  # one order for everybody: nobody waits in a circle
-                path = self._folder / "locks" / f"{name}.lock"
+                path = self._folder / LOCKS / f"{name}.lock"
                 held.enter_context(
                     lock(path, shared=shared[name], on_wait=on_wait, cancelled=cancelled)
                 )

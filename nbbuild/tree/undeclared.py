@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from nbbuild.disk.durable import DOT, writing
+from nbbuild.disk.durable import writing
+from nbbuild.disk.project_folder import ASIDE, DOT
 from nbbuild.model import Digest, Task
 from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.tree.ground import Ground
@@ -86,7 +87,7 @@ def _by_others(ground: Ground, ledger: Ledger) -> Mapping[str, list[Digest]]:
 def _aside(ground: Ground, task: Task, path: str) -> None:
     """Move a file to where it stays until the next of its name comes."""
     place = ground.root / path
-    target = ground.root / DOT / "aside" / safe_id(task.name) / path
+    target = ground.root / DOT / ASIDE / safe_id(task.name) / path
     with writing(f"'{path}', which an earlier run left, cannot be put aside", place):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from nbbuild.notebook.skipped import is_skipped
 from nbbuild.notebook.source import prepared
 from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.session import Session
+from nbbuild.store.layout import new_record_id
 from nbbuild.text.numbering import named
 
 
@@ -44,7 +44,7 @@ class NotAdopted(NbbuildError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class RunResult:
     """What an execution came to.
 
     `files` has artefacts by their root-relative paths, and where their bytes are now. Of the
@@ -58,7 +58,7 @@ class Result:
 
 
 def keep(
-    session: Session, task: Task, judgement: Judgement, result: Result, *, last: Record | None
+    session: Session, task: Task, judgement: Judgement, result: RunResult, *, last: Record | None
 ) -> tuple[Record, tuple[str, ...]]:
     """Publish `result` as that of `task`, and write the built notebook; return notes for users.
 
@@ -78,7 +78,7 @@ def keep(
         )
         cells = align(source, result.cells)
         record = Record(
-            id=f"{judgement.key.digest[:12]}-{secrets.token_hex(8)}",
+            id=new_record_id(judgement.key.digest),
             key=judgement.key,
             trace=_trace(session, task, last),
             task=task.name,
@@ -147,7 +147,7 @@ def adopt(
             task, kind, judgement=judgement, record=judgement.record, reasons=(), notes=(note,)
         )
     last = judgement.record or session.last(task)[1]
-    result = Result(cells=executed_cells(executed), files=files)
+    result = RunResult(cells=executed_cells(executed), files=files)
     record, notes = keep(session, task, judgement, result, last=last)
     session.forget()
     outcome = Outcome.of(

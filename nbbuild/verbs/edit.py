@@ -15,18 +15,19 @@ from typing import Any
 
 from nbbuild.config import load as configuration
 from nbbuild.config.edit import ConfigFile
-from nbbuild.config.load import Config
 from nbbuild.config.paths import rooted
+from nbbuild.config.types import Config
 from nbbuild.disk import durable
-from nbbuild.disk.durable import DOT, private_folder, writing
+from nbbuild.disk.durable import private_folder, writing
 from nbbuild.disk.locks import lock
+from nbbuild.disk.project_folder import DOT, LOCKS
 from nbbuild.errors import ConfigError, NbbuildError, Problems, UsageError, did_you_mean, raise_all
 from nbbuild.model import Task
 from nbbuild.notebook.formats import is_notebook
 from nbbuild.notebook.read import read
 from nbbuild.notebook.readers import Readers
 from nbbuild.paths.patterns import Pattern, can_meet, escape, has_magic, matches
-from nbbuild.project.project import listed
+from nbbuild.project.listing import listed
 from nbbuild.session import session_of, walker_of
 from nbbuild.tree import Ledgers
 
@@ -112,7 +113,7 @@ def _edited(editor: _Editor, change: Callable[[_Editor], object], *, keep: bool 
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
+class _TypedWord:
     """What a word of the command line means."""
 
     text: str  # the pattern in normal form
@@ -283,7 +284,7 @@ class _Editor:
 
     # -- what words mean -----------------------------------------------------------------------
 
-    def _word(self, word: str, *, must_exist: bool) -> _Word:
+    def _word(self, word: str, *, must_exist: bool) -> _TypedWord:
         text = self._spelled(word)
         target = self._folder / word
         pattern = Pattern.parse(text)
@@ -294,9 +295,9 @@ class _Editor:
                     facts=[("looked for", os.path.abspath(target))],  # noqa: PTH100 - keeps links
                     hint=did_you_mean(word, self._nearby(target, word)),
                 )
-            return _Word(text, pattern.path)
+            return _TypedWord(text, pattern.path)
         if not must_exist or has_magic(word) or target.is_dir():
-            return _Word(text)
+            return _TypedWord(text)
         raise UsageError(f"there is no notebook '{word}'")
 
     def _nearby(self, target: Path, word: str) -> list[str]:
@@ -347,7 +348,7 @@ class _Editor:
 
     # -- checks --------------------------------------------------------------------------------
 
-    def _check_notebook(self, one: _Word, word: str, readers: Readers) -> None:
+    def _check_notebook(self, one: _TypedWord, word: str, readers: Readers) -> None:
         if one.text.startswith("../"):
             raise UsageError(
                 f"the notebook '{word}' lies outside the project",
@@ -419,7 +420,7 @@ class _Editor:
             dot = self._root / DOT
             with writing("jcache.toml cannot be locked", dot):
                 private_folder(dot)
-            with lock(dot / "locks" / "config.lock"):
+            with lock(dot / LOCKS / "config.lock"):
                 target = self._path.resolve()
                 now = target.read_bytes() if target.exists() else b""
                 if now != self._old:

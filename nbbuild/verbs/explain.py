@@ -8,18 +8,9 @@ from dataclasses import dataclass
 
 from nbbuild.judging.inputs import MissingInput
 from nbbuild.judging.reasons import compare
-from nbbuild.model import (
-    Digest,
-    Judgement,
-    Outcome,
-    Reason,
-    Record,
-    Task,
-    Trace,
-    Verdict,
-)
+from nbbuild.model import Digest, Judgement, Outcome, Reason, Record, Task, Trace, Verdict
 from nbbuild.notebook.code import cell_digests, possible_digests
-from nbbuild.notebook.merge import ExecutedCell, decode
+from nbbuild.notebook.merge import ExecutedCell, stored_cells
 from nbbuild.session import Session
 
 
@@ -116,13 +107,8 @@ def _sources(session: Session, record: Record | None) -> dict[Digest, str]:
 
 def executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | None:
     """Return the code cells that the run of `record` executed; None if the cache lost them."""
-    data = session.store.get(record.cells)
-    if data is None:
-        return None
-    try:
-        return decode(data).cells
-    except ValueError:
-        return None
+    found = stored_cells(session.store.get, record.cells)
+    return None if found is None else found.cells
 
 
 def code_digests(session: Session, task: Task) -> tuple[tuple[str, Digest], ...]:

@@ -14,20 +14,11 @@ from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer, Planned, silent
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import Judge
-from nbbuild.model import (
-    Failure,
-    Judgement,
-    Outcome,
-    OutcomeKind,
-    Record,
-    Report,
-    Task,
-    Verdict,
-)
-from nbbuild.notebook.merge import decode, executed_cells
+from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Record, Report, Task, Verdict
+from nbbuild.notebook.merge import executed_cells, stored_cells
 from nbbuild.notebook.read import read
 from nbbuild.session import Session
-from nbbuild.verbs.adopt import Result, keep
+from nbbuild.verbs.adopt import RunResult, keep
 
 
 def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer = silent) -> Report:
@@ -111,14 +102,14 @@ def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     )
 
 
-def _outputs(session: Session, task: Task, record: Record | None) -> Result:
+def _outputs(session: Session, task: Task, record: Record | None) -> RunResult:
     """Return the outputs to accept."""
     if record is not None:
-        data = session.store.get(record.cells)
-        if data is not None:
-            return Result(cells=decode(data), seconds=record.seconds)
+        cells = stored_cells(session.store.get, record.cells)
+        if cells is not None:
+            return RunResult(cells=cells, seconds=record.seconds)
     if (session.root / task.built).is_file():
-        return Result(cells=executed_cells(read(session.root, task.built)))
+        return RunResult(cells=executed_cells(read(session.root, task.built)))
     raise NbbuildError(
         f"there is nothing to accept for '{task.name}': it has not been built yet",
         hint=f"run `nbbuild {shlex.quote(task.name)}`",

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nbbuild.building.turns import Again, Pairs, Turns, in_turn
+from nbbuild.building.turns import Again, PairsApart, Turns, in_turn
 from nbbuild.disk.state import State
 
 
@@ -79,12 +79,12 @@ def test_giving_up_to_run_alone_lets_the_others_go_on():
 
 def test_pairs_are_remembered_with_the_order_that_was_found_first(tmp_path):
     with State(tmp_path) as state:
-        pairs = Pairs(state)
+        pairs = PairsApart(state)
         pairs.add("b", "a")
         pairs.add("a", "b")
-        assert [*Pairs(state).known.values()] == [("b", "a")]
+        assert [*PairsApart(state).known.values()] == [("b", "a")]
         state.remember("apart", "", b"damaged")
-        assert Pairs(state).known == {}
+        assert PairsApart(state).known == {}
 
 
 def test_the_first_of_a_pair_comes_first():

@@ -11,8 +11,8 @@ from nbbuild.config.load import load
 from nbbuild.disk.digests import Digests
 from nbbuild.model import Parsed
 from nbbuild.paths.walk import Walker
-from nbbuild.project.project import Readings
 from nbbuild.project.project import load as load_project
+from nbbuild.project.readings import Readings
 
 
 def sources(path):

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbbuild.config import load as config
-from nbbuild.config.load import (
+from nbbuild.config.find import find
+from nbbuild.config.keys import notices, readers
+from nbbuild.config.placeholders import expand
+from nbbuild.config.types import (
     DEFAULTS,
     CacheTable,
     Config,
@@ -687,19 +690,19 @@ def test_the_file_is_looked_for_in_the_folder_only(
     (root / "a/b").mkdir(parents=True)
     monkeypatch.chdir(root / "a/b")
     with pytest.raises(ConfigError) as caught:
-        config.find(Path(), "rare.toml")
+        find(Path(), "rare.toml")
     assert str(caught.value) == (
         f"there is no 'rare.toml' in '{root}/a/b'\n\nhint: `nbbuild init` writes one"
     )
     (root / "jcache.toml").write_text("")
-    assert config.find(root) == root / "jcache.toml"
+    assert find(root) == root / "jcache.toml"
     with pytest.raises(ConfigError) as caught:
-        config.find(Path())
+        find(Path())
     assert str(caught.value) == (
         f"there is no 'jcache.toml' in '{root}/a/b'\n\n"
         f"hint: there is one in '{root}': use `nbbuild -C ../..`"
     )
-    assert config.find(Path(), str(root / "jcache.toml")) == root / "jcache.toml"
+    assert find(Path(), str(root / "jcache.toml")) == root / "jcache.toml"
 
 
 # -- what comes from elsewhere ------------------------------------------------------------------
@@ -732,8 +735,8 @@ def test_the_environment_is_checked_too(load: Load) -> None:
 
 
 def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
-    assert config.notices(load("")) == []
-    assert config.notices(load('[execution]\ntrace = true\n[cache]\nmax_size = "5GB"')) == []
+    assert notices(load("")) == []
+    assert notices(load('[execution]\ntrace = true\n[cache]\nmax_size = "5GB"')) == []
     loaded = load("""
         [cache]
         remote = "s3://x"
@@ -745,7 +748,7 @@ def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
         path = "a"
         max_age = "1d"
     """)
-    assert config.notices(loaded) == [
+    assert notices(loaded) == [
         "[cache] remote is read but not acted on in this version",
         "[report] junit is read but not acted on in this version",
         "[report] html is read but not acted on in this version",
@@ -757,14 +760,14 @@ def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
 
 def test_placeholders_are_replaced() -> None:
     values = {"country": "UK", "stem": "model", "odd": "a*b"}
-    assert config.expand("data/{country}/{stem}-*.csv", values, "x") == "data/UK/model-*.csv"
-    assert config.expand("{{{country}}}{{}}", values, "x") == "{UK}{}"
-    assert config.expand("{odd}.csv", values, "x") == "a[*]b.csv"
+    assert expand("data/{country}/{stem}-*.csv", values, "x") == "data/UK/model-*.csv"
+    assert expand("{{{country}}}{{}}", values, "x") == "{UK}{}"
+    assert expand("{odd}.csv", values, "x") == "a[*]b.csv"
 
 
 def test_an_unknown_placeholder_is_named_with_the_known_ones() -> None:
     with pytest.raises(ConfigError) as caught:
-        config.expand("{contry}.csv", {"country": "UK", "stem": "a"}, "jcache.toml, [[notebook]] 1")
+        expand("{contry}.csv", {"country": "UK", "stem": "a"}, "jcache.toml, [[notebook]] 1")
     assert str(caught.value) == (
         "'{contry}' in '{contry}.csv' is no parameter\n"
         "  in: jcache.toml, [[notebook]] 1\n"
@@ -777,7 +780,7 @@ def test_an_unknown_placeholder_is_named_with_the_known_ones() -> None:
 @pytest.mark.parametrize("text", ["{", "}", "a{}b", "{{}", "{a{b}"])
 def test_a_brace_without_its_other_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.expand(text, {"b": "x"}, "here")
+        expand(text, {"b": "x"}, "here")
     assert str(caught.value) == (
         f"'{text}' has a brace that belongs to no {{parameter}}\n"
         "  in: here\n"
@@ -807,7 +810,7 @@ anything = st.recursive(
     ),
     max_leaves=6,
 )
-KEYS = config.readers(Path("/"))
+KEYS = readers(Path("/"))
 
 
 def tables(name: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -834,7 +837,7 @@ def test_any_toml_is_a_config_or_a_clear_error(data: dict[str, Any]) -> None:
         assert str(error)
     else:
         assert loaded.root == Path("/nowhere/project")
-        config.notices(loaded)
+        notices(loaded)
 
 
 @settings(deadline=None, max_examples=100)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nbbuild.config import load as config
-from nbbuild.config.load import DEFAULTS, LATER, Config
-from nbbuild.config.types import NotebookEntry
+from nbbuild.config.keys import LATER, notices, readers
+from nbbuild.config.types import DEFAULTS, Config, NotebookEntry
 from nbbuild.model import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "jcache.toml.example"
@@ -66,7 +66,7 @@ def test_the_example_has_every_key_of_the_types_and_no_other() -> None:
 
 def test_every_key_of_the_types_can_be_read_and_no_other() -> None:
     expected = {table: set(defaults(table)) - {"where", "settings"} for table in TABLES}
-    known = config.readers(Path("/"))
+    known = readers(Path("/"))
     assert {table: set(keys) for table, keys in known.items()} == expected
 
 
@@ -75,7 +75,7 @@ def test_the_example_is_valid_in_an_empty_folder(example: Config) -> None:
         "chapters/model.ipynb",
         "chapters/by-country.ipynb",
     ]
-    assert config.notices(example) == []
+    assert notices(example) == []
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "notebook"])

@@ -12,7 +12,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from nbbuild.errors import KernelError
 from nbbuild.interpreter import kernelspec
-from nbbuild.interpreter.kernelspec import Kernel, Kernels
+from nbbuild.interpreter.kernelspec import Kernel, KernelSpecs
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def install(tmp_path, monkeypatch):
 
 def message(name: str, *, language: str = "", **aliases: str) -> str:
     with pytest.raises(KernelError) as caught:
-        Kernels(aliases).find(name, language=language)
+        KernelSpecs(aliases).find(name, language=language)
     return str(caught.value)
 
 
@@ -48,7 +48,7 @@ def test_a_kernel_is_what_its_kernel_json_says(install):
         },
     )
 
-    kernel = Kernels().find("mine")
+    kernel = KernelSpecs().find("mine")
 
     assert kernel == Kernel(
         name="mine",
@@ -66,7 +66,7 @@ def test_a_kernel_is_what_its_kernel_json_says(install):
 
 def test_aliases_and_languages_lead_to_a_kernel(install):
     install("ir", {"argv": ["R"], "language": "R", "display_name": "R"})
-    kernels = Kernels({"conda-env-x": "python3"})
+    kernels = KernelSpecs({"conda-env-x": "python3"})
 
     assert kernels.find("conda-env-x").name == "python3"
     assert kernels.find("").name == "python3"
@@ -203,7 +203,7 @@ def test_what_is_read_here_is_what_jupyter_client_reads(install, monkeypatch, na
 
     def outcome() -> object:
         try:
-            return Kernels().find(name.lower())
+            return KernelSpecs().find(name.lower())
         except KernelError as error:
             return str(error)
 
@@ -214,11 +214,11 @@ def test_what_is_read_here_is_what_jupyter_client_reads(install, monkeypatch, na
 
 def test_kernels_are_looked_for_where_jupyter_client_looks(install, tmp_path, monkeypatch):
     manager = KernelSpecManager()
-    assert set(manager.kernel_dirs) <= set(Kernels().rests_on)
+    assert set(manager.kernel_dirs) <= set(KernelSpecs().rests_on)
 
     for name, value in {"IPYTHONDIR": str(tmp_path / "ipython"), "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-        assert Kernels().rests_on == tuple(KernelSpecManager().kernel_dirs)
+        assert KernelSpecs().rests_on == tuple(KernelSpecManager().kernel_dirs)
 
 
 def test_of_two_kernels_of_one_name_the_first_folder_counts(tmp_path, monkeypatch):
@@ -227,14 +227,14 @@ def test_of_two_kernels_of_one_name_the_first_folder_counts(tmp_path, monkeypatc
         (tmp_path / folder / "kernels/mine/kernel.json").write_text(f'{{"argv": ["{folder}"]}}')
     monkeypatch.setenv("JUPYTER_PATH", f"{tmp_path}/absent:{tmp_path}/first:{tmp_path}/second")
 
-    assert Kernels().find("mine").argv == ("first",)
+    assert KernelSpecs().find("mine").argv == ("first",)
 
 
 def test_a_plain_kernel_takes_no_jupyter_client(install):
     folder = install("mine", SPECS["plain"])
     script = (
-        "import sys; from nbbuild.interpreter.kernelspec import Kernels\n"
-        "print(Kernels().find('mine').folder, *{'jupyter_client', 'IPython'} & {*sys.modules})"
+        "import sys; from nbbuild.interpreter.kernelspec import KernelSpecs\n"
+        "print(KernelSpecs().find('mine').folder, *{'jupyter_client', 'IPython'} & {*sys.modules})"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -31,7 +31,7 @@ from nbbuild.interpreter.imports import Import
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.injection import install_code, prepare, report_code, zygote_code
 
@@ -135,7 +135,7 @@ class Bench:
                 cwd=folder,
                 env=self._environ,
                 allow_errors=one.allow_errors,
-                limits=Limits(timeout=60),
+                limits=TimeLimits(timeout=60),
                 cancelled=threading.Event(),
                 before=[install_code(tracing)],
                 after=[report_code(tracing, Path(tracing.report))],

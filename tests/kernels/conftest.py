@@ -14,15 +14,15 @@ from comparing_kernels import Bench
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from nbbuild.interpreter.kernelspec import Kernel, Kernels
+from nbbuild.interpreter.kernelspec import Kernel, KernelSpecs
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 
 
 @pytest.fixture(scope="session")
 def python() -> Kernel:
-    return Kernels().find("python3")
+    return KernelSpecs().find("python3")
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def run(
             cwd=tmp_path,
             env=environ,
             allow_errors=allow_errors,
-            limits=Limits(**limits),
+            limits=TimeLimits(**limits),
             cancelled=cancelled or threading.Event(),
             on_cell=on_cell,
         )

@@ -14,7 +14,7 @@ from nbbuild.kernels.ahead import Ahead
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import KernelSession
-from nbbuild.kernels.wanted import Limits, Wanted
+from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.kernels.warm.nursery import Warm
 
 
@@ -45,7 +45,7 @@ def used(launcher: Launcher, notebook, wanted) -> Callable[..., str]:
             cwd=wanted.cwd,
             env=wanted.env,
             allow_errors=False,
-            limits=Limits(),
+            limits=TimeLimits(),
             cancelled=threading.Event(),
             ready=ready,
         )

@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from nbbuild.interpreter.kernelspec import Kernel
-from nbbuild.kernels import execute as execute_module
+from nbbuild.kernels import running
 from nbbuild.model import Failure
 
 SWALLOWS = """
@@ -183,7 +183,7 @@ def test_input_is_refused(run):
 
 
 def test_a_reply_without_its_idle_is_never_success(run, monkeypatch):
-    monkeypatch.setattr(execute_module, "LOST_AFTER", 0.3)
+    monkeypatch.setattr(running, "LOST_AFTER", 0.3)
 
     done = run("get_ipython().kernel._publish_status_and_flush = lambda *_: None\nprint('shown')")
 

@@ -41,9 +41,9 @@ import os, sys, threading
 from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.interpreter.kernelspec import Kernels
+from nbbuild.interpreter.kernelspec import KernelSpecs
 
 with Launcher() as launcher:
     if sys.argv[2] == "a fork of nbbuild lives on":
@@ -53,12 +53,12 @@ with Launcher() as launcher:
             os._exit(0)
     execute(
         new_notebook(cells=[new_code_cell(sys.argv[1])]),
-        Kernels().find("python3"),
+        KernelSpecs().find("python3"),
         launcher=launcher,
         cwd=Path.cwd(),
         env=os.environ,
         allow_errors=False,
-        limits=Limits(),
+        limits=TimeLimits(),
         cancelled=threading.Event(),
     )
 """

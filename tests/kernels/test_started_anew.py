@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from nbbuild.kernels import execute as executing
+from nbbuild.kernels import running
 from nbbuild.kernels.execute import execute
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import start
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 
 
@@ -38,7 +38,7 @@ def run(launcher, python, environ, tmp_path, notebook):
             cwd=tmp_path,
             env=environ,
             allow_errors=False,
-            limits=Limits(),
+            limits=TimeLimits(),
             cancelled=threading.Event(),
             warm=warm,
             ready=lambda check: ready(begin),
@@ -107,7 +107,7 @@ def test_a_launcher_that_ends_while_it_starts_a_kernel_is_replaced(run, launcher
 
 
 def test_one_that_always_dies_is_a_failure_after_a_few_tries(run, monkeypatch):
-    monkeypatch.setattr(executing, "KEEP_ALL", "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(running, "KEEP_ALL", "import os; os.kill(os.getpid(), 9)")
     begun = []
     done = run("1", ready=lambda begin: begun.append(begin()) or begun[0])
     assert done.failure.kind == "died"

@@ -22,7 +22,7 @@ from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launch.launcher import process_table
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.injection import zygote_code
 
@@ -35,13 +35,13 @@ import os, sys, threading
 from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 from nbbuild.kernels.execute import execute
-from nbbuild.kernels.wanted import Limits
+from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.injection import zygote_code
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.interpreter.kernelspec import Kernels
+from nbbuild.interpreter.kernelspec import KernelSpecs
 
-kernel = Kernels().find("python3")
+kernel = KernelSpecs().find("python3")
 with Launcher() as launcher:
     done = execute(
         new_notebook(cells=[new_code_cell(sys.argv[1])]),
@@ -50,7 +50,7 @@ with Launcher() as launcher:
         cwd=Path.cwd(),
         env=os.environ,
         allow_errors=False,
-        limits=Limits(),
+        limits=TimeLimits(),
         cancelled=threading.Event(),
         warm=Warm.of(kernel, os.environ, installed=""),
     )
@@ -107,7 +107,7 @@ def run(
             cwd=tmp_path,
             env=environ,
             allow_errors=False,
-            limits=Limits(**limits),
+            limits=TimeLimits(**limits),
             cancelled=cancelled or threading.Event(),
             warm=warm,
         )

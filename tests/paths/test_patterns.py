@@ -12,15 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbbuild.errors import ConfigError
-from nbbuild.paths.patterns import (
-    Pattern,
-    PatternIndex,
-    can_meet,
-    escape,
-    has_magic,
-    literal_prefix,
-    matches,
-)
+from nbbuild.paths.pattern_indexes import PatternIndex
+from nbbuild.paths.patterns import Pattern, can_meet, escape, has_magic, literal_prefix, matches
 
 
 def meant(text: str, *paths: str) -> list[str]:

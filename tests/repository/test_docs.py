@@ -14,6 +14,8 @@ import pytest
 
 from nbbuild import cli
 from nbbuild.config import load as config
+from nbbuild.config import types
+from nbbuild.config.keys import LATER, readers
 from nbbuild.config.values import memory, size
 
 if sys.version_info >= (3, 11):
@@ -54,25 +56,25 @@ def quoted(text: str) -> list[str]:
 # -- jcache.toml -------------------------------------------------------------------------------
 
 TABLES = {
-    "project": config.ProjectTable(),
-    "execution": config.ExecutionTable(),
-    "environment": config.EnvironmentTable(),
-    "cache": config.CacheTable(),
-    "report": config.ReportTable(),
-    "export": config.ExportTable(),
-    "verify": config.VerifyTable(),
-    "notebook": config.NotebookEntry(where="", path=""),
+    "project": types.ProjectTable(),
+    "execution": types.ExecutionTable(),
+    "environment": types.EnvironmentTable(),
+    "cache": types.CacheTable(),
+    "report": types.ReportTable(),
+    "export": types.ExportTable(),
+    "verify": types.VerifyTable(),
+    "notebook": types.NotebookEntry(where="", path=""),
 }
 
 
 def test_every_table_has_a_section() -> None:
-    assert set(TABLES) == set(config.readers(ROOT))
+    assert set(TABLES) == set(readers(ROOT))
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_key_is_documented_in_its_table_and_no_other_is(table: str) -> None:
     documented = [key for row in rows(section(CONFIG, table.title())) for key in quoted(row[0])]
-    assert sorted(documented) == sorted(config.readers(ROOT)[table])
+    assert sorted(documented) == sorted(readers(ROOT)[table])
 
 
 def plain(value: Any) -> Any:
@@ -85,7 +87,7 @@ def plain(value: Any) -> Any:
 def default_of(table: str, key: str) -> Any:
     holder: Any = TABLES[table]
     if key not in {field.name for field in fields(holder)}:
-        holder = config.DEFAULTS
+        holder = types.DEFAULTS
     return plain(getattr(holder, key))
 
 
@@ -115,7 +117,7 @@ def test_every_jcache_toml_in_the_pages_is_valid(text: str) -> None:
 
 
 def test_keys_without_effect_are_named_as_such() -> None:
-    for table, keys in config.LATER.items():
+    for table, keys in LATER.items():
         silent = [
             row[0].strip("`")
             for row in rows(section(CONFIG, table.title()))

@@ -1,6 +1,6 @@
 """What the files of books and documentation tools say about their notebooks; for `nbbuild init`."""
 
-from nbbuild.cli.books.book import Book, Entry, Never
+from nbbuild.cli.books.book import Book, ContentsLine, Never
 from nbbuild.cli.books.places import find, read
 
-__all__ = ["Book", "Entry", "Never", "find", "read"]
+__all__ = ["Book", "ContentsLine", "Never", "find", "read"]

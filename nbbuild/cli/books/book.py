@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ContentsLine:
     """A line of a table of contents: a path, with or without suffix, or a glob of such."""
 
     text: str  # relative to the folder of the pages
@@ -29,7 +29,7 @@ class Book:
 
     named_in: Path
     pages_in: str = ""  # where its pages lie, from the folder of `named_in`
-    entries: tuple[Entry, ...] | None = None
+    entries: tuple[ContentsLine, ...] | None = None
     exclude: tuple[str, ...] = ()  # globs in the pages' folder, for what it does not name itself
     unseen: tuple[str, ...] = ()  # the same, of what the tool always passes over
     made: tuple[str, ...] = ()  # folders that the tool writes, from the folder of `named_in`

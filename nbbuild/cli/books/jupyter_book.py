@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbbuild.cli.books import sphinx
-from nbbuild.cli.books.book import Book, Entry
+from nbbuild.cli.books.book import Book, ContentsLine
 from nbbuild.cli.books.content import load, table, unbraced
 
 _NESTED = ("parts", "chapters", "sections", "subtrees", "entries", "items", "children")
@@ -44,7 +44,7 @@ def _settings(config: object) -> Mapping[str, Any]:
     return {**settings, **table(config, "sphinx", "config")}
 
 
-def entries(node: object) -> Iterator[Entry]:
+def entries(node: object) -> Iterator[ContentsLine]:
     """Walk a table of contents of any format, in its order."""
     if isinstance(node, list):
         for item in node:
@@ -52,9 +52,9 @@ def entries(node: object) -> Iterator[Entry]:
     elif isinstance(node, Mapping):
         for key in ("root", "file"):
             if isinstance(node.get(key), str):
-                yield Entry(node[key])
+                yield ContentsLine(node[key])
         for key in ("glob", "pattern"):
             if isinstance(node.get(key), str):
-                yield from (Entry(text, is_glob=True) for text in unbraced(node[key]))
+                yield from (ContentsLine(text, is_glob=True) for text in unbraced(node[key]))
         for key in _NESTED:
             yield from entries(node.get(key))

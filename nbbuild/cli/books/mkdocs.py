@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nbbuild.cli.books.book import Book, Entry, Never
+from nbbuild.cli.books.book import Book, ContentsLine, Never
 from nbbuild.cli.books.content import anywhere, boolean, load, name, table, texts
 
 _PLUGIN = "mkdocs-jupyter"
@@ -29,7 +29,7 @@ def read(path: Path) -> Book:
     return Book(
         named_in=path,
         pages_in="" if folder == "." else folder,
-        entries=(Entry("**/*", is_glob=True),),
+        entries=(ContentsLine("**/*", is_glob=True),),
         exclude=tuple(filter(None, ignored)),
         made=(site,) if site != "." else (),
         never=tuple(Never(text, why) for text in executed if text),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nbbuild.cli.books.book import Book, Entry, Never
+from nbbuild.cli.books.book import Book, ContentsLine, Never
 from nbbuild.cli.books.content import table, texts, unreadable
 from nbbuild.paths.patterns import escape
 
@@ -36,7 +36,7 @@ def read(path: Path) -> Book:
     return Book(
         named_in=path,
         pages_in="" if folder == "." else folder,
-        entries=(Entry("**/*.ipynb" if deep else "*.ipynb", is_glob=True),),
+        entries=(ContentsLine("**/*.ipynb" if deep else "*.ipynb", is_glob=True),),
         exclude=tuple(f"**/{text}" for text in globs if text),
         unseen=_UNSEEN,
         made=("_proc", *texts(settings.get("doc_path"))),

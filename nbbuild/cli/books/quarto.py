@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from nbbuild.cli.books.book import Book, Entry, Never
+from nbbuild.cli.books.book import Book, ContentsLine, Never
 from nbbuild.cli.books.content import boolean, load, table, texts
 from nbbuild.paths.patterns import escape, has_magic
 
@@ -25,7 +25,7 @@ def read(path: Path) -> Book:
     named = [text for text in render if not text.startswith("!")]
     chapters = list(_chapters(table(content, "book")))
     if project.get("type") == "book" and chapters:
-        entries: tuple[Entry, ...] | None = tuple(Entry(text) for text in chapters)
+        entries: tuple[ContentsLine, ...] | None = tuple(ContentsLine(text) for text in chapters)
     elif named:
         entries = tuple(one for text in named for one in _entries(text, path.parent))
     else:
@@ -78,16 +78,18 @@ def _is_page(text: str) -> bool:
     return text.endswith((".qmd", ".ipynb", ".md", ".Rmd"))
 
 
-def _entries(text: str, folder: Path) -> Iterator[Entry]:
+def _entries(text: str, folder: Path) -> Iterator[ContentsLine]:
     """Yield what a line of `render` means: a glob without a leading slash holds at any depth."""
     text = text.removeprefix("./")
     bare = text.strip("/")
     if text.endswith("/") or (folder / bare).is_dir():
-        yield Entry(f"{bare}/**/*" if has_magic(bare) else f"{escape(bare)}/**/*", is_glob=True)
+        yield ContentsLine(
+            f"{bare}/**/*" if has_magic(bare) else f"{escape(bare)}/**/*", is_glob=True
+        )
     elif has_magic(text):
-        yield Entry(bare if text.startswith("/") else f"**/{bare}", is_glob=True)
+        yield ContentsLine(bare if text.startswith("/") else f"**/{bare}", is_glob=True)
     else:
-        yield Entry(bare)
+        yield ContentsLine(bare)
 
 
 def _left_out(text: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nbbuild.cli.books.book import Book, Entry, Never
+from nbbuild.cli.books.book import Book, ContentsLine, Never
 from nbbuild.cli.books.content import anywhere, boolean, name, seconds, table, texts, unreadable
 from nbbuild.paths.patterns import has_magic
 
@@ -95,7 +95,7 @@ def with_settings(
     include = [text for text in texts(settings.get("include_patterns")) if text != "**"]
     if book.entries is None and include:
         parts = [one for text in include for one in _pattern(text)]
-        book = replace(book, entries=tuple(Entry(text, is_glob=True) for text in parts))
+        book = replace(book, entries=tuple(ContentsLine(text, is_glob=True) for text in parts))
     exclude = texts(settings.get("exclude_patterns"))
     aside = [text for name in _ASIDE for text in texts(settings.get(name))]
     why = f"{called.get('nb_execution_excludepatterns', '')} of {origin}"

@@ -32,7 +32,7 @@ def found(session: Session, word: str) -> Record:
     begun = record_named(word, session.store.all_records())
     if begun is not None:
         return begun
-    from nbbuild.project.project import select
+    from nbbuild.project.selecting import select
 
     if len(select(session.project.tasks, word)) != 1:
         raise UsageError(

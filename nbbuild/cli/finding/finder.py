@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbbuild.cli.books import Book, Entry
-from nbbuild.cli.finding.pages import Page
+from nbbuild.cli.books import Book, ContentsLine
+from nbbuild.cli.finding.pages import PageSettings
 from nbbuild.cli.finding.patterns import PROSE, Writer, said
-from nbbuild.cli.finding.tree import Tree, joined, without
+from nbbuild.cli.finding.tree import FoundTree, joined, without
 from nbbuild.errors import ConfigError
 from nbbuild.paths.patterns import Pattern, escape, matches
 
@@ -27,7 +27,9 @@ class Found:
     exclude: Mapping[str, str] = field(default_factory=dict)  # pattern → why, "" if nobody said
     pages: int = 0  # entries of the book that are no notebooks
     kernels: frozenset[str] = frozenset()  # names that the notebooks use
-    own: Mapping[str, Page] = field(default_factory=dict)  # notebooks with settings of their own
+    own: Mapping[str, PageSettings] = field(
+        default_factory=dict
+    )  # notebooks with settings of their own
     notes: tuple[str, ...] = ()  # what a user should know
 
 
@@ -43,7 +45,7 @@ class _Named:
 
 def in_folder(root: Path, folder: str) -> Found:
     """Find all notebooks below `folder`, root-relative; "" is the root. Reads only."""
-    tree = Tree(root)
+    tree = FoundTree(root)
     return _chosen(tree, tree.notebooks(folder), {}, everything=True)
 
 
@@ -52,7 +54,7 @@ def in_book(root: Path, book: Book, folder: str, place: str) -> Found:
 
     `place` is the folder in which to look when the book has no table of contents.
     """
-    tree = Tree(root, outputs=_outputs(book, folder), bare_code=book.bare_code)
+    tree = FoundTree(root, outputs=_outputs(book, folder), bare_code=book.bare_code)
     there = tree.notebooks(place)
     unseen = [joined(escape(folder), text) for text in book.unseen]
     unseen = [text for text in unseen if len(without(there, [text])) < len(there)]
@@ -93,7 +95,9 @@ def _outputs(book: Book, folder: str) -> dict[str, str]:
     return {made: why for made in outputs if not made.startswith("..")}
 
 
-def _named(tree: Tree, entries: Iterable[Entry], folder: str, exclude: Sequence[str]) -> _Named:
+def _named(
+    tree: FoundTree, entries: Iterable[ContentsLine], folder: str, exclude: Sequence[str]
+) -> _Named:
     """Look for what `entries` name; `exclude` is for globs."""
     named = _Named()
     for entry in entries:
@@ -112,7 +116,7 @@ def _named(tree: Tree, entries: Iterable[Entry], folder: str, exclude: Sequence[
     return named
 
 
-def _meant(tree: Tree, entry: Entry, folder: str) -> list[str]:
+def _meant(tree: FoundTree, entry: ContentsLine, folder: str) -> list[str]:
     """Return the files that an entry names: notebooks, or the one page."""
     if entry.is_glob:
         pattern = Pattern.parse(joined(escape(folder), entry.text))
@@ -130,7 +134,7 @@ def _meant(tree: Tree, entry: Entry, folder: str) -> list[str]:
 
 
 def _chosen(
-    tree: Tree,
+    tree: FoundTree,
     named: Sequence[str],
     excluded: Mapping[str, str],
     *,

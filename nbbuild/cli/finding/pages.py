@@ -21,7 +21,7 @@ _CODE = re.compile(r"^`{3,}\{(?:python|julia)\b", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageSettings:
     """What is asked of a page. `never` quotes what keeps its tool from executing it, or is ""."""
 
     kernel: str = ""
@@ -35,12 +35,12 @@ class Page:
         return self.timeout is not None or self.allow_errors is not None
 
 
-def read(path: str, data: bytes) -> Page:
+def read(path: str, data: bytes) -> PageSettings:
     """Return what the notebook `path` says of itself; nothing, when it cannot be read."""
     text = data.decode("utf-8-sig", "replace")
     metadata = list(_of_notebook(text) if path.endswith(".ipynb") else _of_text(path, text))
     kernels = (name(table(one, "kernelspec").get("name")) for one in metadata)
-    return Page(
+    return PageSettings(
         kernel=next(filter(None, kernels), ""),
         never=next(filter(None, map(_never, metadata)), ""),
         timeout=next((one for one in map(_timeout, metadata) if one is not None), None),

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nbbuild.cli.finding.tree import MADE, Tree, joined, without
+from nbbuild.cli.finding.tree import MADE, FoundTree, joined, without
 from nbbuild.paths.patterns import Pattern, can_meet, escape
 
 _NOT_MADE = "**/_build/**"
@@ -18,7 +18,7 @@ PROSE = (".md", ".myst", ".mystnb", ".mnb", ".markdown", ".Rmd", ".qmd")
 class Writer:
     """Writes down notebooks of `tree` as patterns."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: FoundTree) -> None:
         self._tree = tree
 
     def written(

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nbbuild.cli.finding import pages
-from nbbuild.cli.finding.pages import Page
+from nbbuild.cli.finding.pages import PageSettings
+from nbbuild.disk.project_folder import STORE
 from nbbuild.notebook.formats import is_notebook, is_text
-from nbbuild.paths.patterns import Pattern, PatternIndex, escape
+from nbbuild.paths.pattern_indexes import PatternIndex
+from nbbuild.paths.patterns import Pattern, escape
 from nbbuild.paths.walk import Walker
 
 OUTPUT = "_build/executed"
@@ -34,7 +36,7 @@ _MARKS = frozenset({".buildinfo", ".doctrees", "environment.pickle", "CACHEDIR.T
 """What marks a folder as made by Sphinx, or as a cache."""
 
 
-class Tree:
+class FoundTree:
     """The tree below `root`; reads only.
 
     `outputs` are folders, root-relative, that the tool of a book writes, and what to say of each.
@@ -47,13 +49,13 @@ class Tree:
         self.root = root
         self.outputs = dict(outputs or {})
         # As nbbuild itself will look when it reads what is written down.
-        self.walker = Walker(root, closed=(OUTPUT, ".nbbuild/store"))
+        self.walker = Walker(root, closed=(OUTPUT, STORE))
         self.made: dict[str, str] = {}  # pattern → why, for what tools made, as far as it was met
         self._bare_code = bare_code
         self._known: dict[str, bool] = {}
         self._marked: dict[str, bool] = {}
         self._notebooks: dict[str, list[str]] = {}
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, PageSettings] = {}
 
     def notebooks(self, folder: str) -> list[str]:
         """Return all notebooks below `folder`, sorted as people do: 2 before 10."""
@@ -105,7 +107,7 @@ class Tree:
             )
         return self._known[path]
 
-    def page(self, path: str) -> Page:
+    def page(self, path: str) -> PageSettings:
         """Return what the notebook `path` says of itself."""
         if path not in self._pages:
             self._pages[path] = pages.read(path, self._bytes(path))

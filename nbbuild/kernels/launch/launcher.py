@@ -85,7 +85,7 @@ _ALL_GIVEN_UP = 1  # exit status: something did not die
 
 
 @dataclass(frozen=True)
-class Process:
+class TableLine:
     """One line of the process table, as far as kinship goes."""
 
     pid: int
@@ -96,9 +96,9 @@ class Process:
     kernels: frozenset[str]  # the ids in its marker
 
 
-def process_table() -> dict[int, Process]:
+def process_table() -> dict[int, TableLine]:
     """Return the processes of this user that are alive, by process id; {} without /proc."""
-    table: dict[int, Process] = {}
+    table: dict[int, TableLine] = {}
     user = os.getuid()
     try:
         names = os.listdir(_PROC)  # noqa: PTH208, one call for thousands of names
@@ -116,7 +116,7 @@ def process_table() -> dict[int, Process]:
             if words[0] not in (b"Z", b"X"):
                 parent, group, session, born = (int(words[index]) for index in (1, 2, 3, 19))
                 kernels = _kernels_of(folder)
-                table[int(name)] = Process(int(name), parent, group, session, born, kernels)
+                table[int(name)] = TableLine(int(name), parent, group, session, born, kernels)
     return table
 
 
@@ -131,7 +131,7 @@ def _kernels_of(process: Path) -> frozenset[str]:
 
 
 def family(
-    table: Mapping[int, Process], *, pid: int, kernel: str, strays: Iterable[int] = ()
+    table: Mapping[int, TableLine], *, pid: int, kernel: str, strays: Iterable[int] = ()
 ) -> list[int]:
     """Return the processes of `table` that belong to the kernel with this process id and id.
 
@@ -528,7 +528,7 @@ class Helper:
             if given_up or (not members and kernel.status is not None):
                 self._bury(kernel, members)
 
-    def _look_for_strays(self, table: Mapping[int, Process]) -> None:
+    def _look_for_strays(self, table: Mapping[int, TableLine]) -> None:
         """Note the orphans that fell to us and tell nothing of where they come from."""
         ours, ids = os.getpid(), {kernel.id for kernel in self._kernels}
         suspects = {kernel.id for kernel in self._suspects}

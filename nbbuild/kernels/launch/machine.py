@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
@@ -19,6 +20,11 @@ def cores() -> int:
         return max(1, available or 1)
     limit = available or 1 if quota == "max" else int(quota) // int(period)
     return max(1, min(available or 1, limit))
+
+
+def slots_of(jobs: int | Literal["auto"]) -> int:
+    """Return how many notebooks run at once with `jobs` as configured or asked for."""
+    return cores() if jobs == "auto" else jobs
 
 
 def threads_each(slots: int, tasks: int) -> int:

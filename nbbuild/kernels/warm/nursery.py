@@ -47,7 +47,7 @@ UNSAFE = frozenset(
 _PROGRAM = Path(__file__).with_name("zygote.py")
 
 
-class Process(Protocol):
+class ForkedProcess(Protocol):
     """What is asked of a running process; see process.KernelProcess."""
 
     pid: int
@@ -62,7 +62,7 @@ class Start(Protocol):
 
     def __call__(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: int, output: int
-    ) -> Process:
+    ) -> ForkedProcess:
         """Run `argv` in `cwd`, which goes when nbbuild is killed; raises KernelError."""
         ...
 
@@ -122,7 +122,7 @@ class Zygote:
 
     def __init__(
         self,
-        process: Process,
+        process: ForkedProcess,
         control: socket.socket,
         *,
         warm: Warm,

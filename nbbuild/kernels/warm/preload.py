@@ -45,7 +45,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP)
 _STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120
 
 
-class Refused(Exception):
+class PreloadRefused(Exception):
     """The import of `module` would not be what it is in a kernel."""
 
     def __init__(self, module: str, reason: str) -> None:
@@ -58,7 +58,7 @@ class Preload:
     """The packages that are loaded in this process; `watcher` is the tracer's (tracer.py).
 
     `wanted` holds modules, each with the names that are imported from it: [["numpy", []], …].
-    `unsafe` are modules that may not be loaded before a fork. Raises Refused.
+    `unsafe` are modules that may not be loaded before a fork. Raises PreloadRefused.
     """
 
     def __init__(self, wanted: Any, *, unsafe: Iterable[str], watcher: Any) -> None:
@@ -70,7 +70,7 @@ class Preload:
         for module, names in wanted:
             gc.freeze()  # from here on, the collector knows of what is new only
             for reason in self._import(module, names):
-                raise Refused(module, reason)
+                raise PreloadRefused(module, reason)
         gc.unfreeze()
         self.threads = len(os.listdir("/proc/self/task"))
         self.names = _tops(set(sys.modules) - before) | _tops(watcher.missing)

@@ -172,7 +172,7 @@ class _Zygote:
             self._preload = space["Preload"](
                 wanted["modules"], unsafe=wanted["unsafe"], watcher=space["watcher"]
             )
-        except space["Refused"] as error:
+        except space["PreloadRefused"] as error:
             raise Unfit(error.reason, error.module) from error
         self._threads = self._preload.threads
 

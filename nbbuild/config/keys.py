@@ -1,0 +1,107 @@
+"""Every table and key that jcache.toml may hold, and how its value is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from nbbuild.config import paths, values
+from nbbuild.config.types import CacheTable, Config, ReportTable
+from nbbuild.model import Settings
+
+LATER: Final = {
+    "cache": ("remote",),
+    "report": ("junit", "html"),
+}
+"""Keys that are read and checked, but not acted on in this version."""
+
+SETTINGS: Final = tuple(setting.name for setting in fields(Settings))
+
+Keys = Mapping[str, Mapping[str, values.Reader[Any]]]
+
+
+def readers(root: Path) -> Keys:
+    """Return table → key → how its value is read; this is all that jcache.toml may hold."""
+    strings = values.listed(values.filled)
+    patterns = values.listed(paths.pattern(root))
+    return {
+        "project": {
+            "notebooks": patterns,
+            "exclude": patterns,
+            "output": paths.inside(root),
+            "readers": paths.readers(root),
+            "scratch": values.listed(paths.scratch(root)),
+            "python_path": values.listed(paths.path(root)),
+        },
+        "execution": {
+            "executor": values.filled,
+            "jobs": values.jobs,
+            "kernel_aliases": values.aliases,
+            "keep_going": values.boolean,
+            "max_memory": values.memory,
+            **_settings(),
+        },
+        "environment": {
+            "packages": strings,
+            "env": values.listed(paths.variable),
+            "files": patterns,
+            "commands": strings,
+        },
+        "cache": {
+            "path": paths.store(root),
+            "max_size": values.size,
+            "remote": values.string,
+        },
+        "report": {"junit": values.string, "html": values.string},
+        "export": {
+            "jupyter_cache": paths.handed_over(root),
+            "doctrees": values.listed(paths.path(root)),
+            "mystmd": values.boolean,
+        },
+        "verify": {"ignore": values.listed(values.expression)},
+        "notebook": {
+            "path": paths.pattern(root),
+            "name": paths.task_name,
+            "assets": patterns,
+            "modules": values.listed(paths.module(root)),
+            "packages": strings,
+            "env": values.listed(paths.variable),
+            "artefacts": values.listed(paths.artefact(root)),
+            "scratch": values.listed(paths.scratch(root)),
+            "depends_on": strings,
+            "parameters": values.parameters,
+            "matrix": values.matrix,
+            "groups": strings,
+            "max_age": values.duration,
+            "cache": values.boolean,
+            **_settings(),
+        },
+    }
+
+
+def _settings() -> dict[str, values.Reader[Any]]:
+    """Return those that [execution] and [[notebook]] both may hold."""
+    return {
+        "kernel": values.string,
+        "timeout": values.seconds,
+        "notebook_timeout": values.seconds,
+        "allow_errors": values.boolean,
+        "retries": values.count,
+        "sandbox": values.boolean,
+        "cwd": values.choice("notebook", "project"),
+        "trace": values.trace,
+        "warm": values.warm,
+    }
+
+
+def notices(config: Config) -> list[str]:
+    """Return a sentence for each key that is said, not its default, and not yet acted on."""
+    text = "{where} {key} is read but not acted on in this version"
+    return [
+        text.format(where=f"[{table}]", key=key)
+        for table, default in (("cache", CacheTable()), ("report", ReportTable()))
+        for key in LATER[table]
+        if getattr(getattr(config, table), key) != getattr(default, key)
+    ]

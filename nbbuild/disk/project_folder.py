@@ -1,0 +1,40 @@
+"""The folder of nbbuild's own in a project's root: its name and its parts.
+
+    <root>/.nbbuild/
+        store/                 the blobs and records, unless [cache] path says otherwise
+        state.sqlite           digests, durations, and what else a build remembers; can be deleted
+        tree/<task>.json       what nbbuild wrote into the project, task by task
+        staged/<task>/         artefacts on their way to their places
+        replaced/<run>/        files that stood in the way of what nbbuild wrote
+        aside/<task>/          what a run left undeclared and a later one must not find
+        failed/<path>          the notebooks of runs that failed, as far as they came
+        retired                records that no longer count, an id a line
+        marked                 tasks that run at the next build, a name a line
+        uptodate/<key>         what the last good build of some targets rested on
+        tracer/                what the tracer in the kernels remembers
+        locks/                 held while one of these is written, or while a task runs
+        CACHEDIR.TAG, .gitignore
+
+nbbuild/quick says the folder's name itself, since it loads as little as it can.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DOT: Final = ".nbbuild"
+"""The folder in a project's root that holds what nbbuild itself needs."""
+
+STORE: Final = f"{DOT}/store"
+"""Where the store is by default, relative to the root."""
+
+STATE: Final = "state.sqlite"
+TREE: Final = "tree"
+STAGED: Final = "staged"
+REPLACED: Final = "replaced"
+ASIDE: Final = "aside"
+FAILED: Final = "failed"
+RETIRED: Final = "retired"
+MARKED: Final = "marked"
+TRACER: Final = "tracer"
+LOCKS: Final = "locks"
