@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 
-from nbbuild.building.in_memory import Files, Function, MemoryProject, task_of
+from nbbuild.building.fakes import Files, Function
+from nbbuild.building.in_memory import MemoryProject, task_of
 from nbbuild.model import OutcomeKind
 
 TASKS = 1000

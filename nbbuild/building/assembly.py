@@ -75,36 +75,7 @@ def builder_of(
     uses = Uses(session.graph) if uses is None else uses
     reuse = reuse_of(session, uses)
     meetings = Meetings(Turns(apart), PairsApart(session.state), observer)
-    accounts = Accounts(
-        root=session.root,
-        store=session.config.store,
-        environ=session.environ,
-        digests=session.digests,
-        inputs=session.inputs,
-        tree=session.tree,
-        own=session.own,
-    )
-    attempt = Attempting(
-        attempts=LocalAttempts(
-            tasks=session.graph.tasks,
-            launcher=starting.launcher,
-            tree=session.tree,
-            walker=session.walker,
-            inputs=session.inputs,
-            accounts=accounts,
-            config=session.config.path.name,
-            ready=starting.ready,
-            on_end=starting.on_end,
-        ),
-        outputs=session.tree,
-        sources=reuse.sources,
-        in_effect=session.inputs.in_effect,
-        action=starting.preparing.action,
-        last=session.last,
-        forget=session.forget,
-        observer=observer,
-        cancelled=cancelled,
-    )
+    accounts = _accounts(session)
     settle = Settling(
         root=session.root,
         store=session.store,
@@ -126,13 +97,57 @@ def builder_of(
         outputs=session.tree,
         judge=judge,
         reuse=reuse,
-        attempt=attempt,
+        attempt=_attempting(session, starting, accounts, observer=observer, cancelled=cancelled),
         settle=settle,
         uses=uses,
         meetings=meetings,
         retired=session.retired,
         broken=session.broken,
         place=starting.room.place,
+        forget=session.forget,
+        observer=observer,
+        cancelled=cancelled,
+    )
+
+
+def _accounts(session: Session) -> Accounts:
+    return Accounts(
+        root=session.root,
+        store=session.config.store,
+        environ=session.environ,
+        digests=session.digests,
+        inputs=session.inputs,
+        tree=session.tree,
+        own=session.own,
+    )
+
+
+def _attempting(
+    session: Session,
+    starting: Starting,
+    accounts: Accounts,
+    *,
+    observer: Observer,
+    cancelled: threading.Event,
+) -> Attempting:
+    attempts = LocalAttempts(
+        tasks=session.graph.tasks,
+        launcher=starting.launcher,
+        tree=session.tree,
+        walker=session.walker,
+        inputs=session.inputs,
+        accounts=accounts,
+        config=session.config.path.name,
+        ready=starting.ready,
+        on_end=starting.on_end,
+    )
+    return Attempting(
+        attempts=attempts,
+        outputs=session.tree,
+        sources=sources_of(session),
+        in_effect=session.inputs.in_effect,
+        action=starting.preparing.action,
+        last=session.last,
         forget=session.forget,
         observer=observer,
         cancelled=cancelled,

@@ -6,6 +6,7 @@ import heapq
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nbbuild.building import scheduler
 from nbbuild.building.assembly import Starting, builder_of
@@ -55,10 +56,7 @@ def execute(
     All goes into `tally`; see `drive`.
     """
     # One at a time, the listed order is as quick as any and easier to follow.
-    several = workers.slots > 1
-    tasks, parsed = session.graph.tasks, session.project.parsed
-    durations = expected(tasks, parsed, tally.durations) if several else {}
-    priority: Mapping[str, float] = session.graph.critical(durations) if several else {}
+    priority = _critical(session, tally.durations) if workers.slots > 1 else {}
     known = PairsApart(session.state).known.values()
     last = _last_records(session, executing)
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
@@ -69,9 +67,8 @@ def execute(
     )
     following = _Following(preparing, kernels, executing)
     ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
-    following.tell(heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0)))
-    for _ in range(workers.slots):
-        following.begin()
+    first = heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0))
+    following.start(first, slots=workers.slots)
     again = Again()
     builder = builder_of(
         session,
@@ -103,6 +100,12 @@ def execute(
     )
 
 
+def _critical(session: Session, durations: Mapping[str, float]) -> Mapping[str, float]:
+    """Return for each task the seconds that at least pass from its start to the end of a build."""
+    known = expected(session.graph.tasks, session.project.parsed, durations)
+    return session.graph.critical(known)
+
+
 def drive(
     names: Sequence[str],
     graph: Graph,
@@ -123,24 +126,12 @@ def drive(
     """
     cancelled = builder.cancelled
 
-    def up_to_date(name: str) -> bool:
-        try:
-            judgement = judge.final(name)
-        except Exception:  # noqa: BLE001 - the builder meets it again and makes an outcome of it
-            return False
-        if judgement.verdict is Verdict.FRESH:
-            tally.fresh(judgement)
-        return judgement.verdict is Verdict.FRESH
-
-    def act(name: str) -> bool:
-        return tally.keep(builder.build(name))
-
     def do(wanted: Sequence[str], *, slots: int) -> None:
         scheduler.run(
             wanted,
             graph,
-            up_to_date=up_to_date,
-            act=act,
+            up_to_date=partial(_up_to_date, judge, tally),
+            act=lambda name: tally.keep(builder.build(name)),
             blocked=tally.blocked,
             executor=workers.executor,
             slots=slots,
@@ -164,6 +155,17 @@ def drive(
         except KeyboardInterrupt:
             tally.interrupted = True
     tally.interrupted = tally.interrupted or cancelled.is_set()
+
+
+def _up_to_date(judge: Judge, tally: Tally, name: str) -> bool:
+    """Judge `name` finally; if there is nothing to do, keep that."""
+    try:
+        judgement = judge.final(name)
+    except Exception:  # noqa: BLE001 - the builder meets it again and makes an outcome of it
+        return False
+    if judgement.verdict is Verdict.FRESH:
+        tally.fresh(judgement)
+    return judgement.verdict is Verdict.FRESH
 
 
 def _last_records(session: Session, names: Sequence[str]) -> dict[str, Record]:
@@ -195,6 +197,12 @@ class _Following:
         self._waiting = set(executing)
         self._lock = threading.Lock()
         self._next: Sequence[str] = ()
+
+    def start(self, names: Sequence[str], *, slots: int) -> None:
+        """Start the kernels of the first tasks, `slots` at most."""
+        self.tell(names)
+        for _ in range(slots):
+            self.begin()
 
     def tell(self, names: Sequence[str]) -> None:
         """Take in which tasks come next."""

@@ -17,7 +17,7 @@ from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
-from nbbuild.judging.verdicts import Plan
+from nbbuild.judging.verdicts import Judge, Plan
 from nbbuild.kernels.launch.machine import slots_of, threads_each
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
@@ -58,14 +58,7 @@ def build(
     going = execution.keep_going if keep_going is None else keep_going
     slots = slots_of(jobs or execution.jobs)
     names = session.wanted(targets)
-    tally = Tally(
-        session.graph,
-        observer,
-        store=session.store,
-        save=session.state.save_outcomes,
-        unreadable=session.project.unreadable,
-        durations=session.state.durations(),
-    )
+    tally = _tally(session, observer)
     with (
         Launcher() as launcher,
         _Ahead(launcher, most=slots) as ahead,
@@ -77,39 +70,78 @@ def build(
         judge = session.judge(forced=names if force else ())
         plan = judge.plan(names, judged=head_start.judged)
         todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
-        executing = [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
         idle = all(one.verdict is Verdict.FRESH for one in todo)
         # Asked before anything is written: there may be no such executor.
         start = _executor(executor or execution.executor) if executor or not idle else None
         session.tree.rename_kept()
-        observer(Planned(len(names), len(executing), slots, tally.durations))
+        observer(Planned(len(names), len(_executing(todo)), slots, tally.durations))
         tally.blocked_from_the_start(plan.judgements)
         if idle or start is None:
             return _nothing_to_do(session, plan, tally, targets, observer=observer, began=began)
         if going or not tally.outcomes:
-            temporary.sweep()
-            with session.store.in_use():
-                _say_what_is_earlier(session, observer)
-                work = _settle(session, todo, tally)
-                # What a build with nothing to do never needs is imported here.
-                from nbbuild.building.executing import KernelSupply, execute
-
-                execute(
-                    session,
-                    judge,
-                    work,
-                    tally,
-                    workers=start(slots),
-                    kernels=KernelSupply(launcher, ahead.get(), _room(session, launcher)),
-                    executing=executing,
-                    keep_going=going,
-                    cancelled=threading.Event() if cancelled is None else cancelled,
-                )
-                if not tally.interrupted:
-                    _prune(session, observer)
+            _execute(
+                session,
+                judge,
+                todo,
+                tally,
+                workers=start(slots),
+                kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
+                keep_going=going,
+                cancelled=threading.Event() if cancelled is None else cancelled,
+            )
     if not tally.interrupted:
         tally.problems = _export(session, names, None, observer).problems
     return tally.report(names, seconds=time.monotonic() - began)
+
+
+def _tally(session: Session, observer: Observer) -> Tally:
+    return Tally(
+        session.graph,
+        observer,
+        store=session.store,
+        save=session.state.save_outcomes,
+        unreadable=session.project.unreadable,
+        durations=session.state.durations(),
+    )
+
+
+def _executing(todo: Sequence[Judgement]) -> list[str]:
+    """Return the tasks that will probably run."""
+    return [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
+
+
+def _execute(
+    session: Session,
+    judge: Judge,
+    todo: Sequence[Judgement],
+    tally: Tally,
+    *,
+    workers: Workers,
+    kernels: Callable[[], tuple[Launcher, Ahead, Room]],
+    keep_going: bool,
+    cancelled: threading.Event,
+) -> None:
+    """Do what `todo` says, and keep the cache within its size."""
+    temporary.sweep()
+    with session.store.in_use():
+        _say_what_is_earlier(session, tally.observer)
+        work = _settle(session, todo, tally)
+        # What a build with nothing to do never needs is imported here.
+        from nbbuild.building.executing import KernelSupply, execute
+
+        execute(
+            session,
+            judge,
+            work,
+            tally,
+            workers=workers,
+            kernels=KernelSupply(*kernels()),
+            executing=_executing(todo),
+            keep_going=keep_going,
+            cancelled=cancelled,
+        )
+        if not tally.interrupted:
+            _prune(session, tally.observer)
 
 
 def _nothing_to_do(

@@ -12,7 +12,7 @@ from nbbuild.building.actions import Action, folders, wanted
 from nbbuild.building.attempts import Attempted
 from nbbuild.disk import temporary
 from nbbuild.judging import endings
-from nbbuild.kernels.execute import execute
+from nbbuild.kernels.execute import Execution, execute
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import KernelSession
 from nbbuild.kernels.wanted import Wanted
@@ -84,20 +84,31 @@ def run(
             done.failure = inspect(sandbox, observed, done.failure)
             if done.failure is None:
                 notes += _bring_in(sandbox, match(root), bring_in)
-        return Attempted(
-            cells=executed_cells(done.notebook),
-            failure=done.failure,
-            cancelled=done.cancelled,
-            seconds=done.seconds,
-            cell_seconds=done.cell_seconds,
-            notes=(*done.notes, *notes),
-            shortfall=done.shortfall,
-            cut_short=done.cut_short,
-            preloads=done.preloads,
-            observed=observed,
-            root=root,
-            private=(private, *([] if sandbox is None else [sandbox.above])),
-        )
+        made = [private] if sandbox is None else [private, sandbox.above]
+        return _attempted(done, notes, observed, root, made)
+
+
+def _attempted(
+    done: Execution,
+    notes: tuple[str, ...],
+    observed: Observed | None,
+    root: Path,
+    private: Sequence[Path],
+) -> Attempted:
+    return Attempted(
+        cells=executed_cells(done.notebook),
+        failure=done.failure,
+        cancelled=done.cancelled,
+        seconds=done.seconds,
+        cell_seconds=done.cell_seconds,
+        notes=(*done.notes, *notes),
+        shortfall=done.shortfall,
+        cut_short=done.cut_short,
+        preloads=done.preloads,
+        observed=observed,
+        root=root,
+        private=tuple(private),
+    )
 
 
 def _bring_in(

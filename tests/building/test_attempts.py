@@ -8,7 +8,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import nbbuild
 from nbbuild.building.assembly import Starting, builder_of
-from nbbuild.building.in_memory import FakeAttempts, WorkerLost, action_of
+from nbbuild.building.fakes import FakeAttempts, WorkerLost
+from nbbuild.building.in_memory import action_of
 from nbbuild.building.preparing import Preparing
 from nbbuild.events import CellStarted
 from nbbuild.kernels.launch.memory import Room

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from nbbuild.building.in_memory import MemoryProject, WorkerLost, task_of
+from nbbuild.building.fakes import WorkerLost
+from nbbuild.building.in_memory import MemoryProject, task_of
 from nbbuild.events import CellStarted, Ended, Noted, Planned, Started
 from nbbuild.model import OutcomeKind
 

@@ -6,19 +6,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "nbbuild"
 
-STILL_DOUBLE = {
-    "Beyond": {"export/mystmd_nodes.py", "watching/sandbox.py"},
-    "Import": {"interpreter/imports.py", "watching/observed.py"},
-    "Kernels": {"building/executing.py", "building/head_start.py"},
-    "Left": {"tree/ledger.py", "watching/tracing.py"},
-    "Pairs": {"building/turns.py", "session.py"},
+PUBLIC = {
     # The public one gives what a user may ask of the other.
     "Store": {"api.py", "store/protocol.py"},
-    "_Found": {"interpreter/modules.py", "watching/tracing.py"},
-    "_Named": {"cli/finding/finder.py", "watching/observed.py"},
-    "_Use": {"notebook/effects.py", "watching/observed.py"},
 }
-"""Class → the modules that have one of this name. An entry goes as soon as it is not needed."""
+"""Class → the modules that may share its name."""
 
 
 def doubles():
@@ -31,4 +23,4 @@ def doubles():
 
 
 def test_no_two_classes_share_a_name():
-    assert doubles() == STILL_DOUBLE
+    assert doubles() == PUBLIC

@@ -13,25 +13,6 @@ DECISION = (ROOT / "docs/decisions/0022-files-that-stay-long.md").read_text(enco
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION = 500, 60
 MOST_FILES, MOST_FUNCTIONS = 3, 5
 
-_STILL_TO_SPLIT = frozenset(
-    {
-        "nbbuild/building/builder.py",
-        "nbbuild/building/builder.py:Builder._once",
-        "nbbuild/building/executing.py:execute",
-        "nbbuild/building/pipeline.py:build",
-        "nbbuild/cli/build.py:command",
-        "nbbuild/config/load.py:readers",
-        "nbbuild/kernels/execute.py",
-        "nbbuild/kernels/execute.py:execute",
-        "nbbuild/paths/patterns.py",
-        "nbbuild/project/project.py",
-        "nbbuild/session.py:session_of",
-        "nbbuild/verbs/verify.py",
-        "nbbuild/verbs/verify.py:_Runs.all",
-    }
-)
-"""What is too long and not to stay so; an entry that is no longer needed fails the tests."""
-
 
 def modules() -> Iterator[tuple[str, str]]:
     """Yield path and text of each module of the package."""
@@ -60,9 +41,8 @@ def test_files_are_short_but_for_those_of_the_decision():
     long = {name for name, text in modules() if len(text.splitlines()) > LINES_OF_A_FILE}
     stay = decided("Files over 500 lines")
 
-    assert long == stay | {name for name in _STILL_TO_SPLIT if ":" not in name}
+    assert long == stay
     assert len(stay) <= MOST_FILES
-    assert stay.isdisjoint(_STILL_TO_SPLIT)
 
 
 def test_functions_are_short_but_for_those_of_the_decision():
@@ -74,6 +54,5 @@ def test_functions_are_short_but_for_those_of_the_decision():
     }
     stay = decided("Functions over 60 lines")
 
-    assert long == stay | {name for name in _STILL_TO_SPLIT if ":" in name}
+    assert long == stay
     assert len(stay) <= MOST_FUNCTIONS
-    assert stay.isdisjoint(_STILL_TO_SPLIT)
