@@ -302,6 +302,7 @@ class Builder:
             seconds=done.seconds,
             cell_seconds=done.cell_seconds,
             preloads=done.preloads,
+            python=installed.version if installed is not None else "",
         )
         settled = self.uses.settle(task, record, deeds)
         self.session.retired.retire(one.id for one in settled.spoilt)

@@ -117,6 +117,8 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
     lines += [f"{indent}  note: {mark}" for mark in explanation.marks]
     if verbose and explanation.trace is not None:
         trace = explanation.trace
+        if explanation.python:
+            lines.append(f"{indent}  its last run was made with {explanation.python}")
         used = ", and used:" if trace.items or trace.hosts else ""
         lines.append(f"{indent}  its last run {in_words(trace.level)}{used}")
         lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
@@ -160,7 +162,11 @@ def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]
         "reasons": [as_plain(one) for one in explanation.reasons],
         "marks": list(explanation.marks),
         "because": [_plain(one) for one in explanation.because],
-        **({"trace": msgspec.to_builtins(explanation.trace)} if verbose else {}),
+        **(
+            {"python": explanation.python, "trace": msgspec.to_builtins(explanation.trace)}
+            if verbose
+            else {}
+        ),
     }
 
 

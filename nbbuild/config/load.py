@@ -206,6 +206,7 @@ def readers(root: Path) -> _Readers:
             "env": values.listed(paths.variable),
             "files": patterns,
             "commands": strings,
+            "python": values.choice("minor", "patch"),
         },
         "cache": {
             "path": paths.store(root),
