@@ -720,7 +720,11 @@ class _Watcher:
             return ""
         if name in _PATHLIB and sys.version_info >= (3, 9):
             if function == "_scandir" and frame.f_back is not None:
-                function = frame.f_back.f_code.co_name
+                frame = frame.f_back
+                function = frame.f_code.co_name
+                above = frame.f_back
+                if above is not None and above.f_code.co_name == "_iterate_directories":
+                    return ""  # Python 3.12's globs walk
             if function not in ("iterdir", "walk"):
                 return ""  # of a glob, which is recorded as such
         if name == "shutil" and function.startswith("_rmtree"):
@@ -763,7 +767,9 @@ class _Watcher:
         self.globbed("glob", base, pattern, bool(recursive), hidden)
 
     def on_path_glob(self, folder: Any, pattern: Any) -> None:
-        self.globbed("pathlib", _absolute(_text(folder)), str(pattern), False, True)
+        pattern = str(pattern)
+        recursive = pattern.startswith("**/")  # from Python 3.13 on, `rglob` comes here as well
+        self.globbed("pathlib", _absolute(_text(folder)), pattern, recursive, True)
 
     def on_path_rglob(self, folder: Any, pattern: Any) -> None:
         self.globbed("pathlib", _absolute(_text(folder)), f"**/{pattern}", True, True)
