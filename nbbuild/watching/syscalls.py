@@ -33,13 +33,15 @@ seconds of the monotonic clock.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import struct
 import sys
 import time
 from _blake2 import blake2b
+
+if sys.platform != "win32":
+    import fcntl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -49,7 +49,6 @@ from __future__ import annotations
 
 import marshal as _marshal
 import os
-import posix
 import sys
 import time
 from _blake2 import blake2b
@@ -57,6 +56,11 @@ from _collections import defaultdict  # type: ignore[import-not-found]
 from _functools import partial  # type: ignore[import-not-found]
 from _json import encode_basestring_ascii
 from _thread import _local
+
+if sys.platform == "win32":
+    import nt as posix
+else:
+    import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
