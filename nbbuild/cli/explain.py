@@ -117,13 +117,13 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
     lines += [f"{indent}  note: {mark}" for mark in explanation.marks]
     if verbose and explanation.trace is not None:
         trace = explanation.trace
-        if explanation.python:
-            lines.append(f"{indent}  its last run was made with {explanation.python}")
         used = ", and used:" if trace.items or trace.hosts else ""
         lines.append(f"{indent}  its last run {in_words(trace.level)}{used}")
         lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
         lines += [f"{indent}    contacted {host}" for host in trace.hosts]
         lines += [f"{indent}    seen in part: {why}" for why in trace.partial]
+        if explanation.python:
+            lines.append(f"{indent}  it was made with {explanation.python}")
     return lines
 
 

@@ -406,8 +406,8 @@ def test_the_patch_level_of_python_counts_only_when_it_is_asked_for(project, mon
     done = project.nbbuild("status")
     assert (done.out, done.err) == ("", "1 fresh\n")
     flags = sys.abiflags
-    made = f"  its last run was made with CPython 3.11.7{flags}"
-    assert project.nbbuild("explain", "-v", "a.ipynb").out.splitlines()[1] == made
+    made = f"  it was made with CPython 3.11.7{flags}"
+    assert project.nbbuild("explain", "-v", "a.ipynb").out.splitlines()[-1] == made
 
     become("3.11.9")
     note = (
@@ -418,7 +418,8 @@ def test_the_patch_level_of_python_counts_only_when_it_is_asked_for(project, mon
     (judgement,) = project.nbbuild("status", "--json").data
     assert (judgement["verdict"], judgement["marks"]) == ("fresh", [note])
     lines = project.nbbuild("explain", "-v", "a.ipynb").out.splitlines()
-    assert lines[:3] == ["a.ipynb is up to date", f"  note: {note}", made]
+    assert lines[:2] == ["a.ipynb is up to date", f"  note: {note}"]
+    assert lines[-1] == made
     (explanation,) = project.nbbuild("explain", "-v", "--json", "a.ipynb").data
     assert explanation["python"] == f"CPython 3.11.7{flags}"
     assert project.build() == []
