@@ -182,6 +182,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     local: bool = False  # it rests on files of `own`: never pushed to a remote
     accepted: bool = False  # not by a run of ours (-t, adopted): never pushed to a remote
     preloads: tuple[str, ...] = ()  # modules that the kernel had loaded before its notebook began
+    python: str = ""  # the kernel's, patch level included; "" when it is none, or nobody knows
 
     @property
     def blobs(self) -> tuple[Digest, ...]:

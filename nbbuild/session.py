@@ -39,6 +39,7 @@ from nbbuild.model import (
     Record,
     Settings,
     Task,
+    Verdict,
 )
 from nbbuild.notebook.readers import Readers
 from nbbuild.paths.patterns import Pattern, matches
@@ -244,6 +245,10 @@ class Session:
             yield endings.rests_on(own)
         if record is None:
             return
+        python = now.probe.version if now.probe is not None else ""
+        hit = judgement.verdict in (Verdict.FRESH, Verdict.REFRESH)
+        if hit and record.python and python and record.python != python:
+            yield f"its result was made with {record.python}; its kernel is {python} now"
         if record.trace.hosts and task.max_age is None:
             hosts = ", ".join(record.trace.hosts[:3])
             yield f"it contacted {hosts}, and has no max_age"

@@ -134,6 +134,7 @@ class Settling:
     ) -> Record:
         """Return the record of a run that ended well; its cells go into the store, if they can."""
         task, done = run.task, run.attempted
+        probe = run.before.now.probe
         blob = encode(done.cells)
         return Record(
             id=new_record_id(run.key.digest),
@@ -154,6 +155,7 @@ class Settling:
             seconds=done.seconds,
             cell_seconds=done.cell_seconds,
             preloads=done.preloads,
+            python=probe.version if probe is not None else "",
         )
 
     def _in_conflict(self, run: Run, settled: Settled) -> Outcome:

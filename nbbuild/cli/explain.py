@@ -122,6 +122,8 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
         lines += [f"{indent}    contacted {host}" for host in trace.hosts]
         lines += [f"{indent}    seen in part: {why}" for why in trace.partial]
+        if explanation.python:
+            lines.append(f"{indent}  it was made with {explanation.python}")
     return lines
 
 
@@ -160,7 +162,11 @@ def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]
         "reasons": [as_plain(one) for one in explanation.reasons],
         "marks": list(explanation.marks),
         "because": [_plain(one) for one in explanation.because],
-        **({"trace": msgspec.to_builtins(explanation.trace)} if verbose else {}),
+        **(
+            {"python": explanation.python, "trace": msgspec.to_builtins(explanation.trace)}
+            if verbose
+            else {}
+        ),
     }
 
 

@@ -48,6 +48,7 @@ def readers(root: Path) -> Keys:
             "env": values.listed(paths.variable),
             "files": patterns,
             "commands": strings,
+            "python": values.choice("minor", "patch"),
         },
         "cache": {
             "path": paths.store(root),

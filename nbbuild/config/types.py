@@ -56,6 +56,7 @@ class EnvironmentTable:
     env: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    python: Literal["minor", "patch"] = "minor"  # how much of the kernel's Python counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ takes 0.6 ms where flock takes 0.02 (measured), for each of a task's several loc
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import platform
 import stat
@@ -30,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nbbuild.disk import flock
 from nbbuild.disk.durable import own_folder, set_aside, writing
 from nbbuild.disk.regular import is_taken
 from nbbuild.errors import StoreError
@@ -71,8 +71,7 @@ def lock(
     try:
         yield
     finally:
-        # Said aloud, since a forked child may still share the descriptor.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        flock.leave(descriptor)
         os.close(descriptor)
 
 
@@ -81,7 +80,7 @@ def is_held(path: Path) -> bool:
     try:
         with _opened(path, os.O_RDONLY) as descriptor:
             # Shared: NFS gives an exclusive one only on a file that is open for writing.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            flock.take(descriptor, shared=True)
     except FileNotFoundError:
         return False
     except OSError:
@@ -94,7 +93,7 @@ def sweep(folder: Path) -> int:
     removed = 0
     for path in folder.glob("*.lock"):
         with suppress(OSError), _opened(path, os.O_RDWR) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock.take(descriptor)
             if _leads_to(path, descriptor):
                 path.unlink()
                 removed += 1
@@ -142,7 +141,7 @@ def _acquire(
 
 
 def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | flock.ONLY_HERE
     with writing("a lock file cannot be made", path):
         if is_taken(path) or path.is_symlink():
             _clear(path)
@@ -171,7 +170,7 @@ def _clear(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, flags | flock.ONLY_HERE)
     try:
         yield descriptor
     finally:
@@ -179,9 +178,8 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def _try(descriptor: int, path: Path, *, shared: bool) -> bool:
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        flock.take(descriptor, shared=shared)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -208,13 +206,15 @@ def _sign(descriptor: int) -> None:
     """Leave a word on who holds the lock; a full disk must not keep us from it."""
     with suppress(OSError):
         text = f"{os.getpid()} {platform.node()}\n".encode()
-        os.pwrite(descriptor, text, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, text)
         os.ftruncate(descriptor, len(text))
 
 
 def _holder(descriptor: int) -> str:
     with suppress(OSError, ValueError):
-        pid, _, host = os.pread(descriptor, 300, 0).decode().strip().partition(" ")
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        pid, _, host = os.read(descriptor, 300).decode().strip().partition(" ")
         if pid.isdecimal():
             return f"process {pid}" + ("" if host == platform.node() else f" on {host}")
     return "another process"

@@ -12,16 +12,18 @@ The names are short, since paths of Unix sockets are.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from nbbuild.disk import flock
 
 PREFIX = "nbb-"
 LONGEST_NAME = len("/nbb-12345678/12345")
@@ -45,7 +47,7 @@ class _Home:
         self.count = 0
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._lock = os.open(self.folder / _OWNER, flags, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        flock.take(self._lock)
         os.write(self._lock, _WORD)  # last: who reads it finds the lock held
 
     def make(self) -> Path:
@@ -62,7 +64,8 @@ class _Home:
 
 _homes: dict[str, _Home] = {}
 _turn = threading.Lock()
-os.register_at_fork(after_in_child=_homes.clear)  # they are the parent's
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_homes.clear)  # they are the parent's
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def sweep() -> int:
 
 def _swept(place: Path) -> bool:
     """Remove one folder if it was left behind; return whether it was."""
-    if place.lstat().st_uid != os.geteuid():
+    if sys.platform != "win32" and place.lstat().st_uid != os.geteuid():
         return False
     # Without its mark it belongs to somebody killed between two lines, or about to write the next.
     is_old = time.time() - place.lstat().st_mtime > _UNMARKED
@@ -121,7 +124,7 @@ def _swept(place: Path) -> bool:
         said = os.read(owner, 64) if stat.S_ISREG(os.fstat(owner).st_mode) else None
         if said != _WORD and not (said == b"" and is_old):
             return False
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner lives
+        flock.take(owner)  # BlockingIOError: its owner lives
         _remove(place)
     finally:
         os.close(owner)

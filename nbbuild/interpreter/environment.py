@@ -49,7 +49,7 @@ MEMORY = "probe"
 PROBE_TIMEOUT = 120.0
 """Seconds that an interpreter may take to tell what it has."""
 
-_FORMAT = 2
+_FORMAT = 3
 _MARKER = "nbbuild-probe:"
 _LINES = 10
 
@@ -110,6 +110,10 @@ for distribution in metadata.distributions():
         requires[name] = [need for need in needs or () if "extra ==" not in need]
 site = sys.modules.get("site")
 user = site.getusersitepackages() if site and site.ENABLE_USER_SITE else ""
+# A build without the global lock is another Python; Windows tells so in the second way only.
+abi = getattr(sys, "abiflags", "")
+if sysconfig.get_config_var("Py_GIL_DISABLED") and "t" not in abi:
+    abi += "t"
 folders = {{sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}}
 folders.update(sysconfig.get_paths().values())
 folders.update(site.getsitepackages() if site and hasattr(site, "getsitepackages") else ())
@@ -117,6 +121,7 @@ folders.add(user)
 print("{_MARKER}" + json.dumps({{
     "python": platform.python_version(),
     "implementation": platform.python_implementation(),
+    "abi": abi,
     "ipykernel": importlib.util.find_spec("ipykernel") is not None,
     "distributions": list(found.items()),
     "owners": owners,
@@ -134,7 +139,7 @@ print("{_MARKER}" + json.dumps({{
 class Probe(msgspec.Struct, frozen=True):
     """What one interpreter is and has."""
 
-    python: str  # version
+    python: str  # version, patch level included
     implementation: str  # CPython, PyPy
     ipykernel: str  # version, "" when it has no metadata
     ipython: str
@@ -145,6 +150,17 @@ class Probe(msgspec.Struct, frozen=True):
     suffixes: tuple[str, ...] = ()  # of module files, in the order in which Python looks
     stdlib: tuple[str, ...] = ()  # the standard library's top-level modules
     folders: tuple[str, ...] = ()  # the interpreter's own, site-packages included; real paths
+    abi: str = ""  # its ABI flags: "t" without the global lock, "d" with debugging
+
+    @property
+    def version(self) -> str:
+        """Which Python this is, patch level included: "CPython 3.13.0t"."""
+        return f"{self.implementation} {self.python}{self.abi}"
+
+    @property
+    def minor_version(self) -> str:
+        """Which Python this is as far as outputs depend on it: "CPython 3.13t"."""
+        return f"{self.implementation} {'.'.join(self.python.split('.')[:2])}{self.abi}"
 
     @property
     def digest(self) -> str:
@@ -157,6 +173,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
     python: str
     implementation: str
+    abi: str
     ipykernel: bool
     distributions: list[tuple[str, str]]
     owners: dict[str, list[str]]
@@ -294,6 +311,7 @@ class Environments:
             suffixes=answer.suffixes,
             stdlib=answer.stdlib or tuple(sorted(sys.stdlib_module_names)),
             folders=answer.folders,
+            abi=answer.abi,
         )
         paths = dict.fromkeys([program, *answer.rests_on, *_rests_on(answer.path)])
         memory = _ProbeMemory(probe, tuple(_stamp(path) for path in paths))

@@ -20,7 +20,7 @@ from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.model import ActionKey, Digest, Fingerprint, Parsed, Settings, Task
 from nbbuild.notebook.code import cell_digests
 
-KEY_FORMAT = "2"
+KEY_FORMAT = "3"
 """Raised whenever the same inputs would give another key; older records then simply miss."""
 
 UNSET = "unset"
@@ -71,13 +71,17 @@ def action_key(
     kernel: Kernel,
     probe: Probe | None,
     used: Used,
+    patch: bool = False,
 ) -> ActionKey:
-    """Return the key of `task` (DESIGN §2). `settings` are those in effect."""
+    """Return the key of `task` (DESIGN §2). `settings` are those in effect.
+
+    With `patch`, also the patch level of the kernel's Python counts.
+    """
     parameters = [(name, typed(task.parameters[name])) for name in sorted(task.parameters)]
     fingerprints = (
         _FORMAT,
         Fingerprint("code", cell_digests(parsed, injecting=bool(task.parameters))),
-        _kernel(kernel, probe),
+        _kernel(kernel, probe, patch=patch),
         _PLATFORM,
         _settings(
             working_folder(task, settings),
@@ -108,13 +112,13 @@ def _sorted(kind: str, items: Mapping[str, str]) -> Fingerprint:
     return Fingerprint(kind, tuple(sorted(items.items())))
 
 
-def _kernel(kernel: Kernel, probe: Probe | None) -> Fingerprint:
+def _kernel(kernel: Kernel, probe: Probe | None, *, patch: bool) -> Fingerprint:
     """What the kernel runs: neither its name nor where its interpreter lies counts."""
     interpreter = kernel.interpreter
     versions: tuple[tuple[str, str], ...] = ()
     if probe is not None:
         versions = (
-            ("python", f"{probe.implementation} {probe.python}"),
+            ("python", probe.version if patch else probe.minor_version),
             ("ipykernel", probe.ipykernel),
             ("ipython", probe.ipython),
         )

@@ -206,7 +206,13 @@ class Inputs:
             commands={command: self._command(command) for command in task.commands},
         )
         return action_key(
-            task, parsed=parsed, settings=settings, kernel=kernel, probe=now.probe, used=used
+            task,
+            parsed=parsed,
+            settings=settings,
+            kernel=kernel,
+            probe=now.probe,
+            used=used,
+            patch=self._project.config.environment.python == "patch",
         )
 
     def imports(self, text: str) -> list[Import]:

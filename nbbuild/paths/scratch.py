@@ -9,9 +9,9 @@ that writes into one would write into the project.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +21,9 @@ from typing import Final, TypeAlias
 from nbbuild.disk import temporary
 from nbbuild.errors import NbbuildError
 from nbbuild.paths.walk import SKIPPED
+
+if sys.platform != "win32":
+    import fcntl
 
 LEFT_OUT: Final = SKIPPED | {".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"}
 """Folders that are not copied, wherever they lie: version control, caches, nbbuild's own."""
@@ -176,6 +179,8 @@ class Scratch:
             return False
         try:
             with source.open("rb") as old, target.open("wb") as new:
+                if sys.platform == "win32":
+                    raise OSError("Windows shares no blocks so")
                 fcntl.ioctl(new, _FICLONE, old.fileno())
         except PermissionError:
             raise

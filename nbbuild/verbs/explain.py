@@ -32,6 +32,7 @@ class Explanation:
     reasons: tuple[Explained, ...]
     because: tuple[Explanation, ...] = ()
     trace: Trace | None = None  # of the run whose result is, or was last, in its place
+    python: str = ""  # that this run's kernel was; "" when it was none, or nobody knows
     marks: tuple[str, ...] = ()  # what a user should know of how far that reaches
 
 
@@ -64,6 +65,7 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
         reasons=explained(session, task, reasons, record),
         because=because,
         trace=record.trace if record is not None else None,
+        python=record.python if record is not None else "",
         marks=tuple(session.marks(judgement)),
     )
 

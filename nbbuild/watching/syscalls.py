@@ -33,12 +33,14 @@ seconds of the monotonic clock.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import struct
 import sys
 import time
+
+if sys.platform != "win32":
+    import fcntl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

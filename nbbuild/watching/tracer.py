@@ -49,7 +49,6 @@ from __future__ import annotations
 
 import marshal as _marshal
 import os
-import posix
 import sys
 import time
 from _blake2 import blake2b
@@ -57,6 +56,11 @@ from _collections import defaultdict  # type: ignore[import-not-found]
 from _functools import partial  # type: ignore[import-not-found]
 from _json import encode_basestring_ascii
 from _thread import _local
+
+if sys.platform == "win32":
+    import nt as posix
+else:
+    import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -724,7 +728,11 @@ class _Tracer:
             return ""
         if name in _PATHLIB and sys.version_info >= (3, 9):
             if function == "_scandir" and frame.f_back is not None:
-                function = frame.f_back.f_code.co_name
+                frame = frame.f_back
+                function = frame.f_code.co_name
+                above = frame.f_back
+                if above is not None and above.f_code.co_name == "_iterate_directories":
+                    return ""  # Python 3.12's globs walk
             if function not in ("iterdir", "walk"):
                 return ""  # of a glob, which is recorded as such
         if name == "shutil" and function.startswith("_rmtree"):
@@ -767,7 +775,9 @@ class _Tracer:
         self.globbed("glob", base, pattern, bool(recursive), hidden)
 
     def on_path_glob(self, folder: Any, pattern: Any) -> None:
-        self.globbed("pathlib", _absolute(_text(folder)), str(pattern), False, True)
+        pattern = str(pattern)
+        recursive = pattern.startswith("**/")  # from Python 3.13 on, `rglob` comes here as well
+        self.globbed("pathlib", _absolute(_text(folder)), pattern, recursive, True)
 
     def on_path_rglob(self, folder: Any, pattern: Any) -> None:
         self.globbed("pathlib", _absolute(_text(folder)), f"**/{pattern}", True, True)

@@ -4,8 +4,12 @@ import json
 import os
 import py_compile
 import shutil
+import sys
+
+import msgspec
 
 from changes import assert_each_asks, keeping_time
+from nbbuild.interpreter.environment import Environments
 
 
 def code(source, **more):
@@ -383,6 +387,51 @@ def test_the_kernel_counts_by_what_it_runs_not_by_its_name(project, monkeypatch,
     install(env={"FLAVOUR": "bitter"})
     assert project.reasons("a.ipynb") == ["kernel: env changed"]
     project.config('[execution]\nkernel = "python3"')
+    assert project.verdicts() == {"a.ipynb": "run"}
+
+
+def test_the_patch_level_of_python_counts_only_when_it_is_asked_for(project, monkeypatch):
+    ask = Environments.probe
+
+    def become(version):
+        def other(environments, kernel):
+            return msgspec.structs.replace(ask(environments, kernel), python=version)
+
+        monkeypatch.setattr(Environments, "probe", other)
+
+    become("3.11.7")
+    project.config("")
+    project.notebook("a.ipynb")
+    assert project.build() == ["a"]
+    done = project.nbbuild("status")
+    assert (done.out, done.err) == ("", "1 fresh\n")
+    flags = sys.abiflags
+    made = f"  it was made with CPython 3.11.7{flags}"
+    assert project.nbbuild("explain", "-v", "a.ipynb").out.splitlines()[-1] == made
+
+    become("3.11.9")
+    note = (
+        f"its result was made with CPython 3.11.7{flags}; its kernel is CPython 3.11.9{flags} now"
+    )
+    done = project.nbbuild("status")
+    assert (done.out, done.err) == ("", f"note: a.ipynb: {note}\n1 fresh\n")
+    (judgement,) = project.nbbuild("status", "--json").data
+    assert (judgement["verdict"], judgement["marks"]) == ("fresh", [note])
+    lines = project.nbbuild("explain", "-v", "a.ipynb").out.splitlines()
+    assert lines[:2] == ["a.ipynb is up to date", f"  note: {note}"]
+    assert lines[-1] == made
+    (explanation,) = project.nbbuild("explain", "-v", "--json", "a.ipynb").data
+    assert explanation["python"] == f"CPython 3.11.7{flags}"
+    assert project.build() == []
+
+    project.config('[environment]\npython = "patch"')
+    assert project.verdicts() == {"a.ipynb": "run"}
+    assert project.build() == ["a"]
+    become("3.11.10")
+    change = f"CPython 3.11.9{flags} → CPython 3.11.10{flags}"
+    assert project.reasons("a.ipynb") == [f"kernel: python changed: {change}"]
+    project.config("")
+    become("3.12.0")
     assert project.verdicts() == {"a.ipynb": "run"}
 
 

@@ -73,6 +73,7 @@ def test_this_interpreter_tells_what_it_has():
     assert probe is not None
     assert probe.python == ".".join(map(str, sys.version_info[:3]))
     assert probe.implementation == "CPython"
+    assert probe.abi == sys.abiflags
     assert probe.ipykernel == metadata.version("ipykernel")
     assert probe.ipython == metadata.version("ipython")
     assert probe.distributions["msgspec"] == metadata.version("msgspec")

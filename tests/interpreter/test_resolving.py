@@ -11,7 +11,7 @@ from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SU
 from nbbuild.interpreter.resolving import Resolver
 
 ASK = """
-import importlib, importlib.util, json, sys
+import importlib, importlib.metadata, importlib.util, json, sys
 answers = []
 for path, names in json.load(sys.stdin):
     sys.path[:] = path

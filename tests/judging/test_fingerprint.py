@@ -43,8 +43,9 @@ PROBE = Probe(
 USED = Used()
 
 
-def key(task=TASK, parsed=PARSED, settings=SETTINGS, kernel=KERNEL, probe=PROBE, used=USED):
-    return action_key(task, parsed=parsed, settings=settings, kernel=kernel, probe=probe, used=used)
+def key(task=TASK, parsed=PARSED, settings=SETTINGS, kernel=KERNEL, probe=PROBE, **more):
+    more = {"used": USED, **more}
+    return action_key(task, parsed=parsed, settings=settings, kernel=kernel, probe=probe, **more)
 
 
 TASK_CHANGES = {
@@ -157,9 +158,34 @@ def test_a_kernels_name_and_place_do_not_count(kernel):
     assert key(kernel=kernel).digest == key().digest
 
 
-@pytest.mark.parametrize("field", ["python", "implementation", "ipykernel", "ipython"])
+@pytest.mark.parametrize("field", ["python", "implementation", "ipykernel", "ipython", "abi"])
 def test_the_versions_of_the_interpreter_count(field):
     assert key(probe=msgspec.structs.replace(PROBE, **{field: "9"})).digest != key().digest
+
+
+@pytest.mark.parametrize("patch", [False, True])
+@pytest.mark.parametrize(
+    ("other", "counts"),
+    [
+        ({"python": "3.11.9"}, False),
+        ({"python": "3.11.7rc1"}, False),
+        ({"python": "3.12.7"}, True),
+        ({"python": "3.1.7"}, True),
+        ({"abi": "t"}, True),
+        ({"implementation": "PyPy"}, True),
+    ],
+)
+def test_the_patch_level_of_python_counts_when_it_is_asked_for(other, counts, patch):
+    then = key(patch=patch)
+    now = key(probe=msgspec.structs.replace(PROBE, **other), patch=patch)
+
+    assert (now.digest != then.digest) is (counts or patch)
+
+
+def test_a_pythons_name_shows_what_counts():
+    free = msgspec.structs.replace(PROBE, python="3.13.0", abi="t")
+
+    assert (free.version, free.minor_version) == ("CPython 3.13.0t", "CPython 3.13t")
 
 
 def test_what_else_is_installed_does_not_count():

@@ -281,7 +281,9 @@ PLAIN = {
         task = asyncio.create_task(later({n}))
         await task
         ---
-        asyncio.run(later(1))
+        never = later(1)
+        try: asyncio.run(never)
+        finally: never.close()  # else a warning comes whenever it is garbage that is collected
         ---
         async with asyncio.Lock():
             print("locked {n}")

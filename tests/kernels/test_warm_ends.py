@@ -299,7 +299,7 @@ def test_a_file_that_an_ordinary_kernel_would_import_is_not_overlooked(
     library.mkdir()
     environ["PYTHONPATH"] = str(library)
     assert shown(run(HOW)) == "True"
-    (library / "decorator.py").write_text("")
+    (library / "imaplib.py").write_text("")
     assert shown(run(HOW)) == "True"  # no kernel has that loaded
 
     shutil.copy(pydoc.__file__, library)  # which every kernel has loaded

@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 _FORK_AWARE = {"numpy", "pandas", "pyarrow", "scipy"}
 _ANSWERED = {"matplotlib", "multiprocessing.process", "pandas.core.config_init"}
 _INLINE = "module://matplotlib_inline.backend_inline"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP)
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP")
+    if hasattr(signal, name)  # Windows has the first two
+)
 _STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120
 
 

@@ -79,7 +79,7 @@ _LAST_KNOWN = {(3, 11)}
 """Versions of Python of which it is tested what it lets go last; see _Last."""
 
 _PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+_libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Unfit(Exception):
