@@ -62,9 +62,11 @@ class RunImports:
         self.local: dict[str, str] = {}  # dotted name → root-relative origin
         for found in self._found:
             self.local.setdefault(found.name, found.origin)
+        met = [*self._found, *self._looked]
+        self._packages = {found.name.partition(".")[0] for found in met}
         self.texts = [
             text
-            for place in dict.fromkeys(found.origin for found in self._found)
+            for place in dict.fromkeys(found.origin for found in met)
             for text in self._text(place)
         ]
         self.path = self._path(observed.paths[-1] if observed.paths else ())
@@ -221,11 +223,11 @@ class RunImports:
     def _tells(self, one: ImportUse) -> bool:
         """Whether an import that found nothing is more than a distribution's own affair."""
         top, _, rest = one.name.partition(".")
-        if rest and top not in self.local:
+        if rest and top not in self._packages:
             return False  # its version says which submodules it has
         if top in self._probe.stdlib:
             return False  # of another system: the standard library asks for such, too
-        return top not in self._probe.owners or top in self.local
+        return top not in self._probe.owners or top in self._packages
 
     def _text(self, origin: str) -> Iterator[str]:
         try:

@@ -403,6 +403,17 @@ MODULES = {
         {"halfdone.py": "1 / 0"},
         wrote("halfdone/__init__.py"),
     ),
+    "a part that its package lacks": Way(
+        "try:\n    import whole\n    print(whole.V)\nexcept ImportError as error:\n    print(error)",
+        {"whole/__init__.py": "from .part import V"},
+        wrote("whole/part.py", "V = 1"),
+    ),
+    "a part that a package without it lacks, by pkgutil": Way(
+        "import pkgutil\ntry:\n    print(pkgutil.get_data('whole', 'd.txt'))\n"
+        "except ImportError as error:\n    print(error)",
+        {"whole/__init__.py": "from . import part", "whole/d.txt": "1"},
+        wrote("whole/part.py", "V = 1"),
+    ),
     "sought in vain on a path that is put back": Way(
         "import sys\nsys.path.insert(0, 'plugins')\ntry:\n    import hidden_plugin\n"
         "    print(hidden_plugin.V)\nexcept ImportError:\n    print('none')\n"
