@@ -285,7 +285,7 @@ def _prune(session: Session, observer: Observer) -> None:
         observer(Noted("", f"{text}, {amount(pruned.freed)}"))
     if pruned.left > most:
         text = f"the cache is past its max_size, {amount(most)}: running builds use"
-        observer(Noted("", f"{text} {amount(pruned.left)}; let [cache] max_size be larger"))
+        observer(Noted("", f"{text} {amount(pruned.left)}; raise [cache] max_size"))
 
 
 def _export(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--question", is_flag=True, help="Exit with 1 if anything is out of date.")
 @click.option("-B", "--always-run", is_flag=True, help="Run regardless of what is up to date.")
 @click.option("-t", "--accept", is_flag=True, help="Accept what is there as up to date.")
-@click.option("-s", "--silent", is_flag=True, help="Tell failures only.")
+@click.option("-s", "--silent", is_flag=True, help="Show only failures.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell reasons and what is up to date, too.")
 @click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
 @json_option

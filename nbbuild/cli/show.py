@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--tb/--no-tb",
     "with_traceback",
     default=True,
-    help="Show the traceback of a failure, or not. It is shown unless told.",
+    help="Show the traceback of a failure, or not. Shown by default.",
 )
 @click.option(
     "--open",

@@ -413,7 +413,7 @@ def _nothing_written(task: Task, patterns: list[str], old: list[str]) -> Artefac
     what = f"'{task.name}' wrote no file for its {noun} {quoted}"
     if old:
         there = ", ".join(f"'{path}'" for path in old[:3]) + (", …" if len(old) > 3 else "")
-        what += f" ({there} lay there before and was not written)"
+        what += f" ({there} already existed and was not rewritten)"
     return ArtefactError(
         what,
         facts=[("declared in", task.declared_in)],

@@ -186,7 +186,7 @@ def test_an_artefact_that_the_run_did_not_write_is_a_failure(project):
     assert done.data["outcomes"][0]["failure"] == {
         "kind": "artefact",
         "message": "'a.ipynb' wrote no file for its artefacts 'old.txt', 'never.txt' "
-        "('old.txt' lay there before and was not written)",
+        "('old.txt' already existed and was not rewritten)",
         "cell": None,
         "position": None,
         "execution_count": None,

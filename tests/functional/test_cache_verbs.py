@@ -209,7 +209,7 @@ def test_a_build_that_ends_brings_the_cache_back_to_its_size(project):
     assert list(records(project)) == ["c.ipynb"]
     (told,) = [line for line in done.err.splitlines() if "running builds use" in line]
     assert told.startswith("note: the cache is past its max_size, 100 bytes: running builds use ")
-    assert told.endswith("; let [cache] max_size be larger")
+    assert told.endswith("; raise [cache] max_size")
     assert project.build("c.ipynb") == []
 
 

@@ -99,7 +99,7 @@ def test_a_run_that_writes_nothing_for_a_pattern_fails(root: Path, store: Store)
         tree.collect(one)
     assert str(caught.value) == (
         "'a.ipynb' wrote no file for its artefacts 'old.txt', 'new.txt', 'out/*.txt' "
-        "('old.txt', 'out/a.txt', 'out/b.txt', … lay there before and was not written)\n"
+        "('old.txt', 'out/a.txt', 'out/b.txt', … already existed and was not rewritten)\n"
         "  declared in: [project] notebooks\n"
         "\n"
         "hint: let the notebook write each artefact anew, or correct `artefacts`"

@@ -404,7 +404,8 @@ MODULES = {
         wrote("halfdone/__init__.py"),
     ),
     "a part that its package lacks": Way(
-        "try:\n    import whole\n    print(whole.V)\nexcept ImportError as error:\n    print(error)",
+        "try:\n    import whole\n    print(whole.V)\nexcept ImportError as error:\n"
+        "    print(error)",
         {"whole/__init__.py": "from .part import V"},
         wrote("whole/part.py", "V = 1"),
     ),
