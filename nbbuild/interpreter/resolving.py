@@ -19,6 +19,7 @@ class Resolver:
     def __init__(self, suffixes: Sequence[str] = ()) -> None:
         self._suffixes = tuple(suffixes) or DEFAULT_SUFFIXES
         self._names: dict[str, frozenset[str]] = {}
+        self._no_files: set[str] = set()  # names that fit: folders, and links that lead nowhere
 
     def find(self, name: str, path: Sequence[str]) -> str | None:
         """Return what importing `name` would run, None when it is not found.
@@ -48,12 +49,13 @@ class Resolver:
 
     @property
     def listed(self) -> Collection[str]:
-        """The folders looked into so far, those that are not there too."""
-        return self._names.keys()
+        """The folders looked into so far, those that are not there too, and what was no file."""
+        return self._names.keys() | self._no_files
 
     def forget(self) -> None:
         """Look at the disk anew from now on."""
         self._names.clear()
+        self._no_files.clear()
 
     def _in(self, folder: str, name: str) -> str | None:
         """Return the package or module `name` of one folder."""
@@ -63,11 +65,22 @@ class Resolver:
             package = self._listing(inside)
             for suffix in self._suffixes:
                 if f"__init__{suffix}" in package:
-                    return os.path.join(inside, f"__init__{suffix}")  # noqa: PTH118
+                    found = os.path.join(inside, f"__init__{suffix}")  # noqa: PTH118
+                    if self._is_file(found):
+                        return found
         for suffix in self._suffixes:
             if f"{name}{suffix}" in names:
-                return os.path.join(folder, f"{name}{suffix}")  # noqa: PTH118
+                found = os.path.join(folder, f"{name}{suffix}")  # noqa: PTH118
+                if self._is_file(found):
+                    return found
         return None
+
+    def _is_file(self, path: str) -> bool:
+        """Whether what has a fitting name is a file, as Python asks, too."""
+        if os.path.isfile(path):  # noqa: PTH113
+            return True
+        self._no_files.add(path)
+        return False
 
     def _listing(self, folder: str) -> frozenset[str]:
         names = self._names.get(folder)

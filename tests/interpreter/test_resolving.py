@@ -40,8 +40,11 @@ def by_python(*questions):
 
 def make(root, *paths):
     for path in paths:
-        place = root / path
-        if path.endswith("/"):
+        place = root / path.removesuffix("@")
+        if path.endswith("@"):  # a link that leads nowhere
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to("gone")
+        elif path.endswith("/"):
             place.mkdir(parents=True, exist_ok=True)
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +63,10 @@ CASES = [
     (["one/x/y/z.py"], "x.y.z", "one/x/y/z.py"),
     (["one/x.py", "one/x/y.py"], "x.y", None),
     (["one/x.txt"], "x", None),
+    (["one/x.py/"], "x", None),
+    (["one/x.py@"], "x", None),
+    (["one/x.py@", "two/x.py"], "x", "two/x.py"),
+    (["one/x/__init__.py@", "one/x.py"], "x", "one/x.py"),
     (["one/x.pyc"], "x", "one/x.pyc"),
     ([], "x", None),
 ]

@@ -403,6 +403,12 @@ MODULES = {
         {"halfdone.py": "1 / 0"},
         wrote("halfdone/__init__.py"),
     ),
+    "through a link that leads nowhere": Way(
+        "try:\n    import turned\n    print(turned.V)\nexcept ImportError as error:\n"
+        "    print(error)",
+        {"turned.py": "-> aside/other.py"},
+        wrote("aside/other.py", "V = 1"),
+    ),
     "a part that its package lacks": Way(
         "try:\n    import whole\n    print(whole.V)\nexcept ImportError as error:\n"
         "    print(error)",
