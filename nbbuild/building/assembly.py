@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nbbuild.building.accounts import Accounts
@@ -66,15 +66,15 @@ def builder_of(
     cancelled: threading.Event,
     uses: Uses | None = None,
     again: Again | None = None,
-    apart: Sequence[tuple[str, str]] = (),
+    meetings: Meetings | None = None,
 ) -> Builder:
     """Return what builds the tasks of `session` with kernels of this machine.
 
-    The two tasks of each pair in `apart` never run side by side.
+    `meetings` keeps tasks apart; None: only those that meet in this build.
     """
     uses = Uses(session.graph) if uses is None else uses
     reuse = reuse_of(session, uses)
-    meetings = Meetings(Turns(apart), PairsApart(session.state), observer)
+    meetings = meetings or Meetings(Turns(), PairsApart(session.state), observer)
     accounts = _accounts(session)
     settle = Settling(
         root=session.root,

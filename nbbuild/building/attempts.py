@@ -29,7 +29,7 @@ class Attempted:
     seconds: float = 0.0  # kernel start and end included
     cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
     notes: tuple[str, ...] = ()  # what a user should know, and no failure
-    shortfall: str = ""  # what of a warm start there was not, and why
+    shortfall: str = ""  # why its kernel was not forked as wanted, "" if it was
     cut_short: bool = False  # its kernel was killed while it was leaving
     preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
     observed: Observed | None = None  # None: it was not watched, or gave no account

@@ -14,7 +14,7 @@ from nbbuild.building.builder import Builder
 from nbbuild.building.executors import Workers
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
-from nbbuild.building.turns import Again, PairsApart, in_turn
+from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.building.warming import Warmings
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
@@ -57,7 +57,8 @@ def execute(
     """
     # One at a time, the listed order is as quick as any and easier to follow.
     priority = _critical(session, tally.durations) if workers.slots > 1 else {}
-    known = PairsApart(session.state).known.values()
+    pairs = PairsApart(session.state)
+    known = pairs.known.values()
     last = _last_records(session, executing)
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
     preparing = Preparing(
@@ -84,7 +85,7 @@ def execute(
         cancelled=cancelled,
         uses=tally.uses,
         again=again,
-        apart=[*known, *beside_a_writer(last)],
+        meetings=Meetings(Turns([*known, *beside_a_writer(last)]), pairs, tally.observer),
     )
     drive(
         names,

@@ -45,12 +45,12 @@ from nbbuild.model import (
     Task,
     Verdict,
 )
-from nbbuild.project.graph import link
+from nbbuild.project.graph import Graph, link
 from nbbuild.store import MemoryStore
 
 
-class _NoneRetired:
-    """Puts records aside, in memory."""
+class _RetiredHere:
+    """The records that a build puts aside, for as long as it runs."""
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
@@ -103,7 +103,7 @@ class MemoryProject:
         tally = Tally(
             graph, observer, store=self.store, save=self._save, unreadable={}, durations={}
         )
-        retired = _NoneRetired()
+        retired = _RetiredHere()
         judge = Judge(
             graph,
             FakeKeys(self.files, self.versions),
@@ -120,7 +120,9 @@ class MemoryProject:
         runs = [one.task for one in plan.judgements if one.verdict is not Verdict.FRESH]
         observer(Planned(len(names), len(runs), jobs))
         again = Again()
-        builder = self._builder(judge, tally, again, retired, retries=retries, cancelled=cancelled)
+        builder = self._builder(
+            graph, judge, tally, again, retired, retries=retries, cancelled=cancelled
+        )
         workers = Workers(ThreadPoolExecutor(jobs), jobs)
         drive(
             names,
@@ -137,15 +139,15 @@ class MemoryProject:
 
     def _builder(
         self,
+        graph: Graph,
         judge: Judge,
         tally: Tally,
         again: Again,
-        retired: _NoneRetired,
+        retired: _RetiredHere,
         *,
         retries: int,
         cancelled: threading.Event,
     ) -> Builder:
-        graph = link(self.tasks, output="built")
         sources = Sources(digest=lambda task: digest_bytes(task.source.encode()), read=_source)
         reuse = Reuse(store=self.store, outputs=self.outputs, sources=sources, uses=tally.uses)
         meetings = Meetings(Turns(), _NoPairs(), tally.observer)

@@ -8,16 +8,12 @@ The launcher loads this file by its path: it imports the standard library only.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-if sys.platform != "win32":
-    import fcntl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,8 +118,6 @@ _MACHINES: Final = {
 
 RECEIVE: Final = 0xC0502100
 SEND: Final = 0xC0182101
-SET_FLAGS: Final = 0x40082104
-WAKE_ON_THIS_CORE: Final = 1
 GO_ON: Final = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 NOTICE: Final = struct.Struct("=QIIiIQ6Q")  # id, thread, flags, number, architecture, -, arguments
 ANSWER: Final = struct.Struct("=QqiI")  # id, value, error, flags
@@ -190,9 +184,3 @@ def unavailable() -> str:
     if scope > 2 or (scope == 2 and os.geteuid() != 0):
         return f"no process may look into another (kernel.yama.ptrace_scope is {scope})"
     return ""
-
-
-def wake_quickly(listener: int) -> None:
-    """Have the watched thread and its watcher share a core, where the system (6.6) can do that."""
-    with contextlib.suppress(OSError):
-        fcntl.ioctl(listener, SET_FLAGS, WAKE_ON_THIS_CORE)
