@@ -1,7 +1,10 @@
 """A kernel that is lost before its first cell, alone or with what started it, is replaced."""
 
+import json
 import os
 import signal
+import socket
+import subprocess
 import threading
 
 import pytest
@@ -12,6 +15,7 @@ from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import start
 from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
+from nbbuild.watching import seccomp
 
 
 @pytest.fixture
@@ -87,6 +91,49 @@ def test_so_is_one_whose_zygote_is_killed(run, launcher, python, environ):
     done = run("6 * 7", ready=ready, warm=warm)
     assert done.failure is None
     assert shown(done) == ["42"]
+
+
+class GivesUp:
+    """A zygote whose kernel says that it is unfit and closes all it holds, in one moment."""
+
+    warm = Warm(interpreter=("python",), env=())
+
+    def __init__(self, launcher):
+        self._launcher = launcher
+
+    def fork(self, channel):
+        with subprocess.Popen(["sleep", "600"]) as kernel:
+            channel.sendall(json.dumps({"pid": kernel.pid}).encode() + b"\n")
+            _, descriptors, _, _ = socket.recv_fds(channel, 65536, 8)
+            os.kill(self._launcher.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, self._launcher.pid, os.WSTOPPED | os.WNOWAIT)
+            channel.sendall(b'{"unfit": "it has threads"}\n')
+            for descriptor in descriptors:
+                os.close(descriptor)
+            channel.close()
+            os.kill(self._launcher.pid, signal.SIGCONT)
+            kernel.kill()
+
+
+@pytest.mark.skipif(seccomp.unavailable() != "", reason="a kernel cannot be watched here")
+def test_one_that_gives_up_and_goes_in_one_moment_is_started_in_the_ordinary_way(
+    launcher, environ, tmp_path, monkeypatch
+):
+    launcher.begin()
+    before = launcher.pid
+    monkeypatch.setattr(launcher._nursery, "zygote", lambda warm, check: (GivesUp(launcher), ""))
+    process = launcher.start(
+        ["sh", "-c", "exit 7"],
+        env=environ,
+        cwd=tmp_path,
+        output=2,
+        folder=tmp_path / "private",
+        watched=True,
+        warm=GivesUp.warm,
+    )
+    assert process.wait(60) == 7
+    assert "it has threads" in process.shortfall
+    assert launcher.pid == before
 
 
 def test_a_launcher_that_ends_while_it_starts_a_kernel_is_replaced(run, launcher, monkeypatch):

@@ -238,16 +238,20 @@ class Helper:
             ending = any(kernel.ending_since is not None for kernel in self._kernels)
             ready = self._selector.select(_AGAIN if ending else None)
             watchers = [key for key, _ in ready if key.fd in self._listeners]
-            for key in watchers:
-                key.data()
+            self._answer(watchers)
             if watchers and len(watchers) == len(ready) and not ending:
                 continue  # whoever waits for an answer waits for nothing else
-            for key, _ in ready:
-                if key not in watchers:
-                    key.data()
+            self._answer(key for key, _ in ready if key not in watchers)
             self._notice_deaths()
             self._end_families()
         return _ALL_GIVEN_UP if self._given_up else 0
+
+    def _answer(self, ready: Iterable[selectors.SelectorKey]) -> None:
+        registered = self._selector.get_map()
+        for key in ready:
+            # An answer may close what the next one is about, and its number may come again.
+            if registered.get(key.fd) is key:
+                key.data()
 
     def _on(self, source: socket.socket | int, answer: Callable[[], object]) -> None:
         self._selector.register(source, selectors.EVENT_READ, answer)
