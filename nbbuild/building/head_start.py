@@ -59,7 +59,8 @@ class HeadStart:
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
         self._expected: list[str] = []
-        self._runs = 0
+        self._guessed = 0
+        self._to_run: list[str] = []
 
     def __enter__(self) -> HeadStart:
         return self
@@ -75,12 +76,13 @@ class HeadStart:
             thread.join()
 
     def guess(self, names: Collection[str], *, forced: bool) -> None:
-        """Start what forks the kernels of those of `names` that are likely to run, if several."""
+        """Start what forks the kernels of those of `names` that are likely to run."""
         session = self._session
         tasks = (session.graph.tasks[name] for name in names)
         likely = (one.name for one in tasks if forced or _is_new(session, one))
         self._expected = list(islice(likely, ENOUGH))
-        if len(self._expected) > 1:
+        self._guessed = len(self._expected)
+        if self._guessed:
             with suppress(OSError):  # the first task that needs it meets the same, and tells
                 self._launcher.begin()
             self._start_zygote()
@@ -89,15 +91,14 @@ class HeadStart:
         """Take in a verdict as it is given."""
         if judgement.verdict is not Verdict.RUN:
             return
-        self._runs += 1
-        if len(self._expected) > 1:  # the zygote is on its way
+        if self._guessed > 1 or len(self._to_run) > 1:  # the zygote is on its way
             return
-        if self._runs == 1:
-            self._expected = [judgement.task]
-            self._in_a_thread(self._start_kernel)
-        elif self._runs == 2:
-            self._expected.append(judgement.task)
+        self._to_run.append(judgement.task)
+        self._expected = list(self._to_run)
+        if len(self._to_run) > 1:  # together they may want more to be loaded
             self._start_zygote()
+        elif not self._guessed:
+            self._in_a_thread(self._start_kernel)
 
     def _in_a_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name="nbbuild-head-start")

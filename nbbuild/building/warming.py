@@ -40,16 +40,12 @@ class Warmings:
 
     def __init__(self, session: Session, executing: Sequence[str]) -> None:
         self._session = session
-        # For one kernel alone, starting it and starting what forks it take as long.
-        self._worthwhile = len(executing) > 1
-        self._parents: Mapping[str, tuple[Import, ...]] = {}
-        if self._worthwhile:
-            wanted = {name: self._wanted(session.graph.tasks[name]) for name in executing}
-            self._parents = parents({name: one for name, one in wanted.items() if one})
+        wanted = {name: self._wanted(session.graph.tasks[name]) for name in executing}
+        self._parents = parents({name: one for name, one in wanted.items() if one})
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
         """Return it for `task`; None when its kernel is to be started anew."""
-        if not self._worthwhile or not settings.warm or probe is None:
+        if not settings.warm or probe is None:
             return None
         modules = self._parents.get(task.name, ())
         if isinstance(settings.warm, tuple):

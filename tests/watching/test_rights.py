@@ -35,6 +35,8 @@ def test_a_program_that_would_gain_rights_is_noted_where_it_cannot(
         private="/p/",
         cwd=str(tmp_path),
         bound=bound,
+        forked=0,
+        empty=set(),
     )
 
     watcher._note_rights(str(program))

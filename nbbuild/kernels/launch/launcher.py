@@ -214,6 +214,7 @@ class Helper:
         self._given_up = False
         self._selector = selectors.DefaultSelector()
         self._listeners: set[int] = set()
+        self._empty: set[int] = set()  # where kernels of zygotes have the empty path of an fstat
         self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -367,9 +368,14 @@ class Helper:
     def _instruct(self, kernel: _Kernel, channel: socket.socket) -> None:
         """Send the request on; the kernel waits for nothing else."""
         passed = ("id", "argv", "env", "cwd", "filter")
-        text = json.dumps({key: kernel.request[key] for key in passed})
+        request = {key: kernel.request[key] for key in passed}
+        if request["filter"]:
+            begin = _watching("seccomp").passing(self._empty).hex()
+            whole = begin + request["filter"]["program"]
+            request["filter"] = {**request["filter"], "program": whole}
+        text = json.dumps(request)
         message = LENGTH.pack(len(text)) + text.encode()
-        listening = [self._listen(kernel)] if kernel.request["filter"] else []
+        listening = [self._listen(kernel)] if request["filter"] else []
         with contextlib.suppress(OSError):  # it has just been killed: the end of file comes next
             descriptors = [*kernel.stdio, *(one.fileno() for one in listening)]
             sent = socket.send_fds(channel, [message], descriptors)
@@ -403,6 +409,8 @@ class Helper:
             private=f"{kernel.folder}/",
             cwd=kernel.request["cwd"],
             bound=data == b"bound",
+            forked=0 if kernel.cold or kernel.request["way"] != "warm" else kernel.pid,
+            empty=self._empty,
         )
         self._listeners.add(watcher.listener)
         self._on(watcher.listener, partial(self._serve, kernel))
