@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,24 +24,19 @@ from nbbuild.events import Noted, Observer
 from nbbuild.interpreter.environment import Environments
 from nbbuild.interpreter.kernelspec import KernelSpecs
 from nbbuild.interpreter.modules import ModuleGraph
-from nbbuild.judging import endings
 from nbbuild.judging.inputs import Inputs
+from nbbuild.judging.last_runs import LastRuns
+from nbbuild.judging.marks import Marks
 from nbbuild.judging.retired import Retired
+from nbbuild.judging.standing import Standing
 from nbbuild.judging.verdicts import Judge, Plan, check
 from nbbuild.model import (
-    ArtefactFile,
     Digest,
-    Judgement,
-    Outcome,
     Parsed,
-    Reason,
-    Record,
     Settings,
     Task,
-    Verdict,
 )
 from nbbuild.notebook.readers import Readers
-from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.paths.walk import Walker
 from nbbuild.project import project
 from nbbuild.project.graph import Graph, link
@@ -52,19 +46,7 @@ from nbbuild.project.selecting import known_words, select
 from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.watching import seccomp
-from nbbuild.watching.levels import closeness, in_words
-from nbbuild.watching.traces import KnownValues, Own, Traces
-
-# What working with a record raises whose values are none that nbbuild writes.
-_ODD = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    re.error,
-)
+from nbbuild.watching.traces import Traces
 
 MERGE_VERSION = "1"
 """Raised when built notebooks are put together in another way, so that they are written again."""
@@ -98,7 +80,6 @@ class Session:
 
     root: Path
     config: Config
-    closed: tuple[str, ...]  # nbbuild's folders in the root: output, store, what it exports to
     project: Project
     graph: Graph
     environ: Mapping[str, str]
@@ -113,9 +94,11 @@ class Session:
     readings: Readings
     pairs: PairedFiles
     inputs: Inputs
+    standing: Standing
+    runs: LastRuns
+    marks: Marks
     memo: Memo
     opened_ns: int  # when looking began, in ns since the epoch
-    scratch: tuple[str, ...] = ()  # the patterns of all tasks
 
     def __enter__(self) -> Session:
         return self
@@ -179,7 +162,7 @@ class Session:
             store=self.store,
             tree=self.tree,
             sources=self.sources,
-            broken=self.broken,
+            broken=self.standing.broken,
             retired=self.retired.is_retired,
             forced=frozenset(forced) | self.retired.marked(),
             last=self.state.outcome,
@@ -190,81 +173,6 @@ class Session:
         names = self.wanted(targets)
         self.check(names)
         return self.judge(forced=names if forced else ()).plan(names)
-
-    def broken(
-        self, task: Task, record: Record, seen: KnownValues | None = None
-    ) -> Iterator[Reason]:
-        """Yield what a record's run used and that is different now; `seen` as traces have it."""
-        if record.own:
-            yield from self._no_longer_found(task, record)
-        if not record.trace.items:
-            return
-        own = self.own(task, record.undeclared)
-        probe = self.inputs.probe(task)
-        try:
-            for one in self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen):
-                if not self._of_its_kind(task, one):
-                    yield one
-        except _ODD as error:  # a name with a NUL in it, say: somebody else wrote the record
-            text = f"what its last run used cannot be compared: {error}"
-            yield Reason("trace", text=text)
-
-    def _no_longer_found(self, task: Task, record: Record) -> Iterator[Reason]:
-        """Yield that a run would no longer find what the record rests on: it is scratch now."""
-        patterns = [Pattern.parse(text) for text in task.scratch]
-        for path in record.own:
-            if any(matches(pattern, path) for pattern in patterns):
-                text = f"its result rests on '{path}', which is scratch now"
-                yield Reason("scratch", path, text=text)
-
-    def _of_its_kind(self, task: Task, reason: Reason) -> bool:
-        """Whether another task's run left what lies where this one's run had found nothing."""
-        if reason.kind != "absent" or not reason.old or not reason.new:
-            return False
-        return self.tree.replaceable(task, reason.item, reason.new)
-
-    def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
-        """Return which paths are the task's own, or nbbuild's."""
-        paths = (file.path for file in undeclared)
-        return Own(task, undeclared=paths, closed=[*self.closed, DOT], scratch=self.scratch)
-
-    def marks(self, judgement: Judgement) -> Iterator[str]:
-        """Yield what a user should know of how far a verdict reaches."""
-        task = self.graph.tasks[judgement.task]
-        if task.source in self.project.unreadable:
-            return
-        now = self.inputs.in_effect(task)
-        if now.probe is None and self.inputs.level(task) == "none":
-            yield (
-                f"its kernel '{now.kernel.name}' cannot be watched: only what it declares counts"
-            )
-        outcome, record = self.last(task)
-        record = judgement.record or record
-        own = record.own if record is not None else outcome.own if outcome is not None else ()
-        if own:
-            yield endings.rests_on(own)
-        if record is None:
-            return
-        python = now.probe.version if now.probe is not None else ""
-        hit = judgement.verdict in (Verdict.FRESH, Verdict.REFRESH)
-        if hit and record.python and python and record.python != python:
-            yield f"its result was made with {record.python}; its kernel is {python} now"
-        if record.trace.hosts and task.max_age is None:
-            hosts = ", ".join(record.trace.hosts[:3])
-            yield f"it contacted {hosts}, and has no max_age"
-        if record.trace.exempt:
-            program = record.trace.exempt
-            yield f"its system calls were not watched, so that '{program}' keeps its rights"
-        elif record.trace.best and closeness(record.trace.level) < closeness(
-            self.inputs.level(task)
-        ):
-            yield f"its last run {in_words(record.trace.level)}: that machine showed no more"
-        if record.trace.partial and not record.trace.exempt:
-            yield f"what it used was seen only in part: {record.trace.partial[0]}"
-
-    def with_marks(self, judgement: Judgement) -> Judgement:
-        """Return `judgement` with its `marks`."""
-        return replace(judgement, marks=tuple(self.marks(judgement)))
 
     def put_away_gone(self, observer: Observer) -> None:
         """Take away what tasks left that the project no longer has; nothing was judged by it.
@@ -299,14 +207,6 @@ class Session:
         reader = self.readings.identity(task.source)
         parts = [MERGE_VERSION, reader, *(digest or "" for digest in files)]
         return blake3("\n".join(parts).encode()).hexdigest()
-
-    def last(self, task: Task) -> tuple[Outcome | None, Record | None]:
-        """Return the task's last outcome and the record that it made or used."""
-        outcome = self.state.outcome(task.name)
-        if outcome is None or outcome.key is None:
-            return outcome, None
-        records = self.store.records(outcome.key.digest)
-        return outcome, next((one for one in records if one.id == outcome.record), None)
 
 
 def open_session(
@@ -381,12 +281,26 @@ def session_of(
         output=config.project.output,
     )
     walker.hide(tree.gone_files())
+    traces = Traces(root, digest=digests.digest)
+    inputs = Inputs(
+        loaded,
+        readings=readings,
+        walker=walker,
+        digests=digests,
+        kernels=KernelSpecs(config.execution.kernel_aliases),
+        environments=Environments(memo.recall, memo.remember, environ=environ),
+        modules=ModuleGraph(root, _text_reader(root), recall=memo.recall, remember=memo.remember),
+        environ=environ,
+        overrides=overrides or Settings(),
+        unseen=seccomp.unavailable,
+    )
+    graph = link(loaded.tasks, output=config.project.output)
+    runs = LastRuns(state.outcome, store.records)
     return Session(
         root=root,
         config=config,
-        closed=_inside(config.closed, config.root),
         project=loaded,
-        graph=link(loaded.tasks, output=config.project.output),
+        graph=graph,
         environ=environ,
         state=state,
         store=store,
@@ -394,27 +308,22 @@ def session_of(
         walker=walker,
         tree=tree,
         retired=Retired(root / DOT),
-        traces=Traces(root, digest=digests.digest),
+        traces=traces,
         readers=readers,
         readings=readings,
         pairs=pairs,
-        inputs=Inputs(
-            loaded,
-            readings=readings,
-            walker=walker,
-            digests=digests,
-            kernels=KernelSpecs(config.execution.kernel_aliases),
-            environments=Environments(memo.recall, memo.remember, environ=environ),
-            modules=ModuleGraph(
-                root, _text_reader(root), recall=memo.recall, remember=memo.remember
-            ),
-            environ=environ,
-            overrides=overrides or Settings(),
-            unseen=seccomp.unavailable,
+        inputs=inputs,
+        standing=Standing(
+            inputs=inputs,
+            traces=traces,
+            replaceable=tree.replaceable,
+            closed=_inside(config.closed, config.root),
+            scratch=tuple(dict.fromkeys(text for task in loaded.tasks for text in task.scratch)),
         ),
+        runs=runs,
+        marks=Marks(tasks=graph.tasks, unreadable=loaded.unreadable, inputs=inputs, runs=runs),
         memo=memo,
         opened_ns=opened_ns,
-        scratch=tuple(dict.fromkeys(text for task in loaded.tasks for text in task.scratch)),
     )
 
 

@@ -112,7 +112,7 @@ def _import(
             created=cached.created,
             files=files,
         )
-        last = judgement.record or session.last(task)[1]
+        last = judgement.record or session.runs.last(task)[1]
         record, more = keep(session, task, judgement, result, last=last)
     except _Unfit as unfit:
         return Imported(task.name, unfit.fate, unfit.reason, unfit.record)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from nbbuild.building import scheduler
-from nbbuild.building.assembly import Starting, builder_of
+from nbbuild.building.assembly import Starting, builder_of, preparing_of, warmings_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import Workers
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
-from nbbuild.building.warming import Warmings
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
 from nbbuild.kernels.ahead import Ahead
@@ -61,9 +60,9 @@ def execute(
     known = pairs.known.values()
     last = _last_records(session, executing)
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
-    preparing = Preparing(
-        session=session,
-        warming=Warmings(session, executing),
+    preparing = preparing_of(
+        session,
+        warming=warmings_of(session, executing),
         threads=threads_each(workers.slots, len(executing)),
     )
     following = _Following(preparing, kernels, executing)
@@ -172,7 +171,7 @@ def _up_to_date(judge: Judge, tally: Tally, name: str) -> bool:
 def _last_records(session: Session, names: Sequence[str]) -> dict[str, Record]:
     """Return the record of the last run of each of `names` that has one; of one, nobody asks."""
     names = names if len(names) > 1 else ()
-    found = ((name, session.last(session.graph.tasks[name])[1]) for name in names)
+    found = ((name, session.runs.last(session.graph.tasks[name])[1]) for name in names)
     return {name: record for name, record in found if record is not None}
 
 

@@ -8,21 +8,24 @@ vain. A kernel is started ahead once a task is judged to run.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import KernelError, NbbuildError
+from nbbuild.judging.inputs import Inputs
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.nursery import Warm
-from nbbuild.model import Judgement, Task, Verdict
+from nbbuild.model import Judgement, Outcome, Parsed, Task, Verdict
 from nbbuild.notebook.code import cell_digests
-from nbbuild.session import Session
+from nbbuild.project.readings import Readings
 
 
 class StartsAhead(Protocol):
@@ -45,14 +48,23 @@ class HeadStart:
 
     def __init__(
         self,
-        session: Session,
+        root: Path,
+        tasks: Mapping[str, Task],
         launcher: Launcher,
         *,
+        inputs: Inputs,
+        is_new: Callable[[Task], bool],
         wanted: Callable[[Sequence[str]], Callable[[str], Wanted | None]],
         kernels: Callable[[], StartsAhead],
     ) -> None:
-        """`wanted(expected)(task)` is the kernel of a task, if the `expected` ones are to run."""
-        self._session = session
+        """`wanted(expected)(task)` is the kernel of a task, if the `expected` ones are to run.
+
+        `is_new` says whether a task's code is another one than in its last run.
+        """
+        self._root = root
+        self._tasks = tasks
+        self._inputs = inputs
+        self._is_new = is_new
         self._launcher = launcher
         self._wanted_if = wanted
         self._kernels = kernels
@@ -77,9 +89,7 @@ class HeadStart:
 
     def guess(self, names: Collection[str], *, forced: bool) -> None:
         """Start what forks the kernels of those of `names` that are likely to run."""
-        session = self._session
-        tasks = (session.graph.tasks[name] for name in names)
-        likely = (one.name for one in tasks if forced or _is_new(session, one))
+        likely = (name for name in names if forced or self._is_new(self._tasks[name]))
         self._expected = list(islice(likely, ENOUGH))
         self._guessed = len(self._expected)
         if self._guessed:
@@ -124,10 +134,10 @@ class HeadStart:
     def _wanted(self) -> Wanted | None:
         """Return the first kernel that will be wanted, None where that is not known."""
         expected = list(self._expected)
-        first = self._session.graph.tasks[expected[0]]
+        first = self._tasks[expected[0]]
         try:
-            warm = self._session.inputs.in_effect(first).settings.warm
-            if isinstance(warm, tuple) and not (self._session.root / DOT).exists():
+            warm = self._inputs.in_effect(first).settings.warm
+            if isinstance(warm, tuple) and not (self._root / DOT).exists():
                 return None  # it would need a file there; nothing is written until all is judged
             return self._wanted_if(expected)(first.name)
         except (NbbuildError, OSError):
@@ -138,15 +148,24 @@ class HeadStart:
             raise _GivenUp
 
 
-def _is_new(session: Session, task: Task) -> bool:
-    """Say whether the code of `task` is another one than in its last run, as far as is known."""
-    if task.source not in session.readings.anew or task.source in session.project.unreadable:
-        return False
-    outcome = session.state.outcome(task.name)
-    if outcome is None or outcome.key is None:
-        return True
-    code = [one.items for one in outcome.key.fingerprints if one.kind == "code"]
-    return code != [cell_digests(session.inputs.parsed(task), injecting=bool(task.parameters))]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsNew:
+    """Says whether the code of a task is another one than in its last run, as far as is known."""
+
+    readings: Readings
+    unreadable: Collection[str]
+    parsed: Callable[[Task], Parsed]
+    last: Callable[[str], Outcome | None]
+
+    def __call__(self, task: Task) -> bool:
+        """Compare the code; a notebook that was not read anew is not."""
+        if task.source not in self.readings.anew or task.source in self.unreadable:
+            return False
+        outcome = self.last(task.name)
+        if outcome is None or outcome.key is None:
+            return True
+        code = [one.items for one in outcome.key.fingerprints if one.kind == "code"]
+        return code != [cell_digests(self.parsed(task), injecting=bool(task.parameters))]
 
 
 class _GivenUp(Exception):

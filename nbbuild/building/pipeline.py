@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
+from nbbuild.building.assembly import is_new_of, preparing_of, warmings_of
 from nbbuild.building.head_start import HeadStart
-from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
-from nbbuild.building.warming import Warmings
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
@@ -220,10 +219,18 @@ def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: i
 
     def wanted(expected: Sequence[str]) -> Callable[[str], Wanted | None]:
         threads = threads_each(slots, len(expected))
-        warming = Warmings(session, expected)
-        return Preparing(session=session, warming=warming, threads=threads).wanted
+        warming = warmings_of(session, expected)
+        return preparing_of(session, warming=warming, threads=threads).wanted
 
-    return HeadStart(session, launcher, wanted=wanted, kernels=ahead.get)
+    return HeadStart(
+        session.root,
+        session.graph.tasks,
+        launcher,
+        inputs=session.inputs,
+        is_new=is_new_of(session),
+        wanted=wanted,
+        kernels=ahead.get,
+    )
 
 
 def _room(session: Session, launcher: Launcher) -> Room:
@@ -251,7 +258,7 @@ def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
     for judgement in judgements:
         task = session.graph.tasks[judgement.task]
         waits = judgement.verdict is Verdict.WAIT
-        record = session.last(task)[1] if waits else judgement.record
+        record = session.runs.last(task)[1] if waits else judgement.record
         if record is not None:
             session.store.used(record)
 

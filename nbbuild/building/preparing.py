@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from nbbuild.building.actions import Action, Warmth
@@ -11,10 +13,11 @@ from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
 from nbbuild.judging.fingerprint import working_folder
+from nbbuild.judging.inputs import Inputs
 from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.model import Settings, Task
 from nbbuild.paths.patterns import Pattern
-from nbbuild.session import Session
+from nbbuild.paths.walk import Walker
 
 
 class Warming(Protocol):
@@ -34,29 +37,32 @@ def stock(task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
 class Preparing:
     """Makes the actions of one build; thread-safe."""
 
-    session: Session
+    root: Path
+    tasks: Mapping[str, Task]
+    inputs: Inputs
+    walker: Walker
+    environ: Mapping[str, str]
     warming: Warming = stock
     threads: int = 0
     """How many threads a library's pool gets in a kernel that the user gave no number; 0: any."""
 
     def action(self, task: Task, notebook: bytes) -> Action:
         """Return what it takes to execute `task`; may raise `NotebookError`, `KernelError`."""
-        session = self.session
-        now = session.inputs.in_effect(task)
+        now = self.inputs.in_effect(task)
         settings = now.settings
         return Action(
             task=task.name,
             notebook=notebook,
             kernel=now.kernel,
-            root=session.root,
+            root=self.root,
             folder=working_folder(task, settings),
             python_path=task.python_path,
-            environ=session.environ,
+            environ=self.environ,
             allow_errors=bool(settings.allow_errors),
             limits=TimeLimits(timeout=settings.timeout, notebook_timeout=settings.notebook_timeout),
             watched=bool(settings.trace),
-            syscalls=session.inputs.level(task) == "syscalls",
-            cache=session.root / DOT / "tracer",
+            syscalls=self.inputs.level(task) == "syscalls",
+            cache=self.root / DOT / "tracer",
             installed=now.probe.digest if now.probe is not None else "",
             warmth=self.warming(task, settings, now.probe),
             threads=self.threads,
@@ -68,9 +74,9 @@ class Preparing:
 
         None where that is not known beforehand, or where a kernel is not to be started without it.
         """
-        task = self.session.graph.tasks[name]
+        task = self.tasks[name]
         try:
-            settings = self.session.inputs.in_effect(task).settings
+            settings = self.inputs.in_effect(task).settings
             if settings.sandbox:
                 return None
             action = self.action(task, b"")
@@ -80,11 +86,10 @@ class Preparing:
 
     def _staged(self, task: Task) -> tuple[str, ...]:
         """Return all that a sandbox holds for `task`."""
-        inputs, walker = self.session.inputs, self.session.walker
-        now = inputs.in_effect(task)
+        now = self.inputs.in_effect(task)
         assets = (Pattern.parse(text) for text in task.assets)
-        files = [path for asset in assets for path in inputs.asset_paths(task, asset)]
-        modules = inputs.module_paths(task, now.parsed, now.settings)
-        common = walker.match_all(task.files)
+        files = [path for asset in assets for path in self.inputs.asset_paths(task, asset)]
+        modules = self.inputs.module_paths(task, now.parsed, now.settings)
+        common = self.walker.match_all(task.files)
         loaded = [cell.load for cell in now.parsed.cells if cell.load]
         return tuple(dict.fromkeys([task.source, *files, *modules, *common, *loaded]))

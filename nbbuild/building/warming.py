@@ -16,9 +16,10 @@ from nbbuild.building.actions import Warmth
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.imports import Import
+from nbbuild.judging.inputs import Inputs
+from nbbuild.judging.last_runs import LastRuns
 from nbbuild.kernels.warm.nursery import UNSAFE
 from nbbuild.model import Settings, Task
-from nbbuild.session import Session
 
 PARENTS = 3
 """Processes with packages in memory, for one build."""
@@ -38,9 +39,16 @@ _BEFOREHAND = re.compile(
 class Warmings:
     """What the kernels of `executing` are forked from; see preparing.Warming."""
 
-    def __init__(self, session: Session, executing: Sequence[str]) -> None:
-        self._session = session
-        wanted = {name: self._wanted(session.graph.tasks[name]) for name in executing}
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        inputs: Inputs,
+        runs: LastRuns,
+        executing: Sequence[str],
+    ) -> None:
+        self._inputs = inputs
+        self._runs = runs
+        wanted = {name: self._wanted(tasks[name]) for name in executing}
         self._parents = parents({name: one for name, one in wanted.items() if one})
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
@@ -58,14 +66,13 @@ class Warmings:
         """Return what `task`, with `warm = "auto"`, may have loaded beforehand."""
         nothing: frozenset[Import] = frozenset()
         try:
-            inputs = self._session.inputs
-            parsed = inputs.parsed(task)
-            if inputs.settings(task, parsed).warm != "auto":
+            parsed = self._inputs.parsed(task)
+            if self._inputs.settings(task, parsed).warm != "auto":
                 return nothing
-            probe = inputs.probe(task)
+            probe = self._inputs.probe(task)
         except NbbuildError:
             return nothing  # told when its turn comes
-        record = self._session.last(task)[1]
+        record = self._runs.last(task)[1]
         sources = [cell.source for cell in parsed.cells]
         if record is None or probe is None or record.trace.set_variables != ():
             return nothing
@@ -80,7 +87,7 @@ class Warmings:
         return frozenset(
             one
             for source in sources
-            for one in inputs.imports(source)
+            for one in self._inputs.imports(source)
             if _top(one) in tops and _top(one) in probe.owners and _top(one) not in UNSAFE
         )
 

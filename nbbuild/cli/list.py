@@ -39,7 +39,7 @@ def command(
         rows = [
             (task, last, _seconds(last, record, durations.get(task.name)), discovered(record))
             for task in map(session.graph.tasks.__getitem__, names)
-            for last, record in [session.last(task)]
+            for last, record in [session.runs.last(task)]
         ]
     if as_json:
         emit([_plain(task, last, seconds, found) for task, last, seconds, found in rows])

@@ -60,7 +60,7 @@ def command(
 
     with open_session(directory, file=file) as session:
         task = session.task(target)
-        outcome, record = session.last(task)
+        outcome, record = session.runs.last(task)
         records = _records(session, outcome)
         reader = session.readers.label(task.source)
         root = session.root

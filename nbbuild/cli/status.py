@@ -44,7 +44,7 @@ def command(
         said = remarks(session, [one.task for one in plan.judgements])
         marks += [(task, text) for task, texts in said.items() for text in texts]
         if as_json:
-            told = [session.with_marks(one) for one in plan.judgements]
+            told = [session.marks.on(one) for one in plan.judgements]
             emit([replace(one, marks=(*one.marks, *said.get(one.task, ()))) for one in told])
             return
     emit(describe(plan, verbose=verbose))

@@ -102,7 +102,7 @@ def _trace(session: Session, task: Task, record: Record | None) -> Trace:
     """Return the trace of the run that `record` is of, its items as they are now."""
     if record is None:
         return Trace()
-    own = session.own(task, record.undeclared)
+    own = session.standing.own(task, record.undeclared)
     return session.traces.renewed(record.trace, probe=session.inputs.probe(task), own=own.name)
 
 
@@ -146,7 +146,7 @@ def adopt(
         return Outcome.of(
             task, kind, judgement=judgement, record=judgement.record, reasons=(), notes=(note,)
         )
-    last = judgement.record or session.last(task)[1]
+    last = judgement.record or session.runs.last(task)[1]
     result = RunResult(cells=executed_cells(executed), files=files)
     record, notes = keep(session, task, judgement, result, last=last)
     session.forget()

@@ -18,7 +18,7 @@ def latest(session: Session, task: Task) -> Record:
 
     Raises `UsageError` when there is none.
     """
-    record = session.last(task)[1]
+    record = session.runs.last(task)[1]
     if record is not None:
         return record
     found = [one for one in session.store.all_records() if one.source == task.source]

@@ -48,7 +48,7 @@ def explain(session: Session, target: str) -> tuple[Explanation, ...]:
 def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Explanation:
     judgement = judged[name]
     task = session.graph.tasks[name]
-    last, record = session.last(task)
+    last, record = session.runs.last(task)
     reasons: tuple[Reason, ...] = judgement.reasons
     because: tuple[Explanation, ...] = ()
     if judgement.verdict is Verdict.WAIT:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 from nbbuild.building import scheduler
-from nbbuild.building.assembly import Starting, builder_of
+from nbbuild.building.assembly import Starting, builder_of, preparing_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import local
-from nbbuild.building.preparing import Preparing
 from nbbuild.events import Ended, Observer
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room
@@ -66,7 +65,7 @@ def reruns(
             Starting(
                 launcher=launcher,
                 room=Room(again.config.execution.max_memory, held=lambda: held_below(launcher.pid)),
-                preparing=Preparing(session=again, threads=threads_each(slots, len(names))),
+                preparing=preparing_of(again, threads=threads_each(slots, len(names))),
             ),
             observer=observer,
             cancelled=cancelled,

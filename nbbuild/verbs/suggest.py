@@ -83,7 +83,7 @@ def merged(suggestions: Sequence[Suggestion]) -> dict[str, tuple[str, ...]]:
 
 def _lines(session: Session, task: Task) -> Iterator[tuple[str, str, str]]:
     """Yield (task, key, value) of all that the last run of `task` gives reason to declare."""
-    outcome, record = session.last(task)
+    outcome, record = session.runs.last(task)
     tasks = session.graph.tasks
     if outcome is not None and outcome.failure is not None:
         for name, key, value in _orders(session, outcome.failure):

@@ -91,7 +91,7 @@ def _altered(session: Session, task: Task, judgement: Judgement) -> bool:
 def _accept(session: Session, task: Task, judgement: Judgement) -> Outcome:
     if judgement.verdict is Verdict.FRESH:
         return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=judgement.record)
-    last = judgement.record or session.last(task)[1]
+    last = judgement.record or session.runs.last(task)[1]
     record, notes = keep(session, task, judgement, _outputs(session, task, last), last=last)
     return Outcome.of(
         task,

@@ -7,10 +7,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import nbbuild
-from nbbuild.building.assembly import Starting, builder_of
+from nbbuild.building.assembly import Starting, builder_of, preparing_of
 from nbbuild.building.fakes import FakeAttempts, WorkerLost
 from nbbuild.building.in_memory import action_of
-from nbbuild.building.preparing import Preparing
 from nbbuild.events import CellStarted
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
@@ -32,7 +31,7 @@ class Local:
         project.notebook("a.ipynb", "1")
         self.session = nbbuild.open_session(project.root)
         self.launcher = Launcher()
-        self.preparing = Preparing(session=self.session)
+        self.preparing = preparing_of(self.session, threads=0)
         starting = Starting(
             launcher=self.launcher, room=Room(0, held=int), preparing=self.preparing
         )

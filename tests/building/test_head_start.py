@@ -6,6 +6,7 @@ import pytest
 from notebook_sources import prose
 
 import nbbuild
+from nbbuild.building.assembly import is_new_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.nursery import Warm
@@ -44,7 +45,15 @@ def begun(project):
                     kernel=kernel, cwd=project.root / name, env={}, warm=warm
                 )
 
-            with HeadStart(session, started, wanted=wanted, kernels=lambda: started) as head:
+            with HeadStart(
+                session.root,
+                session.graph.tasks,
+                started,
+                inputs=session.inputs,
+                is_new=is_new_of(session),
+                wanted=wanted,
+                kernels=lambda: started,
+            ) as head:
                 head.guess(session.wanted(()), forced=forced)
                 for name, verdict in verdicts:
                     head.judged(Judgement(name, verdict, ()))

@@ -36,7 +36,7 @@ def test_the_examples_come_out_the_same(name, tmp_path):
         with nbbuild.open_session(copy, overrides=Settings(trace=trace)) as session:
             report = nbbuild.build(session, jobs=2)
             levels = {
-                session.last(session.graph.tasks[one.task])[1].trace.level
+                session.runs.last(session.graph.tasks[one.task])[1].trace.level
                 for one in report.outcomes
             }
         assert {one.kind for one in report.outcomes} == {OutcomeKind.EXECUTED}

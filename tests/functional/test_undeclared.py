@@ -16,7 +16,7 @@ def failures(done):
 def trace(project, name):
     """Return the trace of a task's last record."""
     with nbbuild.open_session(project.root) as session:
-        record = session.last(session.graph.tasks[name])[1]
+        record = session.runs.last(session.graph.tasks[name])[1]
     assert record is not None
     return record.trace
 

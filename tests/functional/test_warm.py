@@ -30,7 +30,7 @@ def notebook(project, name, *cells):
 def last(project, name):
     """Return the record of a task's last run."""
     with nbbuild.open_session(project.root) as session:
-        return session.last(session.graph.tasks[name])[1]
+        return session.runs.last(session.graph.tasks[name])[1]
 
 
 def items(project, name):
@@ -73,7 +73,7 @@ def test_the_examples_give_the_same(tmp_path, name, loaded):
         (root / "jcache.toml").write_text(table)
         with nbbuild.open_session(root) as session:
             report = nbbuild.build(session, jobs=2, force=True)
-            records = [session.last(task)[1] for task in session.graph.tasks.values()]
+            records = [session.runs.last(task)[1] for task in session.graph.tasks.values()]
         ends = {(outcome.kind.value, outcome.failure) for outcome in report.outcomes}
         assert ends == {("executed", None)}
         files = {

@@ -43,7 +43,7 @@ def found(session: Session, word: str) -> Record:
     record = None
     if task.source not in session.project.unreadable:
         record = session.judge().final(task.name).record
-    record = record or session.last(task)[1]
+    record = record or session.runs.last(task)[1]
     if record is None:
         raise UsageError(
             f"the cache has no record of '{task.name}'",

@@ -1,0 +1,75 @@
+"""Say whether what a run used is still as it was: what makes a record stand, or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from nbbuild.disk.project_folder import DOT
+from nbbuild.judging.inputs import Inputs
+from nbbuild.model import ArtefactFile, Reason, Record, Task
+from nbbuild.paths.patterns import Pattern, matches
+from nbbuild.watching.traces import KnownValues, Own, Traces
+
+# What working with a record raises whose values are none that nbbuild writes.
+_ODD = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    re.error,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Compares records with the project as it is now; thread-safe as its parts are."""
+
+    inputs: Inputs
+    traces: Traces
+    replaceable: Callable[[Task, str, str], bool]
+    """Whether what lies at a path, of this kind, is another task's output; see tree.Tree."""
+    closed: Sequence[str]
+    """nbbuild's own folders in the root."""
+    scratch: Sequence[str]
+    """The scratch patterns of all tasks."""
+
+    def broken(
+        self, task: Task, record: Record, seen: KnownValues | None = None
+    ) -> Iterator[Reason]:
+        """Yield what a record's run used and that is different now; `seen` as traces have it."""
+        if record.own:
+            yield from self._no_longer_found(task, record)
+        if not record.trace.items:
+            return
+        own = self.own(task, record.undeclared)
+        probe = self.inputs.probe(task)
+        try:
+            for one in self.traces.broken(record.trace, probe=probe, own=own.name, seen=seen):
+                if not self._of_its_kind(task, one):
+                    yield one
+        except _ODD as error:  # a name with a NUL in it, say: somebody else wrote the record
+            text = f"what its last run used cannot be compared: {error}"
+            yield Reason("trace", text=text)
+
+    def own(self, task: Task, undeclared: Iterable[ArtefactFile] = ()) -> Own:
+        """Return which paths are the task's own, or nbbuild's."""
+        paths = (file.path for file in undeclared)
+        return Own(task, undeclared=paths, closed=[*self.closed, DOT], scratch=self.scratch)
+
+    def _no_longer_found(self, task: Task, record: Record) -> Iterator[Reason]:
+        """Yield that a run would no longer find what the record rests on: it is scratch now."""
+        patterns = [Pattern.parse(text) for text in task.scratch]
+        for path in record.own:
+            if any(matches(pattern, path) for pattern in patterns):
+                text = f"its result rests on '{path}', which is scratch now"
+                yield Reason("scratch", path, text=text)
+
+    def _of_its_kind(self, task: Task, reason: Reason) -> bool:
+        """Whether another task's run left what lies where this one's run had found nothing."""
+        if reason.kind != "absent" or not reason.old or not reason.new:
+            return False
+        return self.replaceable(task, reason.item, reason.new)
