@@ -87,10 +87,10 @@ def warm(action: Action) -> Warm | None:
     if not action.warmth.modules:  # what ipykernel needs has no such pools
         env = {k: v for k, v in env.items() if k not in POOLS or k in action.environ}
     installed, modules = action.installed, action.warmth.modules
-    if not modules or not action.watched or action.cache is None:
+    if not modules or not action.watched:
         # Without an account there is none of what was loaded beforehand.
         return Warm.of(action.kernel, env, installed=installed)
-    watch = zygote_code(action.cache)
+    watch = zygote_code()
     return Warm.of(action.kernel, env, installed=installed, modules=modules, watch=watch)
 
 

@@ -13,13 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import KernelError, NbbuildError
-from nbbuild.judging.inputs import Inputs
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.nursery import Warm
@@ -48,11 +45,9 @@ class HeadStart:
 
     def __init__(
         self,
-        root: Path,
         tasks: Mapping[str, Task],
         launcher: Launcher,
         *,
-        inputs: Inputs,
         is_new: Callable[[Task], bool],
         wanted: Callable[[Sequence[str]], Callable[[str], Wanted | None]],
         kernels: Callable[[], StartsAhead],
@@ -61,9 +56,7 @@ class HeadStart:
 
         `is_new` says whether a task's code is another one than in its last run.
         """
-        self._root = root
         self._tasks = tasks
-        self._inputs = inputs
         self._is_new = is_new
         self._launcher = launcher
         self._wanted_if = wanted
@@ -134,12 +127,8 @@ class HeadStart:
     def _wanted(self) -> Wanted | None:
         """Return the first kernel that will be wanted, None where that is not known."""
         expected = list(self._expected)
-        first = self._tasks[expected[0]]
         try:
-            warm = self._inputs.in_effect(first).settings.warm
-            if isinstance(warm, tuple) and not (self._root / DOT).exists():
-                return None  # it would need a file there; nothing is written until all is judged
-            return self._wanted_if(expected)(first.name)
+            return self._wanted_if(expected)(expected[0])
         except (NbbuildError, OSError):
             return None  # told when its turn comes
 

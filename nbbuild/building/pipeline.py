@@ -21,6 +21,7 @@ from nbbuild.kernels.launch.machine import slots_of, threads_each
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import Wanted
+from nbbuild.kernels.warm.nursery import Refusals
 from nbbuild.model import Judgement, Report, Verdict
 from nbbuild.report import summary
 from nbbuild.session import Session
@@ -59,7 +60,7 @@ def build(
     names = session.wanted(targets)
     tally = _tally(session, observer)
     with (
-        Launcher() as launcher,
+        Launcher(Refusals(session.memo.recall, session.memo.remember)) as launcher,
         _Ahead(launcher, most=slots) as ahead,
         _head_start(session, launcher, ahead, slots=slots) as head_start,
     ):
@@ -223,10 +224,8 @@ def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: i
         return preparing_of(session, warming=warming, threads=threads).wanted
 
     return HeadStart(
-        session.root,
         session.graph.tasks,
         launcher,
-        inputs=session.inputs,
         is_new=is_new_of(session),
         wanted=wanted,
         kernels=ahead.get,

@@ -1,25 +1,26 @@
 """Say what is loaded already in the processes that the kernels of one build are forked from.
 
-With `warm = "auto"` a few of these *parents* are chosen to cover the project. A notebook gets the
-largest one that has loaded nothing but what the notebook itself imports: by its cells as they are
-now, and by its last trace, which tells that it really did, from an installed package.
+With `warm = "auto"`, the default, a few of these *parents* are chosen to cover the project. A
+notebook gets the largest one that has loaded nothing but what the notebook itself imports. Its last
+trace says what it really imported, from installed packages. Before its first run its code says so:
+the imports that it makes whatever happens, before anything that could make them other imports.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from nbbuild.building.actions import Warmth
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
-from nbbuild.interpreter.imports import Import
+from nbbuild.interpreter.imports import Import, certain_imports
 from nbbuild.judging.inputs import Inputs
 from nbbuild.judging.last_runs import LastRuns
 from nbbuild.kernels.warm.nursery import UNSAFE
-from nbbuild.model import Settings, Task
+from nbbuild.model import Record, Settings, Task
 
 PARENTS = 3
 """Processes with packages in memory, for one build."""
@@ -32,6 +33,18 @@ _BEFOREHAND = re.compile(
     r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv|warnings"
     r"|\bsys\s*\.\s*modules\b|from\s+sys\s+import\b[^\n]*\bmodules\b"
     r"|^\s*%\s*precision\b|\binteract(?:ive|ive_output|_manual)?\b",
+    re.MULTILINE,
+)
+
+
+# What may decide which package an import finds, or what that package is then: paths, installers,
+# programs, magics, hooks, a backend. IPython's magics that only set up the notebook do not.
+_DECIDES = re.compile(
+    r"^\s*!|^\s*%(?!%?time\b|matplotlib\s+inline|config\s+InlineBackend|(?:load_ext\s+)?autoreload)"
+    r"|=\s*[!%]|\bsys\s*\.(?!\s*(?:version|executable|platform)\b)|from\s+sys\b|\bchdir\b"
+    r"|\b(?:exec|eval|__import__|setlocale|set_start_method|switch_backend)\b"
+    r"|\.\s*use\s*\(|\b(?:importlib|runpy|site|builtins|ctypes|subprocess|pip)\b"
+    r"|\bos\s*\.\s*(?:system|popen|exec|spawn|fork|posix_spawn)",
     re.MULTILINE,
 )
 
@@ -72,24 +85,34 @@ class Warmings:
             probe = self._inputs.probe(task)
         except NbbuildError:
             return nothing  # told when its turn comes
-        record = self._runs.last(task)[1]
         sources = [cell.source for cell in parsed.cells]
-        if record is None or probe is None or record.trace.set_variables != ():
+        if probe is None or any(depends_on_when(source) for source in sources):
             return nothing
-        if any(depends_on_when(source) for source in sources):
+        record = self._runs.last(task)[1]
+        if record is None:
+            found = certain(sources)
+        elif record.trace.set_variables != ():
             return nothing
-        tops = {
-            top
-            for item in record.trace.items
-            if item.kind == "installed"
-            for top in item.name.split()
-        }
-        return frozenset(
-            one
-            for source in sources
-            for one in self._inputs.imports(source)
-            if _top(one) in tops and _top(one) in probe.owners and _top(one) not in UNSAFE
-        )
+        else:
+            tops = _imported(record)
+            every = (one for source in sources for one in self._inputs.imports(source))
+            found = (one for one in every if _top(one) in tops)
+        owned = probe.owners
+        return frozenset(one for one in found if _top(one) in owned and _top(one) not in UNSAFE)
+
+
+def certain(sources: Iterable[str]) -> Iterator[Import]:
+    """Yield what cells import whatever happens, before anything that may decide what they find."""
+    for source in sources:
+        if _DECIDES.search(source):
+            return
+        yield from certain_imports(source)
+
+
+def _imported(record: Record) -> set[str]:
+    """Return the top-level names that a run imported from installed packages."""
+    installed = (item for item in record.trace.items if item.kind == "installed")
+    return {top for item in installed for top in item.name.split()}
 
 
 def depends_on_when(source: str) -> bool:

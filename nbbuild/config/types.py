@@ -19,7 +19,7 @@ DEFAULTS: Final = Settings(
     sandbox=False,
     cwd="notebook",
     trace=True,
-    warm="kernel",
+    warm="auto",
 )
 """The settings where nobody says anything."""
 

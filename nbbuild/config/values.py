@@ -322,7 +322,7 @@ def warm(key: str, value: object) -> bool | str | tuple[str, ...]:
         return False
     if isinstance(value, list) and value:
         return listed(filled)(key, value)
-    hint = 'write warm = "kernel", the default' if value is True else ""
+    hint = 'write warm = "auto", the default' if value is True else ""
     if isinstance(value, str):
         hint = did_you_mean(value, ["kernel", "auto"]) or f"write {key} = [{quoted(value)}]"
     _wrong(key, value, '"kernel", "auto", false or a list of modules', hint)

@@ -44,6 +44,19 @@ def imports_of_cell(text: str) -> Imports:
     return _imports(tree)
 
 
+def certain_imports(text: str) -> Iterator[Import]:
+    """Yield the absolute imports that a cell makes whatever happens, in order.
+
+    Those are statements of its own: not in a function or class, under no condition, in no `try`.
+    """
+    tree = parsed_cell(text) if "import" in text else None
+    for node in tree.body if tree is not None else ():
+        if isinstance(node, ast.Import):
+            yield from (Import(0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield Import(0, node.module, tuple(alias.name for alias in node.names))
+
+
 def parsed_cell(text: str) -> ast.Module | None:
     """Return what a cell says in Python, without its magics; None if that is no Python."""
     return _parse(text) or _parse(_without_magics(text))

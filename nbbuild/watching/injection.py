@@ -24,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from nbbuild.disk.durable import below_private, discard, own_folder, write
+from nbbuild.disk.durable import below_private, discard, own_folder
 from nbbuild.disk.regular import is_taken
 
 FORMAT: Final = 3
@@ -50,12 +50,15 @@ def load(source, cache):
     import marshal, posix, sys
     path = "%s/tracer-%s-%x.bin" % (cache, sys.implementation.cache_tag, sys.hexversion)
     try:
-        with open(path, "rb") as file:
-            return marshal.loads(file.read())
+        if cache:
+            with open(path, "rb") as file:
+                return marshal.loads(file.read())
     except (OSError, ValueError, EOFError, TypeError):
         pass
     with open(source, "rb") as file:
         code = compile(file.read(), "<nbbuild tracer>", "exec", 0, True, 0)
+    if not cache:
+        return code
     try:
         temporary = "%s.%d" % (path, posix.getpid())
         with open(temporary, "wb") as file:
@@ -177,15 +180,14 @@ def _cache(cache: Path, text: bytes) -> Path:
     return folder
 
 
-def zygote_code(cache: Path) -> str:
-    """Return the code by which a process that forks kernels gets a `watcher` of its imports."""
-    text = _tracer()
-    folder = _cache(cache, text).resolve()
-    source = folder / "tracer.py"
-    if not source.exists():
-        write(source, text)
-    where = f"{str(source)!r}, {str(folder)!r}, wake={_WAKE!r}"
-    return f"{_LOAD}\nwatcher = watch('watch_zygote', {where})\n"
+def zygote_code() -> str:
+    """Return the code by which a process that forks kernels gets a `watcher` of its imports.
+
+    It takes the tracer from where nbbuild lies, since a zygote may start before anything of the
+    project is written.
+    """
+    source = str(resources.files("nbbuild.watching") / "tracer.py")
+    return f"{_LOAD}\nwatcher = watch('watch_zygote', {source!r}, '', wake={_WAKE!r})\n"
 
 
 def install_code(tracing: Tracing) -> str:

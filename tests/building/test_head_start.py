@@ -46,10 +46,8 @@ def begun(project):
                 )
 
             with HeadStart(
-                session.root,
                 session.graph.tasks,
                 started,
-                inputs=session.inputs,
                 is_new=is_new_of(session),
                 wanted=wanted,
                 kernels=lambda: started,

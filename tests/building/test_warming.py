@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbbuild.building.warming import depends_on_when
+from nbbuild.building.warming import certain, depends_on_when
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,63 @@ def test_these_cells_may_depend_on_when_a_package_is_imported(source):
 )
 def test_these_cannot_tell(source):
     assert not depends_on_when(source)
+
+
+def named(*cells):
+    return [(one.module, *one.names) for one in certain(cells)]
+
+
+def test_a_first_run_will_import_what_its_cells_say_under_no_condition():
+    cells = (
+        "%matplotlib inline\nimport numpy as np, pandas.core\nfrom scipy import stats, signal",
+        "'''Text'''\nx = 1\nfrom .here import this",
+        "if x:\n    import one\ntry:\n    import two\nexcept ImportError:\n    pass\n"
+        "def three():\n    import three\nclass Four:\n    import four\n",
+        "import xarray",
+    )
+    assert named(*cells) == [
+        ("numpy",),
+        ("pandas.core",),
+        ("scipy", "stats", "signal"),
+        ("xarray",),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import sys\nsys.path.insert(0, 'vendored')",
+        "from sys import path",
+        "!pip install pandas==1.5",
+        "files = !ls",
+        "%pip install pandas",
+        "%run setup.py",
+        "%load_ext some.extension",
+        "%%bash\nmake",
+        "import matplotlib\nmatplotlib.use('svg')",
+        "import os\nos.chdir('elsewhere')",
+        "import subprocess\nsubprocess.run(['make'])",
+        "os.system('make')",
+        "import importlib\nimportlib.invalidate_caches()",
+        "exec(open('setup.py').read())",
+        "import locale\nlocale.setlocale(locale.LC_ALL, 'C')",
+    ],
+)
+def test_nothing_is_sure_from_where_something_may_decide_what_an_import_finds(cell):
+    assert named("import numpy", cell, "import pandas") == [("numpy",)]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%matplotlib inline",
+        "%load_ext autoreload\n%autoreload 2",
+        "%config InlineBackend.figure_format = 'svg'",
+        "%time x = 1",
+        "%%time\nx = 1",
+        "import sys\nprint(sys.version)",
+        "import re\npattern = re.compile('a')",
+    ],
+)
+def test_what_only_sets_up_the_notebook_decides_nothing(cell):
+    assert ("pandas",) in named(cell, "import pandas")

@@ -77,7 +77,7 @@ def test_an_empty_file_has_the_defaults(load: Load, root: Path) -> None:
             sandbox=False,
             cwd="notebook",
             trace=True,
-            warm="kernel",
+            warm="auto",
         )
         == DEFAULTS
     )
@@ -459,7 +459,7 @@ def test_tables_and_keys_that_do_not_exist(complain: Complain, text: str, messag
             "execution",
             "warm = true",
             '\'warm\' must be "kernel", "auto", false or a list of modules, not true',
-            'write warm = "kernel", the default',
+            'write warm = "auto", the default',
         ),
         (
             "execution",

@@ -121,7 +121,7 @@ class Bench:
                 self._environ,
                 installed="",
                 modules=tuple(Import(0, module) for module in one.imports),
-                watch=zygote_code(self._root / "cache") if one.imports else "",
+                watch=zygote_code() if one.imports else "",
             )
             assert chosen is not None
         with contextlib.ExitStack() as stack:

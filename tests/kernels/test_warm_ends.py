@@ -340,7 +340,7 @@ def test_what_draws_random_numbers_is_not_loaded_beforehand(run, python, environ
         environ,
         installed="",
         modules=(Import(0, "draws"),),
-        watch=zygote_code(tmp_path / "cache"),
+        watch=zygote_code(),
     )
 
     done = run(HOW, "import draws", warm=warm)

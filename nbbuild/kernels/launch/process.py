@@ -21,7 +21,7 @@ from typing import Any
 
 from nbbuild.errors import KernelError
 from nbbuild.kernels.launch import launcher
-from nbbuild.kernels.warm.nursery import Nursery, Warm, Zygote
+from nbbuild.kernels.warm.nursery import Nursery, Refusals, Warm, Zygote
 from nbbuild.watching import seccomp
 from nbbuild.watching.seen import Seen
 
@@ -179,11 +179,12 @@ class Launcher:
     launcher.py.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: Refusals | None = None) -> None:
+        """`refusals` says what need not be tried to be loaded beforehand."""
         self._lock = threading.Lock()
         self._helper: subprocess.Popen[bytes] | None = None
         self._lifeline: socket.socket | None = None
-        self._nursery = Nursery(self._start_zygote)
+        self._nursery = Nursery(self._start_zygote, refusals or Refusals())
 
     def __enter__(self) -> Launcher:
         return self

@@ -28,6 +28,7 @@ from nbbuild.disk.shapes import Misshapen, Shape
 from nbbuild.errors import KernelError
 from nbbuild.interpreter.imports import Import
 from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.version import __version__
 
 PATIENCE = 30.0
 """Seconds that a zygote may take to import what it is asked to."""
@@ -36,10 +37,11 @@ TICK = 0.05
 """Seconds between two looks at whether anybody still waits."""
 
 _IT = "the process that forks kernels"
+_LACKING = "'{}' is not loaded beforehand: {}"
 _TRIES = 2  # zygotes of one kind that may be lost before the kind is given up
 UNSAFE = frozenset(
     """PyQt5 PyQt6 PySide2 PySide6 catboost cupy cv2 dask distributed duckdb eventlet gevent gi
-    grpc jax jaxlib keras lightgbm mpi4py numba numexpr polars pyspark ray sklearn tensorflow
+    grpc jax jaxlib keras lightgbm mpi4py numba polars pyspark ray sklearn tensorflow
     tkinter torch vaex wx xgboost""".split()  # noqa: SIM905
 )
 """Modules with threads, devices or connections that a fork breaks, or pools that hang after one."""
@@ -167,11 +169,45 @@ class _Kind:
     less: Warm | None = None  # what goes without the module that is to blame
 
 
+class Refusals:
+    """Which modules cannot be loaded beforehand, and why; kept from build to build.
+
+    To find that out costs the start of a zygote. It holds for what is installed.
+    """
+
+    def __init__(
+        self,
+        recall: Callable[[str, str], bytes | None] = lambda kind, key: None,
+        remember: Callable[[str, str, bytes], None] = lambda kind, key, value: None,
+    ) -> None:
+        """`recall(kind, key)` and `remember(kind, key, value)` keep it; see session.Memo."""
+        self._recall = recall
+        self._remember = remember
+
+    def reason(self, warm: Warm, module: str) -> str:
+        """Return why `module` cannot be loaded, "" when nothing is known."""
+        found = self._recall(_REFUSED, _named(warm, module))
+        return found.decode(errors="replace") if found else ""
+
+    def keep(self, warm: Warm, module: str, reason: str) -> None:
+        """Keep why `module` cannot be loaded."""
+        if warm.installed:  # else nobody would know when it holds no more
+            self._remember(_REFUSED, _named(warm, module), reason.encode(errors="replace"))
+
+
+_REFUSED = f"refused-{__version__}"
+
+
+def _named(warm: Warm, module: str) -> str:
+    return f"{warm.installed} {module}"
+
+
 class Nursery:
     """The zygotes of one build; thread-safe. `start` starts their processes."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, refusals: Refusals) -> None:
         self._start = start
+        self._refusals = refusals
         self._lock = threading.Lock()
         self._kinds: dict[Warm, _Kind] = {}
 
@@ -180,8 +216,8 @@ class Nursery:
 
         While it gets ready `check` is called every `TICK`; it may raise to give up.
         """
-        lacks: list[str] = []
-        less: Warm | None = warm
+        less: Warm | None
+        less, lacks = self._without_the_refused(warm)
         while less is not None:
             with self._lock:
                 kind = self._kinds.setdefault(less, _Kind())
@@ -201,6 +237,15 @@ class Nursery:
             finally:
                 kind.lock.release()
         return None, "; ".join(lacks)
+
+    def _without_the_refused(self, warm: Warm) -> tuple[Warm, list[str]]:
+        lacks: list[str] = []
+        for module in warm.preloads:
+            reason = self._refusals.reason(warm, module)
+            if reason:
+                lacks.append(_LACKING.format(module, reason))
+                warm = warm.without(module)
+        return warm, lacks
 
     def close(self) -> None:
         """End all zygotes."""
@@ -247,8 +292,9 @@ class Nursery:
             elif word.unfit and not word.culprit:
                 kind.unfit = word.unfit
             elif word.unfit:
-                kind.unfit = f"'{word.culprit}' is not loaded beforehand: {word.unfit}"
+                kind.unfit = _LACKING.format(word.culprit, word.unfit)
                 kind.less = warm.without(word.culprit)
+                self._refusals.keep(warm, word.culprit, word.unfit)
             else:
                 kind.zygote = zygote
                 failing.pop_all()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_FORK_AWARE = {"numpy", "pandas", "pyarrow", "scipy"}
+_FORK_AWARE = {"numexpr", "numpy", "pandas", "pyarrow", "scipy"}
 _ANSWERED = {"matplotlib", "multiprocessing.process", "pandas.core.config_init"}
 _INLINE = "module://matplotlib_inline.backend_inline"
 _SIGNALS = tuple(
