@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from benchmarks.measure import Failed
-from benchmarks.works import WORKS, Result
+from benchmarks.results import Result
+from benchmarks.works import WORKS
 
 
 @click.command()

@@ -62,6 +62,64 @@ def many_cells(number: int, cells: int = 60) -> list[str]:
     return [f"print({number}, {cell}, sum(range({cell})))" for cell in range(cells)]
 
 
+_PAGE = """\
+---
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+
+# Chapter {n}
+
+Some words on what follows, as a book has them.
+
+```{{code-cell}} ipython3
+{imports}
+```
+
+```{{code-cell}} ipython3
+frame = pd.DataFrame({{'x': np.linspace(0, {n} + 6, 400)}})
+frame['y'] = np.sin(frame.x) * {n}
+frame.head(10)
+```
+
+And a few more.
+
+```{{code-cell}} ipython3
+{more}
+```
+
+```{{code-cell}} ipython3
+frame.describe()
+```
+"""
+
+
+def book(root: Path) -> list[Path]:
+    """Write a book of 30 MyST pages: tables on all, plots on 20, a helper for 10, two slow."""
+    paths = []
+    for n in range(30):
+        imports = ["import numpy as np", "import pandas as pd"]
+        more = ["frame.groupby(frame.x.round()).y.mean()"]
+        if n % 3 != 2:
+            imports.append("import matplotlib.pyplot as plt")
+            more.append("frame.plot(x='x', y='y')\nplt.title('chapter')\nplt.show()")
+        if n % 3 == 0:
+            imports.append("from helper import scaled")
+            more.append(f"scaled(frame, {n}).y.max()")
+        if n in (7, 19):
+            more.append("total = sum(i * i for i in range(20_000_000))")
+        path = root / "nb" / f"chapter{n:02}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page = _PAGE.format(n=n, imports="\n".join(imports), more="\n".join(more))
+        path.write_text(page, encoding="utf-8")
+        paths.append(path)
+    helper = "def scaled(frame, factor):\n    return frame.assign(y=frame.y * factor)\n"
+    (root / "nb/helper.py").write_text(helper, encoding="utf-8")
+    (root / "jcache.toml").write_text(CONFIG.replace("ipynb", "md"), encoding="utf-8")
+    return paths
+
+
 def project(root: Path, sources: Sequence[Sequence[str]], *, config: str = "") -> list[Path]:
     """Write a project of one notebook for each of `sources`, a hundred to a folder."""
     paths = []

@@ -7,76 +7,28 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import corpora, peers, watching
+from benchmarks import corpora, first_builds, peers, watching
 from benchmarks import in_memory as memory
 from benchmarks.measure import Contender, Failed, Run, interleaved, timed
+from benchmarks.results import (
+    JOBS,
+    Bar,
+    Result,
+    Work,
+    add_to_jupyter_cache,
+    all_executed,
+    contender,
+    forget,
+    ratio,
+    there,
+)
 
-JOBS = 2
 ROOT = Path(__file__).parents[1]
 SETTLE = 2.1  # seconds: what is younger is not relied on (docs/decisions/0015)
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """What a figure has to come to: `value` at most `limit`, in `unit`."""
-
-    what: str
-    value: float
-    limit: float
-    unit: str = "×"
-
-    @property
-    def met(self) -> bool:
-        """Whether it does."""
-        return self.value <= self.limit
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one piece of work came to."""
-
-    work: str
-    contenders: tuple[Contender, ...]
-    bars: tuple[Bar, ...]
-
-
-Work = Callable[[Path, int], Result]
-"""Make a corpus in a folder, run so many rounds, and return the result."""
-
-
-def _ratio(what: str, one: Contender, other: Contender | None, limit: float) -> Iterator[Bar]:
-    if other is not None:
-        yield Bar(f"{what}: nbbuild / {other.name}", one.wall / other.wall, limit)
-
-
-def _contender(
-    name: str, argv: Sequence[str] | None, root: Path, before: Callable[[], None] = lambda: None
-) -> Contender | None:
-    return None if argv is None else Contender(name, argv, root, before=before)
-
-
-def _there(*contenders: Contender | None) -> list[Contender]:
-    return [one for one in contenders if one is not None]
-
-
-def _forget(root: Path) -> None:
-    """Take away all that builds left in `root`."""
-    for name in (".nbbuild", "_build", "out", ".jupyter_cache"):
-        shutil.rmtree(root / name, ignore_errors=True)
-
-
-def _all_executed(root: Path, paths: Sequence[Path]) -> None:
-    """Raise Failed unless each notebook has a built one in which every cell ran."""
-    for path in paths:
-        built = root / "_build/executed" / path.relative_to(root)
-        cells = json.loads(built.read_text(encoding="utf-8"))["cells"]
-        if any(cell["execution_count"] is None for cell in cells):
-            raise Failed(f"{built} has cells that did not run")
 
 
 # -- nothing to do, little to do ---------------------------------------------------------------
@@ -112,21 +64,21 @@ def nothing_1000(work: Path, rounds: int) -> Result:
     ours = Contender("nbbuild", peers.nbbuild(), root)
     doit = Contender("doit", peers.doit(root, paths), root)
     others = [
-        _contender("make", peers.make(root, paths), root),
-        _contender("ninja", peers.ninja(root, paths), root),
-        _contender("Snakemake", peers.snakemake(root, paths), root),
+        contender("make", peers.make(root, paths), root),
+        contender("ninja", peers.ninja(root, paths), root),
+        contender("Snakemake", peers.snakemake(root, paths), root),
     ]
     cache = root / "jupyter-cache"
-    jupyter_cache = _contender("jupyter-cache", peers.jupyter_cache(cache), root)
+    jupyter_cache = contender("jupyter-cache", peers.jupyter_cache(cache), root)
     if jupyter_cache is not None and not cache.exists():
         _fill_jupyter_cache(cache, paths)
-    contenders = _there(ours, doit, *others, jupyter_cache)
+    contenders = there(ours, doit, *others, jupyter_cache)
     for one in contenders:
         timed(one.argv, cwd=one.cwd, env=one.env)  # the first time there is something to do
     interleaved(contenders, rounds=rounds)
     bars = [
-        *_ratio("nothing to do", ours, doit, 0.5),
-        *_ratio("nothing to do", ours, jupyter_cache, 1 / 50),
+        *ratio("nothing to do", ours, doit, 0.5),
+        *ratio("nothing to do", ours, jupyter_cache, 1 / 50),
     ]
     return Result("nothing to do, 1,000 notebooks", tuple(contenders), tuple(bars))
 
@@ -203,49 +155,41 @@ def cold_trivial(work: Path, rounds: int) -> Result:
     cache = root / ".jupyter_cache"
 
     def again() -> None:
-        _forget(root)
+        forget(root)
         (root / "out").mkdir()
 
     def again_with_cache() -> None:
         again()
-        _add_to_jupyter_cache(cache, paths)
+        add_to_jupyter_cache(cache, paths)
 
     ours = Contender(
         "nbbuild",
         peers.nbbuild(f"-j{JOBS}"),
         root,
         before=again,
-        after=partial(_all_executed, root, paths),
+        after=partial(all_executed, root, paths),
     )
     cold = Contender("nbbuild, warm = false", peers.nbbuild(f"-j{JOBS}", "-f", "cold.toml"), root)
     cold.before = again
     (root / "cold.toml").write_text(f"{corpora.CONFIG}[execution]\nwarm = false\n")
-    jupyter_cache = _contender(
+    jupyter_cache = contender(
         "jupyter-cache local-parallel", peers.jupyter_cache(cache), root, before=again_with_cache
     )
-    nbmake = _contender(f"pytest --nbmake -n{JOBS}", peers.nbmake(paths, jobs=JOBS), root)
-    papermill = _contender(
+    nbmake = contender(f"pytest --nbmake -n{JOBS}", peers.nbmake(paths, jobs=JOBS), root)
+    papermill = contender(
         f"papermill, {JOBS} at a time",
         peers.papermill(paths, root / "out", jobs=JOBS),
         root,
         before=again,
     )
     plain = Contender("plain Python", peers.plain_python(paths, jobs=JOBS), root)
-    contenders = _there(ours, cold, jupyter_cache, nbmake, papermill, plain)
+    contenders = there(ours, cold, jupyter_cache, nbmake, papermill, plain)
     interleaved(contenders, rounds=rounds, warm_up=0)
     bars = [
-        *_ratio("cold", ours, jupyter_cache, 1 / 5),
-        *_ratio("cold", ours, nbmake, 1 / 4),
+        *ratio("cold", ours, jupyter_cache, 1 / 5),
+        *ratio("cold", ours, nbmake, 1 / 4),
     ]
     return Result("24 trivial notebooks, cold", tuple(contenders), tuple(bars))
-
-
-def _add_to_jupyter_cache(cache: Path, paths: Sequence[Path]) -> None:
-    from jupyter_cache import get_cache
-
-    store = get_cache(str(cache))
-    for path in paths:
-        store.add_nb_to_project(str(path))
 
 
 def plots(work: Path, rounds: int) -> Result:
@@ -259,14 +203,14 @@ def plots(work: Path, rounds: int) -> Result:
         return corpora.project(root, cells, config=config)
 
     def second_version() -> None:
-        _forget(root)
+        forget(root)
         written(1)
         timed(peers.nbbuild(f"-j{JOBS}"), cwd=root, env={})
         written(2)
 
     def again_with_cache() -> None:
-        _forget(root)
-        _add_to_jupyter_cache(cache, written(2))
+        forget(root)
+        add_to_jupyter_cache(cache, written(2))
 
     paths = written(1)
     ours = Contender(
@@ -274,14 +218,14 @@ def plots(work: Path, rounds: int) -> Result:
         peers.nbbuild(f"-j{JOBS}"),
         root,
         before=second_version,
-        after=partial(_all_executed, root, paths),
+        after=partial(all_executed, root, paths),
     )
-    jupyter_cache = _contender(
+    jupyter_cache = contender(
         "jupyter-cache local-parallel", peers.jupyter_cache(cache), root, before=again_with_cache
     )
-    contenders = _there(ours, jupyter_cache)
+    contenders = there(ours, jupyter_cache)
     interleaved(contenders, rounds=rounds, warm_up=0)
-    bars = tuple(_ratio("plots", ours, jupyter_cache, 1 / 5))
+    bars = tuple(ratio("plots", ours, jupyter_cache, 1 / 5))
     return Result("24 plots, the second version", tuple(contenders), bars)
 
 
@@ -293,12 +237,12 @@ def many_cells(work: Path, rounds: int, *, count: int = 12, cells: int = 60) -> 
         "nbbuild",
         peers.nbbuild(f"-j{JOBS}"),
         root,
-        before=partial(_forget, root),
-        after=partial(_all_executed, root, paths),
+        before=partial(forget, root),
+        after=partial(all_executed, root, paths),
     )
     stock = Contender(f"nbclient, {JOBS} at a time", peers.nbclient(paths, jobs=JOBS), root)
     interleaved([ours, stock], rounds=rounds, warm_up=0)
-    bars = tuple(_ratio("many cells", ours, stock, 0.6))
+    bars = tuple(ratio("many cells", ours, stock, 0.6))
     return Result(f"{count} notebooks of {cells} cells", (ours, stock), bars)
 
 
@@ -314,7 +258,7 @@ def outputs(work: Path, rounds: int) -> Result:
     for name, source in cells.items():
         root = work / f"outputs-{name}"
         (path,) = corpora.project(root, [source])
-        again = partial(_forget, root)
+        again = partial(forget, root)
         contenders.append(Contender(name, peers.nbbuild(), root, before=again))
         contenders[-1].after = partial(_count_outputs, root, path, name, size, displays)
         sizes[name] = root / "_build/executed" / path.relative_to(root)
@@ -355,7 +299,7 @@ def cpu_slope(work: Path, rounds: int) -> Result:
                 f"nbbuild, {count}",
                 peers.own(out, f"-j{JOBS}"),
                 root,
-                before=partial(_forget, root),
+                before=partial(forget, root),
                 after=keep,
             )
         )
@@ -408,6 +352,9 @@ WORKS: dict[str, Work] = {
     "in-memory": in_memory,
     "one-of-1000": one_of_1000,
     "cold": cold_trivial,
+    "plots-first": first_builds.plots,
+    "book": first_builds.book,
+    "memory": first_builds.memory,
     "plots": plots,
     "many-cells": many_cells,
     "outputs": outputs,
