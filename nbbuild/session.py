@@ -29,6 +29,7 @@ from nbbuild.judging import endings
 from nbbuild.judging.inputs import Inputs
 from nbbuild.judging.retired import Retired
 from nbbuild.judging.verdicts import Judge, Plan, check
+from nbbuild.kernels import ways
 from nbbuild.model import (
     ArtefactFile,
     Digest,
@@ -51,7 +52,6 @@ from nbbuild.project.readings import Readings
 from nbbuild.project.selecting import known_words, select
 from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
-from nbbuild.watching import seccomp
 from nbbuild.watching.levels import closeness, in_words
 from nbbuild.watching.traces import KnownValues, Own, Traces
 
@@ -410,7 +410,7 @@ def session_of(
             ),
             environ=environ,
             overrides=overrides or Settings(),
-            unseen=seccomp.unavailable,
+            unseen=ways.unseen,
         ),
         memo=memo,
         opened_ns=opened_ns,

@@ -18,6 +18,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels import ways
+from nbbuild.kernels.kernel import RunningKernel
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.running import ANEW, NotebookRun
 from nbbuild.kernels.session import KernelSession, start
@@ -75,13 +77,16 @@ def execute(
     `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
     cell and after the last one that ran, or as far as it comes to that.
 
+    On the portable way (ways.py) there is neither `watched` nor `warm` nor `ready`.
+
     If it is `watched`, `seen` says what the kernel and its descendants asked of paths. With `warm`
     the kernel is forked from a zygote, where that can be. `ready(check)` gives a kernel that has
     been started already, just as it would be here; None when there is none. `on_end()` is called
     when no more cell will run.
 
-    `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
-    or raises, neither the kernel nor any process that descends from it is left.
+    `cancelled` is obeyed within `kernel.TICK` seconds: the kernel is killed. When this returns
+    or raises, neither the kernel nor any process that descends from it is left; on the portable
+    way, none in the kernel's process group.
     """
     run = NotebookRun(
         copy.deepcopy(notebook),
@@ -97,11 +102,18 @@ def execute(
 
     fresh = partial(start, kernel, launcher=launcher, cwd=cwd, env=env, check=run.check)
 
-    def begin(before: int) -> KernelSession:
+    def begin(before: int) -> RunningKernel:
         session = ready(run.check) if not before else None
         return session or fresh(watched=watched, warm=warm if before < ANEW else None)
 
-    run.perform(begin)
+    def begin_portably(before: int) -> RunningKernel:
+        from nbbuild.kernels import portable
+
+        return portable.start(
+            kernel, run.notebook, cwd=cwd, env=env, allow_errors=allow_errors, check=run.check
+        )
+
+    run.perform(begin_portably if ways.portable() else begin)
     return _result(run)
 
 

@@ -209,7 +209,7 @@ def test_an_output_that_makes_no_sense_is_told(run):
 
 
 def test_a_kernel_that_does_not_leave_is_told(run, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.session.SHUTDOWN_PATIENCE", 0.5)
+    monkeypatch.setattr("nbbuild.kernels.kernel.SHUTDOWN_PATIENCE", 0.5)
 
     done = run("import atexit, time\n_ = atexit.register(time.sleep, 60)")
 
@@ -277,7 +277,7 @@ def test_a_start_that_fails_once_does_no_harm(run, python):
 
 
 def test_a_kernel_that_never_answers_is_given_up(run, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.session.START_TIMEOUT", 0.3)
+    monkeypatch.setattr("nbbuild.kernels.kernel.START_TIMEOUT", 0.3)
 
     done = run("1", kernel=kernel("sleep", "60"))
 

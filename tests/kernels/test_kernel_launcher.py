@@ -69,7 +69,7 @@ def alive(mark: str) -> list[int]:
 
 
 def test_children_are_dead_when_the_notebook_is_done(run, tmp_path, watching, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.session.SHUTDOWN_PATIENCE", 0.3)
+    monkeypatch.setattr("nbbuild.kernels.kernel.SHUTDOWN_PATIENCE", 0.3)
 
     done = run(STARTS_CHILDREN + "open('story', 'w').write(story)")
 
