@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
 
@@ -77,16 +78,14 @@ def execute(
     `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
     cell and after the last one that ran, or as far as it comes to that.
 
-    On the portable way (ways.py) there is neither `watched` nor `warm` nor `ready`.
-
     If it is `watched`, `seen` says what the kernel and its descendants asked of paths. With `warm`
     the kernel is forked from a zygote, where that can be. `ready(check)` gives a kernel that has
-    been started already, just as it would be here; None when there is none. `on_end()` is called
-    when no more cell will run.
+    been started already, just as it would be here; None when there is none. The portable way
+    (ways.py) does none of these. `on_end()` is called when no more cell will run.
 
     `cancelled` is obeyed within `kernel.TICK` seconds: the kernel is killed. When this returns
-    or raises, neither the kernel nor any process that descends from it is left; on the portable
-    way, none in the kernel's process group.
+    or raises, neither the kernel nor any process that descends from it (portable: none in its
+    process group) is left.
     """
     run = NotebookRun(
         copy.deepcopy(notebook),
@@ -106,15 +105,20 @@ def execute(
         session = ready(run.check) if not before else None
         return session or fresh(watched=watched, warm=warm if before < ANEW else None)
 
-    def begin_portably(before: int) -> RunningKernel:
+    portably = _portably(run, kernel, cwd=cwd, env=env, allow_errors=allow_errors)
+    run.perform(portably if ways.portable() else begin)
+    return _result(run)
+
+
+def _portably(run: NotebookRun, kernel: Kernel, **how: Any) -> Callable[[int], RunningKernel]:
+    """Return what begins `kernel` on the portable way, as `how` says."""
+
+    def begin(before: int) -> RunningKernel:
         from nbbuild.kernels import portable
 
-        return portable.start(
-            kernel, run.notebook, cwd=cwd, env=env, allow_errors=allow_errors, check=run.check
-        )
+        return portable.start(kernel, run.notebook, check=run.check, **how)
 
-    run.perform(begin_portably if ways.portable() else begin)
-    return _result(run)
+    return begin
 
 
 def _result(run: NotebookRun) -> Execution:

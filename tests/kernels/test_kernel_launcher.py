@@ -15,7 +15,7 @@ from nbbuild.errors import KernelError
 from nbbuild.kernels.launch.launcher import process_table
 from nbbuild.kernels.launch.process import Launcher
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and pidfd")
+pytestmark = pytest.mark.own_way("kernels are the launcher's children")
 
 # Started by a notebook: a child, one in a session of its own, and one that no group, session,
 # parent or environment ties to the kernel.

@@ -26,7 +26,7 @@ from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.injection import zygote_code
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+pytestmark = pytest.mark.own_way("kernels are forked")
 
 HOW = "'zygote.py' in open('/proc/self/cmdline').read()"
 
