@@ -241,6 +241,7 @@ print("with c" if began.exists() and not over else "alone")
 """
 
 
+@pytest.mark.own_way("max_memory counts what the launcher's children hold")
 def test_while_kernels_hold_what_they_may_the_next_one_waits(project):
     project.config(
         """
