@@ -58,6 +58,9 @@ from nbbuild.kernels.kernel import (
 from nbbuild.kernels.wire import Message
 from nbbuild.watching.seen import Seen
 
+UNIX_SOCKETS = sys.platform != "win32"
+"""Whether kernels can be talked to over Unix sockets."""
+
 _NEVER = 10**7  # seconds, for what nbclient would give up on: the run does that
 _BATCH = 100  # messages taken from one channel before the other, and the clock, are looked at
 _KILL_PATIENCE = 0.5  # seconds for what was killed to be gone
@@ -148,22 +151,34 @@ class _Process:
 
     def kill(self) -> None:
         """Kill the kernel and its group, and wait until they are dead, if not for long."""
-        if sys.platform == "win32":
+        (kill_tree if sys.platform == "win32" else kill_group)(self._process)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process group that `process` leads, or led; wait for it, if not for long."""
+    deadline = time.monotonic() + _KILL_PATIENCE
+    # macOS refuses to signal a group of zombies.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            _wait(process)
+            time.sleep(0.002)  # between two blows: what is left is no child of ours
+    _wait(process)
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill `process` and its descendants, where there are no process groups."""
+    with contextlib.suppress(psutil.Error):
+        for one in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                for one in psutil.Process(self._process.pid).children(recursive=True):
-                    with contextlib.suppress(psutil.Error):
-                        one.kill()
-            self._process.kill()
-            self._process.wait()
-            return
-        deadline = time.monotonic() + _KILL_PATIENCE
-        # macOS refuses to signal a group of zombies.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            while time.monotonic() < deadline:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
-                time.sleep(0.002)  # between two blows: what is left is no child of ours
-        self._process.wait()
+                one.kill()
+    process.kill()
+    _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_KILL_PATIENCE)
 
 
 class PortableKernel(RunningKernel):
@@ -204,6 +219,7 @@ class PortableKernel(RunningKernel):
                 extra_arguments=arguments,
                 ipython_hist_file="",
                 record_timing=False,
+                skip_cells_with_tag="",  # the run knows which cells are to run
                 allow_errors=allow_errors,
                 shutdown_kernel="immediate",
                 startup_timeout=_NEVER,
@@ -309,12 +325,12 @@ class PortableKernel(RunningKernel):
     # Starting.
 
     def _managing(self, kernel: Kernel, context: zmq.asyncio.Context) -> _Manager:
-        where = {"transport": "ipc", "ip": str(self._folder / "k")}
+        where = {"transport": "ipc", "ip": str(self._folder / "k")} if UNIX_SOCKETS else {}
         manager = _Manager(
             kernel_name=kernel.name,
             connection_file=str(self._folder / "connection.json"),
             context=context,
-            **({} if sys.platform == "win32" else where),
+            **where,
         )
         manager._kernel_spec = KernelSpec(
             argv=list(kernel.argv),
