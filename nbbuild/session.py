@@ -30,6 +30,7 @@ from nbbuild.judging.marks import Marks
 from nbbuild.judging.retired import Retired
 from nbbuild.judging.standing import Standing
 from nbbuild.judging.verdicts import Judge, Plan, check
+from nbbuild.kernels import ways
 from nbbuild.model import (
     Digest,
     Parsed,
@@ -45,7 +46,6 @@ from nbbuild.project.readings import Readings
 from nbbuild.project.selecting import known_words, select
 from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
-from nbbuild.watching import seccomp
 from nbbuild.watching.traces import Traces
 
 MERGE_VERSION = "1"
@@ -292,7 +292,7 @@ def session_of(
         modules=ModuleGraph(root, _text_reader(root), recall=memo.recall, remember=memo.remember),
         environ=environ,
         overrides=overrides or Settings(),
-        unseen=seccomp.unavailable,
+        unseen=ways.unseen,
     )
     graph = link(loaded.tasks, output=config.project.output)
     runs = LastRuns(state.outcome, store.records)

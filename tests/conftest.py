@@ -13,6 +13,14 @@ import pytest
 from notebook_sources import LOG, ipynb
 
 import nbbuild.cli
+from nbbuild.kernels.ways import portable
+
+
+def pytest_runtest_setup(item):
+    """Skip what the portable way does not have, where that is taken."""
+    mark = item.get_closest_marker("own_way")
+    if mark is not None and portable():
+        pytest.skip(f"needs Linux's own way: {mark.args[0]}")
 
 
 @dataclass

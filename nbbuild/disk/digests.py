@@ -25,6 +25,7 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
+from nbbuild.disk.flags import QUIETLY
 from nbbuild.disk.state import FileRow, State
 from nbbuild.errors import StoreError
 from nbbuild.model import Digest
@@ -187,8 +188,8 @@ class Digests:
         for _ in range(3):  # a file that is being written is asked for again, but not for ever
             made_ns = self._clock()
             try:
-                # NONBLOCK: a pipe that took the file's place must not make us wait for a writer.
-                descriptor = os.open(key, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                # Quietly: a pipe that took the file's place must not make us wait for a writer.
+                descriptor = os.open(key, os.O_RDONLY | QUIETLY)
                 with os.fdopen(descriptor, "rb", buffering=0) as file:
                     before = os.fstat(descriptor)
                     if not stat.S_ISREG(before.st_mode):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import OneTaskError, StoreError
 
@@ -33,7 +35,7 @@ class Draft:
 
     def __init__(self, folder: Path, *, mode: int = 0o666) -> None:
         self.path = folder / f"{DOT}-{os.urandom(8).hex()}.tmp"
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | ONLY_HERE
         # The mode goes through the umask, as it would for a file that the user makes.
         self._file = os.fdopen(os.open(self.path, flags, mode), "wb", buffering=0)
         self._committed = False
@@ -169,6 +171,8 @@ def keep_copy(target: Path) -> Path:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` last through a power failure, where its file system can."""
+    if sys.platform == "win32":  # which opens no folders
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -13,7 +13,6 @@ import sys
 if sys.platform == "win32":
     import msvcrt
 
-    ONLY_HERE = os.O_NOINHERIT | os.O_BINARY
     _FIRST, _SLOTS = 1 << 30, 32
     _taken: dict[int, tuple[int, int]] = {}  # descriptor → first byte, how many
 
@@ -37,9 +36,6 @@ if sys.platform == "win32":
 
 else:
     import fcntl
-
-    ONLY_HERE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    """Flags to open a file of ours with: no link, no waiting for a pipe, not for our programs."""
 
     def take(descriptor: int, *, shared: bool = False) -> None:
         """Lock an open file, or raise BlockingIOError at once where somebody else holds it.

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from nbbuild.disk import flock
 from nbbuild.disk.durable import own_folder, set_aside, writing
+from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.regular import is_taken
 from nbbuild.errors import StoreError
 
@@ -141,7 +142,7 @@ def _acquire(
 
 
 def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | flock.ONLY_HERE
+    flags = os.O_RDWR | os.O_CREAT | ONLY_HERE
     with writing("a lock file cannot be made", path):
         if is_taken(path) or path.is_symlink():
             _clear(path)
@@ -170,7 +171,7 @@ def _clear(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | flock.ONLY_HERE)
+    descriptor = os.open(path, flags | ONLY_HERE)
     try:
         yield descriptor
     finally:

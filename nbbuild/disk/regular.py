@@ -12,6 +12,8 @@ import errno
 import os
 import stat
 
+from nbbuild.disk.flags import ONLY_HERE, QUIETLY
+
 
 class NotRegular(OSError):
     """What lies there is no regular file."""
@@ -33,9 +35,7 @@ def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:
     Without `links`, a link to a file is none.
     """
     try:
-        # NONBLOCK: a pipe must not make us wait for a writer. NOCTTY: nor a terminal become ours.
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        descriptor = os.open(path, flags if links else flags | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | (QUIETLY if links else ONLY_HERE))
     except OSError as error:
         if error.errno == errno.ELOOP or is_taken(path):
             raise NotRegular(error.errno, error.strerror, error.filename) from error

@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nbbuild.disk import flock
+from nbbuild.disk.flags import ONLY_HERE
 
 PREFIX = "nbb-"
 LONGEST_NAME = len("/nbb-12345678/12345")
@@ -45,7 +46,7 @@ class _Home:
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self.inside = 0
         self.count = 0
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | ONLY_HERE
         self._lock = os.open(self.folder / _OWNER, flags, 0o600)
         flock.take(self._lock)
         os.write(self._lock, _WORD)  # last: who reads it finds the lock held
@@ -113,7 +114,7 @@ def _swept(place: Path) -> bool:
         return False
     # Without its mark it belongs to somebody killed between two lines, or about to write the next.
     is_old = time.time() - place.lstat().st_mtime > _UNMARKED
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDWR | ONLY_HERE
     try:
         owner = os.open(place / _OWNER, flags)
     except FileNotFoundError:

@@ -15,9 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 
+from nbbuild.kernels.kernel import TICK
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.session import TICK, KernelSession, start
+from nbbuild.kernels.session import KernelSession, start
 from nbbuild.kernels.wanted import Wanted
+from nbbuild.kernels.ways import portable
 
 
 class _NotWanted(Exception):
@@ -55,7 +57,12 @@ class Ahead:
         self.close()
 
     def begin(self, wanted: Wanted) -> None:
-        """Have a kernel started as it is `wanted`, unless enough of them are coming already."""
+        """Have a kernel started as it is `wanted`, unless enough of them are coming already.
+
+        On the portable way (ways.py) none is.
+        """
+        if portable():
+            return
         with self._lock:
             if len(self._coming) < self._most and not self._closing.is_set():
                 self._coming.append(_Coming(wanted, self._pool.submit(self._start, wanted)))

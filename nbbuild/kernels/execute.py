@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
 
 from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels import ways
+from nbbuild.kernels.kernel import RunningKernel
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.running import ANEW, NotebookRun
 from nbbuild.kernels.session import KernelSession, start
@@ -77,11 +80,12 @@ def execute(
 
     If it is `watched`, `seen` says what the kernel and its descendants asked of paths. With `warm`
     the kernel is forked from a zygote, where that can be. `ready(check)` gives a kernel that has
-    been started already, just as it would be here; None when there is none. `on_end()` is called
-    when no more cell will run.
+    been started already, just as it would be here; None when there is none. The portable way
+    (ways.py) does none of these. `on_end()` is called when no more cell will run.
 
-    `cancelled` is obeyed within `session.TICK` seconds: the kernel is killed. When this returns
-    or raises, neither the kernel nor any process that descends from it is left.
+    `cancelled` is obeyed within `kernel.TICK` seconds: the kernel is killed. When this returns
+    or raises, neither the kernel nor any process that descends from it (portable: none in its
+    process group) is left.
     """
     run = NotebookRun(
         copy.deepcopy(notebook),
@@ -97,12 +101,24 @@ def execute(
 
     fresh = partial(start, kernel, launcher=launcher, cwd=cwd, env=env, check=run.check)
 
-    def begin(before: int) -> KernelSession:
+    def begin(before: int) -> RunningKernel:
         session = ready(run.check) if not before else None
         return session or fresh(watched=watched, warm=warm if before < ANEW else None)
 
-    run.perform(begin)
+    portably = _portably(run, kernel, cwd=cwd, env=env, allow_errors=allow_errors)
+    run.perform(portably if ways.portable() else begin)
     return _result(run)
+
+
+def _portably(run: NotebookRun, kernel: Kernel, **how: Any) -> Callable[[int], RunningKernel]:
+    """Return what begins `kernel` on the portable way, as `how` says."""
+
+    def begin(before: int) -> RunningKernel:
+        from nbbuild.kernels import portable
+
+        return portable.start(kernel, run.notebook, check=run.check, **how)
+
+    return begin
 
 
 def _result(run: NotebookRun) -> Execution:

@@ -10,8 +10,8 @@ from typing import Any
 from nbformat import NotebookNode
 
 from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels.kernel import NotStarted, ending, plain
 from nbbuild.kernels.outputs import DEEPEST
-from nbbuild.kernels.session import NotStarted, ending, plain
 from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import Failure
 from nbbuild.text.numbering import named

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nbformat import NotebookNode
 from nbformat.v4 import output_from_msg
 
-from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.kernel import RunningKernel
 from nbbuild.kernels.wire import Message
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class TooDeep(Exception):
 class Assembler:
     """Applies messages to the cells of `notebook`; `finish` makes the notebook presentable."""
 
-    def __init__(self, notebook: NotebookNode, *, session: KernelSession) -> None:
+    def __init__(self, notebook: NotebookNode, *, session: RunningKernel) -> None:
         self._notebook = notebook
         self._session = session
         self._widgets: Widgets | None = None  # until the notebook makes one

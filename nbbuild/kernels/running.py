@@ -26,16 +26,16 @@ from nbformat import NotebookNode, ValidationError
 
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.failures import cell_error, died, not_started, said, too_deep, too_late
-from nbbuild.kernels.outputs import OUTPUTS, Assembler, TooDeep
-from nbbuild.kernels.session import (
+from nbbuild.kernels.kernel import (
     KEEP_ALL,
     SHUTDOWN_PATIENCE,
     TICK,
     Channel,
     Garbled,
-    KernelSession,
     NotStarted,
+    RunningKernel,
 )
+from nbbuild.kernels.outputs import OUTPUTS, Assembler, TooDeep
 from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.wire import Message
 from nbbuild.model import Failure
@@ -122,7 +122,7 @@ class NotebookRun:
         self._idle = False
         self._heard = 0.0
 
-    def perform(self, begin: Callable[[int], KernelSession]) -> None:
+    def perform(self, begin: Callable[[int], RunningKernel]) -> None:
         """Let the kernel `begin`, run the cells, end it; the result is in the attributes.
 
         `begin` is told how many kernels have died before they were sent a cell: somebody killed
@@ -150,7 +150,7 @@ class NotebookRun:
                 self.seen = session.process.seen
             return
 
-    def _run_cells(self, session: KernelSession, *, last: bool) -> None:
+    def _run_cells(self, session: RunningKernel, *, last: bool) -> None:
         """Run the cells. Raises _DiedEarly, unless this is the `last` kernel that is tried."""
         assembler = Assembler(self.notebook, session=session)
         if "language_info" in session.info:
@@ -265,8 +265,10 @@ class NotebookRun:
 
     def _ask(self, kind: str, content: Mapping[str, Any], *, cell: int | None = None) -> None:
         self._reply, self._idle, self._heard = None, False, time.monotonic()
-        self._request = self._session.send(kind, content)
-        if cell is not None:
+        if cell is None:
+            self._request = self._session.send(kind, content)
+        else:
+            self._request = self._session.execute_cell(cell, content)
             self._cell_of[self._request] = cell
 
     def _answered(self, *, until: float) -> bool:

@@ -12,14 +12,14 @@ from typing import Any
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from nbbuild.kernels.session import KernelSession
+from nbbuild.kernels.kernel import RunningKernel
 from nbbuild.kernels.wire import Message
 
 
 class Widgets(NotebookClient):  # type: ignore[misc]  # nbclient has no types that mypy may follow
     """The widgets of `notebook`; `set_widgets_metadata` notes their state in it."""
 
-    def __init__(self, notebook: NotebookNode, *, session: KernelSession) -> None:
+    def __init__(self, notebook: NotebookNode, *, session: RunningKernel) -> None:
         super().__init__(notebook, record_timing=False, store_widget_state=True)
         # All that the Output widget needs of a client.
         shell = SimpleNamespace(send=session.send_message)

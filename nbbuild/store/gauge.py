@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nbbuild.disk.durable import write
+from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.regular import read
 from nbbuild.store.layout import Layout
 
@@ -42,8 +43,7 @@ def set_to(layout: Layout, size: int) -> None:
 def add(layout: Layout, size: int) -> None:
     """Note that so many bytes came; nothing, where no walk began the estimate."""
     with suppress(OSError):
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(layout.usage, flags)
+        descriptor = os.open(layout.usage, os.O_WRONLY | os.O_APPEND | ONLY_HERE)
         try:
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.write(descriptor, f"+{size}\n".encode())

@@ -11,7 +11,7 @@ def notes(done):
 
 
 def test_artefacts_of_a_kernel_that_was_killed_while_leaving_are_not_kept(project, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.session.SHUTDOWN_PATIENCE", 0.5)
+    monkeypatch.setattr("nbbuild.kernels.kernel.SHUTDOWN_PATIENCE", 0.5)
     project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["o.txt"]')
     project.notebook(
         "a.ipynb",

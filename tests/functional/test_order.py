@@ -77,6 +77,7 @@ def test_the_same_bytes_written_back_change_nothing(project):
     assert project.shown("a.ipynb") == "2 a\n"
 
 
+@pytest.mark.own_way("system calls are watched")
 def test_a_database_that_two_only_read_is_written_by_nobody(project):
     import sqlite3
 

@@ -8,7 +8,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
 from notebook_sources import code, ipynb, prose
 
-from nbbuild.kernels.session import plain
+from nbbuild.kernels.kernel import plain
 
 COMPLEX = [
     prose("# Title\n\n$a = b$"),

@@ -1,5 +1,7 @@
 """Sandboxes: what is declared is in its place, and whatever else the project has is an error."""
 
+import pytest
+
 SANDBOX = "[execution]\nsandbox = true\n"
 HINT = "a sandbox holds what is declared; in jcache.toml, for this notebook: "
 
@@ -134,6 +136,7 @@ UNDECLARED = {
 }
 
 
+@pytest.mark.own_way("system calls are watched")
 def test_what_is_undeclared_fails_and_names_the_lines_to_add(project):
     project.config(
         SANDBOX + '[[notebook]]\npath = "*"\nassets = ["data/a.csv"]\nartefacts = []\n'

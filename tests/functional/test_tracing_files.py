@@ -50,6 +50,7 @@ def test_going_to_another_branch_and_back_costs_nothing(project):
     assert project.shown("a.ipynb") == "tool of topic data of topic True\n"
 
 
+@pytest.mark.own_way("system calls are watched")
 def test_files_count_whatever_reads_them(project):
     project.config("")
     project.write("plain.txt", "plain")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import nbbuild
+from nbbuild.kernels import ways
 from nbbuild.model import OutcomeKind, Settings
-from nbbuild.watching import seccomp
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MADE = {"quickstart": ("build", "figures"), "book": ("data",)}
@@ -40,7 +40,7 @@ def test_the_examples_come_out_the_same(name, tmp_path):
                 for one in report.outcomes
             }
         assert {one.kind for one in report.outcomes} == {OutcomeKind.EXECUTED}
-        watched = "python" if seccomp.unavailable() else "syscalls"
+        watched = "python" if ways.unseen() else "syscalls"
         assert levels == {watched if trace else "none"}
         results.append(files(copy))
         copy.rename(tmp_path / str(trace))

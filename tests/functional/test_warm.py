@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 import nbbuild
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+pytestmark = pytest.mark.own_way("kernels are forked")
 
 # Says in the log how the kernel came to be, and which packages it had then.
 HOW = """\
@@ -247,6 +246,7 @@ print("with c" if began.exists() and not over else "alone")
 """
 
 
+@pytest.mark.own_way("max_memory counts what the launcher's children hold")
 def test_while_kernels_hold_what_they_may_the_next_one_waits(project):
     project.config(
         """

@@ -17,6 +17,8 @@ from nbbuild.kernels.session import KernelSession
 from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.kernels.warm.nursery import Warm
 
+pytestmark = pytest.mark.own_way("kernels are started ahead")
+
 
 def never() -> None:
     """Check nothing."""

@@ -15,7 +15,7 @@ from nbbuild.errors import KernelError
 from nbbuild.kernels.launch.launcher import process_table
 from nbbuild.kernels.launch.process import Launcher
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and pidfd")
+pytestmark = pytest.mark.own_way("kernels are the launcher's children")
 
 # Started by a notebook: a child, one in a session of its own, and one that no group, session,
 # parent or environment ties to the kernel.
@@ -69,7 +69,7 @@ def alive(mark: str) -> list[int]:
 
 
 def test_children_are_dead_when_the_notebook_is_done(run, tmp_path, watching, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.session.SHUTDOWN_PATIENCE", 0.3)
+    monkeypatch.setattr("nbbuild.kernels.kernel.SHUTDOWN_PATIENCE", 0.3)
 
     done = run(STARTS_CHILDREN + "open('story', 'w').write(story)")
 

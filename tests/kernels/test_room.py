@@ -104,6 +104,7 @@ def test_waiting_can_be_given_up():
         pass
 
 
+@pytest.mark.own_way("max_memory counts what the launcher's children hold")
 def test_kernels_hold_what_their_processes_do(launcher, run):
     code = "import os; data = bytearray(50_000_000); child = os.popen('sleep 60')"
     held: list[int] = []

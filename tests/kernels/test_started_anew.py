@@ -17,6 +17,8 @@ from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching import seccomp
 
+pytestmark = pytest.mark.own_way("kernels are the launcher's children")
+
 
 @pytest.fixture
 def launcher():

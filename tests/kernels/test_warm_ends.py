@@ -26,7 +26,7 @@ from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.watching.injection import zygote_code
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+pytestmark = pytest.mark.own_way("kernels are forked")
 
 HOW = "'zygote.py' in open('/proc/self/cmdline').read()"
 
@@ -144,7 +144,7 @@ def test_a_warm_kernel_is_the_launchers_own_child_with_a_marker_of_its_own(run, 
 
 
 def test_children_are_dead_when_a_warm_notebook_is_done(run, tmp_path, zygote, monkeypatch):
-    monkeypatch.setattr("nbbuild.kernels.session.SHUTDOWN_PATIENCE", 0.3)
+    monkeypatch.setattr("nbbuild.kernels.kernel.SHUTDOWN_PATIENCE", 0.3)
 
     done = run(STARTS_CHILDREN + "open('story', 'w').write(story)")
 

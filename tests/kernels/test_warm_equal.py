@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from textwrap import dedent
 
 import pytest
 from comparing_kernels import Compared
 from generated_notebooks import notebooks
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+pytestmark = pytest.mark.own_way("kernels are forked")
 
 
 def test_plain_notebooks_give_the_same(bench):

@@ -7,7 +7,6 @@ hold each of them to the long one.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from textwrap import dedent
@@ -16,7 +15,7 @@ import pytest
 from comparing_kernels import Bench, Compared
 from farewells import ALONE, APART, IN_PACKAGES, OPENED, STORIES
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+pytestmark = pytest.mark.own_way("kernels are forked")
 
 ALL = {**STORIES, **APART, **ALONE, **IN_PACKAGES}
 PACKAGES = ("matplotlib.pyplot", "numpy", "pandas")

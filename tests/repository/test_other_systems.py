@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-CHILD = """
+WINDOWS = """
 import ctypes, importlib, json, os, pkgutil, select, signal, socket, sys, types
 import nbbuild
 
@@ -43,6 +43,11 @@ sys.modules["msvcrt"] = types.ModuleType("msvcrt")
 sys.modules["nt"] = os
 sys.platform = "win32"
 
+"""
+
+IMPORTS = (
+    WINDOWS
+    + """
 failed = {}
 for name in names:
     try:
@@ -51,13 +56,41 @@ for name in names:
         failed[name] = repr(error)
 print(json.dumps([len(names), failed]))
 """
+)
 
 
 def test_every_module_can_be_imported_without_posix():
     done = subprocess.run(
-        [sys.executable, "-c", CHILD], capture_output=True, text=True, check=False
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     count, failed = json.loads(done.stdout)
     assert failed == {}
     assert count > 100
+
+
+FILES = (
+    WINDOWS
+    + """
+from pathlib import Path
+os.O_BINARY = os.O_NOINHERIT = 0  # these bits mean something else here
+locks = sys.modules["msvcrt"]
+locks.LK_NBLCK, locks.LK_UNLCK, locks.locking = 1, 0, lambda descriptor, mode, length: None
+
+from nbbuild.disk import digests, durable, regular, temporary
+from nbbuild.kernels import ways
+with temporary.folder() as folder:
+    durable.write(folder / "a", b"some bytes")
+    durable.sync_folder(folder)
+    print(json.dumps([ways.portable(), regular.read(folder / "a").decode(), folder.exists()]))
+print(json.dumps(folder.exists()))
+"""
+)
+
+
+def test_files_are_written_and_read_without_posix_and_notebooks_take_the_portable_way():
+    done = subprocess.run(
+        [sys.executable, "-c", FILES], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ['[true, "some bytes", true]', "false"]

@@ -37,8 +37,7 @@ it. For "warm" a fourth descriptor is a channel to a kernel that the zygote fork
 that has become the helper's own child when it speaks. Should none come of it, the helper starts the
 kernel cold, and says in `cold` why.
 
-Linux gives all of this. On macOS there are no death signal, no subreaper and no /proc: the
-process group is killed, and orphans that left it are not found.
+Linux gives all of this. Elsewhere nothing is started by this file; see ways.py.
 
 The file runs under `python -I -S`: it imports the standard library only, and files of nbbuild's by
 their paths.

@@ -22,6 +22,7 @@ from typing import Any
 from nbbuild.errors import KernelError
 from nbbuild.kernels.launch import launcher
 from nbbuild.kernels.warm.nursery import Nursery, Refusals, Warm, Zygote
+from nbbuild.kernels.ways import portable
 from nbbuild.watching import seccomp
 from nbbuild.watching.seen import Seen
 
@@ -174,6 +175,8 @@ class KernelProcess:
 class Launcher:
     """Starts kernels, all from one helper process; a context manager, thread-safe.
 
+    On the portable way (ways.py) it has nothing to do.
+
     The helper comes with the first kernel, or as it is asked for. Leaving the context kills every
     kernel that still runs and all that descends from it. What else makes that certain is told in
     launcher.py.
@@ -204,7 +207,7 @@ class Launcher:
 
     def begin(self) -> None:
         """Have the helper get ready, before there is anything for it to start."""
-        if sys.platform != "win32":
+        if not portable():
             with self._lock:
                 if self._lifeline is None:
                     self._start_helper()
@@ -233,11 +236,6 @@ class Launcher:
         Raises:
             KernelError: it cannot be run; `what` is the system's reason.
         """
-        if sys.platform == "win32":
-            raise KernelError(
-                "kernels cannot be started on Windows yet",
-                hint="run nbbuild in the Windows Subsystem for Linux",
-            )
         zygote, lacks = None, ""
         if warm is not None:
             zygote, lacks = self._nursery.zygote(warm, check)
@@ -259,7 +257,8 @@ class Launcher:
 
         `check` is called now and again, and may raise to give up.
         """
-        self._nursery.zygote(warm, check)
+        if not portable():
+            self._nursery.zygote(warm, check)
 
     def close(self) -> None:
         """Kill what still runs, and end the helper."""

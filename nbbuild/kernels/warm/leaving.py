@@ -113,6 +113,8 @@ def begin(place, patience):
             return None
         return sorted(found)
     def shutdown():
+        if not hasattr(signal, "setitimer"):
+            return original()
         before = signal.signal(signal.SIGALRM, ring)
         signal.setitimer(signal.ITIMER_REAL, patience)
         try:
