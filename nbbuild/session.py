@@ -260,7 +260,7 @@ class Session:
         ):
             yield f"its last run {in_words(record.trace.level)}: that machine showed no more"
         if record.trace.partial and not record.trace.exempt:
-            yield f"what it used was seen only in part: {record.trace.partial[0]}"
+            yield f"not all that it used was seen: {record.trace.partial[0]}"
 
     def with_marks(self, judgement: Judgement) -> Judgement:
         """Return `judgement` with its `marks`."""

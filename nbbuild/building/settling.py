@@ -210,7 +210,7 @@ class Settling:
         causes = () if trace.exempt else trace.partial
         new = [cause for cause in causes if cause not in self.said]
         self.said.update(new)
-        return tuple(f"what it used was seen only in part: {cause}" for cause in new)
+        return tuple(f"not all that it used was seen: {cause}" for cause in new)
 
     def _products(self, record: Record, last: Record | None) -> tuple[str, ...]:
         """Say what a run wrote and found undeclared, as far as the last one did not."""

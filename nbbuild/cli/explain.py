@@ -121,7 +121,7 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines.append(f"{indent}  its last run {in_words(trace.level)}{used}")
         lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
         lines += [f"{indent}    contacted {host}" for host in trace.hosts]
-        lines += [f"{indent}    seen in part: {why}" for why in trace.partial]
+        lines += [f"{indent}    not all was seen: {why}" for why in trace.partial]
         if explanation.python:
             lines.append(f"{indent}  it was made with {explanation.python}")
     return lines
