@@ -22,8 +22,8 @@ BUILD = "build"
 
 _ABOUT = """Make for notebooks: execute what changed, in order, in parallel, and cache the rest.
 
-Without a verb, build the targets, or all there is: a target is a notebook, a task, an artefact,
-a group or a glob."""
+Without a verb, nbbuild builds the targets, or everything. A target is a notebook, a task, an
+artefact, a group or a glob."""
 
 
 class VerbGroup(click.Group):
@@ -93,10 +93,10 @@ class VerbGroup(click.Group):
             formatter.write_text(_ABOUT)
         with formatter.section("Verbs"):
             formatter.write_dl(list(self._verbs.items()))
-        with formatter.section("Options of a build"):
+        with formatter.section("Build options"):
             formatter.write_dl(self._options(ctx))
         formatter.write_paragraph()
-        formatter.write_text(f"'{ctx.command_path} VERB --help' tells more about a verb.")
+        formatter.write_text(f"'{ctx.command_path} VERB --help' says more about a verb.")
 
     def _options(self, ctx: click.Context) -> list[tuple[str, str]]:
         build = self._load(BUILD)

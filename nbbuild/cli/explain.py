@@ -36,9 +36,9 @@ _DIGESTED = ("assets", "modules", "files", "code", "file")
 
 @click.command("explain")
 @click.argument("target", required=False)
-@click.option("-v", "--verbose", is_flag=True, help="Add all that the last run turned out to use.")
-@click.option("--suggest", "suggesting", is_flag=True, help="Print what could be declared instead.")
-@click.option("--write", "writing", is_flag=True, help="With --suggest: add it to jcache.toml.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show all that the last run used.")
+@click.option("--suggest", "suggesting", is_flag=True, help="Print lines for jcache.toml.")
+@click.option("--write", "writing", is_flag=True, help="With --suggest: add them to the file.")
 @json_option
 @project_options
 def command(
@@ -52,9 +52,9 @@ def command(
 ) -> None:
     """Say why TARGET would run, or why not: what changed since its last run.
 
-    Names the class of input, the item, its old and its new value; for code the changed cell, with
-    a diff. With --suggest, print the lines that declare what the notebooks (or TARGET) wrote, read
-    and relied on undeclared; they can be pasted into jcache.toml, or --write adds them.
+    Shows the class of input, the item, its old and its new value; for code, the changed cell with a
+    diff. With --suggest, prints lines for jcache.toml that declare what the notebooks (or TARGET)
+    wrote, read or relied on without declaring it; --write adds them to the file.
     """
     if target is None and not suggesting:
         raise UsageError("say which TARGET to explain", hint="`nbbuild status` says it of all")

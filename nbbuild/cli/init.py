@@ -24,9 +24,9 @@ from nbbuild.errors import UsageError
     "--toc",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Take the notebooks of the book that this file is of: _toc.yml, myst.yml, _quarto.yml, …",
+    help="Take the notebooks of the book that FILE describes: _toc.yml, myst.yml, _quarto.yml, …",
 )
-@click.option("--force", is_flag=True, help="Replace a jcache.toml; a copy of it is kept.")
+@click.option("--force", is_flag=True, help="Replace an existing jcache.toml; a copy is kept.")
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Print what would be written, and write nothing."
 )
@@ -42,10 +42,10 @@ def command(
 ) -> None:
     """Write a jcache.toml for the notebooks of FOLDER.
 
-    Where FOLDER, or a folder in it, has a _toc.yml, myst.yml, _quarto.yml, Sphinx's conf.py, or the
-    settings of nbdev or mkdocs-jupyter, the notebooks are those of the book; else all .ipynb files,
-    and the text files whose header says that they are notebooks. Pages that say that they are not
-    to be executed are written down as excluded.
+    If FOLDER, or a folder in it, has a _toc.yml, myst.yml, _quarto.yml, Sphinx's conf.py, or the
+    settings of nbdev or mkdocs-jupyter, the notebooks are those of the book. Otherwise they are all
+    .ipynb files, and the text files whose header says that they are notebooks. Pages that are not
+    to be executed, as they say themselves, are listed under exclude.
     """
     place = directory / (folder or "")
     if not place.is_dir():

@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Make TARGETs run again in the next build, whatever the cache holds.
 
-    What waits for them runs only if their artefacts come out different.
+    Notebooks that wait for them run only if their artefacts change.
     """
     if bool(targets) == everything:
         raise UsageError("say which TARGETs to invalidate, or --all")

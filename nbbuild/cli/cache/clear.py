@@ -18,10 +18,10 @@ from nbbuild.errors import UsageError
 @json_option
 @project_options
 def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> None:
-    """Remove all that is in the cache, of every project that shares it.
+    """Remove everything in the cache, for every project that shares it.
 
-    What an older nbbuild left there goes as well. What running builds use stays. What was built
-    stays in the tree, and is out of date then.
+    This includes what an older nbbuild left there. What running builds use stays. Built files stay
+    in the tree, but are then out of date.
     """
     from nbbuild.session import open_session
     from nbbuild.store import Limits
