@@ -258,7 +258,7 @@ class Session:
         elif record.trace.best and closeness(record.trace.level) < closeness(
             self.inputs.level(task)
         ):
-            yield f"its last run {in_words(record.trace.level)}: that machine showed no more"
+            yield f"its last run {in_words(record.trace.level)}: its machine allowed no more"
         if record.trace.partial and not record.trace.exempt:
             yield f"not all that it used was seen: {record.trace.partial[0]}"
 
@@ -342,9 +342,9 @@ def session_of(
     root = config.root
     if os.path.lexists(root / DOT) and not (root / DOT).is_dir():
         raise StoreError(
-            f"'{DOT}' is no folder",
+            f"'{DOT}' is not a folder",
             facts=[("path", str(root / DOT))],
-            hint="move it away: nbbuild keeps there what it knows of the project",
+            hint="move it away: nbbuild keeps its own files there",
         )
     state = State(root / DOT)
     memo = Memo(state)

@@ -144,7 +144,7 @@ def opened(given: Path) -> Iterator[JupyterCache]:
     if not (given / "global.db").is_file():
         raise UsageError(
             f"there is no jupyter-cache in '{given}'",
-            facts=[("reason", "it has no global.db" if given.is_dir() else "it is no folder")],
+            facts=[("reason", "it has no global.db" if given.is_dir() else "it is not a folder")],
             hint="its folder is `.jupyter_cache` by default; a Jupyter Book has it in `_build`",
         )
     with temporary.folder() as copy:

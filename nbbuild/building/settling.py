@@ -219,7 +219,7 @@ class Settling:
         products = endings.products(record, ignored=self.ignored)
         new = [path for path in products if path not in known]
         if new:
-            notes += (f"wrote what it does not declare; to keep it: {endings.keeping(new)}",)
+            notes += (f"wrote undeclared files; to keep them: {endings.keeping(new)}",)
         if record.own and (last is None or {*record.own} - {*last.own}):
             notes += (endings.rests_on(record.own),)
         return notes

@@ -57,9 +57,9 @@ def command(
     wrote, read or relied on without declaring it; --write adds them to the file.
     """
     if target is None and not suggesting:
-        raise UsageError("say which TARGET to explain", hint="`nbbuild status` says it of all")
+        raise UsageError("name the TARGET to explain", hint="`nbbuild status` covers all tasks")
     if writing and not suggesting:
-        raise UsageError("--write goes with --suggest", hint="`nbbuild explain --suggest --write`")
+        raise UsageError("--write needs --suggest", hint="`nbbuild explain --suggest --write`")
     from nbbuild.session import open_session
 
     if suggesting:

@@ -53,7 +53,7 @@ def command(
     target = directory / file if file else place / "jcache.toml"
     if os.path.lexists(target) and not (force or dry_run):
         raise UsageError(
-            f"'{target}' is there already",
+            f"'{target}' already exists",
             hint="--force replaces it and keeps a copy, -n prints what would be written",
         )
     contents, notes = (directory / toc, []) if toc else _contents(place)
@@ -93,7 +93,7 @@ def _contents(place: Path) -> tuple[Path | None, list[str]]:
     if len(there) < 2:
         return next(iter(there), None), []
     named = ", ".join(f"'{path}'" for path in there)
-    return None, [f"these books are not read: {named}; --toc FILE takes one of them"]
+    return None, [f"these books are not read: {named}; --toc FILE reads one of them"]
 
 
 def _find(root: Path, book: Book | None, place: Path) -> Found:

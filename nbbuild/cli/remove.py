@@ -33,7 +33,7 @@ def command(
     A notebook that a pattern still matches is added to [project] exclude.
     """
     if bool(notebooks) == everything:
-        raise UsageError("say which NOTEBOOKs to remove, or --all")
+        raise UsageError("name the NOTEBOOKs to remove, or use --all")
     from nbbuild.verbs.edit import clear, remove
 
     path = find(directory, str(file or "jcache.toml"))

@@ -74,7 +74,7 @@ def command(
     else:
         emit("\n\n".join(describe(one) for one in found.findings if one.result.value != "same"))
         if found.left:
-            say(f"note: written or altered, but declared by no notebook: {_named(found.left)}")
+            say(f"note: written or altered, but not declared by any notebook: {_named(found.left)}")
         say(summary(found))
     return found.exit_status
 
@@ -109,7 +109,7 @@ def _why(finding: Finding) -> str:
         return f"it looks for '{finding.missing}', which the copy lacks: {finding.missing_why}"
     since = "something that is not declared has changed since"
     if finding.failure is not None:
-        return f"it fails when it runs again, which the stored run did not: {since}"
+        return f"it fails when run again, unlike the stored run: {since}"
     return f"two new runs agree with each other, but not with the stored result: {since}"
 
 

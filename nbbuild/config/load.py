@@ -141,7 +141,7 @@ def check_folders(config: Config, problems: Collected) -> None:
             problems.add(
                 ConfigError(
                     f"'jupyter_cache' '{config.export.jupyter_cache}' and the folder of "
-                    f"{near[0]} lie in each other",
+                    f"{near[0]} overlap",
                     hint="give each a folder of its own",
                 ),
                 "[export]",
@@ -149,8 +149,7 @@ def check_folders(config: Config, problems: Collected) -> None:
     if _meet(store, output):
         problems.add(
             ConfigError(
-                f"[cache] path '{config.cache.path}' and [project] output '{output}' "
-                "lie in each other",
+                f"[cache] path '{config.cache.path}' and [project] output '{output}' overlap",
                 hint="give each a folder of its own",
             )
         )

@@ -246,11 +246,11 @@ _OF_ONE_PLACE = frozenset(
 
 def _hint(number: int | None) -> str:
     if number in _OF_ONE_PLACE:
-        return "move away what lies there, and build again"
+        return "move away what is there, and build again"
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "free some space, or give [cache] a smaller max_size and run `nbbuild cache gc`"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "make it writable, or choose another folder by [cache] path or NBBUILD_CACHE"
+        return "make it writable, or choose another folder with [cache] path or NBBUILD_CACHE"
     if number == errno.EFBIG:
         return "raise the limit on the size of files (`ulimit -f`)"
     if number in (errno.EMFILE, errno.ENFILE):

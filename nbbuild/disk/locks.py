@@ -156,7 +156,7 @@ def _open(path: Path) -> int:
             descriptor = os.open(path, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise StoreError("a lock file is no regular file", facts=[("path", str(path))])
+        raise StoreError("a lock file is not a regular file", facts=[("path", str(path))])
     return descriptor
 
 

@@ -172,7 +172,7 @@ class State:
             raise StoreError(
                 "the outcomes of this build cannot be kept",
                 facts=[("path", str(self._path)), ("reason", str(error))],
-                hint="`nbbuild show` will tell of an earlier build; no result is lost",
+                hint="`nbbuild show` will show an earlier build; no result is lost",
             ) from error
 
     def durations(self) -> dict[str, float]:

@@ -83,7 +83,7 @@ def check(path: Path) -> None:
         return
     if not path.is_dir() or any(path.iterdir()):
         raise UsageError(
-            f"'{path}' is no jupyter-cache",
+            f"'{path}' is not a jupyter-cache",
             facts=[("missing in it", "global.db")],
             hint="name an empty folder, or one that does not exist",
         )

@@ -182,6 +182,6 @@ def _clashes(group: list[Offer[Any]], tool: str) -> Iterator[Missing]:
             source=offer.page.source,
             why=f"'{other.page.source}' has the same code but {has}, and {tool} tells notebooks "
             "apart by their code alone",
-            hint="let the code of one differ, if only by a comment",
+            hint="change the code of one, if only by a comment",
             clash=True,
         )

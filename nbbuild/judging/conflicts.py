@@ -187,7 +187,7 @@ def failure(
     lines = tuple(_lines(conflicts, ignored))
     return Failure(
         "order",
-        f"{told[0]}, and nothing puts one after the other",
+        f"{told[0]}, and no order between them is declared",
         None,
         "\n".join(told[1:]),
         _hint(first, lines),

@@ -316,13 +316,13 @@ class Inputs:
         if probe is None:
             common = set(task.packages) <= set(self._project.config.environment.packages)
             raise ConfigError(
-                f"packages count for every notebook, but the kernel '{kernel.name}' is no Python"
+                f"packages count for every notebook, but the kernel '{kernel.name}' is not Python"
                 if common
                 else f"'{task.name}' declares packages, but its kernel '{kernel.name}' "
-                "is no Python",
+                "is not Python",
                 facts=[("declared in", _ALL_PACKAGES if common else task.declared_in)],
-                hint="let a lock file count with [environment] files, "
-                "or a command's output with [environment] commands",
+                hint="declare a lock file in [environment] files, "
+                "or a command in [environment] commands",
             )
         versions = {
             normalised(name): probe.distributions.get(normalised(name)) for name in task.packages

@@ -216,7 +216,7 @@ class Judge:
         if not task.cache:
             return run(Reason("uncached", text="`cache = false`: it always runs"))
         if task.name in self._forced:
-            return run(Reason("forced", text="asked to run regardless"))
+            return run(Reason("forced", text="forced to run"))
         records = [one for one in self._store.records(key.digest) if not self._retired(one.id)]
         level = closeness(self._inputs.level(task))
         nearest: tuple[Reason, ...] = ()
@@ -262,10 +262,10 @@ class Judge:
         if in_order and self._tree.built_in_order(task, made_from(record, self._sources(task))):
             return Judgement(task.name, Verdict.FRESH, (), key, record)
         if not all(self._store.has(blob) for blob in record.blobs):
-            text = "its result is no longer whole in the cache"
+            text = "its result is no longer complete in the cache"
             return Judgement(task.name, Verdict.RUN, (Reason("lost", text=text),), key)
         text = (
-            "the built notebook is not there or its prose changed"
+            "the built notebook is missing or its prose changed"
             if in_order
             else "its artefacts are missing or altered"
         )
@@ -328,7 +328,7 @@ def _closed_folder(folder: str, why: str) -> NbbuildError:
     return ConfigError(
         f"nothing can be written to '{folder}'",
         facts=[("reason", f"it is {why}")],
-        hint="let [project] output and `artefacts` name folders that lie in the project",
+        hint="point [project] output and `artefacts` to folders in the project",
     )
 
 

@@ -115,7 +115,7 @@ def literal_prefix(pattern: Pattern) -> str:
 @lru_cache(maxsize=1 << 16)
 def _parse(text: str) -> Pattern:
     if not text or "\0" in text:
-        raise ConfigError(f"{text!r} is no path or pattern", hint="write a path such as 'data'")
+        raise ConfigError(f"{text!r} is not a path or pattern", hint="write a path such as 'data'")
     if text.startswith("/"):
         raise ConfigError(f"pattern '{text}' is absolute", hint="write it relative to the root")
     segments = _normal(text)

@@ -163,7 +163,7 @@ class Scratch:
                     ("folder", str(self.above)),
                     ("reason", error.strerror or str(error)),
                 ],
-                hint="choose a folder with enough room by the variable TMPDIR",
+                hint="set TMPDIR to a folder with enough room",
             ) from error
         if not path.startswith("../"):
             self._stamps[path] = _stamp(target)

@@ -121,7 +121,7 @@ def _check_text(source: str, parsed: Parsed) -> None:
         return
     where = "its metadata" if bad is None else f"cell {bad.index + 1}"
     raise NotebookError(
-        f"'{source}' holds what is no text",
-        facts=[("in", where), ("reason", "half of a surrogate pair stands alone there")],
+        f"'{source}' holds something that is not text",
+        facts=[("in", where), ("reason", "it has only one half of a surrogate pair")],
         hint="remove the character, or write it as an escape sequence of the language",
     )

@@ -133,7 +133,7 @@ def resolve_depends_on(tasks: Sequence[Task]) -> list[Task]:
             if not found:
                 errors.append(
                     ConfigError(
-                        f"'{task.name}' depends on '{word}', which no task is called",
+                        f"'{task.name}' depends on '{word}', but there is no such task",
                         facts=[("declared in", f"{task.declared_in}, depends_on")],
                         hint=did_you_mean(word, known_words(tasks))
                         or "name a notebook of this project, a task, an artefact or a group",

@@ -20,7 +20,7 @@ from nbbuild.store.uses import StoreUses
 
 _CHUNK = 1 << 20  # bytes
 _READ_ONLY = 0o444
-OTHER_BYTES = "its bytes are not what its name says"
+OTHER_BYTES = "its bytes do not match its name"
 
 _UNWRITTEN = "the cache cannot be written"
 

@@ -28,7 +28,7 @@ def encode(record: Record) -> bytes:
     try:
         data = seal(as_json(record))
     except (TypeError, ValueError) as error:
-        raise _unfit(record, f"it is no JSON: {error}") from error
+        raise _unfit(record, f"it is not JSON: {error}") from error
     if decode(data, key=record.key.digest, record_id=record.id) != record:
         raise _unfit(record, "it reads back differently")
     return data

@@ -96,7 +96,7 @@ class Artefacts:
             noted = self._begun.get(task.name, noted)
         if noted.finished:
             raise OneTaskError(
-                f"no run of '{task.name}' has begun, so what it wrote cannot be told",
+                f"no run of '{task.name}' has begun, so what it wrote is not known",
                 hint="build again; was '.nbbuild' removed while a build was running?",
             )
         written = self._written(task, noted)
@@ -237,7 +237,7 @@ class Artefacts:
         ):
             return "is a symbolic link that leads out of the project"
         if not place.is_file():
-            return "is no regular file"
+            return "is not a regular file"
         return "" if os.access(place, os.R_OK) else "cannot be read"
 
     # -- a result from the store ---------------------------------------------------------------
@@ -402,7 +402,7 @@ def _remove_empty(task: Task, path: str, place: Path) -> None:
     except OSError as error:
         raise OneTaskError(
             f"'{path}', an artefact of '{task.name}', cannot be restored",
-            facts=[("reason", "a folder of that name lies there")],
+            facts=[("reason", "a folder of that name is in its place")],
             hint="move the folder away",
         ) from error
 
@@ -424,7 +424,7 @@ def _nothing_written(task: Task, patterns: list[str], old: list[str]) -> Artefac
 def _nothing_there(task: Task, patterns: list[str]) -> ArtefactError:
     quoted = ", ".join(f"'{pattern}'" for pattern in patterns)
     return ArtefactError(
-        f"there is no file for {quoted}, which '{task.name}' is to write",
+        f"no file matches {quoted}, which '{task.name}' is to write",
         facts=[("declared in", task.declared_in)],
         hint=f"put it in its place, or run the notebook: `nbbuild {shlex.quote(task.name)}`",
     )

@@ -151,7 +151,7 @@ class Ledgers:
     def _read(self, name: str) -> Ledger | None:
         """Return the ledger in the file `name`; while it is the same file, it is read once."""
         path = f"{self._tree}/{name}"
-        with writing("what nbbuild wrote into the project cannot be told", path):
+        with writing("the note of what nbbuild wrote into the project cannot be read", path):
             try:
                 # Each is written anew and renamed, so another content is another inode.
                 try:

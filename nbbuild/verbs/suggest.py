@@ -18,9 +18,9 @@ from nbbuild.project.graph import makes
 from nbbuild.session import Session
 
 _WHY = {
-    "artefacts": "it writes what is neither kept nor restored yet",
-    "scratch": "it found what an earlier run of it had left; this begins each run without",
-    "depends_on": "it uses what these change",
+    "artefacts": "it writes these, which are neither kept nor restored yet",
+    "scratch": "it found these, left by an earlier run; this starts each run without them",
+    "depends_on": "these change files that it uses",
     "assets": "it reads these",
     "env": "it reads these variables, whose values do not count yet",
 }

@@ -165,7 +165,7 @@ def _up_to_date(
         if record is None or judgement.verdict is Verdict.RUN:
             facts.append((task.name, str(judgement.reasons[0])))
         elif not session.store.has(record.cells):
-            facts.append((task.name, "its result is no longer whole in the cache"))
+            facts.append((task.name, "its result is no longer complete in the cache"))
         else:
             records[task.name] = record
     if facts:

@@ -317,7 +317,8 @@ def hint(uses: Sequence[UndeclaredUse], *, config: str) -> str:
         if names
     ]
     return (
-        f"a sandbox holds what is declared; in {config}, for this notebook: {' and '.join(lists)}"
+        f"a sandbox holds only what is declared; in {config}, for this notebook: "
+        f"{' and '.join(lists)}"
     )
 
 

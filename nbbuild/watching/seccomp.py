@@ -168,7 +168,7 @@ def number() -> int:
 def unavailable() -> str:
     """Say why system calls cannot be watched here, "" when nothing is known to be in the way."""
     if sys.platform != "linux":
-        return "only Linux tells of system calls"
+        return "system calls can be watched on Linux only"
     if os.uname().machine not in _MACHINES or sys.maxsize < 1 << 32:
         return f"nbbuild does not know the system calls of {os.uname().machine}"
     libc = ctypes.CDLL(None, use_errno=True)

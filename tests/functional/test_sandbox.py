@@ -1,7 +1,7 @@
 """Sandboxes: what is declared is in its place, and whatever else the project has is an error."""
 
 SANDBOX = "[execution]\nsandbox = true\n"
-HINT = "a sandbox holds what is declared; in jcache.toml, for this notebook: "
+HINT = "a sandbox holds only what is declared; in jcache.toml, for this notebook: "
 
 
 def failure(done):
@@ -180,9 +180,7 @@ def test_what_a_sandbox_may_do_without(project):
         assert done.status == 0, done.err
         assert project.shown("a.ipynb") == "False False False\nFalse\n"
         (outcome,) = done.data["outcomes"]
-        lost = (
-            'wrote in its sandbox what it does not declare; to keep it: artefacts = ["again.txt"]'
-        )
+        lost = 'wrote undeclared files in its sandbox; to keep them: artefacts = ["again.txt"]'
         assert lost in outcome["notes"]
     assert project.read("figures/a.txt") == "made"
     assert project.read("again.txt") == "of an earlier run, outside a sandbox"

@@ -69,7 +69,7 @@ MESSAGES = """
     does not start: | ran longer than its limit of | allow more with ' |
     the process that starts kernels has ended | the process that forks kernels | was lost |
     nbbuild itself failed: | this is a bug, please report it; NBBUILD_DEBUG=1 shows the traceback |
-    asked to run regardless | is up to date | also used:
+    forced to run | is up to date | also used:
 """
 
 

@@ -145,5 +145,5 @@ def test_where_it_cannot_be_done_python_is_watched_and_its_records_are_hits_ther
     # On a machine that lets see more it is a hit, too, and marked: its run had the best it could.
     assert syscalls.build() == []
     assert syscalls.nbbuild("status").err.splitlines()[0] == (
-        "note: a.ipynb: its last run was watched in Python only: that machine showed no more"
+        "note: a.ipynb: its last run was watched in Python only: its machine allowed no more"
     )

@@ -36,7 +36,7 @@ def command(record: str, path: str | None, directory: Path, file: Path | None) -
             data, whole = of_record(session, one)
             click.echo(data, nl=False)
             if not whole:
-                say(f"note: '{one.source}' has other code by now: these are the code cells alone")
+                say(f"note: '{one.source}' now has other code: these are only the code cells")
             return
         digest = artefact_named(os.path.normpath(path), one).digest
         # First to a file: what is damaged is found in the end only, and must not be shown.

@@ -42,7 +42,5 @@ def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> N
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        raise UsageError(
-            "there is nobody to ask whether to clear the cache", hint="say --force to clear it"
-        )
+        raise UsageError("cannot ask whether to clear the cache", hint="use --force to clear it")
     confirm(question)

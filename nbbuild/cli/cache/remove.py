@@ -26,7 +26,7 @@ def command(
     them stay in the tree, but are then out of date.
     """
     if bool(records) == everything:
-        raise UsageError("say which RECORDs to remove, or --all")
+        raise UsageError("name the RECORDs to remove, or use --all")
     from nbbuild.session import open_session
     from nbbuild.store import Limits
 

@@ -70,7 +70,7 @@ def in_book(root: Path, book: Book, folder: str, place: str) -> Found:
     else:
         named = _named(tree, book.entries, folder, exclude)
         notes += [
-            f"{book.named_in.name} names '{text}', which is not there" for text in named.missing
+            f"{book.named_in.name} names '{text}', which does not exist" for text in named.missing
         ]
         if named.knitted:
             some = _some(named.knitted)
