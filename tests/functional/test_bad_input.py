@@ -291,7 +291,7 @@ def test_an_unknown_kernel_names_those_that_there_are(three):
     three.config('[[notebook]]\npath = "b.ipynb"\nkernel = "pythn3"')
     message = refused(three)
     assert message.startswith("error: there is no kernel 'pythn3'\n  available kernels: ")
-    assert "\n\nhint: did you mean 'python3'? let another kernel stand in for it" in message
+    assert "\n\nhint: did you mean 'python3'? use another kernel for it" in message
     # Nobody needs it for the others.
     assert three.nbbuild("-n", "a.ipynb", "c.ipynb").status == 0
 
