@@ -1,6 +1,6 @@
 """Choose the verb: `nbbuild [TARGET…]` builds, and a first word that is a verb is done instead.
 
-The first word that is no option decides, and everything else goes to the verb, also what stands
+The first word that is not an option decides, and everything else goes to the verb, also what stands
 before it: `nbbuild -C sub status` is `nbbuild status -C sub`. To find that word one has to know
 which options take a value; those in front of it are the build's. After `--` no word is a verb.
 """
@@ -108,7 +108,7 @@ class VerbGroup(click.Group):
         return [record for record in records if record is not None]
 
     def _place_of_word(self, ctx: click.Context, args: Sequence[str]) -> int:
-        """Return the place of the first word that is no option, or of `--`, or the end."""
+        """Return the place of the first word that is not an option, or of `--`, or the end."""
         place = 0
         while place < len(args):
             word = args[place]

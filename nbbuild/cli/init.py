@@ -101,7 +101,7 @@ def _find(root: Path, book: Book | None, place: Path) -> Found:
     if book is None:
         return finding.in_folder(root.resolve(), _inside(root, place))
     folder = _inside(root, book.folder)
-    # A table of contents named by hand may lie anywhere in the project.
+    # A table of contents named by hand may be anywhere in the project.
     within = place if book.named_in.resolve().is_relative_to(place.resolve()) else book.folder
     return finding.in_book(root.resolve(), book, folder, _inside(root, within))
 

@@ -123,7 +123,7 @@ def _cells(root: Path, outcome: Outcome, record: Record | None) -> list[dict[str
 
 
 def discovered(record: Record | None) -> list[str]:
-    """Return the files that a run turned out to use beyond those declared, root-relative."""
+    """Return the files that a run used beyond those declared, root-relative."""
     items = record.trace.items if record is not None else ()
     return sorted({item.name for item in items if item.kind == "file"})
 

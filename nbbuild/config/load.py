@@ -114,7 +114,7 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
 
 
 def check_folders(config: Config, problems: Collected) -> None:
-    """Check that output, store, what is exported and sources do not lie in each other."""
+    """Check that output, store, what is exported and sources do not overlap."""
     output = config.project.output
     folder = f"{output}/"
     named = [("[project]", text) for text in config.project.notebooks]

@@ -14,7 +14,7 @@ from nbbuild.paths.patterns import Pattern, has_magic
 
 
 def pattern(root: Path) -> Reader[str]:
-    """Return a reader of patterns of files, which may lie outside the root."""
+    """Return a reader of patterns of files, which may be outside the root."""
 
     def read(key: str, value: object) -> str:
         return rooted(root, _slashed(key, value))
@@ -112,7 +112,7 @@ def check_artefact(
 
 
 def path(root: Path) -> Reader[str]:
-    """Return a reader of plain paths, which may lie outside the root; no wildcards."""
+    """Return a reader of plain paths, which may be outside the root; no wildcards."""
 
     def read(key: str, value: object) -> str:
         text = _slashed(key, value)

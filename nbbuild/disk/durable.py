@@ -27,7 +27,7 @@ _TRIES = 100
 class Draft:
     """A new file that takes its place by `commit`, or vanishes when its block ends without one.
 
-    `folder` must exist and lie on the file system of the place that it will take. Methods raise
+    `folder` must exist and be on the file system of the place that it will take. Methods raise
     OSError.
     """
 
@@ -87,7 +87,7 @@ def write(
     sync: bool = True,
     ours: bool = False,
 ) -> None:
-    """Put `data` at `target` in one step; `folder` holds the draft, beside the target unless told.
+    """Put `data` at `target` in one step; `folder` holds the draft, beside the target by default.
 
     A symbolic link at `target` is replaced, not followed; `ours` as in `Draft.commit`. Raises
     OSError.
@@ -116,7 +116,7 @@ def in_folder(place: Path, put: Callable[[], T]) -> T:
 
 
 def discard(place: Path) -> None:
-    """Remove what lies at `place`, which is nbbuild's own; a folder is set aside. Raises OSError.
+    """Remove what is at `place`, which is nbbuild's own; a folder is set aside. Raises OSError.
 
     So nothing goes that nbbuild cannot have made.
     """
@@ -129,7 +129,7 @@ def discard(place: Path) -> None:
 
 
 def set_aside(place: Path) -> Path:
-    """Rename what lies at `place` to a name beside it that nbbuild does not look at; return that.
+    """Rename what is at `place` to a name beside it that nbbuild does not look at; return that.
 
     Raises OSError.
     """
@@ -139,7 +139,7 @@ def set_aside(place: Path) -> Path:
 def own_folder(folder: Path, *, below: Path) -> None:
     """Make `folder` if it is not there; it is nbbuild's own, as is all below the folder `below`.
 
-    What lies in its way and is no folder is set aside; a `.nbbuild` above it is tagged. Raises
+    What is in its way and is not a folder is set aside; a `.nbbuild` above it is tagged. Raises
     OSError.
     """
     _tag_above(folder)

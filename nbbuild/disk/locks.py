@@ -161,7 +161,7 @@ def _open(path: Path) -> int:
 
 
 def _clear(path: Path) -> None:
-    """Set aside what is no lock file. Raises OSError."""
+    """Set aside what is not a lock file. Raises OSError."""
     with suppress(FileNotFoundError):
         aside = set_aside(path)
         if stat.S_ISREG(aside.lstat().st_mode):

@@ -14,7 +14,7 @@ import stat
 
 
 class NotRegular(OSError):
-    """What lies there is not a regular file."""
+    """What is there is not a regular file."""
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
@@ -47,7 +47,7 @@ def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:
 
 
 def is_taken(path: str | os.PathLike[str]) -> bool:
-    """Whether something lies at `path` that is not a regular file, nor a link to one."""
+    """Whether something is at `path` that is not a regular file, nor a link to one."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
     except OSError:

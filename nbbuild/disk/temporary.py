@@ -72,7 +72,7 @@ if sys.platform != "win32":
 def folder(parent: str | None = None) -> Iterator[Path]:
     """Yield a new folder that only this user can enter, removed with all in it in the end.
 
-    It lies in `parent`, the temporary folder unless told. Raises OSError.
+    It is in `parent`, the temporary folder by default. Raises OSError.
     """
     place = tempfile.gettempdir() if parent is None else parent
     with _turn:

@@ -36,7 +36,7 @@ def imports_of_file(text: str) -> Imports:
 def imports_of_cell(text: str) -> Imports:
     """Return the imports of a notebook's cell, which may hold IPython's magics and `!` lines.
 
-    A cell that is no Python even without them is searched for lines that look like imports.
+    A cell that is not Python even without them is searched for lines that look like imports.
     """
     tree = parsed_cell(text)
     if tree is None:
@@ -45,7 +45,7 @@ def imports_of_cell(text: str) -> Imports:
 
 
 def parsed_cell(text: str) -> ast.Module | None:
-    """Return what a cell says in Python, without its magics; None if that is no Python."""
+    """Return what a cell says in Python, without its magics; None if that is not Python."""
     return _parse(text) or _parse(_without_magics(text))
 
 

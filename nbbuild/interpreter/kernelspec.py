@@ -88,7 +88,7 @@ class Kernel:
     language: str = ""
     display_name: str = ""
     interrupt_mode: str = "signal"  # signal | message
-    folder: str = ""  # where kernel.json and its resources lie
+    folder: str = ""  # where kernel.json and its resources are
 
     @property
     def interpreter(self) -> tuple[str, ...] | None:
@@ -162,7 +162,7 @@ class KernelSpecs:
             try:
                 kernel = self._read(candidate, asked=candidate, language=language)
             except KernelError:
-                continue  # somebody else's broken kernel is no reason to stop here
+                continue  # somebody else's broken kernel is no reason to stop
             if kernel.language.lower() == language.lower():
                 return kernel
         raise KernelError(

@@ -29,7 +29,7 @@ class Conflict:
     path: str
     how: str  # "reads", "lists the folder of", "looks for", "makes"
     declared: bool = False  # whether the writer says that it writes it
-    there: bool = False  # whether it lay there before the writer changed it
+    there: bool = False  # whether it existed before the writer changed it
     circle: bool = False  # whether the writer waits for the reader already
 
 
@@ -205,7 +205,7 @@ def _lines(
             continue
         path = escape(one.path).replace("{", "{{").replace("}", "}}")
         if one.there or (not one.declared and ignored(one.path)):
-            # Artefacts go before each run: what lay there is the user's.
+            # Artefacts go before each run: what was there is the user's.
             yield one.reader, "depends_on", one.writer
             continue
         if not one.declared:

@@ -24,7 +24,7 @@ def with_own(failure: Failure, own: Sequence[str]) -> Failure:
 def products(record: Record, *, ignored: Callable[[str], bool]) -> list[str]:
     """Return what a run wrote undeclared and could declare as artefacts.
 
-    Not what lay there before, or was read before it was written: it would be taken away before the
+    Not what existed before, or was read before it was written: it would be taken away before the
     next run. Nor what version control is to leave out.
     """
     read = {item.name for item in record.trace.items if item.kind == "file"}

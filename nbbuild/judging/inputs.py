@@ -68,7 +68,7 @@ class InEffect:
     parsed: Parsed
     settings: Settings
     kernel: Kernel
-    probe: Probe | None  # None: its kernel is no Python
+    probe: Probe | None  # None: its kernel is not Python
 
 
 class Inputs:
@@ -225,7 +225,7 @@ class Inputs:
         return [one.module for one in self.imports(text)]
 
     def check(self, task: Task) -> None:
-        """Raise all that stands in the way of a key, but for the assets; hashes nothing."""
+        """Raise all that prevents a key, but for the assets; hashes nothing."""
         parsed = self._parsed[task.name] = self.parsed(task)
         looks: list[Callable[[], object]] = [
             lambda: self._packages(task, (now := self.in_effect(task)).kernel, now.probe),

@@ -66,7 +66,7 @@ class Placed(Protocol):
     """What judging asks of the project's tree."""
 
     def in_order(self, task: Task, record: Record) -> bool:
-        """Whether the artefacts lie there as the record says."""
+        """Whether the artefacts are there as the record says."""
         ...
 
     def built_in_order(self, task: Task, made_from: str) -> bool:
@@ -96,7 +96,7 @@ class Plan:
 class Judge:
     """Gives the verdict on one task at a time.
 
-    `unreadable` tells of a source why it cannot be read; `forced` names the tasks that run whatever
+    `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever
     the store holds; `retired` says of a record's id whether a forced run has put it aside; `last`
     is what became of a task in its last build.
     """
@@ -161,7 +161,7 @@ class Judge:
     def final(self, name: str) -> Judgement:
         """Judge `name` now that all its upstream tasks are done.
 
-        Raises the `NbbuildError` that stands in the way of a key.
+        Raises the `NbbuildError` that prevents a key.
         """
         task = self._graph.tasks[name]
         self._inputs.look_again(task)
@@ -302,7 +302,7 @@ def _message(failure: Failure | None) -> str:
 def check(
     project: Project, graph: Graph, inputs: Inputs, names: Collection[str], *, tree: Placed
 ) -> list[NbbuildError]:
-    """Return every error that stands in the way of building `names`, before anything runs.
+    """Return every error that prevents building `names`, before anything runs.
 
     Unreadable notebooks are left out: they stop only the targets that need them.
     """

@@ -63,7 +63,7 @@ def _with_listed_tags(body: str) -> str:
 
 
 def _listed(value: str, *, continued: bool) -> str | None:
-    """Return the list that a text of tags stands for; None where it is no text."""
+    """Return the list that a text of tags stands for; None where it is not text."""
     try:
         said = yaml.safe_load(value)
     except yaml.YAMLError:

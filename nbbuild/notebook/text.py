@@ -105,7 +105,7 @@ def _top(found: Header) -> dict[str, yaml.Node]:
 def _with_display_name(source: str, text: str) -> str:
     """Return `text` with the `display_name` that nbformat demands of a kernelspec.
 
-    Nobody else does, mystmd's pages often lack it, and Jupytext validates before we could mend it.
+    Nobody else does, mystmd's pages often lack it, and Jupytext validates before we could fix it.
     """
     found = header(source, text)
     if found is None:

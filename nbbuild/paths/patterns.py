@@ -97,7 +97,7 @@ def matches(pattern: Pattern, path: str) -> bool:
 
 
 def can_meet(a: Pattern, b: Pattern) -> bool:
-    """Tell whether some path is meant by both patterns, whatever lies on the disk. Exact."""
+    """Tell whether some path is meant by both patterns, whatever is on the disk. Exact."""
     if a.ups < b.ups:
         a, b = b, a
     unknown = [UnknownName.NAME] * (a.ups - b.ups)

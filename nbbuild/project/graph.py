@@ -289,7 +289,7 @@ def _writes_what_all_need(
 def is_made(graph: Graph, name: str, asset: str) -> bool:
     """Whether a task upstream of `name` can make what the pattern `asset` matches.
 
-    What a task makes itself is no asset of it: its run begins without.
+    What a task makes itself is not an asset of it: its run begins without.
     """
     pattern = Pattern.parse(asset)
     return any(
@@ -300,5 +300,5 @@ def is_made(graph: Graph, name: str, asset: str) -> bool:
 
 
 def makes(task: Task, path: str) -> bool:
-    """Whether the file `path` lies under the artefact patterns of `task`."""
+    """Whether the file `path` is under the artefact patterns of `task`."""
     return any(matches(Pattern.parse(text), path) for text in task.artefacts)

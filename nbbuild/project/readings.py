@@ -117,7 +117,7 @@ class Readings:
 def _check_text(source: str, parsed: Parsed) -> None:
     """Raise `NotebookError` if what counts of a notebook cannot be sent to a kernel, or hashed."""
     bad = next((cell for cell in parsed.cells if not is_unicode(cell.source)), None)
-    if bad is None and packed(parsed)[:1] != b"{":  # as JSON: something else is no text
+    if bad is None and packed(parsed)[:1] != b"{":  # as JSON: something else is not text
         return
     where = "its metadata" if bad is None else f"cell {bad.index + 1}"
     raise NotebookError(

@@ -104,7 +104,7 @@ def _means(word: Pattern, artefact: Pattern) -> bool:
         return matches(artefact, word.path)
     if not artefact.literal:
         return can_meet(word, artefact)
-    # It may be a folder, but only `figs/*.png` means what lies in `figs`; `**/*.png` does not.
+    # It may be a folder, but only `figs/*.png` means what is in `figs`; `**/*.png` does not.
     inside = f"{literal_prefix(word)}/".startswith(f"{artefact.path}/")
     return inside or matches(word, artefact.path)
 

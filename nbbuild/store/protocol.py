@@ -18,7 +18,7 @@ class Store(Protocol):
 
     @property
     def name(self) -> str:
-        """What a user is told of where it is."""
+        """How a user is told where it is."""
         ...
 
     @property

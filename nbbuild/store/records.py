@@ -108,7 +108,7 @@ class Records:
             place.parent.rmdir()
 
     def files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield where each file of a record lies, sound or not, and how it looks, in no order."""
+        """Yield where each file of a record is, sound or not, and how it looks, in no order."""
         if self._layout.is_ours():
             for path, look in self._layout.looks(self._layout.records, "??/*/*.json"):
                 if is_digest(path.parent.name):

@@ -116,7 +116,7 @@ class Artefacts:
         return self._empty.get(task.name, ())
 
     def left(self, task: Task) -> dict[str, Digest]:
-        """Return what earlier runs left undeclared and lies there as they left it: its digests."""
+        """Return what earlier runs left undeclared and is there as they left it: its digests."""
         return undeclared.lying(self._ground, self._ground.ledgers.read(task.name))
 
     def leave(self, task: Task, left: Iterable[Left]) -> None:
@@ -151,9 +151,9 @@ class Artefacts:
         return {**lying, **files}
 
     def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
-        """Take what lies under the task's patterns for its artefacts, whoever wrote it.
+        """Take what is under the task's patterns as its artefacts, whoever wrote it.
 
-        `files` has some by path that may lie elsewhere: only these of a pattern that matches any.
+        `files` has some by path that may be elsewhere: only these of a pattern that matches any.
         """
         artefacts = tuple(
             self._kept(task, path, stored=True)
@@ -219,7 +219,7 @@ class Artefacts:
         raise _cannot_be_kept(task, path, "is still being written, though the run has ended")
 
     def _brought(self, task: Task, path: str, file: Path) -> ArtefactFile:
-        """Take a file that lies elsewhere for the artefact at `path`; it is not put there."""
+        """Take a file that is elsewhere as the artefact at `path`; it is not put there."""
         fault = self._ground.confined.fault(path)
         if fault:
             raise _cannot_be_kept(task, path, f"cannot be kept: {fault}")
@@ -308,7 +308,7 @@ class Artefacts:
     def _unacceptable(self, task: Task, record: Record) -> tuple[str, ...]:
         """Return the digests of artefacts that no run of `task` can have made.
 
-        Records may come from elsewhere; one that names such a path is no hit.
+        Records may come from elsewhere; one that names such a path is not a hit.
         """
         patterns = [Pattern.parse(text) for text in task.artefacts]
         names = Counter(artefact.path for artefact in record.artefacts)

@@ -76,7 +76,7 @@ class Confined:
 
 
 def fault_of_name(path: str) -> str:
-    """Say why `path` is no path of a file in a project, "" if it can be one."""
+    """Say why `path` is not the path of a file in a project, "" if it can be one."""
     names = path.split("/")
     try:
         coded = os.fsencode(path)  # names of files may be any bytes

@@ -52,7 +52,7 @@ class Built(Made, frozen=True, array_like=True, gc=False):
 class Left(Made, frozen=True, array_like=True, gc=False):
     """A file that a run changed and left without declaring it, as it was when the run ended."""
 
-    anew: bool = False  # the run writes it whatever lies there, and would tell that it did
+    anew: bool = False  # the run writes it whatever is there, and would tell that it did
     scratch: bool = False  # private to the run
     asked: bool = False  # the run looked for it, or read it, before it wrote it
     shared: bool = False  # another task had left it, and this one changed it
@@ -138,7 +138,7 @@ class Ledgers:
         return folder
 
     def clear_staging(self, task: str) -> None:
-        """Remove what lies in the task's staging folder, and the folder. Raises StoreError."""
+        """Remove what is in the task's staging folder, and the folder. Raises StoreError."""
         folder = self._folder / STAGED / safe_id(task)
         with (
             writing("drafts of an earlier build cannot be removed", folder),

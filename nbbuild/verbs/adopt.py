@@ -1,4 +1,4 @@
-"""Adopt results that no run of ours made: what lies there, or what was executed elsewhere."""
+"""Adopt results that no run of ours made: what is there, or what was executed elsewhere."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RunResult:
     """What an execution came to.
 
     `files` has artefacts by their root-relative paths, and where their bytes are now. Of the
-    patterns that match none of these, the files that lie in the tree are taken.
+    patterns that match none of these, the files that are in the tree are taken.
     """
 
     cells: ExecutedCells
@@ -122,7 +122,7 @@ def adopt(
 
     The task is `target`, or the one whose source, pair or built notebook this is. The notebook must
     hold the task's code. With `validate`, its execution counts must be those of one run from top
-    to bottom, without errors that the task does not allow. Artefacts are the files that lie in
+    to bottom, without errors that the task does not allow. Artefacts are the files that are in
     the tree under the task's patterns; of a pattern that matches any of `artefacts`, only these.
     Where the cache has a result already, that one stays, unless `overwrite`.
 
@@ -193,7 +193,7 @@ def _executed(place: Path) -> NotebookNode:
             hint="name the notebook that was executed",
         )
     notebook = read(Path(), shown)
-    # Reading drops outputs that are no valid ones, since a run makes them anew.
+    # Reading drops outputs that are not valid, since a run makes them anew.
     said = [
         cell for cell in json.loads(place.read_bytes()).get("cells", []) if isinstance(cell, dict)
     ]

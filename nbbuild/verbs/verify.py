@@ -143,7 +143,7 @@ def _up_to_date(
 ) -> dict[str, Record]:
     """Return the record that is a hit for each task but those of `cache = false`.
 
-    Raises `UsageError` that names the others, and what stands in the way of judging.
+    Raises `UsageError` that names the others, and what prevents judging.
     """
     tasks = [session.graph.tasks[name] for name in names]
     for task in tasks:

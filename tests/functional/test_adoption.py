@@ -190,7 +190,10 @@ def test_words_that_do_not_fit_together_are_mistakes(project):
     for words, what in [
         (("a.ipynb", "b.ipynb", "--target", "a.ipynb"), "are for one NOTEBOOK"),
         (("a.ipynb", "--target", "nothing"), "there is no notebook, task, artefact or group"),
-        (("jcache.toml", "--target", "a.ipynb"), "is not an .ipynb file, and no other format holds outputs"),
+        (
+            ("jcache.toml", "--target", "a.ipynb"),
+            "is not an .ipynb file, and no other format",
+        ),
         (("gone.ipynb", "--target", "a.ipynb"), "'gone.ipynb' does not exist"),
         (("a.ipynb", "-a", "gone.txt"), "the artefact 'gone.txt' is not an existing file"),
     ]:

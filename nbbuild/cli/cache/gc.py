@@ -1,4 +1,4 @@
-"""`nbbuild cache gc`: forget what was not used for longest."""
+"""`nbbuild cache gc`: remove the least recently used results."""
 
 from __future__ import annotations
 
