@@ -15,8 +15,8 @@ def with_own(failure: Failure, own: Sequence[str]) -> Failure:
     if not own or failure.kind != "error":
         return failure
     hint = (
-        f"it found {named(own)}, which an earlier run of it left; "
-        f"to begin without: {line('scratch', own)}"
+        f"it found {named(own)}, left by an earlier run of it; "
+        f"to start without {_it(own)}: {line('scratch', own)}"
     )
     return msgspec.structs.replace(failure, hint="\n".join(filter(None, [failure.hint, hint])))
 
@@ -34,11 +34,16 @@ def products(record: Record, *, ignored: Callable[[str], bool]) -> list[str]:
 
 
 def rests_on(own: Sequence[str]) -> str:
-    """Return the sentence on a result that rests on `own`, with the lines to choose from."""
+    """Return the sentence on a result that uses `own`, with the lines to choose from."""
     return (
-        f"its result rests on {named(own)}, which an earlier run of it left; declare "
-        f"{line('scratch', own)} to begin each run without, or {line('assets', own)} to keep it"
+        f"its result uses {named(own)}, left by an earlier run of it; declare "
+        f"{line('scratch', own)} to start each run without {_it(own)}, "
+        f"or {line('assets', own)} to keep {_it(own)}"
     )
+
+
+def _it(paths: Sequence[str]) -> str:
+    return "it" if len(paths) == 1 else "them"
 
 
 def named(paths: Sequence[str]) -> str:

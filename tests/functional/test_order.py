@@ -14,8 +14,8 @@ else:
 print(answer)
 """
 RESTS = (
-    "its result rests on 'memo.txt', which an earlier run of it left; declare "
-    'scratch = ["memo.txt"] to begin each run without, or assets = ["memo.txt"] to keep it'
+    "its result uses 'memo.txt', left by an earlier run of it; declare "
+    'scratch = ["memo.txt"] to start each run without it, or assets = ["memo.txt"] to keep it'
 )
 
 
@@ -236,8 +236,8 @@ def test_a_run_that_fails_over_what_it_left_says_how_to_begin_without(project):
     assert (done.status, hints(done)) == (
         1,
         {
-            "a.ipynb": "it found 't.db', which an earlier run of it left; "
-            'to begin without: scratch = ["t.db"]'
+            "a.ipynb": "it found 't.db', left by an earlier run of it; "
+            'to start without it: scratch = ["t.db"]'
         },
     )
     assert follow(project) == ["a"]

@@ -67,17 +67,17 @@ UNDECLARED = {
     ),
     "probe": (
         "print(os.path.exists('data/b.csv'))",
-        "undeclared: In [2] looks for 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] looks for 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "shell": (
         f"!echo made {'z' * 300} > data.txt; cat 'data/b.csv' data.txt",
-        "undeclared: In [2] reads 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] reads 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "glob": (
         "import glob\nprint(glob.glob('data/b*.csv'))",
-        "undeclared: In [2] looks for 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] looks for 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "listing": (
@@ -87,17 +87,17 @@ UNDECLARED = {
     ),
     "folder": (
         "print(os.path.isdir('empty'), os.path.isdir('more'))",
-        "undeclared: In [2] looks for 'more', which is in the project and not in its sandbox",
+        "undeclared: In [2] looks for 'more', which is in the project but not in its sandbox",
         'assets = ["more"]',
     ),
     "absolute": (
         "print(open('{root}/data/b.csv').read(), open('{root}/data/a.csv').read())",
-        "undeclared: In [2] reads 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] reads 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "parent": (
         "try: open('../around.txt')\nexcept OSError: print('none')",
-        "undeclared: In [2] reads '../around.txt', which is in the project and not in its sandbox",
+        "undeclared: In [2] reads '../around.txt', which is in the project but not in its sandbox",
         'assets = ["../around.txt"]',
     ),
     "import": (
@@ -108,12 +108,12 @@ UNDECLARED = {
     "optional": (
         "try: import plugins.extra\nexcept ImportError: print('without')",
         "undeclared: In [2] imports 'plugins/__init__.py', "
-        "which is in the project and not in its sandbox",
+        "which is in the project but not in its sandbox",
         'modules = ["plugins"]',
     ),
     "hidden": (
         "import tomlkit",
-        "undeclared: In [2] imports 'tomlkit.py', which is in the project and not in its sandbox",
+        "undeclared: In [2] imports 'tomlkit.py', which is in the project but not in its sandbox",
         'modules = ["tomlkit"]',
     ),
     "elsewhere": (
@@ -123,7 +123,7 @@ UNDECLARED = {
     ),
     "around": (
         "import sys\nsys.path.insert(0, '{root}/lib')\nimport far",
-        "undeclared: In [2] imports 'lib/far.py', which is in the project and not in its sandbox",
+        "undeclared: In [2] imports 'lib/far.py', which is in the project but not in its sandbox",
         'modules = ["lib/far.py"]',
     ),
     "both": (
@@ -216,7 +216,7 @@ def test_a_failed_run_leaves_the_project_as_it_was_and_is_mended_by_the_lines(pr
     head, *lines, _ = done.err.splitlines()[1:]
     assert head.startswith("failed a.ipynb after ")
     assert head.endswith(
-        " s: In [2] reads 'data/x.txt', which is in the project and not in its sandbox"
+        " s: In [2] reads 'data/x.txt', which is in the project but not in its sandbox"
     )
     assert lines == [
         "    as far as it went: .nbbuild/failed/a.ipynb.failed",
