@@ -1,4 +1,4 @@
-"""The nouns (DESIGN §1): what nbbuild talks about; nothing here reads or writes."""
+"""The nouns (DESIGN §1): nbbuild's vocabulary; nothing here reads or writes."""
 
 from __future__ import annotations
 

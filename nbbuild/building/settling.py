@@ -1,4 +1,4 @@
-"""Make of a run what it comes to: a record beside all others, kept or not, or a failure."""
+"""Turn a run into its result: a record, kept or not, or a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choose the verb: `nbbuild [TARGET…]` builds, and a first word that is a verb is done instead.
+"""Choose the verb: `nbbuild [TARGET…]` builds, unless the first word is a verb.
 
 The first word that is not an option decides, and everything else goes to the verb, also what stands
 before it: `nbbuild -C sub status` is `nbbuild status -C sub`. To find that word one has to know

@@ -1,4 +1,4 @@
-"""Read jcache.toml, check all of it, and give it as frozen types."""
+"""Read jcache.toml, check all of it, and return it as frozen types."""
 
 from __future__ import annotations
 

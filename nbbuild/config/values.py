@@ -1,4 +1,4 @@
-"""Read one value of jcache.toml: check what it is, and turn it into what the code works with.
+"""Read one value of jcache.toml: check its type, and convert it.
 
 A reader takes the name of the key and its value. It raises ConfigError, or Problems, without
 saying where: the caller knows the table.

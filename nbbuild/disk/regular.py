@@ -1,4 +1,4 @@
-"""Read a file of nbbuild's own, whatever may have taken its place.
+"""Read one of nbbuild's own files, whatever may have taken its place.
 
 Stores are shared, and folders are copied and restored by other tools: where a record should lie
 there may be a pipe, which would make its reader wait for ever, a folder, a device, or a loop of

@@ -1,4 +1,4 @@
-"""Folders in the temporary folder, which a later process can tell from others' and sweep.
+"""nbbuild's temporary folders, which a later process can recognise and remove.
 
     <temporary>/nbb-<random>/       all folders of one process; removed with the last of them
       owner                         "nbbuild", locked (flock) for as long as that process lives

@@ -1,4 +1,4 @@
-"""Read from Python source what it imports; nothing is run, and nothing that is wrong raises."""
+"""Find what Python source imports; it is never run, and a mistake in it raises nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find what one task wrote and another used without an edge that puts them in order.
+"""Find what one task wrote and another used without an edge between them.
 
 Whether such a reader saw the file before or after it was written is an accident. tup's rule: using
 what another rule makes, undeclared, is an error, since no later build could tell.

@@ -1,4 +1,4 @@
-"""Say what a user should know of the files that a run found, changed and left."""
+"""Say what a user should know about the files that a run found, changed and left."""
 
 from __future__ import annotations
 

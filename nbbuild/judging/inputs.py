@@ -1,4 +1,4 @@
-"""Find what a task's action key rests on: its code, kernel, files, packages and variables."""
+"""Find what goes into a task's action key: its code, kernel, files, packages and variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One notebook in a kernel: its cells in order, their deadlines, what of their answers has come.
+"""One notebook in a kernel: its cells in order, their deadlines, and their answers so far.
 
 A cell is done when its reply *and* its idle status have come: they travel on two sockets, and the
 outputs come before the idle, not before the reply. A reply without its idle is never accepted as

@@ -1,4 +1,4 @@
-"""Which files are notebooks, and which reader takes one; loads neither nbformat nor jupytext."""
+"""Which files are notebooks, and which reader reads one; loads neither nbformat nor jupytext."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write MyST as mystmd takes it in the way in which Jupytext reads it, line for line."""
+"""Rewrite mystmd's MyST as Jupytext reads it, line for line."""
 
 from __future__ import annotations
 

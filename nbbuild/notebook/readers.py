@@ -1,4 +1,4 @@
-"""Which reader takes a notebook: by its suffix, or as [project] readers says; loads no notebook.
+"""Which reader reads a notebook: by its suffix, or as [project] readers says; loads no notebook.
 
 A reader that is not built in is an entry point of an installed distribution, in one of two groups:
 

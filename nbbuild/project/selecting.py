@@ -1,4 +1,4 @@
-"""Which tasks a word means: a target of the command line, or a word of `depends_on`."""
+"""Which tasks a word means: a target on the command line, or a word in `depends_on`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store can do; DiskStore and MemoryStore are held to the same tests."""
+"""What every store can do; DiskStore and MemoryStore pass the same tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choose what a store forgets: least recently used first, and nothing that a build needs now."""
+"""Choose what a store removes: least recently used first, and nothing that a build needs now."""
 
 from __future__ import annotations
 

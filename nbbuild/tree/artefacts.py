@@ -1,4 +1,4 @@
-"""The artefacts of tasks in the tree: made new by each run, put back by each restore."""
+"""The artefacts of tasks in the tree: made anew by each run, put back by each restore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all that works on the tree stands on: the root, the ledgers, and how files look."""
+"""What everything that works on the tree shares: the root, the ledgers, and how files look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell what earlier runs of a task left in the tree, and take it away."""
+"""Find what earlier runs of a task left in the tree, and remove it."""
 
 from __future__ import annotations
 

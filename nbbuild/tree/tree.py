@@ -1,4 +1,4 @@
-"""The tree of one project: all that nbbuild writes into it, removes from it, and locks."""
+"""The tree of one project: everything that nbbuild writes into it, removes from it, and locks."""
 
 from __future__ import annotations
 

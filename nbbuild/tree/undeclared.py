@@ -1,4 +1,4 @@
-"""What runs left in the tree without declaring it: whose it is, and what goes before a next run."""
+"""What runs left in the tree undeclared: whose it is, and what goes before the next run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what the notebooks could declare, by what their last runs did: lines that can be pasted.
+"""Say what the notebooks could declare, judging by their last runs: lines that can be pasted.
 
 Every line works when it is followed to the letter. So nothing is proposed that would take a user's
 file away: an artefact goes before each run, and so does scratch.

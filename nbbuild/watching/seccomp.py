@@ -1,4 +1,4 @@
-"""What Linux's seccomp needs to be told, and tells: the filter, its calls by number, its messages.
+"""What goes to and from Linux's seccomp: the filter, system calls by number, messages.
 
 The filter sends the calls of `_TABLE`, made natively or by 32-bit programs, to whoever holds the
 listener, and lets all others pass untouched. The numbers are Linux's and never change.

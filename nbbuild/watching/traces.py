@@ -1,4 +1,4 @@
-"""Whether what a run turned out to use is still as it was then."""
+"""Whether what a run used is still as it was then."""
 
 # A `match` over the kinds of items has a return for each.
 # ruff: noqa: PLR0911

@@ -1,4 +1,4 @@
-"""Read the files of a book, and take values of the right type out of what they hold."""
+"""Read the files of a book, and pick out values of the right type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nbbuild cache …`: look into the cache, and manage it; a file for each of its verbs."""
+"""`nbbuild cache …`: inspect and manage the cache; a file for each of its verbs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nbbuild cache add NOTEBOOK…`: take what was executed elsewhere for the results of tasks."""
+"""`nbbuild cache add NOTEBOOK…`: take executed notebooks as the results of their tasks."""
 
 from __future__ import annotations
 

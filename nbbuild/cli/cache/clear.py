@@ -1,4 +1,4 @@
-"""`nbbuild cache clear`: forget everything."""
+"""`nbbuild cache clear`: remove everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nbbuild cache remove RECORD…`: forget results."""
+"""`nbbuild cache remove RECORD…`: remove results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nbbuild cache verify`: read everything, and take away what is damaged."""
+"""`nbbuild cache verify`: read everything, and remove what is damaged."""
 
 from __future__ import annotations
 

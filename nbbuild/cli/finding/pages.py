@@ -1,4 +1,4 @@
-"""What a page says about itself: its kernel, and how, or that it never, is executed."""
+"""What a page says about itself: its kernel, and whether and how it is executed."""
 
 from __future__ import annotations
 

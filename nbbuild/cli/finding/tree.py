@@ -1,4 +1,4 @@
-"""What there is in the tree of a project: its notebooks, and what tools made of them."""
+"""What is in a project's tree: its notebooks, and what tools made of them."""
 
 from __future__ import annotations
 
