@@ -44,7 +44,7 @@ def load(
     """Load the project in `directory`, for `with`; writes nothing.
 
     `file` is another name than `jcache.toml`; `environ` stands for `os.environ`, here and for the
-    kernels; `overrides` win over all that the project says of how notebooks run. Raises
+    kernels; `overrides` win over all that the project says about how notebooks run. Raises
     `ConfigError`, or `Problems` for several at once.
     """
     return open_session(directory, file=file, environ=environ, overrides=overrides)

@@ -74,7 +74,7 @@ class StoreError(NbbuildError):
 
 
 class OneTaskError(StoreError):
-    """A place that one task needs, or its result, is no good; no other task is concerned."""
+    """A place that one task needs, or its result, is unusable; no other task is concerned."""
 
 
 class Problems(NbbuildError):

@@ -1,4 +1,4 @@
-"""What a build tells while it runs; a report listens."""
+"""The events of a build while it runs; a report listens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nouns (DESIGN §1): what nbbuild talks about; nothing here reads or writes."""
+"""The nouns (DESIGN §1): nbbuild's vocabulary; nothing here reads or writes."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class ActionKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class TraceItem(msgspec.Struct, frozen=True, gc=False):
-    """One thing that a run turned out to use, and its value then.
+    """One thing that a run used, and its value then.
 
     Kinds: "file" → digest; "listing" → digest of the names; "glob" ("base:pattern") → digest of
     the matches; "absent" → "", or what the run left there; "stat" → what `stat` answered
@@ -137,7 +137,7 @@ class TraceItem(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trace(msgspec.Struct, frozen=True, gc=False):
-    """What a run turned out to use; `level` says how closely it was watched."""
+    """What a run used; `level` says how closely it was watched."""
 
     level: str = "none"  # none | python | syscalls
     items: tuple[TraceItem, ...] = ()
@@ -174,9 +174,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     seconds: float = 0.0  # of the whole notebook, kernel start included
     cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
     undeclared: tuple[ArtefactFile, ...] = ()  # changed without being declared
-    altered: tuple[str, ...] = ()  # those of `undeclared` that lay there before
+    altered: tuple[str, ...] = ()  # those of `undeclared` that existed before
     rewritten: tuple[str, ...] = ()  # written back with the bytes that they had, now or earlier
-    removed: tuple[str, ...] = ()  # that lay there before
+    removed: tuple[str, ...] = ()  # that existed before
     own: tuple[str, ...] = ()  # read, and left undeclared by an earlier run of the task
     folders: tuple[str, ...] = ()  # that the run made under its artefact patterns and left empty
     local: bool = False  # it rests on files of `own`: never pushed to a remote
@@ -339,7 +339,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: tuple[Outcome, ...] = ()
     seconds: float = 0.0
     interrupted: bool = False
-    problems: tuple[str, ...] = ()  # that are no task's: whole messages
+    problems: tuple[str, ...] = ()  # that belong to no task: whole messages
 
     @property
     def exit_status(self) -> int:

@@ -1,4 +1,4 @@
-"""Hide, from the libraries that nbbuild imports, optional packages that it has no use for.
+"""Hide optional packages that nbbuild has no use for from the libraries that it imports.
 
 Each of these libraries does without when a package is not installed. They are shown again before
 the code of anybody else is loaded: a reader, an executor.

@@ -242,9 +242,9 @@ def session_of(
     root = config.root
     if os.path.lexists(root / DOT) and not (root / DOT).is_dir():
         raise StoreError(
-            f"'{DOT}' is no folder",
+            f"'{DOT}' is not a folder",
             facts=[("path", str(root / DOT))],
-            hint="move it away: nbbuild keeps there what it knows of the project",
+            hint="move it away: nbbuild keeps its own files there",
         )
     state = State(root / DOT)
     memo = Memo(state)

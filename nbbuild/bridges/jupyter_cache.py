@@ -8,7 +8,7 @@ looked at in addition, since that hash knows nothing of them:
 - Several tasks may have the same code and read different files. Then only the task whose path the
   record names gets it; if none does, none.
 - Artefacts that were cached with it are taken if the task declares them. Of the patterns that match
-  none of these, the files that lie in the tree are.
+  none of these, the files that are in the tree are.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class JupyterCache:
             bundle = self._cache.get_cache_bundle(match.pk)
             notebook = from_bytes(nbformat.writes(bundle.nb).encode("utf-8", "surrogatepass"))
             files = zip(bundle.artifacts.relative_paths, bundle.artifacts.paths, strict=True)
-            # A link may lead anywhere, and is no file that was cached.
+            # A link may lead anywhere, and is not a file that was cached.
             artefacts = {path.as_posix(): file for path, file in files if not file.is_symlink()}
         except (OSError, NotebookError, *_MALFORMED) as error:
             said = error.what if isinstance(error, NotebookError) else str(error)
@@ -144,7 +144,7 @@ def opened(given: Path) -> Iterator[JupyterCache]:
     if not (given / "global.db").is_file():
         raise UsageError(
             f"there is no jupyter-cache in '{given}'",
-            facts=[("reason", "it has no global.db" if given.is_dir() else "it is no folder")],
+            facts=[("reason", "it has no global.db" if given.is_dir() else "it is not a folder")],
             hint="its folder is `.jupyter_cache` by default; a Jupyter Book has it in `_build`",
         )
     with temporary.folder() as copy:

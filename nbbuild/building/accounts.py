@@ -59,7 +59,7 @@ class Accounts:
         if inputs.level(task) == "none":
             return Watched(trace=Trace())
         if attempted.observed is None:
-            return Watched(trace=Trace(), changed=("the kernel did not tell what it used",))
+            return Watched(trace=Trace(), changed=("the kernel did not report what it used",))
         now = before.now
         folder = working_folder(task, now.settings)
         watching = Watching(

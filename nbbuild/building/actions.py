@@ -1,4 +1,4 @@
-"""What executing one notebook takes, and the kernel that this comes to.
+"""What it takes to execute one notebook, and which kernel that means.
 
 No kernel is talked to here, so that one can be started before what talks to it is imported.
 """

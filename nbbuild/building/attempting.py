@@ -21,7 +21,7 @@ from nbbuild.model import ActionKey, Digest, Judgement, Outcome, Record, Task
 from nbbuild.notebook.code import running
 from nbbuild.notebook.write import to_bytes
 
-_AGAIN = "runs again without a watch over its system calls: '{}' gets no rights under it"
+_AGAIN = "runs again without watching its system calls: '{}' would lose its rights"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Have the first kernels start while it is still being judged what has to run.
+"""Start the first kernels while tasks are still being judged.
 
 What will run is guessed: notebooks that were read for the first time, and whose code is not that
 of their last run. For these only a zygote is started, which leaves nothing behind when it was in

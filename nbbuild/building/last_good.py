@@ -1,4 +1,4 @@
-"""Write down what the verdict "up to date" of a whole build rested on, for uptodate.py to compare.
+"""Write down why a whole build was "up to date", for uptodate.py to compare.
 
 Whatever judging looks at has to be here; the parts that look keep account of it (`asked`,
 `looked`, `listed`, `rests_on`). Nothing is looked at a second time to learn what it *was*: what

@@ -1,4 +1,4 @@
-"""Say what executing a task takes, by all that is in effect for it now."""
+"""Say what it takes to execute a task, given all settings in effect for it."""
 
 from __future__ import annotations
 

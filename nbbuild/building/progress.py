@@ -1,4 +1,4 @@
-"""What became of each task of a build so far: told to the observer, kept in the state at once."""
+"""What became of each task of a build so far: the observer hears it, the state keeps it at once."""
 
 from __future__ import annotations
 

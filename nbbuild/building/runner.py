@@ -121,9 +121,7 @@ def _bring_in(
         if sandbox.changed(path):
             notes += bring_in(sandbox.root / path, path)
     if lost:
-        notes += (
-            f"wrote in its sandbox what it does not declare; to keep it: {endings.keeping(lost)}",
-        )
+        notes += (f"wrote undeclared files in its sandbox; to keep them: {endings.keeping(lost)}",)
     return notes
 
 

@@ -1,4 +1,4 @@
-"""Make of a run what it comes to: a record beside all others, kept or not, or a failure."""
+"""Turn a run into its result: a record, kept or not, or a failure."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class Settling:
         causes = () if trace.exempt else trace.partial
         new = [cause for cause in causes if cause not in self.said]
         self.said.update(new)
-        return tuple(f"what it used was seen only in part: {cause}" for cause in new)
+        return tuple(f"not all that it used was seen: {cause}" for cause in new)
 
     def _products(self, record: Record, last: Record | None) -> tuple[str, ...]:
         """Say what a run wrote and found undeclared, as far as the last one did not."""
@@ -219,7 +219,7 @@ class Settling:
         products = endings.products(record, ignored=self.ignored)
         new = [path for path in products if path not in known]
         if new:
-            notes += (f"wrote what it does not declare; to keep it: {endings.keeping(new)}",)
+            notes += (f"wrote undeclared files; to keep them: {endings.keeping(new)}",)
         if record.own and (last is None or {*record.own} - {*last.own}):
             notes += (endings.rests_on(record.own),)
         return notes

@@ -157,7 +157,7 @@ class Meetings:
             self.turns.part(first, second)
         if found:
             others = named([one for pair in found for one in pair if one != name])
-            text = f"met {others} on a file while both ran: once more, by itself"
+            text = f"met {others} on a file while both ran: it runs again by itself"
             self._observer(Noted(name, text))
         return bool(found)
 

@@ -27,7 +27,7 @@ NOBODY_READS = 141
 def exit_status(work: Callable[[], object]) -> int:
     """Do the work and return the exit status: the int that `work` returned, else 0.
 
-    What `work` raises is told on stderr. SystemExit passes.
+    What `work` raises is printed on stderr. SystemExit passes.
     """
     try:
         status = _result(work)

@@ -1,6 +1,6 @@
-"""Choose the verb: `nbbuild [TARGET…]` builds, and a first word that is a verb is done instead.
+"""Choose the verb: `nbbuild [TARGET…]` builds, unless the first word is a verb.
 
-The first word that is no option decides, and everything else goes to the verb, also what stands
+The first word that is not an option decides, and everything else goes to the verb, also what stands
 before it: `nbbuild -C sub status` is `nbbuild status -C sub`. To find that word one has to know
 which options take a value; those in front of it are the build's. After `--` no word is a verb.
 """
@@ -22,8 +22,8 @@ BUILD = "build"
 
 _ABOUT = """Make for notebooks: execute what changed, in order, in parallel, and cache the rest.
 
-Without a verb, build the targets, or all there is: a target is a notebook, a task, an artefact,
-a group or a glob."""
+Without a verb, nbbuild builds the targets, or everything. A target is a notebook, a task, an
+artefact, a group or a glob."""
 
 
 class VerbGroup(click.Group):
@@ -93,10 +93,10 @@ class VerbGroup(click.Group):
             formatter.write_text(_ABOUT)
         with formatter.section("Verbs"):
             formatter.write_dl(list(self._verbs.items()))
-        with formatter.section("Options of a build"):
+        with formatter.section("Build options"):
             formatter.write_dl(self._options(ctx))
         formatter.write_paragraph()
-        formatter.write_text(f"'{ctx.command_path} VERB --help' tells more about a verb.")
+        formatter.write_text(f"'{ctx.command_path} VERB --help' says more about a verb.")
 
     def _options(self, ctx: click.Context) -> list[tuple[str, str]]:
         build = self._load(BUILD)
@@ -108,7 +108,7 @@ class VerbGroup(click.Group):
         return [record for record in records if record is not None]
 
     def _place_of_word(self, ctx: click.Context, args: Sequence[str]) -> int:
-        """Return the place of the first word that is no option, or of `--`, or the end."""
+        """Return the place of the first word that is not an option, or of `--`, or the end."""
         place = 0
         while place < len(args):
             word = args[place]

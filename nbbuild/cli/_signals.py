@@ -1,4 +1,4 @@
-"""Have SIGTERM end a verb as Ctrl-C does."""
+"""Make SIGTERM end a verb as Ctrl-C does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of a new jcache.toml: what is not said is there as a comment, with its default."""
+"""The text of a new jcache.toml: unset keys are comments that show their defaults."""
 
 from __future__ import annotations
 

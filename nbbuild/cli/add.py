@@ -20,13 +20,18 @@ _FILE = click.Path()
 @click.command("add")
 @click.argument("notebooks", nargs=-1, required=True, type=_FILE, metavar="NOTEBOOK...")
 @click.option(
-    "--asset", "assets", multiple=True, type=_FILE, metavar="PATTERN", help="They read this."
+    "--asset", "assets", multiple=True, type=_FILE, metavar="PATTERN", help="A file that they read."
 )
-@click.option("--module", "modules", multiple=True, type=_FILE, help="They import this.")
+@click.option("--module", "modules", multiple=True, type=_FILE, help="A module that they import.")
 @click.option(
-    "--artefact", "artefacts", multiple=True, type=_FILE, metavar="PATTERN", help="They write this."
+    "--artefact",
+    "artefacts",
+    multiple=True,
+    type=_FILE,
+    metavar="PATTERN",
+    help="A file that they write.",
 )
-@click.option("-r", "--reader", default="", metavar="NAME", help="What reads them.")
+@click.option("-r", "--reader", default="", metavar="NAME", help="The reader to use for them.")
 @json_option
 @project_options
 def command(
@@ -39,10 +44,10 @@ def command(
     directory: Path,
     file: Path | None,
 ) -> None:
-    """Add NOTEBOOKs to jcache.toml, files or patterns; comments and layout stay.
+    """Add NOTEBOOKs, files or patterns, to jcache.toml; comments and layout stay.
 
-    The options can be repeated and hold for all NOTEBOOKs; for notebooks that are listed already,
-    they add to what is declared. Where there is no jcache.toml yet, it is written.
+    Options can be repeated and apply to all NOTEBOOKs. For notebooks that are listed already, they
+    add to what is declared. If there is no jcache.toml yet, one is written.
     """
     from nbbuild.verbs.edit import Declared, add
 

@@ -20,15 +20,21 @@ if TYPE_CHECKING:
 
 @click.command("build")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Notebooks at once [as configured].")
-@click.option("-k", "--keep-going", is_flag=True, help="Go on after a failure: the default.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run N notebooks at once [as configured].",
+)
+@click.option("-k", "--keep-going", is_flag=True, help="Keep going after a failure (the default).")
 @click.option("-x", "--fail-fast", is_flag=True, help="Start nothing more after a failure.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("-q", "--question", is_flag=True, help="Exit with 1 if anything is out of date.")
-@click.option("-B", "--always-run", is_flag=True, help="Run regardless of what is up to date.")
+@click.option("-q", "--question", is_flag=True, help="Run nothing; exit with 1 if out of date.")
+@click.option("-B", "--always-run", is_flag=True, help="Run even what is up to date.")
 @click.option("-t", "--accept", is_flag=True, help="Accept what is there as up to date.")
 @click.option("-s", "--silent", is_flag=True, help="Show only failures.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell reasons and what is up to date, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show reasons and what is up to date.")
 @click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
 @json_option
 @project_options

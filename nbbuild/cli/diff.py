@@ -19,7 +19,7 @@ from nbbuild.cli.render import emit, json_option, say
 @click.command("diff")
 @click.argument("target")
 @click.argument("record", required=False)
-@click.option("--plain", is_flag=True, help="Not with nbdime, even if it is installed.")
+@click.option("--plain", is_flag=True, help="Do not use nbdime, even if it is installed.")
 @json_option
 @project_options
 def command(
@@ -30,11 +30,11 @@ def command(
     directory: Path,
     file: Path | None,
 ) -> int:
-    """Show how the code of TARGET differs now from that of its last run in the cache.
+    """Show how the code of TARGET differs from that of its last run in the cache.
 
-    RECORD is another run, by its id or the beginning of it. Prose is not compared: a record holds
-    none. Exit status 0 when nothing differs, 1 when something does, and higher in trouble, as
-    for diff.
+    RECORD names another run by its id, or the beginning of it. Prose is not compared, since a
+    record holds none. Exit status, as for diff: 0 when nothing differs, 1 when something does,
+    higher for an error.
     """
     from nbbuild.session import open_session
     from nbbuild.verbs.diff import code_now, code_of, differences, latest

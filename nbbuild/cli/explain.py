@@ -36,9 +36,9 @@ _DIGESTED = ("assets", "modules", "files", "code", "file")
 
 @click.command("explain")
 @click.argument("target", required=False)
-@click.option("-v", "--verbose", is_flag=True, help="Add all that the last run turned out to use.")
-@click.option("--suggest", "suggesting", is_flag=True, help="Print what could be declared instead.")
-@click.option("--write", "writing", is_flag=True, help="With --suggest: add it to jcache.toml.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show all that the last run used.")
+@click.option("--suggest", "suggesting", is_flag=True, help="Print lines for jcache.toml.")
+@click.option("--write", "writing", is_flag=True, help="With --suggest: add them to the file.")
 @json_option
 @project_options
 def command(
@@ -52,14 +52,14 @@ def command(
 ) -> None:
     """Say why TARGET would run, or why not: what changed since its last run.
 
-    Names the class of input, the item, its old and its new value; for code the changed cell, with
-    a diff. With --suggest, print the lines that declare what the notebooks (or TARGET) wrote, read
-    and relied on undeclared; they can be pasted into jcache.toml, or --write adds them.
+    Shows the class of input, the item, its old and its new value; for code, the changed cell with a
+    diff. With --suggest, prints lines for jcache.toml that declare what the notebooks (or TARGET)
+    wrote, read or relied on without declaring it; --write adds them to the file.
     """
     if target is None and not suggesting:
-        raise UsageError("say which TARGET to explain", hint="`nbbuild status` says it of all")
+        raise UsageError("name the TARGET to explain", hint="`nbbuild status` covers all tasks")
     if writing and not suggesting:
-        raise UsageError("--write goes with --suggest", hint="`nbbuild explain --suggest --write`")
+        raise UsageError("--write needs --suggest", hint="`nbbuild explain --suggest --write`")
     from nbbuild.session import open_session
 
     if suggesting:
@@ -121,7 +121,7 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines.append(f"{indent}  its last run {in_words(trace.level)}{used}")
         lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
         lines += [f"{indent}    contacted {host}" for host in trace.hosts]
-        lines += [f"{indent}    seen in part: {why}" for why in trace.partial]
+        lines += [f"{indent}    not all was seen: {why}" for why in trace.partial]
         if explanation.python:
             lines.append(f"{indent}  it was made with {explanation.python}")
     return lines

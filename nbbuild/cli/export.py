@@ -29,7 +29,7 @@ def command(directory: Path, file: Path | None) -> None:
     multiple=True,
     type=_PATH,
     metavar="DIR",
-    help="A folder of Sphinx's doctrees, beyond those found beside the cache.",
+    help="Another folder of Sphinx doctrees, besides those found near the cache.",
 )
 @json_option
 @project_options
@@ -42,9 +42,9 @@ def jupyter_cache(
 ) -> int:
     """Write up-to-date results to the jupyter-cache at PATH, for MyST-NB and Jupyter Book 1.
 
-    Nothing executes. PATH is `[export] jupyter_cache` or `_build/.jupyter_cache` if it is not said.
-    The doctrees of changed pages are deleted, so that Sphinx reads these again. Exit status 1 when
-    a page has no result there that it should have.
+    Nothing is executed. PATH is by default `[export] jupyter_cache`, or else
+    `_build/.jupyter_cache`. The doctrees of changed pages are deleted, so that Sphinx reads the
+    pages again. Exit status 1 when a page lacks a result that it should have.
     """
     return _export("jupyter-cache", path, directory, file, doctrees=doctrees, as_json=as_json)
 
@@ -56,8 +56,8 @@ def jupyter_cache(
 def mystmd(path: Path | None, as_json: bool, directory: Path, file: Path | None) -> int:
     """Write up-to-date results to PATH, for `myst build --execute` and Jupyter Book 2.
 
-    Nothing executes. PATH is `_build/execute` beside myst.yml if it is not said. Exit status 1 when
-    a page has no result there that it should have.
+    Nothing is executed. PATH is by default `_build/execute` beside myst.yml. Exit status 1 when a
+    page lacks a result that it should have.
     """
     return _export("mystmd", path, directory, file, as_json=as_json)
 

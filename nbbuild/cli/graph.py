@@ -26,9 +26,9 @@ FORMATS = ("tree", "mermaid", "dot", "json")
 def command(
     targets: tuple[str, ...], form: str, as_json: bool, directory: Path, file: Path | None
 ) -> None:
-    """Show TARGETs, or everything, with all that they wait for.
+    """Show TARGETs, or all tasks, and what they wait for.
 
-    The tree has a notebook below each one that it waits for.
+    In the tree, a notebook appears below each one that it waits for.
     """
     from nbbuild.session import open_session
 

@@ -18,21 +18,23 @@ if TYPE_CHECKING:
 @click.group("import")
 @project_options
 def command(directory: Path, file: Path | None) -> None:
-    """Take the results of another tool's cache, so that their notebooks need not run."""
+    """Import results from another tool's cache, so that their notebooks need not run."""
 
 
 @command.command("jupyter-cache")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("-n", "--dry-run", is_flag=True, help="Say what would be taken, and take nothing.")
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Say what would be imported, and import nothing."
+)
 @json_option
 @project_options
 def jupyter_cache(
     path: Path, dry_run: bool, as_json: bool, directory: Path, file: Path | None
 ) -> int:
-    """Take the results of the jupyter-cache in the folder PATH, which stays as it is.
+    """Import results from the jupyter-cache in the folder PATH, which stays as it is.
 
     PATH is relative to the current folder, or to -C DIR. Exit status 1 if a cached notebook or one
-    of the project cannot be read or taken.
+    of the project cannot be read or imported.
     """
     from nbbuild.bridges.jupyter_cache import Fate, import_cache
     from nbbuild.session import open_session

@@ -24,9 +24,9 @@ from nbbuild.errors import UsageError
     "--toc",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Take the notebooks of the book that this file is of: _toc.yml, myst.yml, _quarto.yml, …",
+    help="Take the notebooks of the book that FILE describes: _toc.yml, myst.yml, _quarto.yml, …",
 )
-@click.option("--force", is_flag=True, help="Replace a jcache.toml; a copy of it is kept.")
+@click.option("--force", is_flag=True, help="Replace an existing jcache.toml; a copy is kept.")
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Print what would be written, and write nothing."
 )
@@ -42,10 +42,10 @@ def command(
 ) -> None:
     """Write a jcache.toml for the notebooks of FOLDER.
 
-    Where FOLDER, or a folder in it, has a _toc.yml, myst.yml, _quarto.yml, Sphinx's conf.py, or the
-    settings of nbdev or mkdocs-jupyter, the notebooks are those of the book; else all .ipynb files,
-    and the text files whose header says that they are notebooks. Pages that say that they are not
-    to be executed are written down as excluded.
+    If FOLDER, or a folder in it, has a _toc.yml, myst.yml, _quarto.yml, Sphinx's conf.py, or the
+    settings of nbdev or mkdocs-jupyter, the notebooks are those of the book. Otherwise they are all
+    .ipynb files, and the text files whose header says that they are notebooks. Pages that are not
+    to be executed, as they say themselves, are listed under exclude.
     """
     place = directory / (folder or "")
     if not place.is_dir():
@@ -53,7 +53,7 @@ def command(
     target = directory / file if file else place / "jcache.toml"
     if os.path.lexists(target) and not (force or dry_run):
         raise UsageError(
-            f"'{target}' is there already",
+            f"'{target}' already exists",
             hint="--force replaces it and keeps a copy, -n prints what would be written",
         )
     contents, notes = (directory / toc, []) if toc else _contents(place)
@@ -93,7 +93,7 @@ def _contents(place: Path) -> tuple[Path | None, list[str]]:
     if len(there) < 2:
         return next(iter(there), None), []
     named = ", ".join(f"'{path}'" for path in there)
-    return None, [f"these books are not read: {named}; --toc FILE takes one of them"]
+    return None, [f"these books are not read: {named}; --toc FILE reads one of them"]
 
 
 def _find(root: Path, book: Book | None, place: Path) -> Found:
@@ -101,7 +101,7 @@ def _find(root: Path, book: Book | None, place: Path) -> Found:
     if book is None:
         return finding.in_folder(root.resolve(), _inside(root, place))
     folder = _inside(root, book.folder)
-    # A table of contents named by hand may lie anywhere in the project.
+    # A table of contents named by hand may be anywhere in the project.
     within = place if book.named_in.resolve().is_relative_to(place.resolve()) else book.folder
     return finding.in_book(root.resolve(), book, folder, _inside(root, within))
 

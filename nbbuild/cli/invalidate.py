@@ -21,10 +21,10 @@ def command(
 ) -> None:
     """Make TARGETs run again in the next build, whatever the cache holds.
 
-    What waits for them runs only if their artefacts come out different.
+    Notebooks that wait for them run only if their artefacts change.
     """
     if bool(targets) == everything:
-        raise UsageError("say which TARGETs to invalidate, or --all")
+        raise UsageError("name the TARGETs to invalidate, or use --all")
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:

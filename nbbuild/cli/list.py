@@ -16,7 +16,7 @@ from nbbuild.report import duration
 
 @click.command("list")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("--assets", "with_assets", is_flag=True, help="Add the files that they read.")
+@click.option("--assets", "with_assets", is_flag=True, help="Also show the files that they read.")
 @json_option
 @project_options
 def command(
@@ -28,8 +28,7 @@ def command(
 ) -> None:
     """List TARGETs, or all tasks: the notebook, its groups, its last outcome and seconds.
 
-    With --assets, also the assets that are declared, and how many other files the last run turned
-    out to use.
+    --assets adds the declared assets, and how many other files the last run used.
     """
     from nbbuild.session import open_session
 

@@ -16,7 +16,7 @@ from nbbuild.cli.render import say
 @click.option("--force", is_flag=True, help="Overwrite OUT if it exists.")
 @project_options
 def command(target: str, out: str, force: bool, directory: Path, file: Path | None) -> None:
-    """Write TARGET with its cached outputs to OUT ("-": to stdout); nothing executes.
+    """Write TARGET with its cached outputs to OUT; "-" is stdout. Nothing is executed.
 
     Exit status 1 when the cache has no result for TARGET as it is now.
     """

@@ -16,7 +16,9 @@ from nbbuild.errors import UsageError
 
 @click.command("remove")
 @click.argument("notebooks", nargs=-1, type=click.Path(), metavar="[NOTEBOOK]...")
-@click.option("-a", "--all", "everything", is_flag=True, help="All; a copy of the file is kept.")
+@click.option(
+    "-a", "--all", "everything", is_flag=True, help="Remove all; a copy of the file is kept."
+)
 @json_option
 @project_options
 def command(
@@ -28,10 +30,10 @@ def command(
 ) -> None:
     """Take NOTEBOOKs out of jcache.toml, with their own [[notebook]] entries; no file is deleted.
 
-    One that a pattern still matches is put into [project] exclude.
+    A notebook that a pattern still matches is added to [project] exclude.
     """
     if bool(notebooks) == everything:
-        raise UsageError("say which NOTEBOOKs to remove, or --all")
+        raise UsageError("name the NOTEBOOKs to remove, or use --all")
     from nbbuild.verbs.edit import clear, remove
 
     path = find(directory, str(file or "jcache.toml"))

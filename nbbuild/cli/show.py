@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     "--tb/--no-tb",
     "with_traceback",
     default=True,
-    help="Show the traceback of a failure, or not. Shown by default.",
+    help="Show or hide the traceback of a failure. Shown by default.",
 )
 @click.option(
     "--open",
     "opening",
     is_flag=True,
-    help="Open the notebook, too: as it was built, or as far as it went.",
+    help="Also open the notebook: as it was built, or as far as it went.",
 )
 @json_option
 @project_options
@@ -48,11 +48,11 @@ def command(
 ) -> int:
     """Show the last run of TARGET: outcome, seconds of each cell, traceback, artefacts, records.
 
-    Also how the notebook is read, and which files it reads: those declared, and those that its last
-    run turned out to use.
+    Also shows how the notebook is read, and which files it reads: those declared, and those that
+    its last run used.
 
-    With --open, a copy of the notebook is opened by NBBUILD_VIEWER, or by what the desktop opens
-    such files with.
+    --open opens a copy of the notebook with NBBUILD_VIEWER, or with the desktop's program for such
+    files.
 
     Exit status 1 when it has not been built here yet.
     """
@@ -123,7 +123,7 @@ def _cells(root: Path, outcome: Outcome, record: Record | None) -> list[dict[str
 
 
 def discovered(record: Record | None) -> list[str]:
-    """Return the files that a run turned out to use beyond those declared, root-relative."""
+    """Return the files that a run used beyond those declared, root-relative."""
     items = record.trace.items if record is not None else ()
     return sorted({item.name for item in items if item.kind == "file"})
 

@@ -24,7 +24,7 @@ WORDS = {
 
 @click.command("status")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("-v", "--verbose", is_flag=True, help="List what is up to date, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list what is up to date.")
 @json_option
 @project_options
 def command(
@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Say what is out of date and why; run nothing.
 
-    "run" executes, "refresh" only writes results again, "wait" depends on what an upstream
-    notebook will give, "blocked" cannot be built.
+    "run" executes, "refresh" only writes results again, "wait" depends on the results of an
+    upstream notebook, "blocked" cannot be built.
     """
     from nbbuild.building.remarks import remarks
     from nbbuild.session import open_session

@@ -22,9 +22,17 @@ _MOST = 10  # files that are listed
 
 @click.command("verify")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Notebooks at once [as configured].")
-@click.option("--seed", type=click.IntRange(min=0), help="Repeat the order of an earlier run.")
-@click.option("-s", "--silent", is_flag=True, help="Tell nothing while notebooks run.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run N notebooks at once [as configured].",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Repeat the order of an earlier run."
+)
+@click.option("-s", "--silent", is_flag=True, help="Print nothing while notebooks run.")
 @json_option
 @project_options
 def command(
@@ -39,10 +47,10 @@ def command(
     """Execute TARGETs again, or everything, and compare with the results in the cache.
 
     The notebooks run in a scratch copy of the project, in a shuffled order and without the cache.
-    The project and its results stay as they are. What differs from run to run by its nature is set
-    aside: addresses, timings, ids, and what [verify] ignore says.
+    The project and its results stay as they are. What naturally differs from run to run is ignored:
+    addresses, timings, ids, and whatever [verify] ignore matches.
 
-    Exit status: 0 all the same, 1 any differs or fails, 2 any is not up to date.
+    Exit status: 0 all are the same, 1 one differs or fails, 2 one is not up to date.
     """
     from nbbuild.session import open_session
     from nbbuild.verbs.verify import verify
@@ -66,7 +74,7 @@ def command(
     else:
         emit("\n\n".join(describe(one) for one in found.findings if one.result.value != "same"))
         if found.left:
-            say(f"note: written or altered, but declared by no notebook: {_named(found.left)}")
+            say(f"note: written or altered, but not declared by any notebook: {_named(found.left)}")
         say(summary(found))
     return found.exit_status
 
@@ -101,7 +109,7 @@ def _why(finding: Finding) -> str:
         return f"it looks for '{finding.missing}', which the copy lacks: {finding.missing_why}"
     since = "something that is not declared has changed since"
     if finding.failure is not None:
-        return f"it fails when it runs again, which the stored run did not: {since}"
+        return f"it fails when run again, unlike the stored run: {since}"
     return f"two new runs agree with each other, but not with the stored result: {since}"
 
 

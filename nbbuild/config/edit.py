@@ -198,7 +198,7 @@ class ConfigFile:
             if _is_header(section):
                 start = self._sections.index(section)
                 end = self._end_of(section)
-                # Comments further below are no part of the entry.
+                # Comments further below are not part of the entry.
                 kept = "".join(one.below for one in self._sections[start:end]).lstrip("\n")
                 self._sections[start - 1].below += kept
                 del self._sections[start:end]
@@ -230,7 +230,7 @@ def _sections(text: str) -> Iterator[_Section]:
         text += "\n"
     starts = [0]
     for found in _HEADER.finditer(text):
-        # What begins like a header may lie in a list or a text of several lines: then what is
+        # What begins like a header may be in a list or a text of several lines: then what is
         # before it is no whole TOML.
         if _is_whole(text[starts[-1] : found.start()]):
             starts.append(found.start())

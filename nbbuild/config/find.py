@@ -1,4 +1,4 @@
-"""Where jcache.toml lies."""
+"""Where jcache.toml is."""
 
 from __future__ import annotations
 

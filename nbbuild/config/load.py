@@ -1,4 +1,4 @@
-"""Read jcache.toml, check all of it, and give it as frozen types."""
+"""Read jcache.toml, check all of it, and return it as frozen types."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
 
 
 def check_folders(config: Config, problems: Collected) -> None:
-    """Check that output, store, what is exported and sources do not lie in each other."""
+    """Check that output, store, what is exported and sources do not overlap."""
     output = config.project.output
     folder = f"{output}/"
     named = [("[project]", text) for text in config.project.notebooks]
@@ -141,7 +141,7 @@ def check_folders(config: Config, problems: Collected) -> None:
             problems.add(
                 ConfigError(
                     f"'jupyter_cache' '{config.export.jupyter_cache}' and the folder of "
-                    f"{near[0]} lie in each other",
+                    f"{near[0]} overlap",
                     hint="give each a folder of its own",
                 ),
                 "[export]",
@@ -149,8 +149,7 @@ def check_folders(config: Config, problems: Collected) -> None:
     if _meet(store, output):
         problems.add(
             ConfigError(
-                f"[cache] path '{config.cache.path}' and [project] output '{output}' "
-                "lie in each other",
+                f"[cache] path '{config.cache.path}' and [project] output '{output}' overlap",
                 hint="give each a folder of its own",
             )
         )

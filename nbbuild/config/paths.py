@@ -14,7 +14,7 @@ from nbbuild.paths.patterns import Pattern, has_magic
 
 
 def pattern(root: Path) -> Reader[str]:
-    """Return a reader of patterns of files, which may lie outside the root."""
+    """Return a reader of patterns of files, which may be outside the root."""
 
     def read(key: str, value: object) -> str:
         return rooted(root, _slashed(key, value))
@@ -112,7 +112,7 @@ def check_artefact(
 
 
 def path(root: Path) -> Reader[str]:
-    """Return a reader of plain paths, which may lie outside the root; no wildcards."""
+    """Return a reader of plain paths, which may be outside the root; no wildcards."""
 
     def read(key: str, value: object) -> str:
         text = _slashed(key, value)
@@ -155,7 +155,7 @@ def store(root: Path, *, what: str = "the store") -> Reader[str]:
             chosen = Path(text).expanduser()
         except RuntimeError:
             raise ConfigError(
-                f"'{key}' {quoted(text)} names no home folder that is known here",
+                f"'{key}' {quoted(text)} names an unknown home folder",
                 hint="write the path in full",
             ) from None
         if root.is_relative_to(os.path.normpath(root / chosen)):
@@ -202,7 +202,7 @@ def task_name(key: str, value: object) -> str:
     text = filled(key, value)
     if not re.fullmatch(r"[\w+,][\w.+,-]*", text):
         raise ConfigError(
-            f"'{key}' {quoted(text)} is no name for a file",
+            f"'{key}' {quoted(text)} is not a valid file name",
             hint="use letters, digits and . + , - _, and begin with a letter or digit",
         )
     return text
@@ -213,7 +213,7 @@ def variable(key: str, value: object) -> str:
     text = filled(key, value)
     if "=" in text:
         raise ConfigError(
-            f"{quoted(text)} is no name of an environment variable",
+            f"{quoted(text)} is not the name of an environment variable",
             hint="name the variable only: its value is looked up when a notebook is built",
         )
     return text

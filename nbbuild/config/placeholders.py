@@ -28,7 +28,7 @@ def expand(text: str, known: Mapping[str, str], where: str) -> str:
             raise _stray_brace(text, facts=[("in", where)])
         if name not in known:
             raise ConfigError(
-                f"'{{{name}}}' in '{text}' is no parameter",
+                f"'{{{name}}}' in '{text}' is not a parameter",
                 facts=[("in", where), ("known", ", ".join(sorted(known)) or "none")],
                 hint=did_you_mean(name, known)
                 or "declare it in `parameters`, or write {{ and }} for plain braces",

@@ -89,7 +89,7 @@ def read_entries(value: object, known: Keys, problems: Collected) -> list[Notebo
 
 
 def unknown_table(name: str, value: object, known: Keys) -> ConfigError:
-    """Return the error for a name that is no table, with the table that may be meant."""
+    """Return the error for a name that is not a table, with the table that may be meant."""
     tables = value if isinstance(value, list) and value else [value]
     if not all(isinstance(one, dict) for one in tables):
         owners = _owners(name, known)

@@ -121,7 +121,7 @@ class NotebookEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole jcache.toml; `root` is the folder it lies in, with links resolved."""
+    """A whole jcache.toml; `root` is the folder it is in, with links resolved."""
 
     root: Path
     path: Path

@@ -1,4 +1,4 @@
-"""Read one value of jcache.toml: check what it is, and turn it into what the code works with.
+"""Read one value of jcache.toml: check its type, and convert it.
 
 A reader takes the name of the key and its value. It raises ConfigError, or Problems, without
 saying where: the caller knows the table.
@@ -133,7 +133,7 @@ def duration(key: str, value: object) -> float:
     else:
         _wrong(key, value, wanted)
     if result <= 0:
-        _wrong(key, value, "longer than nothing", "to run it every time, write cache = false")
+        _wrong(key, value, "longer than zero", "to run it every time, write cache = false")
     return result
 
 
@@ -162,7 +162,7 @@ def size(
     else:
         _wrong(key, value, wanted)
     if result <= 0:
-        _wrong(key, value, "more than nothing", wanted)
+        _wrong(key, value, "more than zero", wanted)
     return result
 
 
@@ -251,7 +251,7 @@ def matrix(key: str, value: object) -> Mapping[str, Sequence[Any]]:
         elif not choices:
             errors.append(
                 ConfigError(
-                    f"'{key}.{name}' is empty, so there would be no task at all",
+                    f"'{key}.{name}' is empty, which leaves no task",
                     hint=f"give '{name}' values, or remove it",
                 )
             )
@@ -283,7 +283,7 @@ def expression(key: str, value: object) -> str:
         re.compile(text, re.MULTILINE)
     except re.error as error:
         raise ConfigError(
-            f"{quoted(text)} in '{key}' is no regular expression",
+            f"{quoted(text)} in '{key}' is not a regular expression",
             facts=[("because", str(error))],
             hint="put a backslash before . * + ? ( ) [ ] { } ^ $ | where they mean themselves",
         ) from None

@@ -98,7 +98,7 @@ class Digests:
         """The files asked about so far, by absolute path, and what was answered last."""
 
     def digest(self, path: Path | str) -> Digest | None:
-        """Return the file's digest; None if it does not exist or is no regular file.
+        """Return the file's digest; None if it does not exist or is not a regular file.
 
         A file that may not be read has the digest UNREADABLE. Raises StoreError when reading fails
         for reasons of the moment (too many open files, a failing disk).

@@ -29,7 +29,7 @@ _TRIES = 100
 class Draft:
     """A new file that takes its place by `commit`, or vanishes when its block ends without one.
 
-    `folder` must exist and lie on the file system of the place that it will take. Methods raise
+    `folder` must exist and be on the file system of the place that it will take. Methods raise
     OSError.
     """
 
@@ -89,7 +89,7 @@ def write(
     sync: bool = True,
     ours: bool = False,
 ) -> None:
-    """Put `data` at `target` in one step; `folder` holds the draft, beside the target unless told.
+    """Put `data` at `target` in one step; `folder` holds the draft, beside the target by default.
 
     A symbolic link at `target` is replaced, not followed; `ours` as in `Draft.commit`. Raises
     OSError.
@@ -118,7 +118,7 @@ def in_folder(place: Path, put: Callable[[], T]) -> T:
 
 
 def discard(place: Path) -> None:
-    """Remove what lies at `place`, which is nbbuild's own; a folder is set aside. Raises OSError.
+    """Remove what is at `place`, which is nbbuild's own; a folder is set aside. Raises OSError.
 
     So nothing goes that nbbuild cannot have made.
     """
@@ -131,7 +131,7 @@ def discard(place: Path) -> None:
 
 
 def set_aside(place: Path) -> Path:
-    """Rename what lies at `place` to a name beside it that nbbuild does not look at; return that.
+    """Rename what is at `place` to a name beside it that nbbuild does not look at; return that.
 
     Raises OSError.
     """
@@ -141,7 +141,7 @@ def set_aside(place: Path) -> Path:
 def own_folder(folder: Path, *, below: Path) -> None:
     """Make `folder` if it is not there; it is nbbuild's own, as is all below the folder `below`.
 
-    What lies in its way and is no folder is set aside; a `.nbbuild` above it is tagged. Raises
+    What is in its way and is not a folder is set aside; a `.nbbuild` above it is tagged. Raises
     OSError.
     """
     _tag_above(folder)
@@ -250,11 +250,11 @@ _OF_ONE_PLACE = frozenset(
 
 def _hint(number: int | None) -> str:
     if number in _OF_ONE_PLACE:
-        return "move away what lies there, and build again"
+        return "move away what is there, and build again"
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "free some space, or give [cache] a smaller max_size and run `nbbuild cache gc`"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "make it writable, or choose another folder by [cache] path or NBBUILD_CACHE"
+        return "make it writable, or choose another folder with [cache] path or NBBUILD_CACHE"
     if number == errno.EFBIG:
         return "raise the limit on the size of files (`ulimit -f`)"
     if number in (errno.EMFILE, errno.ENFILE):

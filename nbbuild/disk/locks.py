@@ -157,12 +157,12 @@ def _open(path: Path) -> int:
             descriptor = os.open(path, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise StoreError("a lock file is no regular file", facts=[("path", str(path))])
+        raise StoreError("a lock file is not a regular file", facts=[("path", str(path))])
     return descriptor
 
 
 def _clear(path: Path) -> None:
-    """Set aside what is no lock file. Raises OSError."""
+    """Set aside what is not a lock file. Raises OSError."""
     with suppress(FileNotFoundError):
         aside = set_aside(path)
         if stat.S_ISREG(aside.lstat().st_mode):

@@ -1,4 +1,4 @@
-"""The folder of nbbuild's own in a project's root: its name and its parts.
+"""nbbuild's own folder in a project's root: its name and its parts.
 
     <root>/.nbbuild/
         store/                 the blobs and records, unless [cache] path says otherwise

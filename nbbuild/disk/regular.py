@@ -1,4 +1,4 @@
-"""Read a file of nbbuild's own, whatever may have taken its place.
+"""Read one of nbbuild's own files, whatever may have taken its place.
 
 Stores are shared, and folders are copied and restored by other tools: where a record should lie
 there may be a pipe, which would make its reader wait for ever, a folder, a device, or a loop of
@@ -16,7 +16,7 @@ from nbbuild.disk.flags import ONLY_HERE, QUIETLY
 
 
 class NotRegular(OSError):
-    """What lies there is no regular file."""
+    """What is there is not a regular file."""
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
@@ -42,12 +42,12 @@ def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise NotRegular(None, "it is no regular file", os.fspath(path))
+        raise NotRegular(None, "it is not a regular file", os.fspath(path))
     return descriptor
 
 
 def is_taken(path: str | os.PathLike[str]) -> bool:
-    """Whether something lies at `path` that is no regular file, nor a link to one."""
+    """Whether something is at `path` that is not a regular file, nor a link to one."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
     except OSError:

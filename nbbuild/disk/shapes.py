@@ -79,7 +79,7 @@ def packed(value: Any) -> bytes:
 
 
 def as_json(value: Any) -> bytes:
-    """Return the JSON of `value`. Raises TypeError, ValueError for what is no JSON."""
+    """Return the JSON of `value`. Raises TypeError, ValueError for what is not JSON."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:

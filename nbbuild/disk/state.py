@@ -68,7 +68,7 @@ class FileRow(NamedTuple):
 
 
 class _Foreign(Exception):
-    """The file is no state file of this version."""
+    """The file is not a state file of this version."""
 
 
 class State:
@@ -172,7 +172,7 @@ class State:
             raise StoreError(
                 "the outcomes of this build cannot be kept",
                 facts=[("path", str(self._path)), ("reason", str(error))],
-                hint="`nbbuild show` will tell of an earlier build; no result is lost",
+                hint="`nbbuild show` will show an earlier build; no result is lost",
             ) from error
 
     def durations(self) -> dict[str, float]:
@@ -355,7 +355,7 @@ def _decoded(value: bytes) -> Outcome | None:
         return None
 
 
-# File names may hold bytes that are no UTF-8, which SQLite's TEXT refuses.
+# File names may hold bytes that are not UTF-8, which SQLite's TEXT refuses.
 
 
 def _pack(text: str) -> bytes:

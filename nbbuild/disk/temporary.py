@@ -1,4 +1,4 @@
-"""Folders in the temporary folder, which a later process can tell from others' and sweep.
+"""nbbuild's temporary folders, which a later process can recognise and remove.
 
     <temporary>/nbb-<random>/       all folders of one process; removed with the last of them
       owner                         "nbbuild", locked (flock) for as long as that process lives
@@ -73,7 +73,7 @@ if sys.platform != "win32":
 def folder(parent: str | None = None) -> Iterator[Path]:
     """Yield a new folder that only this user can enter, removed with all in it in the end.
 
-    It lies in `parent`, the temporary folder unless told. Raises OSError.
+    It is in `parent`, the temporary folder by default. Raises OSError.
     """
     place = tempfile.gettempdir() if parent is None else parent
     with _turn:

@@ -1,4 +1,4 @@
-"""Export at the end of a build, as `[export]` says, unless all of it is there already.
+"""Export at the end of a build, as `[export]` says, unless everything is already there.
 
 What the last export left behind is remembered in the state: for each page what it was made from
 and the files that hold it, with size and mtime. As long as these are the same, a build with nothing

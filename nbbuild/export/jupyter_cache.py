@@ -54,7 +54,7 @@ def export(
 
     With `only`, just these sources are written or removed. Records that others made for pages with
     an up-to-date result are replaced, for pages without one removed; the rest is left alone. Raises
-    `UsageError` if something else lies at `path`, `StoreError` if it cannot be written.
+    `UsageError` if something else is at `path`, `StoreError` if it cannot be written.
     """
     check(path)
     cache = get_cache(path)
@@ -78,12 +78,12 @@ def export(
 
 
 def check(path: Path) -> None:
-    """Raise `UsageError` if something that is no jupyter-cache lies at `path`."""
+    """Raise `UsageError` if something that is not a jupyter-cache is at `path`."""
     if not path.exists() or (path / "global.db").exists():
         return
     if not path.is_dir() or any(path.iterdir()):
         raise UsageError(
-            f"'{path}' is no jupyter-cache",
+            f"'{path}' is not a jupyter-cache",
             facts=[("missing in it", "global.db")],
             hint="name an empty folder, or one that does not exist",
         )

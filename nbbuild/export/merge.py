@@ -80,7 +80,7 @@ def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:
     """Write `data` to the .ipynb `out`, over a file only with `force`, never over a source."""
     if out.suffix.lower() != ".ipynb":
         raise UsageError(
-            f"'{out}' is no .ipynb, and a notebook with outputs can be nothing else",
+            f"'{out}' is not an .ipynb file, the only format that holds outputs",
             hint=f"write '{out.with_suffix('.ipynb')}', and convert that with Jupytext or nbconvert"
             if out.name.strip(".")
             else "name a file that ends with .ipynb",
@@ -96,6 +96,6 @@ def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:
             hint="write to another file",
         )
     if out.exists() and not force:
-        raise UsageError(f"'{out}' exists", hint="choose another file, or say --force")
+        raise UsageError(f"'{out}' exists", hint="choose another file, or use --force")
     out.parent.mkdir(parents=True, exist_ok=True)
     durable.write(out, data)

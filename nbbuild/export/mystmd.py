@@ -42,7 +42,7 @@ def export(
     no folder, `StoreError` if it cannot be written.
     """
     if path.exists() and not path.is_dir():
-        raise UsageError(f"'{path}' is no folder", hint="name the `_build/execute` of the book")
+        raise UsageError(f"'{path}' is not a folder", hint="name the `_build/execute` of the book")
     missing: list[Missing] = []
     variables: set[str] = set()
     offers = [offer for page in pages for offer in _offers(session, page, missing, variables)]

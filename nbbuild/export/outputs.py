@@ -13,7 +13,7 @@ from nbbuild.export.pages import Page
 from nbbuild.notebook.read import from_bytes
 from nbbuild.session import Session
 
-LOST = "its result is no longer whole in the cache"
+LOST = "its result is no longer complete in the cache"
 """Why there is nothing to show, when the store has lost what a record names."""
 
 

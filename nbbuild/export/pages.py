@@ -50,7 +50,7 @@ class Exported:
     path: str
     written: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()  # were there already
-    removed: tuple[str, ...] = ()  # what lay there for them was not theirs, or is out of date
+    removed: tuple[str, ...] = ()  # what was there for them was not theirs, or is out of date
     missing: tuple[Missing, ...] = ()
     doctrees: tuple[str, ...] = ()  # of Sphinx's, deleted so that it reads the pages again
     files: Mapping[str, tuple[str, ...]]  # page → what holds its result there
@@ -96,7 +96,7 @@ def _page(tasks: list[Task], judgements: Mapping[str, Judgement]) -> Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer(Generic[_Value]):
-    """What would lie under one key for one file of a page."""
+    """What would be under one key for one file of a page."""
 
     key: str
     page: Page
@@ -152,7 +152,7 @@ def exported(
     doctrees: Iterable[Path] = (),
     variables: Iterable[str] = (),
 ) -> Exported:
-    """Return what became of an export of `settled`; `place` says where a key's result lies."""
+    """Return what became of an export of `settled`; `place` says where a key's result is."""
     files: dict[str, tuple[str, ...]] = {}
     for key, group in settled.give.items():
         for source in dict.fromkeys(offer.page.source for offer in group):
@@ -182,6 +182,6 @@ def _clashes(group: list[Offer[Any]], tool: str) -> Iterator[Missing]:
             source=offer.page.source,
             why=f"'{other.page.source}' has the same code but {has}, and {tool} tells notebooks "
             "apart by their code alone",
-            hint="let the code of one differ, if only by a comment",
+            hint="change the code of one, if only by a comment",
             clash=True,
         )

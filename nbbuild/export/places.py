@@ -1,4 +1,4 @@
-"""Where the tools look, when nobody says it: beside the file by which they know their book."""
+"""Where the tools look by default: beside the file that marks their book."""
 
 from __future__ import annotations
 

@@ -335,7 +335,7 @@ def _key(kernel: Kernel, prefix: tuple[str, ...], env: Mapping[str, str]) -> str
     try:
         specification = (Path(kernel.folder) / "kernel.json").read_bytes().hex()
     except OSError:
-        specification = ""  # the running interpreter's own, which is no file
+        specification = ""  # the running interpreter's own, which is not a file
     variables = {name: env.get(name) for name in PATH_VARIABLES}
     own = dict(kernel.env)
     parts = [_FORMAT, specification, list(kernel.argv), list(prefix), own, variables]

@@ -1,4 +1,4 @@
-"""Read from Python source what it imports; nothing is run, and nothing that is wrong raises."""
+"""Find what Python source imports; it is never run, and a mistake in it raises nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def imports_of_file(text: str) -> Imports:
 def imports_of_cell(text: str) -> Imports:
     """Return the imports of a notebook's cell, which may hold IPython's magics and `!` lines.
 
-    A cell that is no Python even without them is searched for lines that look like imports.
+    A cell that is not Python even without them is searched for lines that look like imports.
     """
     tree = parsed_cell(text)
     if tree is None:
@@ -58,7 +58,7 @@ def certain_imports(text: str) -> Iterator[Import]:
 
 
 def parsed_cell(text: str) -> ast.Module | None:
-    """Return what a cell says in Python, without its magics; None if that is no Python."""
+    """Return what a cell says in Python, without its magics; None if that is not Python."""
     return _parse(text) or _parse(_without_magics(text))
 
 

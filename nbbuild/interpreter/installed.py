@@ -1,4 +1,4 @@
-"""Names of distributions; versions and places of those that are installed beside nbbuild.
+"""Names of distributions; versions and places of those installed in nbbuild's own environment.
 
 importlib.metadata takes 20 ms to load and reads a whole METADATA for it: here the name of the
 folder is enough.

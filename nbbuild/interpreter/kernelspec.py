@@ -88,7 +88,7 @@ class Kernel:
     language: str = ""
     display_name: str = ""
     interrupt_mode: str = "signal"  # signal | message
-    folder: str = ""  # where kernel.json and its resources lie
+    folder: str = ""  # where kernel.json and its resources are
 
     @property
     def interpreter(self) -> tuple[str, ...] | None:
@@ -162,7 +162,7 @@ class KernelSpecs:
             try:
                 kernel = self._read(candidate, asked=candidate, language=language)
             except KernelError:
-                continue  # somebody else's broken kernel is no reason to stop here
+                continue  # somebody else's broken kernel is no reason to stop
             if kernel.language.lower() == language.lower():
                 return kernel
         raise KernelError(
@@ -195,7 +195,7 @@ class KernelSpecs:
             raise KernelError(
                 f"the kernel '{name}' cannot be read",
                 facts=[("file", str(Path(folder) / "kernel.json")), ("reason", str(error))],
-                hint="mend the file, or install the kernel again",
+                hint="fix the file, or install the kernel again",
             ) from error
         return spec
 
@@ -215,7 +215,7 @@ class KernelSpecs:
         if fitting:
             alias = f"{_toml(asked)} = {_toml(fitting)}"
             ways.append(
-                "let another kernel stand in for it in jcache.toml: "
+                "use another kernel for it in jcache.toml: "
                 f"[execution] kernel_aliases = {{ {alias} }}; or"
             )
         ways.append(_install(name, language))
@@ -243,13 +243,13 @@ def _install(name: str, language: str) -> str:
     match language:
         case "" | "python" if _NAME.fullmatch(name):
             command = shlex.join([*_INSTALL, name])
-            return f"install it: run '{command}' with the Python that it shall use"
+            return f"install it: run '{command}' with the Python that it should use"
         case "" | "python":
             # Whatever saved this name, no kernel can be installed under it.
             other = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or "other"
             return (
                 f"install one as {_toml(other)}, which can stand in for it as well: run "
-                f"'{shlex.join([*_INSTALL, other])}' with the Python that it shall use"
+                f"'{shlex.join([*_INSTALL, other])}' with the Python that it should use"
             )
         case "r":
             call = f"IRkernel::installspec(name = {_toml(name)})"
@@ -339,7 +339,7 @@ def _kernel(name: str, spec: _Spec | _PlainSpec) -> Kernel:
         raise KernelError(
             f"the kernel '{name}' has no command",
             facts=[where, ("reason", "argv must be a list of words")],
-            hint="mend the file, or install the kernel again",
+            hint="fix the file, or install the kernel again",
         )
     version, prefix = sys.version_info, sys.prefix
     python = {"python", f"python{version.major}", f"python{version.major}.{version.minor}"}

@@ -1,4 +1,4 @@
-"""Find what one task wrote and another used without an edge that puts them in order.
+"""Find what one task wrote and another used without an edge between them.
 
 Whether such a reader saw the file before or after it was written is an accident. tup's rule: using
 what another rule makes, undeclared, is an error, since no later build could tell.
@@ -29,7 +29,7 @@ class Conflict:
     path: str
     how: str  # "reads", "lists the folder of", "looks for", "makes"
     declared: bool = False  # whether the writer says that it writes it
-    there: bool = False  # whether it lay there before the writer changed it
+    there: bool = False  # whether it existed before the writer changed it
     circle: bool = False  # whether the writer waits for the reader already
 
 
@@ -187,7 +187,7 @@ def failure(
     lines = tuple(_lines(conflicts, ignored))
     return Failure(
         "order",
-        f"{told[0]}, and nothing puts one after the other",
+        f"{told[0]}, and no order between them is declared",
         None,
         "\n".join(told[1:]),
         _hint(first, lines),
@@ -205,7 +205,7 @@ def _lines(
             continue
         path = escape(one.path).replace("{", "{{").replace("}", "}}")
         if one.there or (not one.declared and ignored(one.path)):
-            # Artefacts go before each run: what lay there is the user's.
+            # Artefacts go before each run: what was there is the user's.
             yield one.reader, "depends_on", one.writer
             continue
         if not one.declared:

@@ -1,7 +1,7 @@
 """Find a run's record again when what its trace holds has been declared since.
 
 A declaration is part of the action key, so it gives another key. But an asset, a module, a file or
-a package that the run turned out to use, with just this value, is nothing new: the record stands
+a package that the run used, with just this value, is nothing new: the record stands
 for the new key as well.
 """
 

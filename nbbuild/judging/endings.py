@@ -1,4 +1,4 @@
-"""Say what a user should know of the files that a run found, changed and left."""
+"""Say what a user should know about the files that a run found, changed and left."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def with_own(failure: Failure, own: Sequence[str]) -> Failure:
     if not own or failure.kind != "error":
         return failure
     hint = (
-        f"it found {named(own)}, which an earlier run of it left; "
-        f"to begin without: {line('scratch', own)}"
+        f"it found {named(own)}, left by an earlier run of it; "
+        f"to start without {_it(own)}: {line('scratch', own)}"
     )
     return msgspec.structs.replace(failure, hint="\n".join(filter(None, [failure.hint, hint])))
 
@@ -24,7 +24,7 @@ def with_own(failure: Failure, own: Sequence[str]) -> Failure:
 def products(record: Record, *, ignored: Callable[[str], bool]) -> list[str]:
     """Return what a run wrote undeclared and could declare as artefacts.
 
-    Not what lay there before, or was read before it was written: it would be taken away before the
+    Not what existed before, or was read before it was written: it would be taken away before the
     next run. Nor what version control is to leave out.
     """
     read = {item.name for item in record.trace.items if item.kind == "file"}
@@ -34,11 +34,16 @@ def products(record: Record, *, ignored: Callable[[str], bool]) -> list[str]:
 
 
 def rests_on(own: Sequence[str]) -> str:
-    """Return the sentence on a result that rests on `own`, with the lines to choose from."""
+    """Return the sentence on a result that uses `own`, with the lines to choose from."""
     return (
-        f"its result rests on {named(own)}, which an earlier run of it left; declare "
-        f"{line('scratch', own)} to begin each run without, or {line('assets', own)} to keep it"
+        f"its result uses {named(own)}, left by an earlier run of it; declare "
+        f"{line('scratch', own)} to start each run without {_it(own)}, "
+        f"or {line('assets', own)} to keep {_it(own)}"
     )
+
+
+def _it(paths: Sequence[str]) -> str:
+    return "it" if len(paths) == 1 else "them"
 
 
 def named(paths: Sequence[str]) -> str:

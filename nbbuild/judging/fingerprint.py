@@ -113,7 +113,7 @@ def _sorted(kind: str, items: Mapping[str, str]) -> Fingerprint:
 
 
 def _kernel(kernel: Kernel, probe: Probe | None, *, patch: bool) -> Fingerprint:
-    """What the kernel runs: neither its name nor where its interpreter lies counts."""
+    """What the kernel runs: neither its name nor its interpreter's place counts."""
     interpreter = kernel.interpreter
     versions: tuple[tuple[str, str], ...] = ()
     if probe is not None:

@@ -1,4 +1,4 @@
-"""Find what a task's action key rests on: its code, kernel, files, packages and variables."""
+"""Find what goes into a task's action key: its code, kernel, files, packages and variables."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class InEffect:
     parsed: Parsed
     settings: Settings
     kernel: Kernel
-    probe: Probe | None  # None: its kernel is no Python
+    probe: Probe | None  # None: its kernel is not Python
 
 
 class Inputs:
@@ -225,7 +225,7 @@ class Inputs:
         return [one.module for one in self.imports(text)]
 
     def check(self, task: Task) -> None:
-        """Raise all that stands in the way of a key, but for the assets; hashes nothing."""
+        """Raise all that prevents a key, but for the assets; hashes nothing."""
         parsed = self._parsed[task.name] = self.parsed(task)
         looks: list[Callable[[], object]] = [
             lambda: self._packages(task, (now := self.in_effect(task)).kernel, now.probe),
@@ -316,13 +316,13 @@ class Inputs:
         if probe is None:
             common = set(task.packages) <= set(self._project.config.environment.packages)
             raise ConfigError(
-                f"packages count for every notebook, but the kernel '{kernel.name}' is no Python"
+                f"packages count for every notebook, but the kernel '{kernel.name}' is not Python"
                 if common
                 else f"'{task.name}' declares packages, but its kernel '{kernel.name}' "
-                "is no Python",
+                "is not Python",
                 facts=[("declared in", _ALL_PACKAGES if common else task.declared_in)],
-                hint="let a lock file count with [environment] files, "
-                "or a command's output with [environment] commands",
+                hint="declare a lock file in [environment] files, "
+                "or a command in [environment] commands",
             )
         versions = {
             normalised(name): probe.distributions.get(normalised(name)) for name in task.packages

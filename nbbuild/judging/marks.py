@@ -57,6 +57,6 @@ class Marks:
         if trace.exempt:
             yield f"its system calls were not watched, so that '{trace.exempt}' keeps its rights"
         elif trace.best and closeness(trace.level) < closeness(self.inputs.level(task)):
-            yield f"its last run {in_words(trace.level)}: that machine showed no more"
+            yield f"its last run {in_words(trace.level)}: its machine allowed no more"
         if trace.partial and not trace.exempt:
-            yield f"what it used was seen only in part: {trace.partial[0]}"
+            yield f"not all that it used was seen: {trace.partial[0]}"

@@ -44,7 +44,7 @@ class Facts:
 
     @property
     def own(self) -> frozenset[str]:
-        """The files of which nobody looks whether they were the same when it ended: its own."""
+        """The files that nobody checks for being the same when it ended: its own."""
         return self.wrote - self.used.keys()
 
 

@@ -65,7 +65,7 @@ class Standing:
         patterns = [Pattern.parse(text) for text in task.scratch]
         for path in record.own:
             if any(matches(pattern, path) for pattern in patterns):
-                text = f"its result rests on '{path}', which is scratch now"
+                text = f"its result uses '{path}', which is scratch now"
                 yield Reason("scratch", path, text=text)
 
     def _of_its_kind(self, task: Task, reason: Reason) -> bool:

@@ -66,7 +66,7 @@ class Placed(Protocol):
     """What judging asks of the project's tree."""
 
     def in_order(self, task: Task, record: Record) -> bool:
-        """Whether the artefacts lie there as the record says."""
+        """Whether the artefacts are there as the record says."""
         ...
 
     def built_in_order(self, task: Task, made_from: str) -> bool:
@@ -96,7 +96,7 @@ class Plan:
 class Judge:
     """Gives the verdict on one task at a time.
 
-    `unreadable` tells of a source why it cannot be read; `forced` names the tasks that run whatever
+    `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever
     the store holds; `retired` says of a record's id whether a forced run has put it aside; `last`
     is what became of a task in its last build.
     """
@@ -161,7 +161,7 @@ class Judge:
     def final(self, name: str) -> Judgement:
         """Judge `name` now that all its upstream tasks are done.
 
-        Raises the `NbbuildError` that stands in the way of a key.
+        Raises the `NbbuildError` that prevents a key.
         """
         task = self._graph.tasks[name]
         self._inputs.look_again(task)
@@ -216,7 +216,7 @@ class Judge:
         if not task.cache:
             return run(Reason("uncached", text="`cache = false`: it always runs"))
         if task.name in self._forced:
-            return run(Reason("forced", text="asked to run regardless"))
+            return run(Reason("forced", text="forced to run"))
         records = [one for one in self._store.records(key.digest) if not self._retired(one.id)]
         level = closeness(self._inputs.level(task))
         nearest: tuple[Reason, ...] = ()
@@ -262,10 +262,10 @@ class Judge:
         if in_order and self._tree.built_in_order(task, made_from(record, self._sources(task))):
             return Judgement(task.name, Verdict.FRESH, (), key, record)
         if not all(self._store.has(blob) for blob in record.blobs):
-            text = "its result is no longer whole in the cache"
+            text = "its result is no longer complete in the cache"
             return Judgement(task.name, Verdict.RUN, (Reason("lost", text=text),), key)
         text = (
-            "the built notebook is not there or its prose changed"
+            "the built notebook is missing or its prose changed"
             if in_order
             else "its artefacts are missing or altered"
         )
@@ -302,7 +302,7 @@ def _message(failure: Failure | None) -> str:
 def check(
     project: Project, graph: Graph, inputs: Inputs, names: Collection[str], *, tree: Placed
 ) -> list[NbbuildError]:
-    """Return every error that stands in the way of building `names`, before anything runs.
+    """Return every error that prevents building `names`, before anything runs.
 
     Unreadable notebooks are left out: they stop only the targets that need them.
     """
@@ -328,7 +328,7 @@ def _closed_folder(folder: str, why: str) -> NbbuildError:
     return ConfigError(
         f"nothing can be written to '{folder}'",
         facts=[("reason", f"it is {why}")],
-        hint="let [project] output and `artefacts` name folders that lie in the project",
+        hint="point [project] output and `artefacts` to folders in the project",
     )
 
 

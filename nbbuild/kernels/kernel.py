@@ -229,7 +229,7 @@ def private_folder() -> Iterator[Path]:
         raise KernelError(
             "there is no place for a kernel's sockets",
             facts=[("reason", str(error))],
-            hint="let TMPDIR name a folder that can be written",
+            hint="set TMPDIR to a folder that can be written",
         ) from error
     with folder:
         yield made

@@ -1,4 +1,4 @@
-"""One notebook in a kernel: its cells in order, their deadlines, what of their answers has come.
+"""One notebook in a kernel: its cells in order, their deadlines, and their answers so far.
 
 A cell is done when its reply *and* its idle status have come: they travel on two sockets, and the
 outputs come before the idle, not before the reply. A reply without its idle is never accepted as
@@ -53,11 +53,11 @@ LOST_AFTER = 30.0
 """Seconds of silence, with half of an answer missing, after which messages count as lost."""
 
 _CUT_SHORT = (
-    f"the kernel did not leave within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
+    f"the kernel did not exit within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
     "files that the notebook did not close, may be incomplete"
 )
-_UNPREPARED = "the kernel could not be prepared, so a flood of outputs may lose some"
-_UNTOLD = "the kernel did not tell what it used"
+_UNPREPARED = "the kernel could not be prepared, so some of a flood of outputs may be lost"
+_UNTOLD = "the kernel did not report what it used"
 _BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
 
 
@@ -250,7 +250,7 @@ class NotebookRun:
                     kind="error",
                     message=f"the notebook called exit() {where}",
                     cell=index,
-                    hint="tag the cells that shall not run 'skip-execution', or remove them",
+                    hint="tag the cells that should not run 'skip-execution', or remove them",
                 )
             )
         return True

@@ -1,4 +1,4 @@
-"""What a task wants of its kernel: which one, where, with what around it, for how long."""
+"""The kernel that a task wants: which one, where, in which environment, for how long."""
 
 from __future__ import annotations
 

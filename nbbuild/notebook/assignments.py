@@ -331,7 +331,7 @@ def _bash_associative(items: Mapping[str, Any], texts: list[tuple[str, str]]) ->
 
 def _flat(whole: object, items: Any) -> None:
     if any(isinstance(item, list | tuple | Mapping) for item in items):
-        raise _impossible(whole, "bash", "its arrays hold no arrays")
+        raise _impossible(whole, "bash", "its arrays cannot hold arrays")
 
 
 _BASH = _Language(

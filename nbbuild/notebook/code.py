@@ -1,4 +1,4 @@
-"""What of a notebook is code (DESIGN §2); loads neither nbformat nor jupytext."""
+"""Which part of a notebook is code (DESIGN §2); loads neither nbformat nor jupytext."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _use(cell: CodeCell, name: str, python: bool) -> _Use:
     for statement in tree.body:
         if _mentions(statement, name, word):
             return _Use.SET if _only_sets(statement, name, word) else _Use.READ
-    # In a comment alone; or in a magic, which is no part of the tree.
+    # In a comment alone; or in a magic, which is not part of the tree.
     lines = cell.source.splitlines()
     return _Use.READ if any(_is_magic(line) and word.search(line) for line in lines) else _Use.NOT
 

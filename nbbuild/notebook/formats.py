@@ -1,4 +1,4 @@
-"""Which files are notebooks, and which reader takes one; loads neither nbformat nor jupytext."""
+"""Which files are notebooks, and which reader reads one; loads neither nbformat nor jupytext."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def reader_identity(root: Path, source: str, readers: Readers | None = None) -> 
     parts.append(f"nbbuild {PARSE_VERSION}")
     found = configuration_file((root / source).parent)
     if found is not None:
-        # Where it lies counts as well: prefixes of a pair are seen from its folder.
+        # Where it is counts as well: prefixes of a pair are seen from its folder.
         where = Path(os.path.relpath(found, root)).as_posix()
         parts.append(f"{where} {blake3.blake3(configuration_bytes(found)).hexdigest(length=8)}")
     return ", ".join(parts)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import yaml
 
 HEADER_LIMIT = 100_000
-"""Characters in which a header must end: what is longer is no header."""
+"""Characters in which a header must end: anything longer is not a header."""
 
 _RULE = re.compile(r"---\s*$")
 

@@ -80,9 +80,9 @@ def _json(source: str, text: str) -> dict[str, Any]:
         raise NotebookError(
             f"'{source}' is not valid JSON",
             facts=[("line", f"{error.lineno}, column {error.colno}"), ("reason", error.msg)],
-            hint="it holds the marks of a merge conflict: settle that first"
+            hint="it holds the marks of a merge conflict: resolve it first"
             if merging
-            else "restore it from version control, or mend that line",
+            else "restore it from version control, or fix that line",
         ) from error
     except RecursionError as error:
         raise NotebookError(f"'{source}' is nested too deeply", hint=_SAVE_AGAIN) from error

@@ -1,4 +1,4 @@
-"""Write MyST as mystmd takes it in the way in which Jupytext reads it, line for line."""
+"""Rewrite mystmd's MyST as Jupytext reads it, line for line."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _with_listed_tags(body: str) -> str:
 
 
 def _listed(value: str, *, continued: bool) -> str | None:
-    """Return the list that a text of tags stands for; None where it is no text."""
+    """Return the list that a text of tags stands for; None where it is not text."""
     try:
         said = yaml.safe_load(value)
     except yaml.YAMLError:

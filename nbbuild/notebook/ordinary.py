@@ -1,4 +1,4 @@
-"""Read what counts of an ordinary `.ipynb` file without nbformat, which takes 80 ms to get ready.
+"""Read what counts in an ordinary `.ipynb` file without nbformat, which takes 80 ms to load.
 
 Ordinary is a notebook that the whole reader (ipynb.py and cells.py) takes as it is, as far as
 code.py looks: it need not mend, convert or refuse anything there. About any other nothing is said

@@ -51,7 +51,7 @@ def read(
         notebook = read_text(root, source, _decode(source, data))
     else:
         raise NotebookError(
-            f"no reader takes '{source}'",
+            f"no reader can read '{source}'",
             hint="notebooks are .ipynb files, or text that Jupytext reads: .md, .py, .Rmd, …; "
             "[project] readers names readers for others",
         )
@@ -71,7 +71,7 @@ def _read_custom(custom: CustomReader, root: Path, source: str, data: bytes) -> 
         raise NotebookError(
             error.what,
             facts=[("reader", custom.label), *error.facts],
-            hint="that reader has to give a valid notebook: choose another, or mend it",
+            hint="a reader has to return a valid notebook: choose another, or fix it",
         ) from error
 
 

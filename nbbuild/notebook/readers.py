@@ -1,4 +1,4 @@
-"""Which reader takes a notebook: by its suffix, or as [project] readers says; loads no notebook.
+"""Which reader reads a notebook: by its suffix, or as [project] readers says; loads no notebook.
 
 A reader that is not built in is an entry point of an installed distribution, in one of two groups:
 
@@ -85,11 +85,11 @@ class CustomReader:
             raise NotebookError(
                 f"'{source}' cannot be read by the reader {self.label}",
                 facts=[("reason", f"{kind}: {said[:300]}" if said else kind)],
-                hint="mend what it names, or choose another reader in [project] readers",
+                hint="fix what it names, or choose another reader in [project] readers",
             ) from error
         if not isinstance(found, Mapping):
             raise NotebookError(
-                f"the reader {self.label} gave no notebook for '{source}'",
+                f"the reader {self.label} returned no notebook for '{source}'",
                 facts=[("gave", type(found).__name__)],
                 hint="a reader returns a notebook, such as nbformat.v4.new_notebook()",
             )

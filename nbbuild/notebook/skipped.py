@@ -1,4 +1,4 @@
-"""Which code cells a run leaves alone, in whatever way their author said so.
+"""Which code cells a run skips, in any of the ways in which authors say so.
 
 A cell is switched off by
 

@@ -105,7 +105,7 @@ def _top(found: Header) -> dict[str, yaml.Node]:
 def _with_display_name(source: str, text: str) -> str:
     """Return `text` with the `display_name` that nbformat demands of a kernelspec.
 
-    Nobody else does, mystmd's pages often lack it, and Jupytext validates before we could mend it.
+    Nobody else does, mystmd's pages often lack it, and Jupytext validates before we could fix it.
     """
     found = header(source, text)
     if found is None:
@@ -147,7 +147,7 @@ def _unreadable(source: str, text: str, error: BaseException, added: int) -> Not
         return NotebookError(
             f"the header of '{source}' cannot be read",
             facts=[("line", str(line)), ("reason", reason)],
-            hint="it is YAML: mind the indentation, and quote values that hold a colon",
+            hint="it is YAML: check the indentation, and quote values that hold a colon",
         )
     return NotebookError(
         f"'{source}' cannot be read by Jupytext",
@@ -155,7 +155,7 @@ def _unreadable(source: str, text: str, error: BaseException, added: int) -> Not
         facts=[("reason", _LINE.sub(lambda m: f"{m[1]}{int(m[2]) - added}", _first_line(error)))],
         hint="install the program that it names"
         if program
-        else "mend what it names, then try `jupytext --to ipynb` on the file",
+        else "fix what it names, then try `jupytext --to ipynb` on the file",
     )
 
 

@@ -10,7 +10,7 @@ class Ignored:
     """Says of a file of the project at `root` whether a .gitignore in it, or above, names it.
 
     The rules are git's: the last one that matches decides, `!` takes back, a folder takes with it
-    what it holds. Where the root lies in a working copy, the files above it count as well.
+    what it holds. Where the root is in a working copy, the files above it count as well.
     """
 
     def __init__(self, root: Path) -> None:

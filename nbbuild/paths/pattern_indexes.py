@@ -1,4 +1,4 @@
-"""Find, among many patterns or many paths, those that can meet one, without asking all."""
+"""Find, among many patterns or many paths, those that can meet a given one, without trying all."""
 
 from __future__ import annotations
 

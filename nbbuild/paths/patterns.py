@@ -97,7 +97,7 @@ def matches(pattern: Pattern, path: str) -> bool:
 
 
 def can_meet(a: Pattern, b: Pattern) -> bool:
-    """Tell whether some path is meant by both patterns, whatever lies on the disk. Exact."""
+    """Tell whether some path is meant by both patterns, whatever is on the disk. Exact."""
     if a.ups < b.ups:
         a, b = b, a
     unknown = [UnknownName.NAME] * (a.ups - b.ups)
@@ -115,7 +115,7 @@ def literal_prefix(pattern: Pattern) -> str:
 @lru_cache(maxsize=1 << 16)
 def _parse(text: str) -> Pattern:
     if not text or "\0" in text:
-        raise ConfigError(f"{text!r} is no path or pattern", hint="write a path such as 'data'")
+        raise ConfigError(f"{text!r} is not a path or pattern", hint="write a path such as 'data'")
     if text.startswith("/"):
         raise ConfigError(f"pattern '{text}' is absolute", hint="write it relative to the root")
     segments = _normal(text)

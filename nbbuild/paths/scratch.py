@@ -1,6 +1,6 @@
 """A scratch copy of a project, to run notebooks where nothing undeclared is left from before.
 
-It lies in a temporary folder under the project's own path (`<temporary>/home/me/project`), so that
+It is in a temporary folder under the project's own path (`<temporary>/home/me/project`), so that
 `../data` has its place, and a path in an output differs from the real one only by what comes
 first. Files are copied or, where the file system can, cloned; never hard-linked, since a notebook
 that writes into one would write into the project.
@@ -26,7 +26,7 @@ if sys.platform != "win32":
     import fcntl
 
 LEFT_OUT: Final = SKIPPED | {".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"}
-"""Folders that are not copied, wherever they lie: version control, caches, nbbuild's own."""
+"""Folders that are never copied: version control, caches, nbbuild's own."""
 
 _VIRTUAL: Final = ("pyvenv.cfg", "conda-meta")
 _FICLONE: Final = 0x40049409
@@ -59,7 +59,7 @@ class Scratch:
             self._bring(path, entry)
 
     def lacks(self, path: str) -> bool:
-        """Whether nothing lies here at `path`, which may lead out of the project."""
+        """Whether nothing is here at `path`, which may lead out of the project."""
         return not os.path.lexists(os.path.normpath(self.root / path))
 
     def add(self, paths: Iterable[str]) -> None:
@@ -89,7 +89,7 @@ class Scratch:
         return sorted({*new, *altered})
 
     def reset(self) -> None:
-        """Make the copy what it was. What lies around it, and nbbuild's own folder, stay."""
+        """Make the copy what it was. What is around it, and nbbuild's own folder, stay."""
         for folder in self._left_out:
             if (self.root / folder).is_dir():
                 shutil.rmtree(self.root / folder)
@@ -163,7 +163,7 @@ class Scratch:
                     ("folder", str(self.above)),
                     ("reason", error.strerror or str(error)),
                 ],
-                hint="choose a folder with enough room by the variable TMPDIR",
+                hint="set TMPDIR to a folder with enough room",
             ) from error
         if not path.startswith("../"):
             self._stamps[path] = _stamp(target)
@@ -205,7 +205,7 @@ def scratch_copy(original: Path, *, left_out: Collection[str], told: Told) -> It
 def _walk(
     root: Path, closed: Callable[[str, str], bool], *, folders: bool = False
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield what lies below `root`, folders before what is in them; links are not followed."""
+    """Yield what is below `root`, folders before what is in them; links are not followed."""
     waiting = [""]
     while waiting:
         folder = waiting.pop()

@@ -75,7 +75,7 @@ class Walker:
         return sorted({path for paths in found for path in paths})
 
     def entries(self, folder: str) -> tuple[Entry, ...]:
-        """Return what `folder` ("" is the root) holds, by name; nothing if it is no folder."""
+        """Return what `folder` ("" is the root) holds, by name; nothing if it is not a folder."""
         with self._lock:
             listing = self._listings.get(folder)
             if listing is None:

@@ -1,4 +1,4 @@
-"""From a notebook and the [[notebook]] entries that match it to its tasks."""
+"""Turn a notebook and the [[notebook]] entries that match it into tasks."""
 
 from __future__ import annotations
 

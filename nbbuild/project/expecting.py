@@ -1,4 +1,4 @@
-"""Expect how long tasks take that have never run, so that the longest can begin first.
+"""Estimate how long tasks take that have never run, so that the longest can begin first.
 
 Only an order comes of it: what a user is shown rests on durations that were measured. So a rough
 guess is worth much and an exact one little more. What tells most comes first:

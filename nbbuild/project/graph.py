@@ -103,7 +103,7 @@ class Graph:
             "these notebooks wait for each other: "
             + " → ".join([*(link.writer for link in links), links[0].writer]),
             facts=[(f"'{link.reader}' waits for '{link.writer}'", link.why) for link in links],
-            hint="remove one of the assets, artefacts or depends_on that make the circle",
+            hint="remove one of the assets, artefacts or depends_on that form the circle",
         )
 
 
@@ -226,7 +226,7 @@ def _reads_its_own(tasks: Sequence[Task]) -> list[NbbuildError]:
     """Return an error for each asset that is just what its own task writes."""
     return [
         ConfigError(
-            f"asset '{asset.text}' of '{task.name}' is an artefact of its own",
+            f"asset '{asset.text}' of '{task.name}' is also its own artefact",
             facts=[("declared in", task.declared_in)],
             hint="a run begins without its artefacts: remove one of the two",
         )
@@ -258,7 +258,7 @@ def _scratch_that_counts(tasks: Sequence[Task], writers: _Writers) -> list[Nbbui
                 ConfigError(
                     f"scratch '{text}' of '{task.name}' can match '{path}', {what}",
                     facts=[("declared in", task.declared_in)],
-                    hint="narrow the pattern: scratch is taken away before each run",
+                    hint="narrow the pattern: scratch is removed before each run",
                 )
             )
     return errors
@@ -289,7 +289,7 @@ def _writes_what_all_need(
 def is_made(graph: Graph, name: str, asset: str) -> bool:
     """Whether a task upstream of `name` can make what the pattern `asset` matches.
 
-    What a task makes itself is no asset of it: its run begins without.
+    What a task makes itself is not an asset of it: its run begins without.
     """
     pattern = Pattern.parse(asset)
     return any(
@@ -300,5 +300,5 @@ def is_made(graph: Graph, name: str, asset: str) -> bool:
 
 
 def makes(task: Task, path: str) -> bool:
-    """Whether the file `path` lies under the artefact patterns of `task`."""
+    """Whether the file `path` is under the artefact patterns of `task`."""
     return any(matches(Pattern.parse(text), path) for text in task.artefacts)

@@ -98,7 +98,7 @@ def _only_built(text: str, paths: Sequence[str]) -> NbbuildError:
             ("declared in", "jcache.toml, [project] notebooks"),
             ("matches", ", ".join(paths[:3])),
         ],
-        hint="to execute what was built once more, name it in full",
+        hint="to execute a built notebook again, name it in full",
     )
 
 

@@ -117,11 +117,11 @@ class Readings:
 def _check_text(source: str, parsed: Parsed) -> None:
     """Raise `NotebookError` if what counts of a notebook cannot be sent to a kernel, or hashed."""
     bad = next((cell for cell in parsed.cells if not is_unicode(cell.source)), None)
-    if bad is None and packed(parsed)[:1] != b"{":  # as JSON: something else is no text
+    if bad is None and packed(parsed)[:1] != b"{":  # as JSON: something else is not text
         return
     where = "its metadata" if bad is None else f"cell {bad.index + 1}"
     raise NotebookError(
-        f"'{source}' holds what is no text",
-        facts=[("in", where), ("reason", "half of a surrogate pair stands alone there")],
+        f"'{source}' holds something that is not text",
+        facts=[("in", where), ("reason", "it has only one half of a surrogate pair")],
         hint="remove the character, or write it as an escape sequence of the language",
     )

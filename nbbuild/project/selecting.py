@@ -1,4 +1,4 @@
-"""Which tasks a word means: a target of the command line, or a word of `depends_on`."""
+"""Which tasks a word means: a target on the command line, or a word in `depends_on`."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _means(word: Pattern, artefact: Pattern) -> bool:
         return matches(artefact, word.path)
     if not artefact.literal:
         return can_meet(word, artefact)
-    # It may be a folder, but only `figs/*.png` means what lies in `figs`; `**/*.png` does not.
+    # It may be a folder, but only `figs/*.png` means what is in `figs`; `**/*.png` does not.
     inside = f"{literal_prefix(word)}/".startswith(f"{artefact.path}/")
     return inside or matches(word, artefact.path)
 
@@ -133,7 +133,7 @@ def resolve_depends_on(tasks: Sequence[Task]) -> list[Task]:
             if not found:
                 errors.append(
                     ConfigError(
-                        f"'{task.name}' depends on '{word}', which no task is called",
+                        f"'{task.name}' depends on '{word}', but there is no such task",
                         facts=[("declared in", f"{task.declared_in}, depends_on")],
                         hint=did_you_mean(word, known_words(tasks))
                         or "name a notebook of this project, a task, an artefact or a group",

@@ -1,14 +1,14 @@
 """Which verbs the command has; imports nothing, so that a build can begin without loading them."""
 
 VERBS = {
-    "build": "Build the targets: what is meant when no verb is given.",
+    "build": "Build the targets. This is the default verb.",
     "status": "Say what is out of date, and run nothing.",
     "explain": "Say why a notebook would run, or why not.",
     "list": "List the notebooks and their tasks.",
     "graph": "Show what depends on what.",
-    "diff": "Show how the code differs from that of a run in the cache.",
+    "diff": "Show how the code differs from that of an earlier run.",
     "show": "Show what became of a notebook: outcome, timings, traceback.",
-    "merge": "Put the cached outputs of a notebook into a file.",
+    "merge": "Write a notebook with its cached outputs to a file.",
     "invalidate": "Make notebooks run again in the next build.",
     "verify": "Execute again without the cache, and compare with what it holds.",
     "export": "Hand results over to Sphinx, Jupyter Book or mystmd.",
@@ -16,7 +16,7 @@ VERBS = {
     "add": "Add notebooks to jcache.toml, with what they depend on.",
     "remove": "Take notebooks out of jcache.toml.",
     "clean": "Remove what was built.",
-    "cache": "Look into the cache, and manage it.",
-    "import": "Take the results of another tool's cache.",
+    "cache": "Inspect and manage the cache.",
+    "import": "Import results from another tool's cache.",
 }
 """Verb → one line of help; in the order of `nbbuild --help`."""

@@ -1,4 +1,4 @@
-"""Outcomes to people and programs: on a terminal, as plain lines, as JSON."""
+"""Show outcomes to people and programs: on a terminal, as plain lines, as JSON."""
 
 from __future__ import annotations
 

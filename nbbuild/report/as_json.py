@@ -1,4 +1,4 @@
-"""Give the nouns as plain data for `--json`; the keys below are interface.
+"""Turn the nouns into plain data for `--json`; the keys below are interface.
 
 A report: `exit_status`, `interrupted`, `seconds`, `counts` (outcome → number, those that are not
 0), `outcomes`, `problems` (messages). An outcome, a failure and a reason: the fields of these nouns

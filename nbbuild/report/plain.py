@@ -1,4 +1,4 @@
-"""Tell a build in plain lines, for CI and for files: no colours, nothing drawn over."""
+"""Show a build in plain lines, for CI and for files: no colours, nothing drawn over."""
 
 from __future__ import annotations
 

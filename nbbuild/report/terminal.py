@@ -1,4 +1,4 @@
-"""Tell a build on a terminal: a live line per running notebook, a bar, and lasting lines."""
+"""Show a build on a terminal: a live line per running notebook, a bar, and lasting lines."""
 
 from __future__ import annotations
 

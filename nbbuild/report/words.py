@@ -1,4 +1,4 @@
-"""Put into words what became of the tasks of a build; the same words on a terminal and in CI."""
+"""Say what became of the tasks of a build; in the same words on a terminal and in CI."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from nbbuild.store.uses import StoreUses
 
 _CHUNK = 1 << 20  # bytes
 _READ_ONLY = 0o444
-OTHER_BYTES = "its bytes are not what its name says"
+OTHER_BYTES = "its bytes do not match its name"
 
 _UNWRITTEN = "the cache cannot be written"
 
@@ -52,7 +52,7 @@ class Blobs:
         hasher, size = blake3(), 0
         what = f"'{path.name}' cannot be kept in the cache"
         # Always a new blob, even where the digest turns out to be known: the copy is made by then,
-        # and it heals whatever may lie there.
+        # and it heals whatever may be there.
         with (
             writing(what, self._layout.folder),
             path.open("rb", 0) as file,
@@ -119,7 +119,7 @@ class Blobs:
         return True
 
     def all(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield where each blob lies, and how it looks, in no order."""
+        """Yield where each blob is, and how it looks, in no order."""
         if self._layout.is_ours():
             for path, look in self._layout.looks(self._layout.blobs, "??/*"):
                 if is_digest(path.name):

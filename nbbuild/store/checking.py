@@ -1,4 +1,4 @@
-"""Look a store through for damage, and take away what cannot be used."""
+"""Check a store for damage, and remove what cannot be used."""
 
 from __future__ import annotations
 

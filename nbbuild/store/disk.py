@@ -151,7 +151,7 @@ class DiskStore:
     def _check_writable(self) -> None:
         if not self.writable:
             raise StoreError(
-                "the cache can only be read, so nothing is removed from it",
+                "the cache is read-only, so nothing is removed from it",
                 facts=[("path", str(self.layout.folder))],
-                hint="make it writable, or say --dry-run to see what would go",
+                hint="make it writable, or use --dry-run to see what would go",
             )

@@ -1,6 +1,6 @@
 """Folders of earlier formats: what they hold, and their removal.
 
-This version cannot use what lies in them; an older nbbuild that shares the store still can. So they
+This version cannot use what is in them; an older nbbuild that shares the store still can. So they
 stay until somebody asks for their removal, and longer while a build of such a version is at work:
 like ours, it holds a lease in its folder (gc.py). Folders of later formats, links, and whatever has
 another VERSION in it are never touched.
@@ -29,7 +29,7 @@ _GOING = re.compile(r"v([1-9][0-9]*)\.going-[0-9a-f]{8}")
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What lies in the folder of an earlier format."""
+    """What is in the folder of an earlier format."""
 
     folder: str  # its name: "v1"
     records: int

@@ -1,4 +1,4 @@
-"""Estimate a store's size without walking it: what the last walk found, and what came since.
+"""Estimate a store's size without walking it: what the last walk found, plus what was added since.
 
 The first line of `usage` is what a walk found, "<bytes> <when>"; each build that adds something
 appends "+<bytes>". What goes is not noted, nor what a killed build had put: so a walk must prove

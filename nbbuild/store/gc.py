@@ -6,7 +6,7 @@ noted by a file's mtime: of a record, whenever it is a hit or is made; of a blob
 or read (`uses`).
 
 **What a running build needs** is all that it has used or put: the records that are its hits, which
-it may restore in an hour only; the blobs of a run, which lie there before the record that names
+it may restore in an hour only; the blobs of a run, which are there before the record that names
 them. So a build takes a lease before it begins: a lock of its own, whose mtime says since when.
 While it has one, each use is noted, however recent the last note. Nothing goes that was used since
 the oldest lease began whose holder lives. A lease dies with its owner, like every lock here, so a

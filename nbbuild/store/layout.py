@@ -1,4 +1,4 @@
-"""Where things lie in a store on disk.
+"""Where things are in a store on disk.
 
     <path>/                         [cache] path, or NBBUILD_CACHE; may be shared by projects
       v2.lock                       held while v2 is made, set aside as foreign, or removed
@@ -101,7 +101,7 @@ class Layout:
         return self.folder / "locks"
 
     def blob(self, digest: Digest) -> Path:
-        """Where a blob lies."""
+        """Where a blob is."""
         return self.blobs / digest[:2] / digest
 
     def key(self, key: Digest) -> Path:
@@ -109,7 +109,7 @@ class Layout:
         return self.records / key[:2] / key
 
     def record(self, key: Digest, record_id: str) -> Path:
-        """Where a record lies."""
+        """Where a record is."""
         return self.key(key) / f"{record_id}.json"
 
     def lock(self, key: Digest) -> Path:

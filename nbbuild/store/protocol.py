@@ -1,4 +1,4 @@
-"""What every store can do; DiskStore and MemoryStore are held to the same tests."""
+"""What every store can do; DiskStore and MemoryStore pass the same tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Store(Protocol):
 
     @property
     def name(self) -> str:
-        """What a user is told of where it is."""
+        """How a user is told where it is."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Choose what a store forgets: least recently used first, and nothing that a build needs now."""
+"""Choose what a store removes: least recently used first, and nothing that a build needs now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nbbuild.model import Digest, Record
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A record as it lies in a store."""
+    """A record as it is in a store."""
 
     record: Record
     size: int  # bytes of the record itself, without its blobs

@@ -28,7 +28,7 @@ def encode(record: Record) -> bytes:
     try:
         data = seal(as_json(record))
     except (TypeError, ValueError) as error:
-        raise _unfit(record, f"it is no JSON: {error}") from error
+        raise _unfit(record, f"it is not JSON: {error}") from error
     if decode(data, key=record.key.digest, record_id=record.id) != record:
         raise _unfit(record, "it reads back differently")
     return data
@@ -108,7 +108,7 @@ class Records:
             place.parent.rmdir()
 
     def files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield where each file of a record lies, sound or not, and how it looks, in no order."""
+        """Yield where each file of a record is, sound or not, and how it looks, in no order."""
         if self._layout.is_ours():
             for path, look in self._layout.looks(self._layout.records, "??/*/*.json"):
                 if is_digest(path.parent.name):

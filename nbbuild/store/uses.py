@@ -1,4 +1,4 @@
-"""Notes of what is used, by the times of files, and the leases of builds at work; see `gc`."""
+"""Note what is used, in the times of files, and hold the leases of running builds; see `gc`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""What may differ between any two runs of the same code, and how text is rid of it.
+r"""What may differ between any two runs of the same code, and how to remove it from text.
 
 Each mask takes time in proportion to the text, however the text looks. Outputs have lines of many
 megabytes, and while a pattern is at work nothing else is, no interrupt either. So a repeat is

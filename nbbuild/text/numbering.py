@@ -1,4 +1,4 @@
-"""How a cell is called, everywhere: by its place in the notebook, and by the count of its run.
+"""What a cell is called everywhere: its place in the notebook, and its execution count.
 
 "cell 5 (In [3])" is the fifth cell of the notebook, prose counted, and the third that runs; Jupyter
 shows the latter beside it. In JSON the two are `position`, from 1, and `execution_count`.

@@ -1,4 +1,4 @@
-"""Make text fit to be printed: whatever would steer a terminal, or hide, is shown as an escape.
+"""Make text safe to print: whatever would control a terminal, or hide, is shown as an escape.
 
 File names, notebooks and records come from anywhere. So all text that leaves the program goes
 through here, where it leaves: `cli.render`, `cli._errors`, `report.plain` and `report.terminal`.

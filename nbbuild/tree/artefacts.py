@@ -1,4 +1,4 @@
-"""The artefacts of tasks in the tree: made new by each run, put back by each restore."""
+"""The artefacts of tasks in the tree: made anew by each run, put back by each restore."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Artefacts:
             noted = self._begun.get(task.name, noted)
         if noted.finished:
             raise OneTaskError(
-                f"no run of '{task.name}' has begun, so what it wrote cannot be told",
+                f"no run of '{task.name}' has begun, so what it wrote is not known",
                 hint="build again; was '.nbbuild' removed while a build was running?",
             )
         written = self._written(task, noted)
@@ -116,7 +116,7 @@ class Artefacts:
         return self._empty.get(task.name, ())
 
     def left(self, task: Task) -> dict[str, Digest]:
-        """Return what earlier runs left undeclared and lies there as they left it: its digests."""
+        """Return what earlier runs left undeclared and is there as they left it: its digests."""
         return undeclared.lying(self._ground, self._ground.ledgers.read(task.name))
 
     def leave(self, task: Task, left: Iterable[Left]) -> None:
@@ -151,9 +151,9 @@ class Artefacts:
         return {**lying, **files}
 
     def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
-        """Take what lies under the task's patterns for its artefacts, whoever wrote it.
+        """Take what is under the task's patterns as its artefacts, whoever wrote it.
 
-        `files` has some by path that may lie elsewhere: only these of a pattern that matches any.
+        `files` has some by path that may be elsewhere: only these of a pattern that matches any.
         """
         artefacts = tuple(
             self._kept(task, path, stored=True)
@@ -219,7 +219,7 @@ class Artefacts:
         raise _cannot_be_kept(task, path, "is still being written, though the run has ended")
 
     def _brought(self, task: Task, path: str, file: Path) -> ArtefactFile:
-        """Take a file that lies elsewhere for the artefact at `path`; it is not put there."""
+        """Take a file that is elsewhere as the artefact at `path`; it is not put there."""
         fault = self._ground.confined.fault(path)
         if fault:
             raise _cannot_be_kept(task, path, f"cannot be kept: {fault}")
@@ -237,7 +237,7 @@ class Artefacts:
         ):
             return "is a symbolic link that leads out of the project"
         if not place.is_file():
-            return "is no regular file"
+            return "is not a regular file"
         return "" if os.access(place, os.R_OK) else "cannot be read"
 
     # -- a result from the store ---------------------------------------------------------------
@@ -308,7 +308,7 @@ class Artefacts:
     def _unacceptable(self, task: Task, record: Record) -> tuple[str, ...]:
         """Return the digests of artefacts that no run of `task` can have made.
 
-        Records may come from elsewhere; one that names such a path is no hit.
+        Records may come from elsewhere; one that names such a path is not a hit.
         """
         patterns = [Pattern.parse(text) for text in task.artefacts]
         names = Counter(artefact.path for artefact in record.artefacts)
@@ -402,7 +402,7 @@ def _remove_empty(task: Task, path: str, place: Path) -> None:
     except OSError as error:
         raise OneTaskError(
             f"'{path}', an artefact of '{task.name}', cannot be restored",
-            facts=[("reason", "a folder of that name lies there")],
+            facts=[("reason", "a folder of that name is in its place")],
             hint="move the folder away",
         ) from error
 
@@ -424,7 +424,7 @@ def _nothing_written(task: Task, patterns: list[str], old: list[str]) -> Artefac
 def _nothing_there(task: Task, patterns: list[str]) -> ArtefactError:
     quoted = ", ".join(f"'{pattern}'" for pattern in patterns)
     return ArtefactError(
-        f"there is no file for {quoted}, which '{task.name}' is to write",
+        f"no file matches {quoted}, which '{task.name}' is to write",
         facts=[("declared in", task.declared_in)],
         hint=f"put it in its place, or run the notebook: `nbbuild {shlex.quote(task.name)}`",
     )

@@ -76,7 +76,7 @@ class Confined:
 
 
 def fault_of_name(path: str) -> str:
-    """Say why `path` is no path of a file in a project, "" if it can be one."""
+    """Say why `path` is not the path of a file in a project, "" if it can be one."""
     names = path.split("/")
     try:
         coded = os.fsencode(path)  # names of files may be any bytes
@@ -85,7 +85,7 @@ def fault_of_name(path: str) -> str:
     if "\0" in path:
         return "its name holds a NUL"
     if any(name in ("", ".", "..") for name in names):
-        return "it is no plain path relative to the root"
+        return "it is not a plain path relative to the root"
     if any(name.casefold() in _FORBIDDEN for name in names):
         return "it lies in .git or .nbbuild"
     if len(coded) > _LONGEST_PATH or any(len(os.fsencode(name)) > _LONGEST_NAME for name in names):

@@ -1,4 +1,4 @@
-"""What all that works on the tree stands on: the root, the ledgers, and how files look."""
+"""What everything that works on the tree shares: the root, the ledgers, and how files look."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ground:
     output: str = ""  # the folder of the built notebooks, root-relative
 
     def exists(self, path: str) -> bool:
-        """Whether anything lies at `path`, be it a link that leads nowhere."""
+        """Whether anything is at `path`, even a broken link."""
         return os.path.lexists(self.root / path)
 
     def stamp(self, path: str) -> FileStamp | None:
@@ -96,7 +96,7 @@ class Ground:
             ignore_by_git(output)
 
     def holds_files(self, folder: str) -> bool:
-        """Whether anything but folders lies right in `folder`."""
+        """Whether `folder` directly contains anything but folders."""
         try:
             with os.scandir(self.root / folder) as found:
                 return any(not entry.is_dir(follow_symlinks=False) for entry in found)
@@ -116,7 +116,7 @@ class Ground:
 
 
 def folders_above(path: str) -> list[str]:
-    """Return the folders that `path` lies in, the nearest first, without the root."""
+    """Return the folders that `path` is in, the nearest first, without the root."""
     names = path.split("/")
     return ["/".join(names[:count]) for count in range(len(names) - 1, 0, -1)]
 

@@ -52,7 +52,7 @@ class Built(Made, frozen=True, array_like=True, gc=False):
 class Left(Made, frozen=True, array_like=True, gc=False):
     """A file that a run changed and left without declaring it, as it was when the run ended."""
 
-    anew: bool = False  # the run writes it whatever lies there, and would tell that it did
+    anew: bool = False  # the run writes it whatever is there, and would tell that it did
     scratch: bool = False  # private to the run
     asked: bool = False  # the run looked for it, or read it, before it wrote it
     shared: bool = False  # another task had left it, and this one changed it
@@ -138,7 +138,7 @@ class Ledgers:
         return folder
 
     def clear_staging(self, task: str) -> None:
-        """Remove what lies in the task's staging folder, and the folder. Raises StoreError."""
+        """Remove what is in the task's staging folder, and the folder. Raises StoreError."""
         folder = self._folder / STAGED / safe_id(task)
         with (
             writing("drafts of an earlier build cannot be removed", folder),
@@ -151,7 +151,7 @@ class Ledgers:
     def _read(self, name: str) -> Ledger | None:
         """Return the ledger in the file `name`; while it is the same file, it is read once."""
         path = f"{self._tree}/{name}"
-        with writing("what nbbuild wrote into the project cannot be told", path):
+        with writing("the note of what nbbuild wrote into the project cannot be read", path):
             try:
                 # Each is written anew and renamed, so another content is another inode.
                 try:

@@ -1,4 +1,4 @@
-"""Tell what earlier runs of a task left in the tree, and take it away."""
+"""Find what earlier runs of a task left in the tree, and remove it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _awaited(ground: Ground, ledger: Ledger, folders: Collection[str]) -> set[st
 
 
 def _on_one_way(folder: str, other: str) -> bool:
-    """Whether one of two folders is the other, or lies below it."""
+    """Whether one of two folders is the other, or is below it."""
     return f"{other}/".startswith(f"{folder}/") or f"{folder}/".startswith(f"{other}/")
 
 
@@ -148,7 +148,7 @@ def _parsed(patterns: Iterable[str]) -> list[Pattern]:
 
 
 def _deep(patterns: Iterable[Pattern]) -> Iterator[Pattern]:
-    """Yield the patterns whose files can lie in folders below a prefix that is not the root."""
+    """Yield the patterns whose files can be in folders below a prefix that is not the root."""
     for pattern in patterns:
         prefix = literal_prefix(pattern)
         rest = pattern.parts[len(prefix.split("/")) :] if prefix else pattern.parts

@@ -1,4 +1,4 @@
-"""What tasks left in the tree that the project no longer has: it goes, or another task inherits it.
+"""What tasks no longer in the project left in the tree: it goes, or another task inherits it.
 
 A task goes when its notebook is removed or renamed, or its `name` or `matrix` changes. Its ledger
 stays, and says which files it had made. Those that a task of the project can make, by its artefact

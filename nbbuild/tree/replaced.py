@@ -1,4 +1,4 @@
-"""Keep what nbbuild did not make and must put out of the way.
+"""Keep files that nbbuild did not make and has to move out of the way.
 
 It goes to `.nbbuild/replaced/<run>/<path>.replaced`: tools that build sites walk the whole project,
 and nothing in `.nbbuild` may look like a page to them.

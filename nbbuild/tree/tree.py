@@ -1,4 +1,4 @@
-"""The tree of one project: all that nbbuild writes into it, removes from it, and locks."""
+"""The tree of one project: everything that nbbuild writes into it, removes from it, and locks."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Tree:
         return self._artefacts.begin(task, forced=forced)
 
     def left(self, task: Task) -> Mapping[str, Digest]:
-        """Return what earlier runs left undeclared and lies there as they left it: its digests."""
+        """Return what earlier runs left undeclared and is there as they left it: its digests."""
         return self._artefacts.left(task)
 
     def leave(self, task: Task, left: Iterable[Left]) -> None:
@@ -137,7 +137,7 @@ class Tree:
     def bring_in(self, file: Path, path: str) -> tuple[str, ...]:
         """Move `file`, from outside the tree, to `path` in it; return notes for users.
 
-        What lies there and the store lacks moves to `.nbbuild/replaced`. Raises Refused.
+        What is there and the store lacks moves to `.nbbuild/replaced`. Raises Refused.
         """
         place = self._ground.confined.place(path)
         with writing(f"'{path}' cannot be written", place):
@@ -148,9 +148,9 @@ class Tree:
         return notes
 
     def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
-        """Take the files that lie there for the task's artefacts, as if a run had written them.
+        """Take the files that are there as the task's artefacts, as if a run had written them.
 
-        `files` has some by their root-relative paths, which may lie elsewhere: of a pattern that
+        `files` has some by their root-relative paths, which may be elsewhere: of a pattern that
         matches any of these, only they are taken, and `restore` puts them in their places. Raises
         ArtefactError if a pattern has none, or a file cannot be kept.
         """
@@ -168,7 +168,7 @@ class Tree:
         self._artefacts.abandon(task)
 
     def in_order(self, task: Task, record: Record) -> bool:
-        """Whether each artefact of the record lies there, and nothing else that the task made."""
+        """Whether each artefact of the record is there, and nothing else that the task made."""
         return self._artefacts.in_order(task, record)
 
     def not_there(self, task: Task, record: Record) -> set[str]:

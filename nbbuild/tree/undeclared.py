@@ -1,4 +1,4 @@
-"""What runs left in the tree without declaring it: whose it is, and what goes before a next run."""
+"""What runs left in the tree undeclared: whose it is, and what goes before the next run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def replaceable(ground: Ground, ledger: Ledger, path: str, digest: Digest) -> bo
 
 
 def kept(ground: Ground, ledger: Ledger, new: Iterable[Left]) -> tuple[Left, ...]:
-    """Return what a run leaves: what it changed, and what earlier ones left that lies there."""
+    """Return what a run leaves: what it changed, and what earlier ones left that is there."""
     listed = {one.path: one for one in _there(ground, ledger)}
     listed.update((one.path, one) for one in new)
     return tuple(listed[path] for path in sorted(listed))
@@ -65,7 +65,7 @@ def put_away(
 
 
 def _there(ground: Ground, ledger: Ledger, *, by_any: bool = False) -> Iterator[Left]:
-    """Yield what lies there as the task left it or, with `by_any`, as any other task did."""
+    """Yield what is there as the task left it or, with `by_any`, as any other task did."""
     others = _by_others(ground, ledger) if by_any and ledger.left else {}
     for one in ledger.left:
         place = ground.root / one.path

@@ -1,4 +1,4 @@
-"""Adopt results that no run of ours made: what lies there, or what was executed elsewhere."""
+"""Adopt results that no run of ours made: what is there, or what was executed elsewhere."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RunResult:
     """What an execution came to.
 
     `files` has artefacts by their root-relative paths, and where their bytes are now. Of the
-    patterns that match none of these, the files that lie in the tree are taken.
+    patterns that match none of these, the files that are in the tree are taken.
     """
 
     cells: ExecutedCells
@@ -122,7 +122,7 @@ def adopt(
 
     The task is `target`, or the one whose source, pair or built notebook this is. The notebook must
     hold the task's code. With `validate`, its execution counts must be those of one run from top
-    to bottom, without errors that the task does not allow. Artefacts are the files that lie in
+    to bottom, without errors that the task does not allow. Artefacts are the files that are in
     the tree under the task's patterns; of a pattern that matches any of `artefacts`, only these.
     Where the cache has a result already, that one stays, unless `overwrite`.
 
@@ -142,7 +142,7 @@ def adopt(
     judgement = session.judge().final(task.name)
     if judgement.verdict is not Verdict.RUN and not overwrite:
         kind = OutcomeKind.FRESH
-        note = "the cache has a result for it already, which stays"
+        note = "the cache already has a result for it, which stays"
         return Outcome.of(
             task, kind, judgement=judgement, record=judgement.record, reasons=(), notes=(note,)
         )
@@ -175,12 +175,12 @@ def _task(session: Session, place: Path, target: str) -> Task:
         raise UsageError(
             f"'{path}' is the notebook of {len(tasks)} tasks",
             facts=[("tasks", ", ".join(task.name for task in tasks[:8]))],
-            hint="say by --target which of them it is the result of",
+            hint="name the task whose result it is with --target",
         )
     near = did_you_mean(path, [task.source for task in session.project.tasks])
     raise UsageError(
         f"no task has '{place}' for its source or its built notebook",
-        hint=near or "say by --target which task it is the result of",
+        hint=near or "name the task whose result it is with --target",
     )
 
 
@@ -189,18 +189,18 @@ def _executed(place: Path) -> NotebookNode:
     shown = str(place)
     if place.suffix.lower() != ".ipynb":
         raise UsageError(
-            f"'{shown}' is no .ipynb, and nothing else holds outputs",
+            f"'{shown}' is not an .ipynb file, and no other format holds outputs",
             hint="name the notebook that was executed",
         )
     notebook = read(Path(), shown)
-    # Reading drops outputs that are no valid ones, since a run makes them anew.
+    # Reading drops outputs that are not valid, since a run makes them anew.
     said = [
         cell for cell in json.loads(place.read_bytes()).get("cells", []) if isinstance(cell, dict)
     ]
     for number, (before, cell) in enumerate(zip(said, notebook.cells, strict=False), 1):
         if before.get("outputs") and cell.cell_type == "code" and not cell.outputs:
             raise NotAdopted(
-                f"the outputs of cell {number} of '{shown}' are no valid ones",
+                f"the outputs of cell {number} of '{shown}' are not valid",
                 hint="execute it again",
             )
     return notebook
@@ -282,7 +282,7 @@ def _check_run(session: Session, task: Task, notebook: NotebookNode, *, shown: s
                 f"cell {number} of '{shown}' has {found}{count}, where {expected} was expected",
                 facts=[("task", task.name)],
                 hint="execute it once, from top to bottom in a new kernel, "
-                "or say --no-validate to take it as it is",
+                "or use --no-validate to take it as it is",
             )
         errors = [one.ename for one in cell.outputs if one.output_type == "error"]
         if errors and not allowed and "raises-exception" not in cell.metadata.get("tags", []):
@@ -290,7 +290,7 @@ def _check_run(session: Session, task: Task, notebook: NotebookNode, *, shown: s
                 f"cell {number} of '{shown}' failed: {errors[0]}",
                 facts=[("task", task.name)],
                 hint="tag the cell raises-exception, set allow_errors, "
-                "or say --no-validate to take it as it is",
+                "or use --no-validate to take it as it is",
             )
 
 
@@ -301,11 +301,11 @@ def _files(session: Session, task: Task, paths: Sequence[Path]) -> dict[str, Pat
         real = Path(os.path.realpath(place.parent)) / place.name
         path = Path(os.path.relpath(real, session.root)).as_posix()
         if not place.is_file():
-            raise UsageError(f"the artefact '{place}' is no file that is there")
+            raise UsageError(f"the artefact '{place}' is not an existing file")
         if not any(matches(Pattern.parse(text), path) for text in task.artefacts):
             declared = ", ".join(f'"{text}"' for text in task.artefacts) or "none"
             raise UsageError(
-                f"'{path}' is no artefact of '{task.name}'",
+                f"'{path}' is not an artefact of '{task.name}'",
                 facts=[("artefacts", declared), ("declared in", task.declared_in)],
                 hint=f'to declare it: artefacts = ["{path}"]'
                 if not path.startswith("../")

@@ -51,8 +51,8 @@ def code_of(session: Session, record: Record) -> tuple[str, ...]:
     cells = executed(session, record)
     if cells is None:
         raise UsageError(
-            f"the cells of record '{record.id}' are not in the cache any more",
-            hint="`nbbuild diff --plain` says at least which of them changed",
+            f"the cells of record '{record.id}' are no longer in the cache",
+            hint="`nbbuild diff --plain` at least shows which of them changed",
         )
     return tuple(cell.source for cell in cells)
 

@@ -32,7 +32,7 @@ from nbbuild.session import session_of, walker_of
 from nbbuild.tree import Ledgers
 
 _NEW = """\
-# What nbbuild builds; `nbbuild init -n` shows what else can be said here.
+# What nbbuild builds; `nbbuild init -n` shows what else can go here.
 
 [project]
 notebooks = []
@@ -173,7 +173,7 @@ class _Editor:
                 new.append(one.text)
                 self._changes[one.text].append("listed in [project] notebooks")
             elif by and by != one.text:
-                self._notes.append(f"'{one.text}' was listed before, by '{by}'")
+                self._notes.append(f"'{one.text}' was already listed, by '{by}'")
         self._file.append("notebooks", [_written(text) for text in new])
         self._declare(texts, declared)
 
@@ -197,7 +197,7 @@ class _Editor:
         for value in self._file.take("notebooks", unwanted):
             self._changes[self._normal(value)].append("taken out of [project] notebooks")
         for entry in self._file.drop_entries(lambda entry: unwanted(entry["path"])):
-            self._changes[self._normal(entry["path"])].append("its [[notebook]] is gone")
+            self._changes[self._normal(entry["path"])].append("its [[notebook]] was removed")
         raise_all(
             [
                 _unknown(word, [*listed_by, *self._before.project.notebooks])
@@ -216,7 +216,7 @@ class _Editor:
             for value in self._file.take(key, lambda _: True):
                 self._changes.setdefault(value, []).append(f"taken out of [project] {key}")
         for entry in self._file.drop_entries(lambda _: True):
-            self._changes.setdefault(entry["path"], []).append("its [[notebook]] is gone")
+            self._changes.setdefault(entry["path"], []).append("its [[notebook]] was removed")
         self._file.drop("readers", lambda _: True)
 
     def _read_by(self, reader: str, texts: Iterable[str]) -> None:
@@ -274,12 +274,12 @@ class _Editor:
             and met <= paths
         ]
         for value in self._file.take("notebooks", lambda value: self._normal(value) in empty):
-            self._notes.append(f"'{value}' matches nothing else, so it is gone, too")
+            self._notes.append(f"'{value}' matched nothing else, so it was removed too")
         left = self._listed(self._config()) if empty else left
         excluded = [path for path in left if path in paths]
         self._file.append("exclude", [_written(escape(path)) for path in excluded])
         for path in excluded:
-            why = f"put into [project] exclude, since '{left[path]}' matches it"
+            why = f"added to [project] exclude, since '{left[path]}' matches it"
             self._changes[escape(path)].append(why)
 
     # -- what words mean -----------------------------------------------------------------------
@@ -343,7 +343,7 @@ class _Editor:
                 yield ConfigError(
                     f"'{entry.path}' depends on '{needed[0]}'",
                     facts=[("declared in", f"jcache.toml, {entry.where}, depends_on")],
-                    hint="take it out there first",
+                    hint="remove it there first",
                 )
 
     # -- checks --------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Say why a task would run, in full: each reason with old and new value, code with a diff."""
+"""Say in full why a task would run: each reason with old and new value, code with a diff."""
 
 from __future__ import annotations
 

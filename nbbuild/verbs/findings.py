@@ -1,4 +1,4 @@
-"""What verifying came to: a finding on each task."""
+"""The results of verifying: a finding on each task."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def decode(data: bytes) -> Picture | Undecoded:
 
     Decoded are eight bits a sample, grey, RGB or with a palette, with alpha or without, not
     interlaced. Others come back as `Undecoded`, in which only metadata and compression are set
-    aside. Raises `ValueError` for what is no whole PNG.
+    aside. Raises `ValueError` for what is not a complete PNG.
     """
     chunks = list(_chunks(data))
     kinds = dict(chunks)

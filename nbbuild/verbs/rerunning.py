@@ -168,7 +168,7 @@ class Reruns:
         return {one.path: one.digest for one in ledger.made} if ledger is not None else {}
 
     def _plain(self, built: bytes) -> bytes:
-        """Return a notebook in which paths do not tell where the project and its user lie."""
+        """Return a notebook whose paths do not show where the project and its user are."""
         home = self.session.environ.get("HOME", "").rstrip("/")
         text = built.replace(str(self.scratch.above).encode(), b"")
         return text.replace(f"{home}/".encode(), b"~/") if home else text

@@ -1,4 +1,4 @@
-"""Say what the notebooks could declare, by what their last runs did: lines that can be pasted.
+"""Say what the notebooks could declare, judging by their last runs: lines that can be pasted.
 
 Every line works when it is followed to the letter. So nothing is proposed that would take a user's
 file away: an artefact goes before each run, and so does scratch.
@@ -18,9 +18,9 @@ from nbbuild.project.graph import makes
 from nbbuild.session import Session
 
 _WHY = {
-    "artefacts": "it writes what is neither kept nor restored yet",
-    "scratch": "it found what an earlier run of it had left; this begins each run without",
-    "depends_on": "it uses what these change",
+    "artefacts": "it writes these, which are neither kept nor restored yet",
+    "scratch": "it found these, left by an earlier run; this starts each run without them",
+    "depends_on": "these change files that it uses",
     "assets": "it reads these",
     "env": "it reads these variables, whose values do not count yet",
 }

@@ -22,10 +22,10 @@ from nbbuild.verbs.adopt import RunResult, keep
 
 
 def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer = silent) -> Report:
-    """Publish, for each task that `targets` need and that is out of date, what lies there.
+    """Publish, for each task that `targets` need and that is out of date, what is there.
 
     The outputs are those of the task's last run, or of its built notebook; cells that changed keep
-    the outputs that stand in their place. The artefacts are the files as they lie in the tree,
+    the outputs that stand in their place. The artefacts are the files as they are in the tree,
     also where they were altered since the cache got them; artefacts that are missing are put back
     where the cache has them. A task with neither fails. Raises as `build` does.
     """
@@ -77,7 +77,7 @@ def _in_place(session: Session, task: Task, judge: Judge, reuse: Reuse) -> Outco
 
 
 def _altered(session: Session, task: Task, judgement: Judgement) -> bool:
-    """Whether all artefacts of a hit lie there, but not as the cache has them."""
+    """Whether all artefacts of a hit are there, but not as the cache has them."""
     record = judgement.record
     if judgement.verdict is not Verdict.REFRESH or record is None:
         return False

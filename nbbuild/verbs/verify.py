@@ -143,7 +143,7 @@ def _up_to_date(
 ) -> dict[str, Record]:
     """Return the record that is a hit for each task but those of `cache = false`.
 
-    Raises `UsageError` that names the others, and what stands in the way of judging.
+    Raises `UsageError` that names the others, and what prevents judging.
     """
     tasks = [session.graph.tasks[name] for name in names]
     for task in tasks:
@@ -165,7 +165,7 @@ def _up_to_date(
         if record is None or judgement.verdict is Verdict.RUN:
             facts.append((task.name, str(judgement.reasons[0])))
         elif not session.store.has(record.cells):
-            facts.append((task.name, "its result is no longer whole in the cache"))
+            facts.append((task.name, "its result is no longer complete in the cache"))
         else:
             records[task.name] = record
     if facts:

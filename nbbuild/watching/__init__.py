@@ -1,1 +1,1 @@
-"""What a run asked of the machine, and whether each answer still holds."""
+"""What a run asked the machine, and whether each answer still holds."""

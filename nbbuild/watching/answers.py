@@ -60,7 +60,7 @@ def _worded(way: str, kind: str, size: int, mode: int) -> str:
 def sentence(name: str, was: str, now: str) -> str:
     """Say how the answer about `name` changed: "'x' is a folder now, no file"."""
     if not was:
-        return f"'{name}', which was looked for and missing, is there now"
+        return f"'{name}', which was missing, exists now"
     if not now:
         return f"'{name}' is gone"
     old, new = was.split(" ", 2), now.split(" ", 2)

@@ -188,7 +188,7 @@ def _kernel_paths(
 def _unwatched(children: list[Child]) -> Iterator[str]:
     """Yield sentences on the programs that give no account."""
     programs = dict.fromkeys(child.program for child in children if not child.watched)
-    return (f"what a program read was seen only in part: {name}" for name in programs)
+    return (f"the program {name} may have read other files" for name in programs)
 
 
 _IN_C = """
@@ -202,7 +202,7 @@ READERS_IN_C: Final = frozenset(_IN_C.split())
 def _in_c(modules: tuple[LoadedModule, ...]) -> Iterator[str]:
     """Yield sentences on the packages that open files unseen."""
     tops = dict.fromkeys(module.name.partition(".")[0] for module in modules)
-    return (f"what {top} reads was seen only in part" for top in tops if top in READERS_IN_C)
+    return (f"{top} may have read other files" for top in tops if top in READERS_IN_C)
 
 
 def _file(path: str, uses: list[_ToldUse]) -> FileUse:

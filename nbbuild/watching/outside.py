@@ -1,4 +1,4 @@
-"""What was seen from outside of a run, less what Python's import system did there by itself."""
+"""What was seen of a run from outside, less what Python's import system did by itself."""
 
 from __future__ import annotations
 

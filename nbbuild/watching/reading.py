@@ -1,4 +1,4 @@
-"""Read what a watched kernel told of itself, and the logs of its children.
+"""Read a watched kernel's own account, and the logs of its children.
 
 Nothing that is read is trusted: a notebook can write there, too.
 """

@@ -297,7 +297,7 @@ def failure(uses: Sequence[UndeclaredUse], *, config: str) -> Failure:
     """Return what becomes of a run that ended well, though it made `uses` of what it lacks."""
     first, *rest = uses
     part = "of which its sandbox holds only a part"
-    whole = "which is in the project and not in its sandbox"
+    whole = "which is in the project but not in its sandbox"
     return Failure(
         "undeclared",
         f"{first}, {part if first.how == 'lists' else whole}",
@@ -317,7 +317,8 @@ def hint(uses: Sequence[UndeclaredUse], *, config: str) -> str:
         if names
     ]
     return (
-        f"a sandbox holds what is declared; in {config}, for this notebook: {' and '.join(lists)}"
+        f"a sandbox holds only what is declared; in {config}, for this notebook: "
+        f"{' and '.join(lists)}"
     )
 
 

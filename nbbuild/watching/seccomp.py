@@ -1,4 +1,4 @@
-"""What Linux's seccomp needs to be told, and tells: the filter, its calls by number, its messages.
+"""What goes to and from Linux's seccomp: the filter, system calls by number, messages.
 
 The filter sends the calls of `_TABLE`, made natively or by 32-bit programs, to whoever holds the
 listener, and lets all others pass untouched. The numbers are Linux's and never change.
@@ -208,7 +208,7 @@ def number() -> int:
 def unavailable() -> str:
     """Say why system calls cannot be watched here, "" when nothing is known to be in the way."""
     if sys.platform != "linux":
-        return "only Linux tells of system calls"
+        return "system calls can be watched on Linux only"
     if os.uname().machine not in _MACHINES or sys.maxsize < 1 << 32:
         return f"nbbuild does not know the system calls of {os.uname().machine}"
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""Whether what a run turned out to use is still as it was then."""
+"""Whether what a run used is still as it was then."""
 
 # A `match` over the kinds of items has a return for each.
 # ruff: noqa: PLR0911
@@ -279,7 +279,7 @@ def _sentence(item: TraceItem, now: str | None) -> str:
         case "file":
             return f"{name} {'changed' if now else 'is gone'}{via}"
         case "absent" if not item.value:
-            return f"{name}, which was looked for and missing, is there now{via}"
+            return f"{name}, which was missing, exists now{via}"
         case "absent":
             return f"{name} is not as the run left it{via}"
         case "stat":

@@ -262,7 +262,7 @@ def test_what_is_named_in_full_is_taken_wherever_it_lies(at):
 def test_a_file_that_is_there_is_never_overwritten(at):
     at("a.ipynb", **{"jcache.toml": "mine"})
     assert init(status=2).stderr == (
-        "error: 'jcache.toml' is there already\n\n"
+        "error: 'jcache.toml' already exists\n\n"
         "hint: --force replaces it and keeps a copy, -n prints what would be written\n"
     )
     assert Path("jcache.toml").read_text() == "mine"
@@ -323,7 +323,7 @@ def test_a_jupyter_book_gives_its_notebooks_in_its_order(at):
     at(**{"_toc.yml": TOC, "about.md": "# About\n"})
     assert said(init())[:2] == [
         "found 6 notebooks in '_toc.yml'; 1 page without code left out",
-        "note: _toc.yml names 'gone', which is not there",
+        "note: _toc.yml names 'gone', which does not exist",
     ]
     # A glob stands where the first of its notebooks did; "more" is not all in the book.
     assert lines()[1] == 'notebooks = ["*.md", "chapters/*.ipynb", "more/n2.md", "more/n10.md"]'

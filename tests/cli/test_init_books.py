@@ -59,7 +59,7 @@ def test_of_two_books_one_has_to_be_named(at):
     at("one/a.ipynb", "two/b.ipynb", "two/c.ipynb")
     at(**{"one/_toc.yml": "root: a\n", "two/_toc.yml": "root: b\n"})
     assert notes(init()) == [
-        "these books are not read: 'one/_toc.yml', 'two/_toc.yml'; --toc FILE takes one of them"
+        "these books are not read: 'one/_toc.yml', 'two/_toc.yml'; --toc FILE reads one of them"
     ]
     assert listed() == ["one/a.ipynb", "two/b.ipynb", "two/c.ipynb"]
     init("--force", "--toc", "two/_toc.yml")

@@ -470,7 +470,7 @@ def test_tables_and_keys_that_do_not_exist(complain: Complain, text: str, messag
         (
             "environment",
             'env = ["A=1"]',
-            '"A=1" is no name of an environment variable',
+            '"A=1" is not the name of an environment variable',
             "name the variable only: its value is looked up when a notebook is built",
         ),
         (
@@ -488,7 +488,7 @@ def test_tables_and_keys_that_do_not_exist(complain: Complain, text: str, messag
         (
             "cache",
             'path = "~nobody-at-all/store"',
-            "'path' \"~nobody-at-all/store\" names no home folder that is known here",
+            "'path' \"~nobody-at-all/store\" names an unknown home folder",
             "write the path in full",
         ),
         ("cache", 'remote = "a\\u0000"', "'remote' holds a NUL character", ""),
@@ -519,7 +519,7 @@ def test_values_of_a_table(
     [
         (
             'name = "a/b"',
-            "'name' \"a/b\" is no name for a file",
+            "'name' \"a/b\" is not a valid file name",
             "use letters, digits and . + , - _, and begin with a letter or digit",
         ),
         (
@@ -590,7 +590,7 @@ def test_values_of_a_table(
         ("matrix = {}", "'matrix' is empty", "remove 'matrix', or give it values"),
         (
             "matrix = { a = [] }",
-            "'matrix.a' is empty, so there would be no task at all",
+            "'matrix.a' is empty, which leaves no task",
             "give 'a' values, or remove it",
         ),
         (
@@ -611,7 +611,7 @@ def test_values_of_a_table(
         ),
         (
             "max_age = 0",
-            "'max_age' must be longer than nothing, not the number 0",
+            "'max_age' must be longer than zero, not the number 0",
             "to run it every time, write cache = false",
         ),
     ],
@@ -634,7 +634,7 @@ def test_a_name_needs_one_notebook(complain: Complain) -> None:
 def test_the_store_and_the_output_lie_apart(complain: Complain) -> None:
     for store, output in (("out/store", "out"), ("x", "x/out"), ("x", "x")):
         assert complain(f'[cache]\npath = "{store}"\n[project]\noutput = "{output}"') == (
-            f"[cache] path '{store}' and [project] output '{output}' lie in each other\n"
+            f"[cache] path '{store}' and [project] output '{output}' overlap\n"
             "  in: jcache.toml\n"
             "\n"
             "hint: give each a folder of its own"
@@ -769,7 +769,7 @@ def test_an_unknown_placeholder_is_named_with_the_known_ones() -> None:
     with pytest.raises(ConfigError) as caught:
         expand("{contry}.csv", {"country": "UK", "stem": "a"}, "jcache.toml, [[notebook]] 1")
     assert str(caught.value) == (
-        "'{contry}' in '{contry}.csv' is no parameter\n"
+        "'{contry}' in '{contry}.csv' is not a parameter\n"
         "  in: jcache.toml, [[notebook]] 1\n"
         "  known: country, stem\n"
         "\n"

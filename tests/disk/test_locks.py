@@ -151,7 +151,7 @@ def test_a_lock_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         pytest.fail("locked")
     assert str(caught.value) == (
         f"a lock file cannot be made\n  path: {tmp_path}/file/a.lock\n  reason: Not a directory\n"
-        "\nhint: move away what lies there, and build again"
+        "\nhint: move away what is there, and build again"
     )
 
 

@@ -215,7 +215,7 @@ def test_caches_are_dropped_and_outcomes_told_while_another_holds_the_file(
         f"  path: {folder}/state.sqlite\n"
         "  reason: database is locked\n"
         "\n"
-        "hint: `nbbuild show` will tell of an earlier build; no result is lost"
+        "hint: `nbbuild show` will show an earlier build; no result is lost"
     )
 
 

@@ -129,7 +129,7 @@ def test_pages_that_clash_are_noted_until_they_do_not(project):
         project.notebook(f"{folder}/a.ipynb", "print(open('data.txt').read())", log=False)
     why = (
         "has the same code but other outputs, and jupyter-cache tells notebooks apart by their "
-        "code alone; let the code of one differ, if only by a comment"
+        "code alone; change the code of one, if only by a comment"
     )
     notes = (
         f"note: x/a.ipynb: not exported to jupyter-cache: 'y/a.ipynb' {why}\n"
@@ -195,6 +195,6 @@ def test_the_cache_lies_in_no_folder_of_nbbuilds(project, path, other):
     done = project.nbbuild("status")
     assert (done.status, done.err) == (
         2,
-        f"error: 'jupyter_cache' '{path}' and the folder of {other} lie in each other\n"
+        f"error: 'jupyter_cache' '{path}' and the folder of {other} overlap\n"
         "  in: jcache.toml, [export]\n\nhint: give each a folder of its own\n",
     )

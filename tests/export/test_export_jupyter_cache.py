@@ -156,7 +156,7 @@ def test_notebooks_that_the_key_cannot_tell_apart_are_named_and_left_out(project
     done = project.nbbuild("export", "jupyter-cache")
     why = (
         "has the same code but other outputs, and jupyter-cache tells notebooks apart by their "
-        "code alone; let the code of one differ, if only by a comment"
+        "code alone; change the code of one, if only by a comment"
     )
     assert (done.status, done.err) == (
         1,
@@ -290,7 +290,7 @@ def test_what_is_no_jupyter_cache_is_not_written_into(two, name):
     done = two.nbbuild("export", "jupyter-cache", name)
     assert (done.status, done.err) == (
         2,
-        f"error: '{name}' is no jupyter-cache\n  missing in it: global.db\n\n"
+        f"error: '{name}' is not a jupyter-cache\n  missing in it: global.db\n\n"
         "hint: name an empty folder, or one that does not exist\n",
     )
     assert two.files() == before

@@ -270,6 +270,6 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(project):
     done = project.nbbuild("export", "mystmd")
     assert done.status == 2
     assert done.err == (
-        f"error: '{project.root}/_build/execute' is no folder\n\n"
+        f"error: '{project.root}/_build/execute' is not a folder\n\n"
         "hint: name the `_build/execute` of the book\n"
     )

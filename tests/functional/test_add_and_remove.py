@@ -88,7 +88,7 @@ def test_what_it_depends_on_goes_to_its_own_entry_and_again_only_what_is_new(boo
     # A pattern lists this one already, so only an entry is needed.
     assert done(book, "add", "chapters/b.ipynb", "--asset", "one.csv") == (
         "chapters/b.ipynb: assets: one.csv\n"
-        "note: 'chapters/b.ipynb' was listed before, by 'chapters/*.ipynb'\n"
+        "note: 'chapters/b.ipynb' was already listed, by 'chapters/*.ipynb'\n"
     )
     assert book.read("jcache.toml") == (
         changed + '\n[[notebook]]\npath = "chapters/b.ipynb"\nassets = ["one.csv"]\n'
@@ -131,7 +131,7 @@ def test_where_there_is_no_jcache_toml_one_is_written_but_not_below_another(proj
         "wrote 'jcache.toml'\na.ipynb: listed in [project] notebooks\n"
     )
     assert project.read("jcache.toml") == (
-        "# What nbbuild builds; `nbbuild init -n` shows what else can be said here.\n\n"
+        "# What nbbuild builds; `nbbuild init -n` shows what else can go here.\n\n"
         '[project]\nnotebooks = ["a.ipynb"]\n'
     )
     assert project.build() == ["a"]
@@ -157,7 +157,7 @@ def test_what_is_no_notebook_is_not_added(book):
         "`--reader jupytext` takes this one as it is\n"
     )
     assert refused(book, "add", "bad.ipynb").startswith("error: 'bad.ipynb' is not valid JSON\n")
-    assert refused(book, "add", "a.txt").startswith("error: no reader takes 'a.txt'\n")
+    assert refused(book, "add", "a.txt").startswith("error: no reader can read 'a.txt'\n")
     assert refused(book, "add", "chapters/d.ipynb") == (
         "error: there is no notebook 'chapters/d.ipynb'\n"
         f"  looked for: {book.root}/chapters/d.ipynb\n\n"
@@ -230,7 +230,7 @@ def test_both_verbs_say_as_json_what_they_changed(book):
 
 def test_a_notebook_goes_with_its_entry_and_its_comment_and_the_rest_stays(book):
     assert done(book, "remove", "a.ipynb") == (
-        "a.ipynb: taken out of [project] notebooks; its [[notebook]] is gone\n"
+        "a.ipynb: taken out of [project] notebooks; its [[notebook]] was removed\n"
     )
     assert book.read("jcache.toml") == (
         '# Our chapters.\n[project]\nnotebooks = [\n  "chapters/*.ipynb",\n]   # more to come\n\n'
@@ -241,17 +241,17 @@ def test_a_notebook_goes_with_its_entry_and_its_comment_and_the_rest_stays(book)
 
 def test_what_a_pattern_matches_is_excluded_and_adding_it_takes_that_back(book):
     assert done(book, "remove", "chapters/b.ipynb") == (
-        "chapters/b.ipynb: put into [project] exclude, since 'chapters/*.ipynb' matches it\n"
+        "chapters/b.ipynb: added to [project] exclude, since 'chapters/*.ipynb' matches it\n"
     )
     assert set(book.verdicts()) == {"a.ipynb", "chapters/c.ipynb"}
     assert done(book, "add", "chapters/b.ipynb") == (
         "chapters/b.ipynb: taken out of [project] exclude\n"
-        "note: 'chapters/b.ipynb' was listed before, by 'chapters/*.ipynb'\n"
+        "note: 'chapters/b.ipynb' was already listed, by 'chapters/*.ipynb'\n"
     )
     assert done(book, "remove", "chapters/b.ipynb", "chapters/c.ipynb") == (
         "chapters/b.ipynb: nothing to change\n"
         "chapters/c.ipynb: nothing to change\n"
-        "note: 'chapters/*.ipynb' matches nothing else, so it is gone, too\n"
+        "note: 'chapters/*.ipynb' matched nothing else, so it was removed too\n"
     )
     assert set(book.verdicts()) == {"a.ipynb"}
 
@@ -260,7 +260,7 @@ def test_a_notebook_whose_file_is_gone_and_a_pattern_can_be_removed(book):
     os.remove("a.ipynb")
     assert book.nbbuild("status").status == 2
     assert done(book, "remove", "a.ipynb", "chapters/*.ipynb") == (
-        "a.ipynb: taken out of [project] notebooks; its [[notebook]] is gone\n"
+        "a.ipynb: taken out of [project] notebooks; its [[notebook]] was removed\n"
         "chapters/*.ipynb: taken out of [project] notebooks\n"
     )
     assert "notebooks = [\n]   # more to come\n" in book.read("jcache.toml")
@@ -278,19 +278,19 @@ def test_what_is_not_there_and_what_others_need_cannot_be_removed(book):
     assert refused(book, "remove", "a.ipynb") == (
         "error: 'chapters/c.ipynb' depends on 'a.ipynb'\n"
         "  declared in: jcache.toml, [[notebook]] 2, depends_on\n\n"
-        "hint: take it out there first\n"
+        "hint: remove it there first\n"
     )
 
 
 def test_all_can_be_removed_and_a_copy_is_kept(book):
     assert done(book, "remove", "--all") == (
         "kept the old one as 'jcache.toml.bak'\n"
-        "a.ipynb: taken out of [project] notebooks; its [[notebook]] is gone\n"
+        "a.ipynb: taken out of [project] notebooks; its [[notebook]] was removed\n"
         "chapters/*.ipynb: taken out of [project] notebooks\n"
     )
     assert book.read("jcache.toml.bak") == CONFIG
     assert book.read("jcache.toml").endswith("[execution]\ntimeout = 60   # seconds\n\n")
-    assert refused(book, "remove").startswith("error: say which NOTEBOOKs to remove, or --all\n")
+    assert refused(book, "remove").startswith("error: name the NOTEBOOKs to remove, or use --all\n")
 
 
 def test_of_a_pair_the_other_file_is_named(project):

@@ -59,7 +59,7 @@ def test_a_result_that_is_there_stays_unless_told_otherwise(project):
     project.write("run.ipynb", executed(RUN[0], ("print(x)", "again\n")))
     done = project.nbbuild(*add)
     assert (done.status, done.out) == (0, "kept  a.ipynb\n")
-    assert done.err == "note: a.ipynb: the cache has a result for it already, which stays\n"
+    assert done.err == "note: a.ipynb: the cache already has a result for it, which stays\n"
     assert project.shown("a.ipynb") == "1, elsewhere\n"
     assert project.nbbuild(*add, "--overwrite").out == "added  a.ipynb\n"
     assert project.shown("a.ipynb") == "again\n"
@@ -96,14 +96,14 @@ def test_a_result_that_is_there_stays_unless_told_otherwise(project):
             "error: cell 2 of 'run.ipynb' has the execution count 7, where 2 was expected\n"
             "  task: a.ipynb\n\n"
             "hint: execute it once, from top to bottom in a new kernel, "
-            "or say --no-validate to take it as it is\n",
+            "or use --no-validate to take it as it is\n",
         ),
         (
             ["x = 1", "print(x)"],
             "error: cell 1 of 'run.ipynb' has no execution count, where 1 was expected\n"
             "  task: a.ipynb\n\n"
             "hint: execute it once, from top to bottom in a new kernel, "
-            "or say --no-validate to take it as it is\n",
+            "or use --no-validate to take it as it is\n",
         ),
     ],
 )
@@ -149,7 +149,7 @@ def test_artefacts_come_from_the_tree_and_come_back_from_the_cache(project):
     done = project.nbbuild("cache", "add", "a.ipynb")
     assert (done.status, done.err) == (
         1,
-        "error: there is no file for 'out/*.txt', which 'a.ipynb' is to write\n"
+        "error: no file matches 'out/*.txt', which 'a.ipynb' is to write\n"
         "  declared in: jcache.toml, [[notebook]] 1\n\n"
         "hint: put it in its place, or run the notebook: `nbbuild a.ipynb`\n",
     )
@@ -159,7 +159,7 @@ def test_artefacts_come_from_the_tree_and_come_back_from_the_cache(project):
     done = project.nbbuild("cache", "add", "a.ipynb", "--artefact", "other.txt")
     assert (done.status, done.err) == (
         2,
-        "error: 'other.txt' is no artefact of 'a.ipynb'\n"
+        "error: 'other.txt' is not an artefact of 'a.ipynb'\n"
         '  artefacts: "out/*.txt"\n'
         "  declared in: jcache.toml, [[notebook]] 1\n\n"
         'hint: to declare it: artefacts = ["other.txt"]\n',
@@ -190,9 +190,12 @@ def test_words_that_do_not_fit_together_are_mistakes(project):
     for words, what in [
         (("a.ipynb", "b.ipynb", "--target", "a.ipynb"), "are for one NOTEBOOK"),
         (("a.ipynb", "--target", "nothing"), "there is no notebook, task, artefact or group"),
-        (("jcache.toml", "--target", "a.ipynb"), "is no .ipynb, and nothing else holds outputs"),
+        (
+            ("jcache.toml", "--target", "a.ipynb"),
+            "is not an .ipynb file, and no other format",
+        ),
         (("gone.ipynb", "--target", "a.ipynb"), "'gone.ipynb' does not exist"),
-        (("a.ipynb", "-a", "gone.txt"), "the artefact 'gone.txt' is no file that is there"),
+        (("a.ipynb", "-a", "gone.txt"), "the artefact 'gone.txt' is not an existing file"),
     ]:
         done = project.nbbuild("cache", "add", *words)
         assert done.status == 2
@@ -206,7 +209,7 @@ def test_outputs_that_are_none_are_not_taken_for_nothing(project):
     done = project.nbbuild("cache", "add", "a.ipynb")
     assert (done.status, done.err) == (
         1,
-        "error: the outputs of cell 2 of 'a.ipynb' are no valid ones\n\nhint: execute it again\n",
+        "error: the outputs of cell 2 of 'a.ipynb' are not valid\n\nhint: execute it again\n",
     )
 
 
@@ -218,7 +221,7 @@ def test_each_task_of_a_matrix_takes_the_run_with_its_parameters(project):
         2,
         "error: 'a.ipynb' is the notebook of 2 tasks\n"
         "  tasks: a-n-1, a-n-2\n\n"
-        "hint: say by --target which of them it is the result of\n",
+        "hint: name the task whose result it is with --target\n",
     )
     run = project.root.parent / "run.ipynb"
     # As papermill writes them.

@@ -339,7 +339,7 @@ def test_a_glob_that_meets_only_built_notebooks_says_so(project):
         "  declared in: jcache.toml, [project] notebooks\n"
         "  matches: built/src/a.ipynb\n"
         "\n"
-        "hint: to execute what was built once more, name it in full\n"
+        "hint: to execute a built notebook again, name it in full\n"
     )
 
 
@@ -458,7 +458,7 @@ def test_a_link_that_leaves_the_project_is_told_before_anything_runs(project, tm
     project.notebook("a.ipynb")
     done = project.nbbuild()
     assert (done.status, done.ran, done.out) == (2, [], "")
-    hint = "hint: let [project] output and `artefacts` name folders that lie in the project\n"
+    hint = "hint: point [project] output and `artefacts` to folders in the project\n"
     assert done.err == (
         "error: nothing can be written to '_build'\n"
         "  reason: it is a symbolic link that leaves the project\n"

@@ -87,7 +87,7 @@ def three(project):
         ),
         (
             FIRST + 'assets = ["{contry}.csv"]\nparameters = { country = "UK" }',
-            "error: '{contry}' in '{contry}.csv' is no parameter\n"
+            "error: '{contry}' in '{contry}.csv' is not a parameter\n"
             "  in: jcache.toml, [[notebook]] 1\n"
             "  known: country, stem\n"
             "\n"
@@ -268,7 +268,7 @@ def test_a_file_a_folder_or_a_project_that_is_not_there(project):
         ),
         (
             FIRST + 'depends_on = ["bb.ipynb"]',
-            "error: 'a.ipynb' depends on 'bb.ipynb', which no task is called\n"
+            "error: 'a.ipynb' depends on 'bb.ipynb', but there is no such task\n"
             "  declared in: jcache.toml, [[notebook]] 1, depends_on\n"
             "\n"
             "hint: did you mean 'b.ipynb'?\n",
@@ -291,7 +291,7 @@ def test_an_unknown_kernel_names_those_that_there_are(three):
     three.config('[[notebook]]\npath = "b.ipynb"\nkernel = "pythn3"')
     message = refused(three)
     assert message.startswith("error: there is no kernel 'pythn3'\n  available kernels: ")
-    assert "\n\nhint: did you mean 'python3'? let another kernel stand in for it" in message
+    assert "\n\nhint: did you mean 'python3'? use another kernel for it" in message
     # Nobody needs it for the others.
     assert three.nbbuild("-n", "a.ipynb", "c.ipynb").status == 0
 
@@ -375,7 +375,7 @@ def test_all_problems_are_told_at_once_and_only_those_of_the_targets(three):
             "  'c.ipynb' waits for 'b.ipynb': it reads 'b/x.txt', which 'b/*.txt' can match\n"
             "  'a.ipynb' waits for 'c.ipynb': it reads 'c.txt'\n"
             "\n"
-            "hint: remove one of the assets, artefacts or depends_on that make the circle\n",
+            "hint: remove one of the assets, artefacts or depends_on that form the circle\n",
         ),
         (
             FIRST
@@ -384,7 +384,7 @@ def test_all_problems_are_told_at_once_and_only_those_of_the_targets(three):
             "  'b.ipynb' waits for 'a.ipynb': jcache.toml, [[notebook]] 2, depends_on\n"
             "  'a.ipynb' waits for 'b.ipynb': jcache.toml, [[notebook]] 1, depends_on\n"
             "\n"
-            "hint: remove one of the assets, artefacts or depends_on that make the circle\n",
+            "hint: remove one of the assets, artefacts or depends_on that form the circle\n",
         ),
         (
             FIRST + 'artefacts = ["a.lock"]\n[environment]\nfiles = ["*.lock"]',
@@ -477,7 +477,7 @@ def test_notebooks_that_are_in_each_others_way(three, config, message):
         ),
         (
             ("invalidate",),
-            "error: say which TARGETs to invalidate, or --all\n",
+            "error: name the TARGETs to invalidate, or use --all\n",
         ),
     ],
     ids=[
@@ -532,7 +532,7 @@ def test_an_unreadable_notebook_stops_only_what_needs_it(project):
         "failed broken.ipynb after 0.0 s: 'broken.ipynb' is not valid JSON\n"
         "    line: 1, column 12\n"
         "    reason: Expecting value\n"
-        "    hint: restore it from version control, or mend that line\n"
+        "    hint: restore it from version control, or fix that line\n"
         "blocked needs.ipynb: needs 'broken.ipynb', which cannot be read\n"
     ) in done.err
     assert "Traceback" not in done.err

@@ -74,7 +74,7 @@ def test_without_its_source_a_record_still_shows_its_cells(project):
     project.write("a.ipynb", executed(("other", "")))
     done = project.nbbuild("cache", "cat", one["record"])
     assert [cell["outputs"][0]["text"] for cell in json.loads(done.out)["cells"]] == [["a!\n"]]
-    assert done.err == "note: 'a.ipynb' has other code by now: these are the code cells alone\n"
+    assert done.err == "note: 'a.ipynb' now has other code: these are only the code cells\n"
 
 
 def test_what_is_damaged_is_never_shown(project):
@@ -115,8 +115,7 @@ def test_clearing_asks_first(project):
     done = project.nbbuild("cache", "clear")
     assert (done.status, done.err) == (
         2,
-        "error: there is nobody to ask whether to clear the cache\n\n"
-        "hint: say --force to clear it\n",
+        "error: cannot ask whether to clear the cache\n\nhint: use --force to clear it\n",
     )
     for answer, left in (("n\n", 2), ("y\n", 0)):
         ours, theirs = pty.openpty()
@@ -148,7 +147,7 @@ def test_collecting_takes_what_was_not_used_for_longest(project):
     assert project.nbbuild("cache", "gc").err.startswith("0 records and 0 blobs removed: 0 bytes")
     for words, what in (
         (("--max-size", "much"), "'--max-size' must be a size such as \"500MB\""),
-        (("--max-age", "0s"), "'--max-age' must be longer than nothing"),
+        (("--max-age", "0s"), "'--max-age' must be longer than zero"),
         (("--max-records", "-1"), "invalid value for '--max-records'"),
     ):
         done = project.nbbuild("cache", "gc", *words)
@@ -174,7 +173,7 @@ def test_verifying_names_what_is_damaged_and_takes_it_away(project):
     done = project.nbbuild("cache", "verify")
     assert (done.status, done.out, done.err) == (
         3,
-        f"removed  blob {digest}: its bytes are not what its name says\n"
+        f"removed  blob {digest}: its bytes do not match its name\n"
         f"removed  record {one['record']} (a.ipynb): some of its blobs are gone or damaged\n",
         "2 records and 3 blobs read, 2 damaged\n",
     )
@@ -221,7 +220,7 @@ def test_a_cache_that_can_only_be_read_stays_as_it_is(project, monkeypatch):
         done = project.nbbuild("cache", *words)
         assert (done.status, done.err.splitlines()[0]) == (
             3,
-            "error: the cache can only be read, so nothing is removed from it",
+            "error: the cache is read-only, so nothing is removed from it",
         )
     assert project.nbbuild("cache", "gc", "-n", "--max-records", "0").status == 0
     project.config("[cache]\nmax_size = 100\n")

@@ -64,7 +64,7 @@ def test_changed_cells_are_shown_and_the_exit_status_is_that_of_diff(project):
     assert (done.status, done.err) == (
         2,
         "error: there is no record 'none'\n\n"
-        "hint: name a record as `nbbuild cache list` shows them, or one notebook\n",
+        "hint: name a record from `nbbuild cache list`, or one notebook\n",
     )
 
 

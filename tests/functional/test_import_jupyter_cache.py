@@ -232,7 +232,7 @@ def test_what_is_no_jupyter_cache_is_told_and_made_to_none(project, cache):
 
     assert refused("nothing") == (
         "error: there is no jupyter-cache in 'nothing'\n"
-        "  reason: it is no folder\n\n"
+        "  reason: it is not a folder\n\n"
         "hint: its folder is `.jupyter_cache` by default; a Jupyter Book has it in `_build`\n"
     )
     Path("empty").mkdir()
@@ -274,6 +274,4 @@ def test_a_task_whose_artefacts_are_nowhere_is_told_before_anything_is_written(p
     for words in (("--dry-run",), ()):
         done = project.nbbuild("import", "jupyter-cache", "../.jupyter_cache", "--json", *words)
         assert (done.status, fates(done)) == (1, {"a.ipynb": "failed"})
-        assert done.data[0]["reason"] == (
-            "there is no file for 'out.txt', which 'a.ipynb' is to write"
-        )
+        assert done.data[0]["reason"] == ("no file matches 'out.txt', which 'a.ipynb' is to write")

@@ -632,7 +632,7 @@ def test_a_notebook_can_be_made_to_run_once_and_a_target_with_all_that_it_needs(
 
     done = project.nbbuild("-B", "-v", "use.ipynb")
     assert (done.status, done.ran) == (0, ["make", "use"])
-    assert "because asked to run regardless" in done.err
+    assert "because forced to run" in done.err
     assert project.build() == []
 
 

@@ -48,10 +48,8 @@ def test_half_a_surrogate_pair_in_a_cell_fails_its_notebook(project):
     assert outcomes == {"bad.ipynb": "failed", "good.ipynb": "executed"}
     failure = failures["bad.ipynb"]
     assert failure["kind"] == "unreadable"
-    assert failure["message"] == "'bad.ipynb' holds what is no text"
-    assert failure["traceback"] == (
-        "in: cell 2\nreason: half of a surrogate pair stands alone there"
-    )
+    assert failure["message"] == "'bad.ipynb' holds something that is not text"
+    assert failure["traceback"] == ("in: cell 2\nreason: it has only one half of a surrogate pair")
     goes_on(project)
 
 

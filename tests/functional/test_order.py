@@ -14,8 +14,8 @@ else:
 print(answer)
 """
 RESTS = (
-    "its result rests on 'memo.txt', which an earlier run of it left; declare "
-    'scratch = ["memo.txt"] to begin each run without, or assets = ["memo.txt"] to keep it'
+    "its result uses 'memo.txt', left by an earlier run of it; declare "
+    'scratch = ["memo.txt"] to start each run without it, or assets = ["memo.txt"] to keep it'
 )
 
 
@@ -137,7 +137,7 @@ def test_two_that_meet_while_both_run_run_again_and_never_side_by_side(project, 
         "a.ipynb": "executed",
         "b.ipynb": "executed",
     }
-    assert "on a file while both ran: once more, by itself" in err
+    assert "on a file while both ran: it runs again by itself" in err
     assert "of a" in project.shown("a.ipynb")
     assert "of b" in project.shown("b.ipynb")
     assert project.build("-j2") == []
@@ -237,8 +237,8 @@ def test_a_run_that_fails_over_what_it_left_says_how_to_begin_without(project):
     assert (done.status, hints(done)) == (
         1,
         {
-            "a.ipynb": "it found 't.db', which an earlier run of it left; "
-            'to begin without: scratch = ["t.db"]'
+            "a.ipynb": "it found 't.db', left by an earlier run of it; "
+            'to start without it: scratch = ["t.db"]'
         },
     )
     assert follow(project) == ["a"]

@@ -3,7 +3,7 @@
 import pytest
 
 SANDBOX = "[execution]\nsandbox = true\n"
-HINT = "a sandbox holds what is declared; in jcache.toml, for this notebook: "
+HINT = "a sandbox holds only what is declared; in jcache.toml, for this notebook: "
 
 
 def failure(done):
@@ -69,17 +69,17 @@ UNDECLARED = {
     ),
     "probe": (
         "print(os.path.exists('data/b.csv'))",
-        "undeclared: In [2] looks for 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] looks for 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "shell": (
         f"!echo made {'z' * 300} > data.txt; cat 'data/b.csv' data.txt",
-        "undeclared: In [2] reads 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] reads 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "glob": (
         "import glob\nprint(glob.glob('data/b*.csv'))",
-        "undeclared: In [2] looks for 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] looks for 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "listing": (
@@ -89,17 +89,17 @@ UNDECLARED = {
     ),
     "folder": (
         "print(os.path.isdir('empty'), os.path.isdir('more'))",
-        "undeclared: In [2] looks for 'more', which is in the project and not in its sandbox",
+        "undeclared: In [2] looks for 'more', which is in the project but not in its sandbox",
         'assets = ["more"]',
     ),
     "absolute": (
         "print(open('{root}/data/b.csv').read(), open('{root}/data/a.csv').read())",
-        "undeclared: In [2] reads 'data/b.csv', which is in the project and not in its sandbox",
+        "undeclared: In [2] reads 'data/b.csv', which is in the project but not in its sandbox",
         'assets = ["data/b.csv"]',
     ),
     "parent": (
         "try: open('../around.txt')\nexcept OSError: print('none')",
-        "undeclared: In [2] reads '../around.txt', which is in the project and not in its sandbox",
+        "undeclared: In [2] reads '../around.txt', which is in the project but not in its sandbox",
         'assets = ["../around.txt"]',
     ),
     "import": (
@@ -110,12 +110,12 @@ UNDECLARED = {
     "optional": (
         "try: import plugins.extra\nexcept ImportError: print('without')",
         "undeclared: In [2] imports 'plugins/__init__.py', "
-        "which is in the project and not in its sandbox",
+        "which is in the project but not in its sandbox",
         'modules = ["plugins"]',
     ),
     "hidden": (
         "import tomlkit",
-        "undeclared: In [2] imports 'tomlkit.py', which is in the project and not in its sandbox",
+        "undeclared: In [2] imports 'tomlkit.py', which is in the project but not in its sandbox",
         'modules = ["tomlkit"]',
     ),
     "elsewhere": (
@@ -125,7 +125,7 @@ UNDECLARED = {
     ),
     "around": (
         "import sys\nsys.path.insert(0, '{root}/lib')\nimport far",
-        "undeclared: In [2] imports 'lib/far.py', which is in the project and not in its sandbox",
+        "undeclared: In [2] imports 'lib/far.py', which is in the project but not in its sandbox",
         'modules = ["lib/far.py"]',
     ),
     "both": (
@@ -183,9 +183,7 @@ def test_what_a_sandbox_may_do_without(project):
         assert done.status == 0, done.err
         assert project.shown("a.ipynb") == "False False False\nFalse\n"
         (outcome,) = done.data["outcomes"]
-        lost = (
-            'wrote in its sandbox what it does not declare; to keep it: artefacts = ["again.txt"]'
-        )
+        lost = 'wrote undeclared files in its sandbox; to keep them: artefacts = ["again.txt"]'
         assert lost in outcome["notes"]
     assert project.read("figures/a.txt") == "made"
     assert project.read("again.txt") == "of an earlier run, outside a sandbox"
@@ -221,7 +219,7 @@ def test_a_failed_run_leaves_the_project_as_it_was_and_is_mended_by_the_lines(pr
     head, *lines, _ = done.err.splitlines()[1:]
     assert head.startswith("failed a.ipynb after ")
     assert head.endswith(
-        " s: In [2] reads 'data/x.txt', which is in the project and not in its sandbox"
+        " s: In [2] reads 'data/x.txt', which is in the project but not in its sandbox"
     )
     assert lines == [
         "    as far as it went: .nbbuild/failed/a.ipynb.failed",

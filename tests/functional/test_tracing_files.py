@@ -169,7 +169,7 @@ def test_a_file_that_was_missing_counts_once_it_is_there(project):
     assert project.build() == ["a"]
     assert project.shown("a.ipynb") == "defaults\nFalse\nFalse False True\n"
 
-    reason = "{!r}, which was looked for and missing, is there now (In [{}])".format
+    reason = "{!r}, which was missing, exists now (In [{}])".format
     assert_each_asks(
         project,
         {

@@ -33,7 +33,7 @@ def test_reading_what_another_wrote_undeclared_fails_until_both_lines_are_there(
     (failure,) = failures(done).values()
     assert (failure["kind"], failure["message"], failure["hint"]) == (
         "order",
-        "'b.ipynb' reads 'mid.txt', which 'a.ipynb' writes, and nothing puts one after the other",
+        "'b.ipynb' reads 'mid.txt', which 'a.ipynb' writes, and no order between them is declared",
         "declare the order: artefacts = [\"mid.txt\"] for 'a.ipynb' "
         "and assets = [\"mid.txt\"] for 'b.ipynb'",
     )
@@ -58,7 +58,7 @@ def test_a_reader_that_came_first_is_put_aside_when_the_writer_fails(project):
     (failure,) = failures(done).values()
     assert failure["message"] == (
         "'a.ipynb' looks for 'mid.txt', which 'b.ipynb' writes, "
-        "and nothing puts one after the other"
+        "and no order between them is declared"
     )
     assert list(failures(done)) == ["b.ipynb"]
     assert project.verdicts() == {"a.ipynb": "run", "b.ipynb": "run"}
@@ -111,7 +111,7 @@ def test_what_another_declares_is_not_to_be_written(project):
     (failure,) = failures(done).values()
     assert list(failures(done)) == ["b.ipynb"]  # it came later
     assert (failure["message"], failure["hint"]) == (
-        "'b.ipynb' makes 'mine.txt', which 'a.ipynb' writes, and nothing puts one after the other",
+        "'b.ipynb' makes 'mine.txt', which 'a.ipynb' writes, and no order between them is declared",
         "let only one of them write 'mine.txt'",
     )
     assert project.verdicts() == {"a.ipynb": "fresh", "b.ipynb": "run"}
@@ -134,7 +134,7 @@ def test_a_new_reader_of_what_a_result_in_the_cache_had_written_fails(project):
 def test_a_product_that_is_not_declared_is_told_once(project):
     project.config("")
     project.notebook("a.ipynb", WRITE.format("report.txt", "one"), "print(1)")
-    said = 'wrote what it does not declare; to keep it: artefacts = ["report.txt"]'
+    said = 'wrote undeclared files; to keep them: artefacts = ["report.txt"]'
     done = project.nbbuild("--json")
     assert [one["notes"] for one in done.data["outcomes"]] == [[said]]
     assert done.data["outcomes"][0]["cached"]
@@ -145,7 +145,7 @@ def test_a_product_that_is_not_declared_is_told_once(project):
     done = project.nbbuild("explain", "--suggest")
     assert done.out == (
         '[[notebook]]\npath = "a.ipynb"\n'
-        '# it writes what is neither kept nor restored yet\nartefacts = ["report.txt"]\n'
+        '# it writes these, which are neither kept nor restored yet\nartefacts = ["report.txt"]\n'
         '# it reads these variables, whose values do not count yet\nenv = ["RUN_LOG"]\n'
     )
 
@@ -164,5 +164,5 @@ def test_hosts_and_what_other_programs_do_are_kept_with_the_trace_and_no_failure
     seen = trace(project, "a.ipynb")
     assert seen.hosts == ("127.0.0.1",)
     assert "SIZE" in seen.variables
-    assert seen.partial == ("what a program read was seen only in part: true",)
+    assert seen.partial == ("the program true may have read other files",)
     assert project.verdicts() == {"a.ipynb": "fresh"}

@@ -410,7 +410,7 @@ def test_merge_and_the_cache_give_a_result_without_running(project):
     done = project.nbbuild("merge", "a.ipynb", "out.md")
     assert (done.status, project.exists("out.md")) == (2, False)
     assert done.err == (
-        "error: 'out.md' is no .ipynb, and a notebook with outputs can be nothing else\n\n"
+        "error: 'out.md' is not an .ipynb file, the only format that holds outputs\n\n"
         "hint: write 'out.ipynb', and convert that with Jupytext or nbconvert\n"
     )
 
@@ -464,7 +464,7 @@ def test_clean_removes_what_was_built_and_invalidate_makes_it_run_again(project)
 
     done = project.nbbuild("invalidate", "a.ipynb")
     assert (done.status, done.err) == (0, "1 notebook will run in the next build\n")
-    assert project.reasons("a.ipynb") == ["asked to run regardless"]
+    assert project.reasons("a.ipynb") == ["forced to run"]
     assert project.build() == ["a"]
     assert project.build() == []
     assert project.nbbuild("invalidate", "--all", "--json").data == ["a.ipynb"]
@@ -564,10 +564,10 @@ def test_exit_statuses(project):
     done = project.nbbuild("-s", "c.ipynb")
     assert (done.status, done.ran) == (3, [])
     assert done.err == (
-        "error: '.nbbuild' is no folder\n"
+        "error: '.nbbuild' is not a folder\n"
         f"  path: {project.root / '.nbbuild'}\n"
         "\n"
-        "hint: move it away: nbbuild keeps there what it knows of the project\n"
+        "hint: move it away: nbbuild keeps its own files there\n"
     )
 
 

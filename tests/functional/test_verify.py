@@ -329,7 +329,7 @@ def test_a_bad_pattern_is_an_error_before_anything_runs(project):
 
     assert done.status == 2
     assert done.err == (
-        "error: \"(\" in 'ignore[1]' is no regular expression\n"
+        "error: \"(\" in 'ignore[1]' is not a regular expression\n"
         "  in: jcache.toml, [verify]\n"
         "  because: missing ), unterminated subpattern at position 0\n\n"
         "hint: put a backslash before . * + ? ( ) [ ] { } ^ $ | where they mean themselves\n\n"

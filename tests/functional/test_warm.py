@@ -132,7 +132,7 @@ def test_what_notebooks_import_is_loaded_beforehand_and_the_trace_is_the_same(pr
     assert sorted(done.ran) == ["a:stock", "b:stock"]
     assert (
         "note: a.ipynb: its kernel was started in the ordinary way: "
-        "'matplotlibrc' is looked for by what is loaded already\n"
+        "'matplotlibrc' is wanted by what is loaded\n"
     ) in done.err
 
 
@@ -160,7 +160,7 @@ def test_modules_by_name_count_as_imported_and_a_local_one_comes_first(project):
     done = project.nbbuild("-j2", "-v")
     assert sorted(done.ran) == ["a:stock", "b:stock"]
     assert project.shown("a.ipynb") == "the local one\n"
-    where = f"'{project.root}/numpy.py' comes before what is loaded already"
+    where = f"'{project.root}/numpy.py' would be imported first"
     said = f"its kernel was started in the ordinary way: {where}\n"
     assert any(f"note: {name}.ipynb: {said}" in done.err for name in "ab")
 

@@ -81,9 +81,9 @@ def test_an_unknown_kernel_is_told_with_the_way_out(install):
         "there is no kernel 'pyton3'\n"
         "  available kernels: python3\n"
         "\n"
-        "hint: did you mean 'python3'? let another kernel stand in for it in jcache.toml: "
+        "hint: did you mean 'python3'? use another kernel for it in jcache.toml: "
         '[execution] kernel_aliases = { "pyton3" = "python3" }; or install it: run '
-        "'python -m ipykernel install --user --name pyton3' with the Python that it shall use"
+        "'python -m ipykernel install --user --name pyton3' with the Python that it should use"
     )
     assert message("x", x="nowhere").splitlines()[:3] == [
         "there is no kernel 'nowhere'",
@@ -134,17 +134,17 @@ def test_a_kernel_of_the_same_language_is_a_stand_in(install):
     install("xr", {"argv": ["xr"], "language": "R"})
     install("old", {"argv": ["x"], "language": "julia"})
     assert hint("ir", "R").startswith(
-        "let another kernel stand in for it in jcache.toml: "
+        "use another kernel for it in jcache.toml: "
         '[execution] kernel_aliases = { "ir" = "xr" }; or install it: run install.packages'
     )
 
 
 def test_a_name_that_no_installed_kernel_can_have(install):
     assert hint('Python [conda env:"x"]', "python") == (
-        "let another kernel stand in for it in jcache.toml: [execution] kernel_aliases = "
+        "use another kernel for it in jcache.toml: [execution] kernel_aliases = "
         '{ "Python [conda env:\\"x\\"]" = "python3" }; or install one as "python-conda-env-x", '
         "which can stand in for it as well: run 'python -m ipykernel install --user --name "
-        "python-conda-env-x' with the Python that it shall use"
+        "python-conda-env-x' with the Python that it should use"
     )
 
 
@@ -165,7 +165,7 @@ def test_a_kernel_json_that_makes_no_sense_is_named(install):
         f"  file: {empty}/kernel.json\n"
         "  reason: argv must be a list of words\n"
         "\n"
-        "hint: mend the file, or install the kernel again"
+        "hint: fix the file, or install the kernel again"
     )
     assert message("numbers").splitlines()[0] == "the kernel 'numbers' has no command"
     assert message("far").splitlines()[0] == (

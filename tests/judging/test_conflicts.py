@@ -139,7 +139,7 @@ def test_the_failure_names_every_conflict_and_all_lines_to_add():
     assert (found.kind, found.message, found.traceback, found.hint) == (
         "order",
         "'r' lists the folder of 'data/x.csv', which 'w' writes, "
-        "and nothing puts one after the other",
+        "and no order between them is declared",
         "'r' reads 'y.csv', which 'w' writes",
         'declare the order: artefacts = ["data/x.csv", "y.csv"] for \'w\' '
         'and assets = ["data/x.csv", "y.csv"] for \'r\'',

@@ -170,7 +170,7 @@ def test_exit_before_the_last_cell_is_a_failure(run):
         message="the notebook called exit() in cell 1 (In [1]), before its last cell",
         cell=0,
         execution_count=1,
-        hint="tag the cells that shall not run 'skip-execution', or remove them",
+        hint="tag the cells that should not run 'skip-execution', or remove them",
     )
     assert done.notebook.cells[1].outputs == []
 
@@ -218,7 +218,7 @@ def test_a_kernel_that_does_not_leave_is_told(run, monkeypatch):
 
     assert done.failure is None
     assert done.notes == (
-        "the kernel did not leave within 10 s and was killed: exit hooks, and files that the "
+        "the kernel did not exit within 10 s and was killed: exit hooks, and files that the "
         "notebook did not close, may be incomplete",
     )
 

@@ -307,8 +307,7 @@ def test_a_file_that_an_ordinary_kernel_would_import_is_not_overlooked(
 
     assert (shown(done), shown(done, 1)) == ("False", f"'{library}/pydoc.py'")
     assert done.shortfall == (
-        "its kernel was started in the ordinary way: "
-        f"'{library}/pydoc.py' comes before what is loaded already"
+        f"its kernel was started in the ordinary way: '{library}/pydoc.py' would be imported first"
     )
 
 

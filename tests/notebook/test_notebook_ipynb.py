@@ -168,13 +168,13 @@ def test_broken_json_is_shown_by_line_and_column() -> None:
         "'book/a.ipynb' is not valid JSON\n"
         "  line: 2, column 12\n"
         "  reason: Expecting value\n\n"
-        "hint: restore it from version control, or mend that line"
+        "hint: restore it from version control, or fix that line"
     )
 
 
 def test_a_merge_conflict_is_named() -> None:
     assert error_of(b'{\n<<<<<<< HEAD\n "cells": []\n=======\n}\n').endswith(
-        "hint: it holds the marks of a merge conflict: settle that first"
+        "hint: it holds the marks of a merge conflict: resolve it first"
     )
 
 

@@ -284,8 +284,8 @@ def test_a_name_that_the_language_lacks(name: str, language: str, called: str) -
         ({1, 2}, "python", "it is a set"),
         ("a\0b", "r", "its strings cannot hold a NUL"),
         ({"": 1}, "r", "the names in its lists cannot be empty"),
-        ([[1]], "bash", "its arrays hold no arrays"),
-        ({"a": {}}, "bash", "its arrays hold no arrays"),
+        ([[1]], "bash", "its arrays cannot hold arrays"),
+        ({"a": {}}, "bash", "its arrays cannot hold arrays"),
         ("a\0b", "bash", "its strings cannot hold a NUL"),
     ],
 )

@@ -165,7 +165,7 @@ def test_a_reader_that_fails_is_named_with_the_file(lines, tmp_path):
     def said(name):
         return error_of(tmp_path, "a.lines", Readers({"a.lines": name}))
 
-    other = "hint: mend what it names, or choose another reader in [project] readers"
+    other = "hint: fix what it names, or choose another reader in [project] readers"
     assert said("wrong") == (
         "'a.lines' cannot be read by the reader 'wrong' of lines-reader 1.0\n"
         f"  reason: ValueError: line 3 is no slide\n\n{other}"
@@ -180,7 +180,7 @@ def test_a_reader_that_fails_is_named_with_the_file(lines, tmp_path):
         f"'lines_reader' is not a package\n\n{other}"
     )
     assert said("nothing") == (
-        "the reader 'nothing' of lines-reader 1.0 gave no notebook for 'a.lines'\n"
+        "the reader 'nothing' of lines-reader 1.0 returned no notebook for 'a.lines'\n"
         "  gave: NoneType\n\n"
         "hint: a reader returns a notebook, such as nbformat.v4.new_notebook()"
     )
@@ -188,7 +188,7 @@ def test_a_reader_that_fails_is_named_with_the_file(lines, tmp_path):
         "cell 1 of 'a.lines' is neither code, markdown nor raw\n"
         "  reader: 'invalid' of lines-reader 1.0\n"
         "  cell_type: 'odd'\n\n"
-        "hint: that reader has to give a valid notebook: choose another, or mend it"
+        "hint: a reader has to return a valid notebook: choose another, or fix it"
     )
     assert said("nobody") == "'a.lines' has no reader\n  there is no: 'nobody'"
 

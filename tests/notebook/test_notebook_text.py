@@ -255,7 +255,7 @@ def test_a_wrong_header_is_shown_by_line(source: str, text: str, line: int, reas
         f"the header of '{source}' cannot be read\n"
         f"  line: {line}\n"
         f"  reason: {reason}\n\n"
-        "hint: it is YAML: mind the indentation, and quote values that hold a colon"
+        "hint: it is YAML: check the indentation, and quote values that hold a colon"
     )
 
 
@@ -265,7 +265,7 @@ def test_an_option_of_a_cell_is_shown_by_its_line_in_the_file() -> None:
         "'a.md' cannot be read by Jupytext\n"
         "  reason: Code cell 0 at line 6 could not be read: Invalid YAML; "
         "while parsing a flow sequence\n\n"
-        "hint: mend what it names, then try `jupytext --to ipynb` on the file"
+        "hint: fix what it names, then try `jupytext --to ipynb` on the file"
     )
 
 
@@ -274,7 +274,7 @@ def test_tags_that_are_neither_words_nor_a_list() -> None:
     assert error_of("a.md", text) == (
         "'a.md' cannot be read by Jupytext\n"
         "  reason: 7 is not of type 'array'\n\n"
-        "hint: mend what it names, then try `jupytext --to ipynb` on the file"
+        "hint: fix what it names, then try `jupytext --to ipynb` on the file"
     )
 
 
@@ -287,7 +287,7 @@ def test_a_format_that_needs_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_suffix_that_nobody_reads() -> None:
     assert error_of("a.txt", "") == (
-        "no reader takes 'a.txt'\n\n"
+        "no reader can read 'a.txt'\n\n"
         "hint: notebooks are .ipynb files, or text that Jupytext reads: .md, .py, .Rmd, …; "
         "[project] readers names readers for others"
     )

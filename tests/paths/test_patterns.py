@@ -52,8 +52,8 @@ def test_a_pattern_has_one_normal_form(text: str, normal: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "'' is no path or pattern\n\nhint: write a path such as 'data'"),
-        ("a\0b", "'a\\x00b' is no path or pattern\n\nhint: write a path such as 'data'"),
+        ("", "'' is not a path or pattern\n\nhint: write a path such as 'data'"),
+        ("a\0b", "'a\\x00b' is not a path or pattern\n\nhint: write a path such as 'data'"),
         ("/a", "pattern '/a' is absolute\n\nhint: write it relative to the root"),
         (
             "a/*/../b",

@@ -81,7 +81,7 @@ def test_a_cycle_is_named_link_by_link():
         "  'b' waits for 'a': it reads 'a.txt'\n"
         "  'a' waits for 'b': it reads 'b.txt'\n"
         "\n"
-        "hint: remove one of the assets, artefacts or depends_on that make the circle"
+        "hint: remove one of the assets, artefacts or depends_on that form the circle"
     )
 
 
@@ -114,7 +114,7 @@ def test_scratch_that_can_match_a_notebook_or_an_artefact_is_an_error():
         "scratch 'out/**' of 'b' can match 'out/a.ipynb', a built notebook",
     ]
     assert str(caught.value.errors[0]).endswith(
-        "hint: narrow the pattern: scratch is taken away before each run"
+        "hint: narrow the pattern: scratch is removed before each run"
     )
 
 
@@ -158,7 +158,7 @@ def test_an_asset_that_is_the_tasks_own_artefact_is_an_error():
         edges(task("a", assets=("data/out.csv", "data/in.csv"), artefacts=("data/o*",)))
 
     assert str(caught.value) == (
-        "asset 'data/out.csv' of 'a' is an artefact of its own\n"
+        "asset 'data/out.csv' of 'a' is also its own artefact\n"
         "  declared in: jcache.toml, [[notebook]] 1\n"
         "\n"
         "hint: a run begins without its artefacts: remove one of the two"

@@ -255,7 +255,7 @@ def test_a_store_that_can_only_be_read_still_answers(disk: DiskStore, tmp_path: 
         f"  path: {place}\n"
         "  reason: Permission denied\n"
         "\n"
-        "hint: make it writable, or choose another folder by [cache] path or NBBUILD_CACHE"
+        "hint: make it writable, or choose another folder with [cache] path or NBBUILD_CACHE"
     )
     assert disk.writable
 

@@ -52,7 +52,7 @@ def test_a_store_that_can_only_be_read_says_nothing(
     monkeypatch.setattr(DiskStore, "writable", False)
     assert disk.unsaid_earlier() == 0
     assert [one.records for one in disk.earlier()] == [2]
-    with pytest.raises(StoreError, match="can only be read"):
+    with pytest.raises(StoreError, match="read-only"):
         disk.remove_earlier()
 
 

@@ -159,7 +159,7 @@ def test_what_is_damaged_is_named_and_goes(store: Store) -> None:
     damage_record(store, bad, b"garbage")
     checked = store.check()
     assert [(one.kind, one.name, one.reason, one.task) for one in checked.faults] == [
-        ("blob", hurt.artefacts[0].digest, "its bytes are not what its name says", ""),
+        ("blob", hurt.artefacts[0].digest, "its bytes do not match its name", ""),
         ("record", "bad", "it is not the record that was written", ""),
         ("record", "hurt", "some of its blobs are gone or damaged", "a.ipynb"),
     ]
@@ -230,9 +230,9 @@ def test_a_store_that_can_only_be_read_is_not_pruned(disk: DiskStore, tmp_path: 
     with pytest.raises(StoreError) as caught:
         store.prune(Limits(max_records=0))
     assert str(caught.value) == (
-        "the cache can only be read, so nothing is removed from it\n"
+        "the cache is read-only, so nothing is removed from it\n"
         f"  path: {disk.layout.folder}\n\n"
-        "hint: make it writable, or say --dry-run to see what would go"
+        "hint: make it writable, or use --dry-run to see what would go"
     )
     assert [one.id for one in store.prune(Limits(max_records=0), dry_run=True).records] == ["a"]
     (fault,) = store.check().faults

@@ -183,7 +183,7 @@ def test_without_a_begun_run_nothing_is_collected(root: Path, store: Store) -> N
     with pytest.raises(StoreError) as caught:
         tree_at(root, store).collect(task("a.txt"))
     assert str(caught.value) == (
-        "no run of 'a.ipynb' has begun, so what it wrote cannot be told\n"
+        "no run of 'a.ipynb' has begun, so what it wrote is not known\n"
         "\n"
         "hint: build again; was '.nbbuild' removed while a build was running?"
     )
@@ -270,7 +270,7 @@ def test_a_run_that_only_points_a_link_elsewhere_has_written_it(root: Path, stor
 
 
 def test_a_pipe_is_no_artefact(root: Path, store: Store) -> None:
-    with pytest.raises(ArtefactError, match="is no regular file"):
+    with pytest.raises(ArtefactError, match="is not a regular file"):
         run(root, store, task("out*"), lambda: os.mkfifo(root / "out"))
 
 
@@ -312,7 +312,7 @@ def test_a_folder_in_the_place_of_an_artefact_concerns_one_task(root: Path, stor
     made = run(root, store, one, lambda: write(root, out__a="A"))
     (root / "out" / "a.txt").unlink()
     (root / "out" / "a.txt" / "mine").mkdir(parents=True)
-    with pytest.raises(OneTaskError, match="a folder of that name lies there"):
+    with pytest.raises(OneTaskError, match="a folder of that name is in its place"):
         tree_at(root, store).restore(one, made)
 
 
@@ -549,7 +549,7 @@ def test_a_users_folder_where_an_artefact_goes_is_an_error(root: Path, store: St
         tree_at(root, store).restore(task("a.txt"), record(artefacts=[artefact("a.txt", "1")]))
     assert str(caught.value) == (
         "'a.txt', an artefact of 'a.ipynb', cannot be restored\n"
-        "  reason: a folder of that name lies there\n"
+        "  reason: a folder of that name is in its place\n"
         "\n"
         "hint: move the folder away"
     )

@@ -14,7 +14,7 @@ from nbbuild.watching.syscalls import Watcher
 
 pytestmark = pytest.mark.skipif(bool(seccomp.unavailable()), reason=seccomp.unavailable())
 
-AGAIN = "runs again without a watch over its system calls: 'sudo' gets no rights under it"
+AGAIN = "runs again without watching its system calls: 'sudo' would lose its rights"
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_file_holds_while_its_bytes_are_the_same(tmp_path):
 
 def test_an_absence_holds_until_something_is_there(tmp_path):
     item = TraceItem("absent", "a.txt")
-    said = ["'a.txt', which was looked for and missing, is there now"]
+    said = ["'a.txt', which was missing, exists now"]
     assert says(tmp_path, item) == []
     write(tmp_path, "a.txt", "")
     assert says(tmp_path, item) == said

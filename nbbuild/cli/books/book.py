@@ -28,7 +28,7 @@ class Book:
     """What a book says; `entries` is None when it has no table of contents: then all is in it."""
 
     named_in: Path
-    pages_in: str = ""  # where its pages lie, from the folder of `named_in`
+    pages_in: str = ""  # where its pages are, from the folder of `named_in`
     entries: tuple[ContentsLine, ...] | None = None
     exclude: tuple[str, ...] = ()  # globs in the pages' folder, for what it does not name itself
     unseen: tuple[str, ...] = ()  # the same, of what the tool always passes over

@@ -1,4 +1,4 @@
-"""Read the files of a book, and take values of the right type out of what they hold."""
+"""Read the files of a book, and pick out values of the right type."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Tolerant.add_constructor(None, lambda loader, node: None)
 
 
 def load(path: Path, *, typed: bool = True) -> object:
-    """Return the content of a YAML file; if not `typed`, all as texts: `file: 01` is no number.
+    """Return the content of a YAML file; if not `typed`, all as texts: `file: 01` is not a number.
 
     Raises ConfigError.
     """
@@ -45,7 +45,7 @@ def unreadable(path: Path, error: Exception, kind: str) -> ConfigError:
 
 
 def table(content: object, *keys: str) -> Mapping[str, Any]:
-    """Return the table that lies under `keys`, an empty one when there is none."""
+    """Return the table under `keys`, an empty one when there is none."""
     for key in keys:
         content = content.get(key) if isinstance(content, Mapping) else None
     return content if isinstance(content, Mapping) else {}

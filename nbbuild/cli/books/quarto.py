@@ -102,7 +102,7 @@ def _left_out(text: str) -> Iterator[str]:
 
 
 def _below(output: object) -> str:
-    """Return the output folder if it lies in the project, and is not all of it, else ""."""
+    """Return the output folder if it is in the project, and is not all of it, else ""."""
     bare = output.removeprefix("./").rstrip("/") if isinstance(output, str) else ""
     return "" if bare in ("", ".") or bare.startswith(("/", "~", "..")) else bare
 

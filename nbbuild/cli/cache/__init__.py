@@ -1,4 +1,4 @@
-"""`nbbuild cache …`: look into the cache, and manage it; a file for each of its verbs."""
+"""`nbbuild cache …`: inspect and manage the cache; a file for each of its verbs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nbbuild.cli.cache import list as list_
 @click.group("cache")
 @project_options
 def command(directory: Path, file: Path | None) -> None:
-    """Look into the cache of results, and manage it."""
+    """Inspect and manage the cache of results."""
 
 
 for _verb in (list_, info, cat, add, remove, clear, gc, verify, path):

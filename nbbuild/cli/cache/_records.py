@@ -37,7 +37,7 @@ def found(session: Session, word: str) -> Record:
     if len(select(session.project.tasks, word)) != 1:
         raise UsageError(
             f"there is no record '{word}'",
-            hint="name a record as `nbbuild cache list` shows them, or one notebook",
+            hint="name a record from `nbbuild cache list`, or one notebook",
         )
     task = session.task(word)
     record = None

@@ -1,4 +1,4 @@
-"""`nbbuild cache add NOTEBOOK…`: take what was executed elsewhere for the results of tasks."""
+"""`nbbuild cache add NOTEBOOK…`: take executed notebooks as the results of their tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nbbuild.model import Outcome, OutcomeKind
     "artefacts",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A file that it wrote [what lies there under the task's patterns].",
+    help="A file that it wrote [whatever matches the task's patterns].",
 )
 @click.option(
     "--validate/--no-validate",
@@ -31,7 +31,7 @@ from nbbuild.model import Outcome, OutcomeKind
 @click.option(
     "--overwrite/--no-overwrite",
     default=False,
-    help="Take it even if the cache has a result already [no-overwrite].",
+    help="Take it even if the cache already has a result [no-overwrite].",
 )
 @json_option
 @project_options
@@ -45,10 +45,10 @@ def command(
     directory: Path,
     file: Path | None,
 ) -> None:
-    """Take NOTEBOOKs that were executed elsewhere for the results of their tasks.
+    """Take NOTEBOOKs that were executed elsewhere as the results of their tasks.
 
-    Each is the source, the paired or the built notebook of a task, or the result of --target TASK,
-    and holds the code that the source has now. The next build does not run these tasks. Paths are
+    Each is the source, the paired or the built notebook of a task, or belongs to --target TASK. It
+    must hold the code that the source has now. The next build does not run these tasks. Paths are
     relative to the current folder, or to -C DIR. Exit status 1 if a notebook cannot be taken.
     """
     if len(notebooks) > 1 and (target or artefacts):

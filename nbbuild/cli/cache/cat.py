@@ -24,8 +24,8 @@ def command(record: str, path: str | None, directory: Path, file: Path | None) -
     """Write the notebook that RECORD made to stdout, or its artefact PATH.
 
     RECORD is an id, the beginning of one, or a notebook for its current record. The notebook has
-    the source's prose while its code is still what ran, and else the code cells alone. Exit status
-    1 when the cache no longer has it.
+    the source's prose if the source still has the code that ran; otherwise it has the code cells
+    only. Exit status 1 when the cache no longer has it.
     """
     from nbbuild.export.merge import NotCached, of_record
     from nbbuild.session import open_session
@@ -36,7 +36,7 @@ def command(record: str, path: str | None, directory: Path, file: Path | None) -
             data, whole = of_record(session, one)
             click.echo(data, nl=False)
             if not whole:
-                say(f"note: '{one.source}' has other code by now: these are the code cells alone")
+                say(f"note: '{one.source}' now has other code: these are only the code cells")
             return
         digest = artefact_named(os.path.normpath(path), one).digest
         # First to a file: what is damaged is found in the end only, and must not be shown.

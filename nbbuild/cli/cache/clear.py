@@ -1,4 +1,4 @@
-"""`nbbuild cache clear`: forget everything."""
+"""`nbbuild cache clear`: remove everything."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nbbuild.errors import UsageError
 @json_option
 @project_options
 def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> None:
-    """Remove all that is in the cache, of every project that shares it.
+    """Remove everything in the cache, for every project that shares it.
 
-    What an older nbbuild left there goes as well. What running builds use stays. What was built
-    stays in the tree, and is out of date then.
+    This includes what an older nbbuild left there. What running builds use stays. Built files stay
+    in the tree, but are then out of date.
     """
     from nbbuild.session import open_session
     from nbbuild.store import Limits
@@ -42,7 +42,5 @@ def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> N
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        raise UsageError(
-            "there is nobody to ask whether to clear the cache", hint="say --force to clear it"
-        )
+        raise UsageError("cannot ask whether to clear the cache", hint="use --force to clear it")
     confirm(question)

@@ -1,4 +1,4 @@
-"""`nbbuild cache gc`: forget what was not used for longest."""
+"""`nbbuild cache gc`: remove the least recently used results."""
 
 from __future__ import annotations
 
@@ -36,16 +36,20 @@ def _as_configured(
     "--max-size",
     metavar="SIZE",
     callback=_as_configured(values.size),
-    help='Keep so much at most: "500MB" [as configured, if no option is given].',
+    help='Keep at most this much: "500MB" [as configured, if no option is given].',
 )
 @click.option(
     "--max-age",
     metavar="TIME",
     callback=_as_configured(values.duration),
-    help='Forget what was not used for so long: "30d".',
+    help='Remove what was not used for this long: "30d".',
 )
-@click.option("--max-records", type=click.IntRange(min=0), help="Keep so many records at most.")
-@click.option("-n", "--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option(
+    "--max-records", type=click.IntRange(min=0), metavar="N", help="Keep at most N records."
+)
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Say what would be removed, and remove nothing."
+)
 @json_option
 @project_options
 def command(
@@ -57,10 +61,10 @@ def command(
     directory: Path,
     file: Path | None,
 ) -> None:
-    """Remove what is past the limits, least recently used first, and what nothing needs any more.
+    """Remove what exceeds the limits, least recently used first, and what nothing needs any more.
 
-    That includes what an older nbbuild left in its format, which this one cannot use. What running
-    builds use stays.
+    This includes what an older nbbuild left in its own format, which this one cannot use. What
+    running builds use stays.
     """
     from nbbuild.session import open_session
     from nbbuild.store import Limits

@@ -13,8 +13,8 @@ from nbbuild.report import duration
 
 
 @click.command("list")
-@click.option("-l", "--latest-only", is_flag=True, help="The newest record of each task.")
-@click.option("-k", "--keys", is_flag=True, help="Show action keys, too.")
+@click.option("-l", "--latest-only", is_flag=True, help="Show only the newest record of each task.")
+@click.option("-k", "--keys", is_flag=True, help="Also show action keys.")
 @json_option
 @project_options
 def command(

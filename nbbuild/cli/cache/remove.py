@@ -1,4 +1,4 @@
-"""`nbbuild cache remove RECORD…`: forget results."""
+"""`nbbuild cache remove RECORD…`: remove results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def command(
 ) -> None:
     """Remove RECORDs from the cache, and the bytes that only they needed.
 
-    RECORD is an id, the beginning of one, or a notebook for its current record. What was built
-    from them stays in the tree, and is out of date then.
+    RECORD is an id, the beginning of one, or a notebook for its current record. Files built from
+    them stay in the tree, but are then out of date.
     """
     if bool(records) == everything:
-        raise UsageError("say which RECORDs to remove, or --all")
+        raise UsageError("name the RECORDs to remove, or use --all")
     from nbbuild.session import open_session
     from nbbuild.store import Limits
 

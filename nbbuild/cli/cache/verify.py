@@ -1,4 +1,4 @@
-"""`nbbuild cache verify`: read everything, and take away what is damaged."""
+"""`nbbuild cache verify`: read everything, and remove what is damaged."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DAMAGED = 3
 @json_option
 @project_options
 def command(as_json: bool, directory: Path, file: Path | None) -> int:
-    """Read every blob and every record, and remove those that are damaged or lack something.
+    """Read every blob and every record, and remove those that are damaged or incomplete.
 
-    What goes is a miss: its notebook runs in the next build. Exit status 3 if anything was
-    damaged. Where the cache can only be read, it is named and stays; it is never used anyway.
+    A notebook whose result is removed runs in the next build. Exit status 3 if anything was
+    damaged. In a read-only cache, damage is named and stays; damaged results are never used.
     """
     from nbbuild.session import open_session
 

@@ -25,7 +25,7 @@ class Found:
     notebooks: tuple[str, ...]
     patterns: tuple[str, ...]  # with `exclude` they match these notebooks and no others
     exclude: Mapping[str, str] = field(default_factory=dict)  # pattern → why, "" if nobody said
-    pages: int = 0  # entries of the book that are no notebooks
+    pages: int = 0  # entries of the book that are not notebooks
     kernels: frozenset[str] = frozenset()  # names that the notebooks use
     own: Mapping[str, PageSettings] = field(
         default_factory=dict
@@ -50,7 +50,7 @@ def in_folder(root: Path, folder: str) -> Found:
 
 
 def in_book(root: Path, book: Book, folder: str, place: str) -> Found:
-    """Find the notebooks of a book whose pages lie in `folder`, in its order. Reads only.
+    """Find the notebooks of a book whose pages are in `folder`, in its order. Reads only.
 
     `place` is the folder in which to look when the book has no table of contents.
     """
@@ -70,7 +70,7 @@ def in_book(root: Path, book: Book, folder: str, place: str) -> Found:
     else:
         named = _named(tree, book.entries, folder, exclude)
         notes += [
-            f"{book.named_in.name} names '{text}', which is not there" for text in named.missing
+            f"{book.named_in.name} names '{text}', which does not exist" for text in named.missing
         ]
         if named.knitted:
             some = _some(named.knitted)
@@ -178,7 +178,7 @@ def _chosen(
 
 
 def _outside(there: Iterable[str], folder: str) -> list[str]:
-    """Return a note on the notebooks that lie beside the book."""
+    """Return a note on the notebooks that are beside the book."""
     others = [path for path in there if not path.startswith(f"{folder}/")]
     if not others:
         return []

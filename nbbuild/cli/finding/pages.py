@@ -1,4 +1,4 @@
-"""What a page says of itself: its kernel, and how, or that it never, is executed."""
+"""What a page says about itself: its kernel, and whether and how it is executed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PageSettings:
 
 
 def read(path: str, data: bytes) -> PageSettings:
-    """Return what the notebook `path` says of itself; nothing, when it cannot be read."""
+    """Return what the notebook `path` says about itself; nothing, when it cannot be read."""
     text = data.decode("utf-8-sig", "replace")
     metadata = list(_of_notebook(text) if path.endswith(".ipynb") else _of_text(path, text))
     kernels = (name(table(one, "kernelspec").get("name")) for one in metadata)

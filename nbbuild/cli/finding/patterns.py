@@ -1,4 +1,4 @@
-"""The fewest patterns that, read by nbbuild, mean just the notebooks that were found."""
+"""The fewest patterns that match exactly the notebooks that were found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is in the tree of a project: its notebooks, and what tools made of them."""
+"""What is in a project's tree: its notebooks, and what tools made of them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ _MARKS = frozenset({".buildinfo", ".doctrees", "environment.pickle", "CACHEDIR.T
 class FoundTree:
     """The tree below `root`; reads only.
 
-    `outputs` are folders, root-relative, that the tool of a book writes, and what to say of each.
-    With `bare_code`, a page of Quarto with cells to execute is a notebook, whatever its header.
+    `outputs` are folders, root-relative, that the tool of a book writes, and what to say about
+    each. With `bare_code`, a page of Quarto with cells to execute is a notebook, whatever its
+    header.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class FoundTree:
         return self._notebooks[folder]
 
     def _is_made(self, path: str) -> bool:
-        """Whether a tool made the file, or the folder that it lies in; notes what means these."""
+        """Whether a tool made the file, or the folder that it is in; notes what means these."""
         folders = path.split("/")[:-1]
         for number, name in enumerate(folders, 1):
             if name in MADE:
@@ -96,7 +97,7 @@ class FoundTree:
         return bare and pages.has_jupyter_code(self._bytes(path))
 
     def is_knitted(self, path: str) -> bool:
-        """Whether the page `path`, which is no notebook, has code in R."""
+        """Whether the page `path`, which is not a notebook, has code in R."""
         return path.endswith((".qmd", ".Rmd")) and pages.has_r_code(self._bytes(path))
 
     def tell(self, path: str) -> bool:
@@ -108,7 +109,7 @@ class FoundTree:
         return self._known[path]
 
     def page(self, path: str) -> PageSettings:
-        """Return what the notebook `path` says of itself."""
+        """Return what the notebook `path` says about itself."""
         if path not in self._pages:
             self._pages[path] = pages.read(path, self._bytes(path))
         return self._pages[path]

@@ -1,4 +1,4 @@
-"""Let a kernel start only while there is memory for it.
+"""Start a kernel only while there is memory for it.
 
 How much a notebook will need, nobody knows; so a new kernel waits while those that run hold as much
 as they may, or the machine is nearly out of memory. One kernel may always run.

@@ -1,4 +1,4 @@
-"""Measure what the kernels of a build hold of the memory, with all that they started."""
+"""Measure how much memory the kernels of a build use, with everything that they started."""
 
 from __future__ import annotations
 

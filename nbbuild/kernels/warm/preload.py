@@ -86,7 +86,7 @@ class Preload:
         """Make what is loaded that of a kernel just forked; say why it cannot be, or ""."""
         for name in self._looked_for:
             if os.path.lexists(name):
-                return f"'{name}' is looked for by what is loaded already"
+                return f"'{name}' is wanted by what is loaded"
         process: Any = sys.modules.get("multiprocessing.process")
         if process is not None:
             process.ORIGINAL_DIR = os.getcwd()  # noqa: PTH109
@@ -119,7 +119,7 @@ class Preload:
         for name in sorted(new):
             file = getattr(sys.modules[name], "__file__", None)
             if isinstance(file, str) and not _installed(file):
-                yield f"'{name}' is no installed package: {file}"
+                yield f"'{name}' is not an installed package: {file}"
         if os.fstat(1).st_size != written:
             yield "its import prints"
         if _keeps_a_generator():

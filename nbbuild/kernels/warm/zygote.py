@@ -401,7 +401,7 @@ def _extend_path(had: list[str], wanted: list[str]) -> None:
     """Give sys.path the entries of PYTHONPATH that a kernel has before those of the zygote."""
     more = wanted[: len(wanted) - len(had)]
     if more + had != wanted:
-        raise Unfit("its PYTHONPATH is another one")
+        raise Unfit("its PYTHONPATH differs")
     new = list(dict.fromkeys(os.path.normpath(entry) for entry in more))
     sys.path[:] = new + [entry for entry in sys.path if entry not in new]
 
@@ -417,7 +417,7 @@ def _look_for_others(folders: Iterable[str], names: set[str]) -> None:
         for entry in entries:
             name, dot, _ = entry.partition(".")
             if name in names and (not dot or entry.endswith(suffixes)):
-                raise Unfit(f"'{os.path.join(folder, entry)}' comes before what is loaded already")
+                raise Unfit(f"'{os.path.join(folder, entry)}' would be imported first")
 
 
 # -- talking -----------------------------------------------------------------------------------
