@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nbbuild.building.accounts import Accounts
 from nbbuild.building.attempting import Attempting
 from nbbuild.building.builder import Builder
-from nbbuild.building.head_start import IsNew
 from nbbuild.building.local import LocalAttempts
-from nbbuild.building.preparing import Preparing, Warming, stock
+from nbbuild.building.preparing import Preparing
 from nbbuild.building.reusing import Reuse, Sources
 from nbbuild.building.runner import none_ready
 from nbbuild.building.settling import Settling
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns
-from nbbuild.building.warming import Warmings
 from nbbuild.events import Observer
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import Judge
@@ -51,34 +49,6 @@ def sources_of(session: Session) -> Sources:
         read=lambda task: prepared(
             session.root, task, language=session.inputs.language(task), readers=session.readers
         ),
-    )
-
-
-def preparing_of(session: Session, *, threads: int, warming: Warming = stock) -> Preparing:
-    """Return what makes the actions of a build of `session`'s project."""
-    return Preparing(
-        root=session.root,
-        tasks=session.graph.tasks,
-        inputs=session.inputs,
-        walker=session.walker,
-        environ=session.environ,
-        warming=warming,
-        threads=threads,
-    )
-
-
-def warmings_of(session: Session, executing: Sequence[str]) -> Warmings:
-    """Return what the kernels of `executing` are forked from."""
-    return Warmings(session.graph.tasks, session.inputs, session.runs, executing)
-
-
-def is_new_of(session: Session) -> IsNew:
-    """Return what says which tasks have new code."""
-    return IsNew(
-        readings=session.readings,
-        unreadable=session.project.unreadable,
-        parsed=session.inputs.parsed,
-        last=session.state.outcome,
     )
 
 

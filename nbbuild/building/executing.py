@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from nbbuild.building import scheduler
-from nbbuild.building.assembly import Starting, builder_of, preparing_of, warmings_of
+from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import Workers
+from nbbuild.building.from_session import preparing_of, warmings_of
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn

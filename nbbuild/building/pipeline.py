@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
-from nbbuild.building.assembly import is_new_of, preparing_of, warmings_of
+from nbbuild.building.from_session import is_new_of, preparing_of, warmings_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks

@@ -7,8 +7,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import nbbuild
-from nbbuild.building.assembly import Starting, builder_of, preparing_of
+from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.fakes import FakeAttempts, WorkerLost
+from nbbuild.building.from_session import preparing_of
 from nbbuild.building.in_memory import action_of
 from nbbuild.events import CellStarted
 from nbbuild.kernels.launch.memory import Room

@@ -6,7 +6,7 @@ import pytest
 from notebook_sources import prose
 
 import nbbuild
-from nbbuild.building.assembly import is_new_of
+from nbbuild.building.from_session import is_new_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.nursery import Warm

@@ -21,7 +21,7 @@ def test_a_result_of_one_way_is_a_hit_on_the_other_and_marked(project, monkeypat
     monkeypatch.setenv("NBBUILD_PORTABLE", "0")
     assert project.build() == []
     (here,) = project.nbbuild("status", "--json").data
-    seen_less = "its last run was watched in Python only: that machine showed no more"
+    seen_less = "its last run was watched in Python only: its machine allowed no more"
     assert here["marks"] == ([] if ways.unseen() else [seen_less])
 
     monkeypatch.setenv("NBBUILD_PORTABLE", "1")
