@@ -82,7 +82,7 @@ REALISTIC: dict[str, list[str]] = {
         "work",
     ],
 }
-"""Ten notebooks of a second and more: name → cells; "work" is a second of arithmetic."""
+"""Ten notebooks of about a second: name → cells; "work" is most of a second of arithmetic."""
 
 EXTREME: dict[str, list[str]] = {
     "import pandas": ["import pandas"],
@@ -119,7 +119,7 @@ def make(root: Path, notebooks: dict[str, list[str]], *, way: str, warm: str) ->
     for title, sources in notebooks.items():
         name = title.replace(" ", "-")
         (root / f"out-{name}").mkdir(exist_ok=True)
-        cells = [_SOME_WORK.format(n=150) if cell == "work" else cell for cell in sources]
+        cells = [_SOME_WORK.format(n=450) if cell == "work" else cell for cell in sources]
         cells = [cell.replace("out-NAME", f"out-{name}") for cell in cells]
         (root / f"{name}.ipynb").write_text(corpora.notebook(cells))
     (root / "jcache.toml").write_text(
