@@ -25,6 +25,7 @@ from benchmarks.results import (
     there,
 )
 
+OURS, JUPYTER_CACHE, NBMAKE = "nbbuild", "jupyter-cache local-parallel", f"pytest --nbmake -n{JOBS}"
 _TICK = 0.05  # seconds between two looks at memory
 
 
@@ -35,8 +36,8 @@ def plots(work: Path, rounds: int) -> Result:
     contenders = _contenders(root, paths)
     interleaved(contenders, rounds=rounds, warm_up=0)
     bars = [
-        *ratio("plots, first build", contenders[0], _named("jupyter-cache", contenders), 1 / 4),
-        *ratio("plots, first build", contenders[0], _named("nbmake", contenders), 1 / 4),
+        *ratio("plots, first build", contenders[0], _named(JUPYTER_CACHE, contenders), 1 / 4),
+        *ratio("plots, first build", contenders[0], _named(NBMAKE, contenders), 1 / 4),
     ]
     return Result("24 plots, the first build", tuple(contenders), tuple(bars))
 
@@ -47,7 +48,7 @@ def book(work: Path, rounds: int) -> Result:
     paths = corpora.book(root)
     contenders = _contenders(root, paths, reader="jupytext")
     interleaved(contenders, rounds=rounds, warm_up=0)
-    bars = ratio("book, first build", contenders[0], _named("jupyter-cache", contenders), 0.4)
+    bars = ratio("book, first build", contenders[0], _named(JUPYTER_CACHE, contenders), 0.4)
     return Result("a book of 30 pages, the first build", tuple(contenders), tuple(bars))
 
 
@@ -55,7 +56,7 @@ def memory(work: Path, rounds: int) -> Result:
     """The most memory of all processes together, in PSS, in the first build of the plots."""
     root = work / "plots-memory"
     paths = corpora.project(root, [corpora.plotting(number) for number in range(24)])
-    contenders = _contenders(root, paths, only=("nbbuild", "jupyter-cache"))
+    contenders = [one for one in _contenders(root, paths) if one.name in (OURS, JUPYTER_CACHE)]
     peaks: dict[str, list[int]] = {one.name: [] for one in contenders}
     for _ in range(rounds):
         for one in contenders:
@@ -67,14 +68,12 @@ def memory(work: Path, rounds: int) -> Result:
         print(f"{name}: {found / 1e6:.0f} MB of PSS at the peak")
     bars: tuple[Bar, ...] = ()
     if len(contenders) > 1:
-        other = medians[contenders[1].name]
-        bars = (Bar("peak of PSS, against jupyter-cache", medians["nbbuild"] / other, 1.2),)
+        other = medians[JUPYTER_CACHE]
+        bars = (Bar("peak of PSS, against jupyter-cache", medians[OURS] / other, 1.2),)
     return Result("24 plots, memory at the peak", tuple(contenders), bars)
 
 
-def _contenders(
-    root: Path, paths: Sequence[Path], *, reader: str = "", only: Sequence[str] = ()
-) -> list[Contender]:
+def _contenders(root: Path, paths: Sequence[Path], *, reader: str = "") -> list[Contender]:
     cache = root / ".jupyter_cache"
     config = (root / "jcache.toml").read_text()
     (root / "kernel.toml").write_text(f'{config}[execution]\nwarm = "kernel"\n')
@@ -84,28 +83,25 @@ def _contenders(
         add_to_jupyter_cache(cache, paths, reader=reader)
 
     again: Callable[[], None] = partial(forget, root)
-    ours = Contender("nbbuild", peers.nbbuild(f"-j{JOBS}"), root, before=again)
+    ours = Contender(OURS, peers.nbbuild(f"-j{JOBS}"), root, before=again)
     ours.after = partial(all_executed, root, paths)
     kernel = peers.nbbuild(f"-j{JOBS}", "-f", "kernel.toml")
     nbmake = None if reader else peers.nbmake(paths, jobs=JOBS)
-    found = there(
+    return there(
         ours,
         Contender('nbbuild, warm = "kernel"', kernel, root, before=again),
         contender(
-            "jupyter-cache local-parallel",
+            JUPYTER_CACHE,
             peers.jupyter_cache(cache),
             root,
             before=again_with_cache,
         ),
-        contender(f"pytest --nbmake -n{JOBS}", nbmake, root),
+        contender(NBMAKE, nbmake, root),
     )
-    if only:
-        return [one for one in found if one.name == "nbbuild" or one.name.startswith(only[1])]
-    return found
 
 
-def _named(word: str, contenders: Sequence[Contender]) -> Contender | None:
-    return next((one for one in contenders if word in one.name and one.name != "nbbuild"), None)
+def _named(name: str, contenders: Sequence[Contender]) -> Contender | None:
+    return next((one for one in contenders if one.name == name), None)
 
 
 def peak_pss(argv: Sequence[str], *, cwd: Path) -> int:

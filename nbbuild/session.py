@@ -28,7 +28,7 @@ from nbbuild.judging.inputs import Inputs
 from nbbuild.judging.last_runs import LastRuns
 from nbbuild.judging.marks import Marks
 from nbbuild.judging.retired import Retired
-from nbbuild.judging.standing import Standing
+from nbbuild.judging.validity import Validity
 from nbbuild.judging.verdicts import Judge, Plan, check
 from nbbuild.kernels import ways
 from nbbuild.model import (
@@ -94,7 +94,7 @@ class Session:
     readings: Readings
     pairs: PairedFiles
     inputs: Inputs
-    standing: Standing
+    validity: Validity
     runs: LastRuns
     marks: Marks
     memo: Memo
@@ -162,7 +162,7 @@ class Session:
             store=self.store,
             tree=self.tree,
             sources=self.sources,
-            broken=self.standing.broken,
+            broken=self.validity.broken,
             retired=self.retired.is_retired,
             forced=frozenset(forced) | self.retired.marked(),
             last=self.state.outcome,
@@ -313,7 +313,7 @@ def session_of(
         readings=readings,
         pairs=pairs,
         inputs=inputs,
-        standing=Standing(
+        validity=Validity(
             inputs=inputs,
             traces=traces,
             replaceable=tree.replaceable,

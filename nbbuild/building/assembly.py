@@ -102,7 +102,7 @@ def builder_of(
         uses=uses,
         meetings=meetings,
         retired=session.retired,
-        broken=session.standing.broken,
+        broken=session.validity.broken,
         place=starting.room.place,
         forget=session.forget,
         observer=observer,
@@ -118,7 +118,7 @@ def _accounts(session: Session) -> Accounts:
         digests=session.digests,
         inputs=session.inputs,
         tree=session.tree,
-        own=session.standing.own,
+        own=session.validity.own,
     )
 
 

@@ -1,4 +1,7 @@
-"""What starts the kernels of a build, made from an open session: judging has to import it."""
+"""Make what starts the kernels of a build, from an open session.
+
+This is imported before anything is judged, so it imports nothing that executes.
+"""
 
 from __future__ import annotations
 

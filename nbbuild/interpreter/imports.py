@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import threading
 import warnings
@@ -44,17 +45,20 @@ def imports_of_cell(text: str) -> Imports:
     return _imports(tree)
 
 
-def certain_imports(text: str) -> Iterator[Import]:
-    """Yield the absolute imports that a cell makes whatever happens, in order.
+@functools.lru_cache(maxsize=4096)  # a build asks twice: ahead, and when it knows what will run
+def certain_imports(text: str) -> tuple[Import, ...]:
+    """Return the absolute imports that a cell makes whatever happens, in order.
 
     Those are statements of its own: not in a function or class, under no condition, in no `try`.
     """
     tree = parsed_cell(text) if "import" in text else None
+    found: list[Import] = []
     for node in tree.body if tree is not None else ():
         if isinstance(node, ast.Import):
-            yield from (Import(0, alias.name) for alias in node.names)
+            found += (Import(0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield Import(0, node.module, tuple(alias.name for alias in node.names))
+            found.append(Import(0, node.module, tuple(alias.name for alias in node.names)))
+    return tuple(found)
 
 
 def parsed_cell(text: str) -> ast.Module | None:

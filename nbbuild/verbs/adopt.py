@@ -102,7 +102,7 @@ def _trace(session: Session, task: Task, record: Record | None) -> Trace:
     """Return the trace of the run that `record` is of, its items as they are now."""
     if record is None:
         return Trace()
-    own = session.standing.own(task, record.undeclared)
+    own = session.validity.own(task, record.undeclared)
     return session.traces.renewed(record.trace, probe=session.inputs.probe(task), own=own.name)
 
 

@@ -20,7 +20,7 @@ The promises, and what each rests on:
 * *Cheap.* What Python's own tracer answers, and tells of, does not come here: see seccomp.KNOWN.
   Nor does an fstat of a forked kernel, once it is known where its C library keeps the empty path
   that glibc makes it with: `empty` collects that. Linux 6.6 and later keep a kernel on the core of
-  the one that answers it, which halves what an answer takes.
+  the one that answers it, so that an answer takes less than half the time.
 
 What it does not see: what others open on request, such as a database server. Where the filter
 needs "no new privileges", setuid programs gain no rights under it; `rights` names the first one.

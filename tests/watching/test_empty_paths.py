@@ -28,8 +28,9 @@ def watched(child, *, cwd: Path, known: set[int]) -> Watcher:
         filtering.install({"number": seccomp.number(), "program": program.hex()}, theirs)
         try:
             child()
-        finally:
             os._exit(0)
+        finally:
+            os._exit(1)
     theirs.close()
     _, descriptors, _, _ = socket.recv_fds(ours, 16, 1)
     ours.close()
@@ -48,7 +49,7 @@ def watched(child, *, cwd: Path, known: set[int]) -> Watcher:
     while watcher.serve():
         poller.poll()
     watcher.close()
-    os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     return watcher
 
 

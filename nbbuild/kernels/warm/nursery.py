@@ -183,11 +183,15 @@ class Refusals:
         """`recall(kind, key)` and `remember(kind, key, value)` keep it; see session.Memo."""
         self._recall = recall
         self._remember = remember
+        self._known: dict[str, str] = {}  # what was asked for already
 
     def reason(self, warm: Warm, module: str) -> str:
         """Return why `module` cannot be loaded, "" when nothing is known."""
-        found = self._recall(_REFUSED, _named(warm, module))
-        return found.decode(errors="replace") if found else ""
+        name = _named(warm, module)
+        if name not in self._known:
+            found = self._recall(_REFUSED, name)
+            self._known[name] = found.decode(errors="replace") if found else ""
+        return self._known[name]
 
     def keep(self, warm: Warm, module: str, reason: str) -> None:
         """Keep why `module` cannot be loaded."""

@@ -1,4 +1,4 @@
-"""Say whether what a run used is still as it was: what makes a record stand, or not."""
+"""Say whether a record is still valid: whether what its run used is as it was."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ODD = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Validity:
     """Compares records with the project as it is now; thread-safe as its parts are."""
 
     inputs: Inputs
