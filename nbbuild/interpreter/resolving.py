@@ -1,12 +1,14 @@
 """Find what a dotted name would import, as Python's path finder does, without importing it.
 
-One `Resolver` looks at the disk once for each folder, so that many questions cost few listings.
-Zip files and finders of a package's own are not followed: what only they can find is not found.
+One `Resolver` looks at the disk once for each folder, so that many questions cost few listings. An
+entry of the path may also be a zip file, or a folder in one. Finders of a package's own are not
+followed: what only they can find is not found.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Collection, Sequence
 
 DEFAULT_SUFFIXES = (".so", ".py", ".pyc")
@@ -20,6 +22,7 @@ class Resolver:
         self._suffixes = tuple(suffixes) or DEFAULT_SUFFIXES
         self._names: dict[str, frozenset[str]] = {}
         self._no_files: set[str] = set()  # names that fit: folders, and links that lead nowhere
+        self._archives: dict[str, frozenset[str]] = {}  # zip file → the files in it
 
     def find(self, name: str, path: Sequence[str]) -> str | None:
         """Return what importing `name` would run, None when it is not found.
@@ -36,8 +39,9 @@ class Resolver:
                 found = self._in(folder, part)
                 if found is not None:
                     break
-                if part in self._listing(folder) and os.path.isdir(os.path.join(folder, part)):  # noqa: PTH112, PTH118
-                    portions.append(os.path.join(folder, part))  # noqa: PTH118
+                inside = os.path.join(folder, part)  # noqa: PTH118
+                if part in self._listing(folder) and self._is_folder(inside):
+                    portions.append(inside)
             if found is not None:
                 is_package = os.path.basename(found).startswith("__init__.")  # noqa: PTH119
                 folders = [os.path.dirname(found)] if is_package else []  # noqa: PTH120
@@ -56,6 +60,7 @@ class Resolver:
         """Look at the disk anew from now on."""
         self._names.clear()
         self._no_files.clear()
+        self._archives.clear()
 
     def _in(self, folder: str, name: str) -> str | None:
         """Return the package or module `name` of one folder."""
@@ -77,17 +82,69 @@ class Resolver:
 
     def _is_file(self, path: str) -> bool:
         """Whether what has a fitting name is a file, as Python asks, too."""
-        if os.path.isfile(path):  # noqa: PTH113
+        if os.path.isfile(path) or self._is_archived(path):  # noqa: PTH113
             return True
         self._no_files.add(path)
         return False
+
+    def _is_folder(self, path: str) -> bool:
+        if os.path.isdir(path):  # noqa: PTH112
+            return True
+        archive, inside = _in_archive(path)
+        return bool(archive) and f"{inside}/" in self._files_of(archive)
 
     def _listing(self, folder: str) -> frozenset[str]:
         names = self._names.get(folder)
         if names is None:
             try:
                 names = frozenset(os.listdir(folder or "."))  # noqa: PTH208
+            except NotADirectoryError:
+                names = self._archived(folder)
             except OSError:
                 names = frozenset()
             self._names[folder] = names
         return names
+
+    # Zip files, from which Python imports source and bytecode (zipimport).
+
+    def _archived(self, folder: str) -> frozenset[str]:
+        """Return the names in a folder that is a zip file, or lies in one."""
+        archive, inside = _in_archive(folder)
+        if not archive:
+            return frozenset()
+        start = f"{inside}/" if inside else ""
+        files = self._files_of(archive)
+        return frozenset(
+            file[len(start) :].partition("/")[0] for file in files if file.startswith(start)
+        )
+
+    def _is_archived(self, path: str) -> bool:
+        if not path.endswith((".py", ".pyc")):
+            return False
+        archive, inside = _in_archive(path)
+        return bool(archive) and inside in self._files_of(archive)
+
+    def _files_of(self, archive: str) -> frozenset[str]:
+        """Return the files in a zip file, and its folders, with a slash; none when it is none."""
+        files = self._archives.get(archive)
+        if files is None:
+            from zipfile import BadZipFile, ZipFile
+
+            try:
+                with ZipFile(archive) as opened:
+                    files = frozenset(opened.namelist())
+            except (OSError, BadZipFile, ValueError, NotImplementedError):
+                files = frozenset()
+            self._archives[archive] = files
+        return files
+
+
+def _in_archive(path: str) -> tuple[str, str]:
+    """Return the file that `path` leads through, and the rest of it; "" twice without one."""
+    archive, rest = path, ""
+    while not os.path.isfile(archive):  # noqa: PTH113
+        above, name = os.path.split(archive)
+        if above == archive or not above:
+            return "", ""
+        archive, rest = above, posixpath.join(name, rest) if rest else name
+    return archive, rest

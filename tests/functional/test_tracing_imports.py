@@ -1,5 +1,7 @@
 """Nothing is declared: the modules that a notebook imported decide, and where they were found."""
 
+import zipfile
+
 from changes import assert_each_asks
 
 CHILD = (
@@ -220,3 +222,30 @@ def test_what_the_standard_library_lacks_on_this_system_does_not_count(project):
     )
     assert project.build() == ["a"]
     assert project.build() == []
+
+
+def test_a_zip_file_that_comes_to_lie_on_the_path_is_looked_into(project):
+    project.config("")
+    project.write("helper.py", "V = 'a file'\n")
+    project.notebook(
+        "a.ipynb",
+        "import sys\nsys.path.insert(0, 'lib.zip')\n"
+        "try:\n    import extra\n    print(extra.V)\nexcept ImportError:\n    print('without')",
+        "import helper\nprint(helper.V)",
+    )
+    assert project.build() == ["a"]
+    assert project.shown("a.ipynb") == "without\na file\n"
+
+    def packed(**modules):
+        with zipfile.ZipFile(project.root / "lib.zip", "w") as archive:
+            for name, text in modules.items():
+                archive.writestr(f"{name}.py", text)
+
+    packed(unrelated="")
+    assert project.build() == []
+    packed(extra="V = 'extra'")
+    assert project.build() == ["a"]
+    assert project.shown("a.ipynb") == "extra\na file\n"
+    packed(extra="V = 'extra'", helper="V = 'packed'")
+    assert project.build() == ["a"]
+    assert project.shown("a.ipynb") == "extra\npacked\n"

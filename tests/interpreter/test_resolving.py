@@ -6,7 +6,9 @@ import os
 import random
 import subprocess
 import sys
+import zipfile
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+from pathlib import PurePosixPath
 
 from nbbuild.interpreter.resolving import Resolver
 
@@ -101,6 +103,35 @@ def test_it_agrees_with_python_on_folders_made_at_random(tmp_path):
         questions.append((path, names))
         answers += [resolver.find(name, path) for name in names]
     assert sum(answer is not None for answer in answers) > 400
+    asked = [(path[0], name) for path, names in questions for name in names]
+    assert list(zip(asked, answers, strict=True)) == list(
+        zip(asked, by_python(*questions), strict=True)
+    )
+
+
+def test_it_agrees_with_python_on_zip_files_among_the_folders(tmp_path):
+    chance = random.Random(5)
+    ends = (".py", "/__init__.py", "/", EXTENSION_SUFFIXES[0])
+    inside = [f"{at}{end}" for at in ("x", "x/y", "y", "in/x", "in/y/x") for end in ends]
+    names = [".".join(parts) for n in (1, 2, 3) for parts in itertools.product("xy", repeat=n)]
+    suffixes = [*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES]
+    questions, answers = [], []
+    for number in range(100):
+        root = tmp_path / str(number)
+        make(root, "one/", *(f"one/{at}" for at in chance.sample(inside, chance.randint(0, 3))))
+        with zipfile.ZipFile(root / "two.zip", "w") as archive:
+            chosen = chance.sample(inside, chance.randint(1, 6))
+            # Folders are listed as well, as `zip -r` does: not every Python infers them.
+            above = {f"{parent}/" for at in chosen for parent in PurePosixPath(at).parents}
+            for at in sorted({*chosen, *above} - {"./"}):
+                archive.writestr(at, "")
+        (root / "no.zip").write_text("no zip file")
+        path = [str(root / entry) for entry in ("no.zip", "two.zip", "two.zip/in", "one")]
+        resolver = Resolver(suffixes)
+        questions.append((path, names))
+        answers += [resolver.find(name, path) for name in names]
+    in_zips = [answer for answer in answers if answer is not None and "two.zip" in answer]
+    assert len(in_zips) > 100
     asked = [(path[0], name) for path, names in questions for name in names]
     assert list(zip(asked, answers, strict=True)) == list(
         zip(asked, by_python(*questions), strict=True)
