@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nbbuild.interpreter.imports import Import
+from nbbuild.building.parents import Parent
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.kernels.warm.nursery import Warm
@@ -31,12 +31,15 @@ POOLS: Mapping[str, tuple[str, ...]] = {
 What is a ceiling that no notebook could lift, such as Numba's, is not among them.
 """
 
+# A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
+_NO_BYTECODE: Mapping[str, str] = {"PYTHONDONTWRITEBYTECODE": "1"}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True)
 class Warmth:
-    """What the process has loaded that a kernel is forked from: ipykernel, and `modules`."""
+    """What a kernel is forked from: a process with what `parent` says in memory, or ipykernel."""
 
-    modules: tuple[Import, ...] = ()
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +85,23 @@ def warm(action: Action) -> Warm | None:
     """Return what the action's kernel is forked from."""
     if action.warmth is None:
         return None
+    bare = bare_warm(action.kernel, action.environ, installed=action.installed)
+    # Without an account there is none of what was loaded beforehand.
+    if action.warmth.parent is None or not action.watched or bare is None:
+        return bare
     # Without python_path, which lies elsewhere in each sandbox.
-    env = environment(action, [])
-    if not action.warmth.modules:  # what ipykernel needs has no such pools
-        env = {k: v for k, v in env.items() if k not in POOLS or k in action.environ}
-    installed, modules = action.installed, action.warmth.modules
-    if not modules or not action.watched:
-        # Without an account there is none of what was loaded beforehand.
-        return Warm.of(action.kernel, env, installed=installed)
-    watch = zygote_code()
-    return Warm.of(action.kernel, env, installed=installed, modules=modules, watch=watch)
+    whole = action.kernel.environment(environment(action, []))
+    return _parent(action.warmth.parent, bare, tuple(sorted(whole.items())), zygote_code())
+
+
+def bare_warm(kernel: Kernel, environ: Mapping[str, str], *, installed: str) -> Warm | None:
+    """Return what has only ipykernel in memory, whose libraries have none of the pools."""
+    return Warm.of(kernel, {**environ, **_NO_BYTECODE}, installed=installed)
+
+
+def _parent(parent: Parent, bare: Warm, env: tuple[tuple[str, str], ...], watch: str) -> Warm:
+    stem = bare if parent.stem is None else _parent(parent.stem, bare, env, watch)
+    return replace(bare, env=env, modules=parent.modules, watch=watch, stem=stem)
 
 
 def environment(action: Action, folders: Sequence[str]) -> dict[str, str]:
@@ -100,8 +110,7 @@ def environment(action: Action, folders: Sequence[str]) -> dict[str, str]:
     if folders:
         inherited = [environ["PYTHONPATH"]] if environ.get("PYTHONPATH") else []
         environ["PYTHONPATH"] = os.pathsep.join([*folders, *inherited])
-    # A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
-    environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    environ |= _NO_BYTECODE
     if action.threads:
         said = {**action.environ, **dict(action.kernel.env)}
         for name, others in POOLS.items():

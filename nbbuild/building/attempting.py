@@ -104,6 +104,8 @@ class Attempting:
             done = self.attempts(action, cancelled=self.cancelled, observer=self.observer)
             if done.shortfall:
                 self.observer(Noted(task.name, done.shortfall, detail=True))
+            if done.preloads:
+                self.observer(Noted(task.name, _spared(done), detail=True))
             notes += done.notes
             self.forget()
             failure = done.failure
@@ -122,3 +124,9 @@ class Attempting:
             return ""
         changed = {reason.kind for reason in compare(last.key, key)}
         return "" if "code" in changed else last.trace.exempt
+
+
+def _spared(done: Attempted) -> str:
+    """Say what the kernel of an attempt had in memory as it began."""
+    names = ", ".join(done.preloads)
+    return f"its kernel had {names} in memory already, {done.preload_seconds:.2f} s of imports"

@@ -32,6 +32,7 @@ class Attempted:
     shortfall: str = ""  # why its kernel was not forked as wanted, "" if it was
     cut_short: bool = False  # its kernel was killed while it was leaving
     preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
+    preload_seconds: float = 0.0  # how long their imports took
     observed: Observed | None = None  # None: it was not watched, or gave no account
     root: Path = Path()  # where it ran: the project's root, or that of a sandbox
     private: tuple[Path, ...] = ()  # folders made for this attempt; gone by now

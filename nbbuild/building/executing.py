@@ -63,7 +63,7 @@ def execute(
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
     preparing = preparing_of(
         session,
-        warming=warmings_of(session, executing),
+        warming=warmings_of(session, executing, slots=workers.slots),
         threads=threads_each(workers.slots, len(executing)),
     )
     following = _Following(preparing, kernels, executing)

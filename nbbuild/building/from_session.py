@@ -6,11 +6,20 @@ This is imported before anything is judged, so it imports nothing that executes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from nbbuild.building.head_start import IsNew
+from nbbuild.building.head_start import IsNew, Likely
 from nbbuild.building.preparing import Preparing, Warming, stock
-from nbbuild.building.warming import Warmings
+from nbbuild.building.warming import Bounds, Warmings
+from nbbuild.kernels.launch.machine import Memory, threads_each
+from nbbuild.kernels.launch.memory import most_memory
+from nbbuild.kernels.wanted import Wanted
+from nbbuild.kernels.warm.import_facts import ImportFacts
+from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.session import Session
+
+PARENTS_SHARE = 1 / 2
+"""Of the memory that kernels may hold: what processes with packages in memory may take of it."""
 
 
 def preparing_of(session: Session, *, threads: int, warming: Warming = stock) -> Preparing:
@@ -26,9 +35,51 @@ def preparing_of(session: Session, *, threads: int, warming: Warming = stock) ->
     )
 
 
-def warmings_of(session: Session, executing: Sequence[str]) -> Warmings:
-    """Return what the kernels of `executing` are forked from."""
-    return Warmings(session.graph.tasks, session.inputs, session.runs, executing)
+def warmings_of(session: Session, executing: Sequence[str], *, slots: int) -> Warmings:
+    """Return what the kernels of `executing`, `slots` at once, are forked from."""
+    most = most_memory(session.config.execution.max_memory, Memory.now())
+    return Warmings(
+        session.graph.tasks,
+        session.inputs,
+        session.runs,
+        facts_of(session),
+        executing,
+        Bounds(slots=slots, memory=most * PARENTS_SHARE, took=session.state.durations()),
+    )
+
+
+def facts_of(session: Session) -> ImportFacts:
+    """Return what is known of imports that are made before a fork."""
+    return ImportFacts(session.memo.recall, session.memo.remember)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Likely:
+    """What kernels are like; see head_start.Likely."""
+
+    session: Session
+    slots: int
+
+    def forerunner(self, task: str) -> Warm | None:
+        return preparing_of(self.session, threads=0).forerunner(task)
+
+    def zygotes(self, tasks: Sequence[str]) -> Sequence[Warm]:
+        warming = warmings_of(self.session, tasks, slots=self.slots)
+        threads = threads_each(self.slots, len(tasks))
+        preparing = preparing_of(self.session, warming=warming, threads=threads)
+        wanted = (preparing.wanted(name) for name in (*warming.first, tasks[0]))
+        found = (one.warm for one in wanted if one is not None)
+        return list(dict.fromkeys(one for one in found if one is not None))
+
+    def kernel(self, tasks: Sequence[str]) -> Wanted | None:
+        warming = warmings_of(self.session, tasks, slots=self.slots)
+        threads = threads_each(self.slots, len(tasks))
+        return preparing_of(self.session, warming=warming, threads=threads).wanted(tasks[0])
+
+
+def likely_of(session: Session, *, slots: int) -> Likely:
+    """Return what says what the kernels of tasks are like that are likely to run."""
+    return _Likely(session=session, slots=slots)
 
 
 def is_new_of(session: Session) -> IsNew:

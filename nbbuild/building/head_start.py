@@ -1,8 +1,9 @@
 """Start the first kernels while tasks are still being judged.
 
 What will run is guessed: notebooks that were read for the first time, and whose code is not that
-of their last run. For these only a zygote is started, which leaves nothing behind when it was in
-vain. A kernel is started ahead once a task is judged to run.
+of their last run. For these only zygotes are started, which leave nothing behind when that was in
+vain: at once the one that has ipykernel in memory, and from it, when it is known what is installed,
+the ones that have packages. A kernel is started ahead once a task is judged to run.
 """
 
 from __future__ import annotations
@@ -23,6 +24,22 @@ from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.model import Judgement, Outcome, Parsed, Task, Verdict
 from nbbuild.notebook.code import cell_digests
 from nbbuild.project.readings import Readings
+
+
+class Likely(Protocol):
+    """What the kernels of tasks that are likely to run are like."""
+
+    def forerunner(self, task: str) -> Warm | None:
+        """Return what all zygotes for such a task are forked from, without a look at packages."""
+        ...
+
+    def zygotes(self, tasks: Sequence[str]) -> Sequence[Warm]:
+        """Return what the kernels of `tasks` are forked from, what serves most first."""
+        ...
+
+    def kernel(self, tasks: Sequence[str]) -> Wanted | None:
+        """Return the kernel of the first of `tasks`; None where that is not known."""
+        ...
 
 
 class StartsAhead(Protocol):
@@ -49,17 +66,14 @@ class HeadStart:
         launcher: Launcher,
         *,
         is_new: Callable[[Task], bool],
-        wanted: Callable[[Sequence[str]], Callable[[str], Wanted | None]],
+        likely: Likely,
         kernels: Callable[[], StartsAhead],
     ) -> None:
-        """`wanted(expected)(task)` is the kernel of a task, if the `expected` ones are to run.
-
-        `is_new` says whether a task's code is another one than in its last run.
-        """
+        """`is_new` says whether a task's code is another one than in its last run."""
         self._tasks = tasks
         self._is_new = is_new
         self._launcher = launcher
-        self._wanted_if = wanted
+        self._likely = likely
         self._kernels = kernels
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
@@ -81,14 +95,20 @@ class HeadStart:
             thread.join()
 
     def guess(self, names: Collection[str], *, forced: bool) -> None:
-        """Start what forks the kernels of those of `names` that are likely to run."""
+        """Start what forks the kernels of those of `names` that are likely to run.
+
+        That begins before it is known what is installed, which takes as long to find out.
+        """
         likely = (name for name in names if forced or self._is_new(self._tasks[name]))
         self._expected = list(islice(likely, ENOUGH))
         self._guessed = len(self._expected)
         if self._guessed:
             with suppress(OSError):  # the first task that needs it meets the same, and tells
                 self._launcher.begin()
-            self._start_zygote()
+            forerunner = self._likely.forerunner(self._expected[0])
+            if forerunner is not None:
+                self._in_a_thread(partial(self._warm_up, [forerunner]))
+            self._start_zygotes()
 
     def judged(self, judgement: Judgement) -> None:
         """Take in a verdict as it is given."""
@@ -99,7 +119,7 @@ class HeadStart:
         self._to_run.append(judgement.task)
         self._expected = list(self._to_run)
         if len(self._to_run) > 1:  # together they may want more to be loaded
-            self._start_zygote()
+            self._start_zygotes()
         elif not self._guessed:
             self._in_a_thread(self._start_kernel)
 
@@ -108,29 +128,28 @@ class HeadStart:
         self._threads.append(thread)
         thread.start()
 
-    def _start_zygote(self) -> None:
-        wanted = self._wanted()
-        if wanted is not None and wanted.warm is not None:
-            self._in_a_thread(partial(self._warm_up, wanted.warm))
-
-    def _warm_up(self, warm: Warm) -> None:
+    def _start_zygotes(self) -> None:
         try:
-            self._launcher.warm_up(warm, self._check)
+            zygotes = self._likely.zygotes(list(self._expected))
+        except (NbbuildError, OSError):
+            return  # told when its turn comes
+        if zygotes:
+            self._in_a_thread(partial(self._warm_up, zygotes))
+
+    def _warm_up(self, zygotes: Sequence[Warm]) -> None:
+        try:
+            for warm in zygotes:
+                self._launcher.warm_up(warm, self._check)
         except (KernelError, OSError, _GivenUp):
             return  # the first task that needs it meets the same, and tells
 
     def _start_kernel(self) -> None:
-        wanted = self._wanted()
+        try:
+            wanted = self._likely.kernel(list(self._expected))
+        except (NbbuildError, OSError):
+            return  # told when its turn comes
         if wanted is not None:
             self._kernels().begin(wanted)
-
-    def _wanted(self) -> Wanted | None:
-        """Return the first kernel that will be wanted, None where that is not known."""
-        expected = list(self._expected)
-        try:
-            return self._wanted_if(expected)(expected[0])
-        except (NbbuildError, OSError):
-            return None  # told when its turn comes
 
     def _check(self) -> None:
         if self._closing.is_set():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
-from nbbuild.building.from_session import is_new_of, preparing_of, warmings_of
+from nbbuild.building.from_session import facts_of, is_new_of, likely_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
@@ -17,11 +17,9 @@ from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.judging.verdicts import Judge, Plan
-from nbbuild.kernels.launch.machine import slots_of, threads_each
+from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.kernels.wanted import Wanted
-from nbbuild.kernels.warm.nursery import Refusals
 from nbbuild.model import Judgement, Report, Verdict
 from nbbuild.report import summary
 from nbbuild.session import Session
@@ -60,7 +58,7 @@ def build(
     names = session.wanted(targets)
     tally = _tally(session, observer)
     with (
-        Launcher(Refusals(session.memo.recall, session.memo.remember)) as launcher,
+        Launcher(facts_of(session)) as launcher,
         _Ahead(launcher, most=slots) as ahead,
         _head_start(session, launcher, ahead, slots=slots) as head_start,
     ):
@@ -217,17 +215,11 @@ class _Ahead:
 
 def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: int) -> HeadStart:
     """Return what starts the first kernels while all is being judged."""
-
-    def wanted(expected: Sequence[str]) -> Callable[[str], Wanted | None]:
-        threads = threads_each(slots, len(expected))
-        warming = warmings_of(session, expected)
-        return preparing_of(session, warming=warming, threads=threads).wanted
-
     return HeadStart(
         session.graph.tasks,
         launcher,
         is_new=is_new_of(session),
-        wanted=wanted,
+        likely=likely_of(session, slots=slots),
         kernels=ahead.get,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nbbuild.building.actions import Action, Warmth
+from nbbuild.building.actions import Action, Warmth, bare_warm
 from nbbuild.building.actions import wanted as kernel_of
 from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import NbbuildError
@@ -15,6 +15,7 @@ from nbbuild.interpreter.environment import Probe
 from nbbuild.judging.fingerprint import working_folder
 from nbbuild.judging.inputs import Inputs
 from nbbuild.kernels.wanted import TimeLimits, Wanted
+from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.model import Settings, Task
 from nbbuild.paths.patterns import Pattern
 from nbbuild.paths.walk import Walker
@@ -81,6 +82,21 @@ class Preparing:
                 return None
             action = self.action(task, b"")
             return kernel_of(action, action.root)
+        except (NbbuildError, OSError):
+            return None  # told when its turn comes
+
+    def forerunner(self, name: str) -> Warm | None:
+        """Return what a task's kernel, or what that is forked from, will be forked from.
+
+        Nobody needs to know for it what is installed.
+        """
+        task = self.tasks[name]
+        try:
+            parsed = self.inputs.parsed(task)
+            settings = self.inputs.settings(task, parsed)
+            if not settings.warm:
+                return None
+            return bare_warm(self.inputs.kernel_of(parsed, settings), self.environ, installed="")
         except (NbbuildError, OSError):
             return None  # told when its turn comes
 

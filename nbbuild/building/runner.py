@@ -105,6 +105,7 @@ def _attempted(
         shortfall=done.shortfall,
         cut_short=done.cut_short,
         preloads=done.preloads,
+        preload_seconds=done.preload_seconds,
         observed=observed,
         root=root,
         private=tuple(private),

@@ -1,52 +1,38 @@
 """Say what is loaded already in the processes that the kernels of one build are forked from.
 
-With `warm = "auto"`, the default, a few of these *parents* are chosen to cover the project. A
-notebook gets the largest one that has loaded nothing but what the notebook itself imports. Its last
-trace says what it really imported, from installed packages. Before its first run its code says so:
-the imports that it makes whatever happens, before anything that could make them other imports.
+With `warm = "auto"`, the default, a few of these *parents* are chosen (parents.py). A notebook gets
+one that has loaded nothing but what the notebook itself imports. Its last trace says what it really
+imported, from installed packages. Before its first run its code says so (foreseeing.py).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import msgspec
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from nbbuild.building.actions import Warmth
+from nbbuild.building.foreseeing import depends_on_when, foreseen, installs
+from nbbuild.building.parents import Costs, Parent, choose
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
-from nbbuild.interpreter.imports import Import, certain_imports
+from nbbuild.interpreter.imports import Import
 from nbbuild.judging.inputs import Inputs
 from nbbuild.judging.last_runs import LastRuns
+from nbbuild.kernels.warm.import_facts import ImportCost, ImportFacts
 from nbbuild.kernels.warm.nursery import UNSAFE
 from nbbuild.model import Record, Settings, Task
 
-PARENTS = 3
-"""Processes with packages in memory, for one build."""
-
-# What sets variables that packages look at as they are imported, has warnings shown that are not
-# shown otherwise, or looks whether a package is loaded by now: IPython's %precision for numpy, and
-# ipywidgets' interact for matplotlib. (Or puts something else in a package's place.)
-_BEFOREHAND = re.compile(
-    r"environ\s*(?:\[[^\]]*\]\s*=(?!=)|\.\s*(?:update|setdefault|pop|popitem|clear)\b|\|=)"
-    r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv|warnings"
-    r"|\bsys\s*\.\s*modules\b|from\s+sys\s+import\b[^\n]*\bmodules\b"
-    r"|^\s*%\s*precision\b|\binteract(?:ive|ive_output|_manual)?\b",
-    re.MULTILINE,
-)
+_UNKNOWN = ImportCost(seconds=0.1, memory=20 << 20)
+"""What is taken for the cost of an import that was never made beforehand."""
 
 
-# What may decide which package an import finds, or what that package is then: paths, installers,
-# programs, magics, hooks, a backend. IPython's magics that only set up the notebook do not.
-_DECIDES = re.compile(
-    r"^\s*!|^\s*%(?!%?time\b|matplotlib\s+inline|config\s+InlineBackend|(?:load_ext\s+)?autoreload)"
-    r"|=\s*[!%]|\bsys\s*\.(?!\s*(?:version|executable|platform)\b)|from\s+sys\b|\bchdir\b"
-    r"|\b(?:exec|eval|__import__|setlocale|set_start_method|switch_backend)\b"
-    r"|\.\s*use\s*\(|\b(?:importlib|runpy|site|builtins|ctypes|subprocess|pip)\b"
-    r"|\bos\s*\.\s*(?:system|popen|exec|spawn|fork|posix_spawn)",
-    re.MULTILINE,
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What limits the choice of parents."""
+
+    slots: int  # notebooks that run at once
+    memory: float  # bytes that all parents together may hold
+    took: Mapping[str, float]  # task → the seconds that it will probably take
 
 
 class Warmings:
@@ -57,27 +43,56 @@ class Warmings:
         tasks: Mapping[str, Task],
         inputs: Inputs,
         runs: LastRuns,
+        facts: ImportFacts,
         executing: Sequence[str],
+        bounds: Bounds,
     ) -> None:
+        """`facts` are those that earlier builds found out about imports."""
         self._inputs = inputs
         self._runs = runs
-        wanted = {name: self._wanted(tasks[name]) for name in executing}
-        self._parents = parents({name: one for name, one in wanted.items() if one})
+        self._facts = facts
+        self._parents: dict[str, Parent] = {}
+        by_probe: dict[str, tuple[Probe, dict[str, frozenset[Import]]]] = {}
+        for name in executing:
+            probe, imports = self._wanted(tasks[name])
+            if probe is not None and imports:
+                by_probe.setdefault(probe.digest, (probe, {}))[1][name] = imports
+        for probe, wanted in by_probe.values():
+            costs = self._costs(probe, bounds.took)
+            self._parents |= choose(wanted, costs, slots=bounds.slots, memory=bounds.memory)
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
         """Return it for `task`; None when its kernel is to be started anew."""
         if not settings.warm or probe is None:
             return None
-        modules = self._parents.get(task.name, ())
         if isinstance(settings.warm, tuple):
-            modules = tuple(Import(0, module) for module in settings.warm)
-        elif settings.warm != "auto":
-            modules = ()
-        return Warmth(modules=modules)
+            return Warmth(Parent(tuple(Import(0, module) for module in settings.warm)))
+        return Warmth(self._parents.get(task.name) if settings.warm == "auto" else None)
 
-    def _wanted(self, task: Task) -> frozenset[Import]:
+    @property
+    def first(self) -> tuple[str, ...]:
+        """One task of each parent, that of the parent which saves most first."""
+        first: dict[Parent, str] = {}
+        for name, parent in self._parents.items():
+            first.setdefault(parent, name)
+        return tuple(first.values())
+
+    def _costs(self, probe: Probe, took: Mapping[str, float]) -> Costs:
+        installed = probe.digest
+
+        def cost(one: Import) -> ImportCost:
+            return self._facts.cost(installed, one.module) or _UNKNOWN
+
+        return Costs(
+            seconds=lambda one: cost(one).seconds,
+            memory=lambda one: cost(one).memory,
+            rank=lambda one: _rank(probe, one),
+            took=lambda task: took.get(task, 1.0),
+        )
+
+    def _wanted(self, task: Task) -> tuple[Probe | None, frozenset[Import]]:
         """Return what `task`, with `warm = "auto"`, may have loaded beforehand."""
-        nothing: frozenset[Import] = frozenset()
+        nothing = None, frozenset[Import]()
         try:
             parsed = self._inputs.parsed(task)
             if self._inputs.settings(task, parsed).warm != "auto":
@@ -85,28 +100,32 @@ class Warmings:
             probe = self._inputs.probe(task)
         except NbbuildError:
             return nothing  # told when its turn comes
-        sources = [cell.source for cell in parsed.cells]
-        if probe is None or any(depends_on_when(source) for source in sources):
+        if probe is None:
             return nothing
+        sources = [cell.source for cell in parsed.cells]
         record = self._runs.last(task)[1]
         if record is None:
-            found = certain(sources)
-        elif record.trace.set_variables != ():
-            return nothing
+            found = foreseen(sources, probe.distributions)
         else:
-            tops = _imported(record)
+            found = self._known(record, sources, probe)
+        return probe, frozenset(one for one in found if self._can_be_loaded(one, probe))
+
+    def _known(self, record: Record, sources: Sequence[str], probe: Probe) -> Iterator[Import]:
+        """Yield what cells import, now that it is known what they imported in their last run."""
+        tops = _imported(record)
+        notices = any(map(depends_on_when, sources))
+        if record.trace.set_variables != () and not notices:
+            return  # nobody knows where
+        if notices or any(installs(source, probe.distributions) for source in sources):
+            every = foreseen(sources, probe.distributions)
+        else:
             every = (one for source in sources for one in self._inputs.imports(source))
-            found = (one for one in every if _top(one) in tops)
-        owned = probe.owners
-        return frozenset(one for one in found if _top(one) in owned and _top(one) not in UNSAFE)
+        yield from (one for one in every if _top(one) in tops)
 
-
-def certain(sources: Iterable[str]) -> Iterator[Import]:
-    """Yield what cells import whatever happens, before anything that may decide what they find."""
-    for source in sources:
-        if _DECIDES.search(source):
-            return
-        yield from certain_imports(source)
+    def _can_be_loaded(self, one: Import, probe: Probe) -> bool:
+        top = _top(one)
+        installed = top in probe.owners and top not in UNSAFE
+        return installed and not self._facts.refused(probe.digest, one.module)
 
 
 def _imported(record: Record) -> set[str]:
@@ -115,60 +134,16 @@ def _imported(record: Record) -> set[str]:
     return {top for item in installed for top in item.name.split()}
 
 
-def depends_on_when(source: str) -> bool:
-    """Say whether what a cell does may depend on when a package is imported, by its looks."""
-    return _BEFOREHAND.search(source) is not None
-
-
-def parents(
-    wanted: Mapping[str, frozenset[Import]], *, limit: int = PARENTS
-) -> dict[str, tuple[Import, ...]]:
-    """Choose at most `limit` sets of imports, and for each task one that is all its own.
-
-    A set is chosen for what it saves: the imports that it makes needless in all tasks together. One
-    that serves a single task saves nothing.
-    """
-    distinct = set(wanted.values())  # few, however many the tasks
-    candidates = {one & other for one in distinct for other in distinct}
-    given: dict[str, frozenset[Import]] = {}
-    for _ in range(limit):
-        gains = {one: _gain(one, wanted, given) for one in candidates}
-        best = max(sorted(candidates, key=_words), key=lambda one: gains[one], default=None)
-        if best is None or gains[best] <= 0:
-            break
-        given.update(dict.fromkeys(_served(best, wanted, given), best))
-    return {name: _in_order(one) for name, one in given.items()}
-
-
-def _served(
-    one: frozenset[Import],
-    wanted: Mapping[str, frozenset[Import]],
-    given: Mapping[str, frozenset[Import]],
-) -> list[str]:
-    """Return the tasks that are better off with this set than with what they are given."""
-    return [
-        name
-        for name, imports in wanted.items()
-        if one <= imports and len(one) > len(given.get(name, ()))
-    ]
-
-
-def _gain(
-    one: frozenset[Import],
-    wanted: Mapping[str, frozenset[Import]],
-    given: Mapping[str, frozenset[Import]],
-) -> int:
-    """Return how many more imports become needless with this set, less those that it makes."""
-    served = _served(one, wanted, given)
-    return sum(len(one) - len(given.get(name, ())) for name in served) - len(one)
-
-
-def _in_order(imports: Iterable[Import]) -> tuple[Import, ...]:
-    return tuple(sorted(imports, key=msgspec.structs.astuple))
-
-
-def _words(imports: Iterable[Import]) -> list[tuple[object, ...]]:
-    return [msgspec.structs.astuple(one) for one in _in_order(imports)]
+def _rank(probe: Probe, one: Import) -> int:
+    """Return how many distributions a package needs, directly or not: it is loaded after them."""
+    todo = list(probe.owners.get(_top(one), ()))
+    found: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += probe.requires.get(name, ())
+    return len(found)
 
 
 def _top(one: Import) -> str:

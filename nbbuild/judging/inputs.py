@@ -153,8 +153,12 @@ class Inputs:
 
     def kernel(self, task: Task, parsed: Parsed, settings: Settings) -> tuple[Kernel, Probe | None]:
         """Return the kernel in effect and what its interpreter holds; may raise `KernelError`."""
-        kernel = self.kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
+        kernel = self.kernel_of(parsed, settings)
         return kernel, self.environments.probe(kernel)
+
+    def kernel_of(self, parsed: Parsed, settings: Settings) -> Kernel:
+        """Return the kernel in effect; may raise `KernelError`."""
+        return self.kernels.find(settings.kernel or parsed.kernel, language=parsed.language)
 
     def language(self, task: Task) -> str:
         """Return the language that parameters are written in; may raise `NotebookError`.

@@ -45,6 +45,7 @@ class Execution:
     notes: tuple[str, ...] = ()  # what a user should know, and no failure
     cut_short: bool = False  # the kernel was killed while it was leaving: files may be incomplete
     preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
+    preload_seconds: float = 0.0  # how long their imports took
     shortfall: str = ""  # what of a warm start there was not, and why
     seen: Seen | None = None  # from outside; None: it was not watched
 
@@ -131,6 +132,7 @@ def _result(run: NotebookRun) -> Execution:
         notes=tuple(run.notes),
         cut_short=run.cut_short,
         preloads=run.preloads,
+        preload_seconds=run.preload_seconds,
         shortfall=run.shortfall,
         seen=None if run.seen is None else run.seen.during(run.cells_began),
     )

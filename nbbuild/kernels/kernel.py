@@ -82,6 +82,8 @@ class Process(Protocol):
     """Bytes that the kernel held at most; known after its end, 0 where it is not."""
     preloads: tuple[str, ...]
     """The modules that it had loaded as it was forked."""
+    preload_seconds: float
+    """How long their imports took."""
     shortfall: str
     """What of a warm start there was not, and why: a sentence, or ""."""
     seen: Seen | None

@@ -133,6 +133,7 @@ class _Process:
 
     peak_memory = 0
     preloads: tuple[str, ...] = ()
+    preload_seconds = 0.0
     shortfall = ""
     seen: Seen | None = None
 

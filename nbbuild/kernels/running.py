@@ -101,6 +101,7 @@ class NotebookRun:
         self.notes: list[str] = []
         self.cut_short = False
         self.preloads: tuple[str, ...] = ()
+        self.preload_seconds = 0.0
         self.shortfall = ""
         self.seen: Seen | None = None
         self.cells_began: list[float] = []
@@ -140,6 +141,7 @@ class NotebookRun:
                 self.failure = not_started(self._kernel, error)
                 return
             self.preloads = session.process.preloads
+            self.preload_seconds = session.process.preload_seconds
             self.shortfall = session.process.shortfall
             try:
                 self._run_cells(session, last=before == ANEW)

@@ -1193,8 +1193,15 @@ class _Tracer:
         self.handlers.clear()
         self.handlers[self.event] = self.on_wake
         for name, module in list(sys.modules.items()):
-            if name not in self.base:
+            if name not in self.base and name not in self.preloaded:
                 self.preloaded[name] = module, self.settled(module)
+
+    def resume(self) -> None:
+        """See again, still in a process that forks kernels: it is about to import more."""
+        assert self.asleep is not None
+        self.handlers.clear()
+        self.handlers.update(self.asleep)
+        self.asleep = None
 
     def settled(self, module: Any) -> Any:
         """Return what each kernel will tell of a module; None where it has to look by itself."""

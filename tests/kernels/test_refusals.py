@@ -8,7 +8,8 @@ import pytest
 
 from nbbuild.errors import KernelError
 from nbbuild.interpreter.imports import Import
-from nbbuild.kernels.warm.nursery import Nursery, Refusals, Warm
+from nbbuild.kernels.warm.import_facts import ImportFacts
+from nbbuild.kernels.warm.nursery import Nursery, Warm
 
 
 class Kept:
@@ -17,8 +18,8 @@ class Kept:
     def __init__(self):
         self.values = {}
 
-    def refusals(self):
-        return Refusals(
+    def facts(self):
+        return ImportFacts(
             lambda kind, key: self.values.get((kind, key)),
             lambda kind, key, value: self.values.update({(kind, key): value}),
         )
@@ -38,7 +39,7 @@ def nursery(tried):
         tried.append([module for module, _ in json.loads(argv[-1])["modules"]])
         raise KernelError("no")
 
-    return lambda refusals: Nursery(start, refusals)
+    return lambda facts: Nursery(start, facts)
 
 
 def warm(installed="as it is now"):
@@ -48,9 +49,9 @@ def warm(installed="as it is now"):
 
 def test_what_was_refused_is_left_out_in_the_next_build_and_said_again(nursery, tried):
     kept = Kept()
-    kept.refusals().keep(warm(), "bad", "it prints")
+    kept.facts().refuse("as it is now", "bad", "it prints")
 
-    _, lacks = nursery(kept.refusals()).zygote(warm(), lambda: None)
+    _, lacks = nursery(kept.facts()).zygote(warm(), lambda: None)
 
     assert tried == [["good"]]
     assert lacks == (
@@ -61,14 +62,14 @@ def test_what_was_refused_is_left_out_in_the_next_build_and_said_again(nursery, 
 
 def test_it_is_tried_again_when_other_packages_are_installed(nursery, tried):
     kept = Kept()
-    kept.refusals().keep(warm(), "bad", "it prints")
+    kept.facts().refuse("as it is now", "bad", "it prints")
 
-    nursery(kept.refusals()).zygote(warm("after an upgrade"), lambda: None)
+    nursery(kept.facts()).zygote(warm("after an upgrade"), lambda: None)
 
     assert tried == [["good", "bad"]]
 
 
 def test_nothing_is_kept_where_nobody_knows_what_is_installed():
     kept = Kept()
-    kept.refusals().keep(warm(installed=""), "bad", "it prints")
+    kept.facts().refuse("", "bad", "it prints")
     assert kept.values == {}

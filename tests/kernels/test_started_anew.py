@@ -99,6 +99,7 @@ class GivesUp:
     """A zygote whose kernel says that it is unfit and closes all it holds, in one moment."""
 
     warm = Warm(interpreter=("python",), env=())
+    seconds = 0.0
 
     def __init__(self, launcher):
         self._launcher = launcher

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -334,13 +335,9 @@ def test_what_draws_random_numbers_is_not_loaded_beforehand(run, python, environ
     library.mkdir()
     (library / "draws.py").write_text("import random\nGENERATOR = random.Random()\n")
     environ["PYTHONPATH"] = str(library)
-    warm = Warm.of(
-        python,
-        environ,
-        installed="",
-        modules=(Import(0, "draws"),),
-        watch=zygote_code(),
-    )
+    bare = Warm.of(python, environ, installed="")
+    assert bare is not None
+    warm = replace(bare, modules=(Import(0, "draws"),), watch=zygote_code())
 
     done = run(HOW, "import draws", warm=warm)
 

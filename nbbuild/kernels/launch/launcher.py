@@ -21,21 +21,20 @@ The promises, and what each rests on:
 
 The protocol. The lifeline carries one byte per kernel, and with it a socket of that kernel's own.
 On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder, filter, seen,
-way), and along with its first bytes the descriptors for stdin, stdout and stderr. With a filter the
-kernel is watched (watching/syscalls.py), and what was seen lies in the file `seen` when the family
-is dead. Afterwards "i" interrupts; end of file asks to kill the family. The helper answers in lines
-of JSON:
+way, serves), and along with its first bytes the descriptors for stdin, stdout and stderr. With a
+filter the kernel is watched (watching/syscalls.py), and what was seen lies in the file `seen` when
+the family is dead. Afterwards "i" interrupts; end of file asks to kill the family. The helper
+answers in lines of JSON:
 
     {"pid": 123, "cold": ""}   once the program runs, or {"error": "…"} when it cannot
     {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
     {"gone": [], "peak": 7}   the family is dead, else the process ids that did not die; and the
                       most memory that the kernel and its own children had, in bytes
 
-Three ways lead to a process: "cold" is fork and exec. "zygote" is that as well, for a process that
-forks kernels itself (zygote.py): it lives as long as the build, so no orphan can be held against
-it. For "warm" a fourth descriptor is a channel to a kernel that the zygote forks meanwhile, and
-that has become the helper's own child when it speaks. Should none come of it, the helper starts the
-kernel cold, and says in `cold` why.
+Two ways lead to a process: "cold" is fork and exec. For "warm" a fourth descriptor is a channel to
+a process that a zygote (zygote.py) forks meanwhile, and that has become the helper's own child when
+it speaks. Should none come of it, the helper starts the process cold, and says in `cold` why. What
+`serves` is a zygote itself: it lives as long as the build, so no orphan can be held against it.
 
 Linux gives all of this. Elsewhere nothing is started by this file; see ways.py.
 
@@ -366,7 +365,7 @@ class Helper:
 
     def _instruct(self, kernel: _Kernel, channel: socket.socket) -> None:
         """Send the request on; the kernel waits for nothing else."""
-        passed = ("id", "argv", "env", "cwd", "filter")
+        passed = ("id", "argv", "env", "cwd", "filter", "serves")
         request = {key: kernel.request[key] for key in passed}
         if request["filter"]:
             begin = _watching("seccomp").passing(self._empty).hex()
@@ -558,7 +557,7 @@ class Helper:
     @property
     def _suspects(self) -> list[_Kernel]:
         """Those that an orphan may come from."""
-        return [kernel for kernel in self._kernels if kernel.request.get("way") != "zygote"]
+        return [kernel for kernel in self._kernels if not kernel.request.get("serves")]
 
     def _bury(self, kernel: _Kernel, left: list[int]) -> None:
         self._given_up |= bool(left)

@@ -22,6 +22,13 @@ PAUSE = 0.25
 _TICK = 0.05
 
 
+def most_memory(most: int | float, memory: Memory | None) -> int | float:
+    """Return the bytes that kernels may hold, `most` as configured; inf where nobody knows."""
+    if isinstance(most, int):
+        return most
+    return float("inf") if memory is None else int(most * memory.total)
+
+
 class Room:
     """The memory of one build's kernels; thread-safe.
 
@@ -73,14 +80,14 @@ class Room:
             return ""
         if memory.left < memory.total * RESERVE:
             return f"memory: {amount(memory.left)} of {amount(memory.total)} are left"
-        most = int(self._most * memory.total) if isinstance(self._most, float) else self._most
+        most = most_memory(self._most, memory)
         # To ask each process takes a while. If all that is in use is less, they hold less.
         if memory.total - memory.left < most:
             return ""
         held = self._held()
         if held < most:
             return ""
-        return f"memory: kernels hold {amount(held)}, and max_memory is {amount(most)}"
+        return f"memory: kernels hold {amount(held)}, and max_memory is {amount(int(most))}"
 
     def _admitted(self) -> bool:
         with self._changed:  # one at a time: each changes what the next one finds

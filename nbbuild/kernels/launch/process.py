@@ -21,7 +21,8 @@ from typing import Any
 
 from nbbuild.errors import KernelError
 from nbbuild.kernels.launch import launcher
-from nbbuild.kernels.warm.nursery import Nursery, Refusals, Warm, Zygote
+from nbbuild.kernels.warm.import_facts import ImportFacts
+from nbbuild.kernels.warm.nursery import Nursery, Warm, Zygote
 from nbbuild.kernels.ways import portable
 from nbbuild.watching import seccomp
 from nbbuild.watching.seen import Seen
@@ -54,6 +55,8 @@ class KernelProcess:
         """Bytes that the kernel held at most; known after `kill`, 0 where it is not."""
         self.preloads: tuple[str, ...] = ()
         """The modules that it had loaded as it was forked."""
+        self.preload_seconds = 0.0
+        """How long their imports took."""
         self.shortfall = ""
         """What of a warm start there was not, and why: a sentence, or ""."""
         self.seen: Seen | None = None
@@ -151,7 +154,8 @@ class KernelProcess:
         if "pid" in news:
             self.pid = news["pid"]
             if news["cold"]:
-                self.preloads, self.shortfall = (), _COLD.format(news["cold"])
+                self.preloads, self.preload_seconds = (), 0.0
+                self.shortfall = _COLD.format(news["cold"])
         if "status" in news:
             self._status = news["status"]
         if "gone" in news:
@@ -182,12 +186,12 @@ class Launcher:
     launcher.py.
     """
 
-    def __init__(self, refusals: Refusals | None = None) -> None:
-        """`refusals` says what need not be tried to be loaded beforehand."""
+    def __init__(self, facts: ImportFacts | None = None) -> None:
+        """`facts` are those that are known of modules to load beforehand, and grow."""
         self._lock = threading.Lock()
         self._helper: subprocess.Popen[bytes] | None = None
         self._lifeline: socket.socket | None = None
-        self._nursery = Nursery(self._start_zygote, refusals or Refusals())
+        self._nursery = Nursery(self._start_zygote, facts or ImportFacts())
 
     def __enter__(self) -> Launcher:
         return self
@@ -253,7 +257,7 @@ class Launcher:
         return process
 
     def warm_up(self, warm: Warm, check: Callable[[], None]) -> None:
-        """Start the zygote that will be asked for kernels; return when it is ready, or unfit.
+        """Start a zygote that will be asked for kernels; return when it is ready, or unfit.
 
         `check` is called now and again, and may raise to give up.
         """
@@ -267,16 +271,23 @@ class Launcher:
         self._nursery.close()
 
     def _start_zygote(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: int, output: int
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: int,
+        output: int,
+        stem: Zygote | None,
     ) -> KernelProcess:
         request = {
             "argv": list(argv),
             "env": dict(env),
             "cwd": str(cwd),
             "folder": str(cwd),
-            "way": "zygote",
+            "serves": True,
         }
-        return self._start(request, stdin=stdin, output=output)
+        return self._start(request, stdin=stdin, output=output, zygote=stem)
 
     def _start(
         self,
@@ -292,7 +303,12 @@ class Launcher:
         while True:
             connection = self._connect()
             process = KernelProcess(connection, kernel_id=kernel_id)
-            more: dict[str, object] = {"id": kernel_id, "way": "cold", "filter": None}
+            more: dict[str, object] = {
+                "id": kernel_id,
+                "way": "cold",
+                "filter": None,
+                "serves": False,
+            }
             if request.get("filter"):
                 process._seen_file = Path(str(request["seen"]))
             channel, fourth = None, None
@@ -300,6 +316,7 @@ class Launcher:
                 channel, fourth = socket.socketpair()
                 more["way"] = "warm"
                 process.preloads = zygote.warm.preloads
+                process.preload_seconds = zygote.seconds
             try:
                 with fourth or contextlib.nullcontext(), channel or contextlib.nullcontext():
                     self._request(

@@ -1,5 +1,8 @@
 """Zygotes as nbbuild sees them: one for each kind of kernel, started when the first is wanted.
 
+One that has packages in memory is forked from its *stem*, a zygote that has fewer, or ipykernel
+alone: what both have in memory is loaded once, and lies there once.
+
 What a zygote is, and what it promises, is told in zygote.py. Nothing here may fail a build: where
 there is no zygote, or one that misbehaves, kernels are started in the ordinary way, and `unfit`
 says why.
@@ -28,7 +31,7 @@ from nbbuild.disk.shapes import Misshapen, Shape
 from nbbuild.errors import KernelError
 from nbbuild.interpreter.imports import Import
 from nbbuild.interpreter.kernelspec import Kernel
-from nbbuild.version import __version__
+from nbbuild.kernels.warm.import_facts import ImportCost, ImportFacts
 
 PATIENCE = 30.0
 """Seconds that a zygote may take to import what it is asked to."""
@@ -63,9 +66,19 @@ class Start(Protocol):
     """Starts a zygote: see process.Launcher.start."""
 
     def __call__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: int, output: int
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: int,
+        output: int,
+        stem: Zygote | None,
     ) -> ForkedProcess:
-        """Run `argv` in `cwd`, which goes when nbbuild is killed; raises KernelError."""
+        """Run `argv` in `cwd`, which goes when nbbuild is killed; raises KernelError.
+
+        With a `stem` that zygote forks it, where that can be.
+        """
         ...
 
 
@@ -75,7 +88,8 @@ class Warm:
 
     `installed` stands for what the interpreter has installed: a zygote must not outlive that.
     `interpreter` and `env` are the command and the environment of the zygote, `modules` what it
-    imports beside ipykernel, which `watch` lets a tracer see (observed.zygote_code).
+    imports beside ipykernel, which `watch` lets a tracer see (injection.zygote_code). It is forked
+    from a zygote of the kind `stem`, which has the first of the modules; None: it is started anew.
     """
 
     interpreter: tuple[str, ...]
@@ -83,17 +97,10 @@ class Warm:
     installed: str = ""
     modules: tuple[Import, ...] = ()
     watch: str = ""
+    stem: Warm | None = None
 
     @classmethod
-    def of(
-        cls,
-        kernel: Kernel,
-        env: Mapping[str, str],
-        *,
-        installed: str,
-        modules: tuple[Import, ...] = (),
-        watch: str = "",
-    ) -> Warm | None:
+    def of(cls, kernel: Kernel, env: Mapping[str, str], *, installed: str) -> Warm | None:
         """Return how `kernel` is to be forked; None where it cannot be.
 
         `env` is its environment without what differs from task to task.
@@ -107,7 +114,7 @@ class Warm:
         path = whole.get("PYTHONPATH", "").split(os.pathsep)
         if any(not os.path.isabs(entry) for entry in path if entry):  # noqa: PTH117, a string
             return None  # each working folder gives it another meaning
-        return cls(words, tuple(sorted(whole.items())), installed, modules, watch)
+        return cls(words, tuple(sorted(whole.items())), installed)
 
     @property
     def preloads(self) -> tuple[str, ...]:
@@ -116,7 +123,11 @@ class Warm:
 
     def without(self, module: str) -> Warm:
         """Return the same, but that `module` is not imported."""
-        return replace(self, modules=tuple(one for one in self.modules if one.module != module))
+        modules = tuple(one for one in self.modules if one.module != module)
+        stem = self.stem.without(module) if self.stem is not None else None
+        if stem is not None and modules == stem.modules:
+            return stem
+        return replace(self, modules=modules, stem=stem)
 
 
 class Zygote:
@@ -132,6 +143,8 @@ class Zygote:
     ) -> None:
         """`folder`, when it is closed, removes the one that the process works in."""
         self.warm = warm
+        self.seconds = 0.0
+        """How long its imports took beside ipykernel's, those of its stem included."""
         self._folder = folder
         self._process = process
         self._control = control
@@ -169,49 +182,12 @@ class _Kind:
     less: Warm | None = None  # what goes without the module that is to blame
 
 
-class Refusals:
-    """Which modules cannot be loaded beforehand, and why; kept from build to build.
-
-    To find that out costs the start of a zygote. It holds for what is installed.
-    """
-
-    def __init__(
-        self,
-        recall: Callable[[str, str], bytes | None] = lambda kind, key: None,
-        remember: Callable[[str, str, bytes], None] = lambda kind, key, value: None,
-    ) -> None:
-        """`recall(kind, key)` and `remember(kind, key, value)` keep it; see session.Memo."""
-        self._recall = recall
-        self._remember = remember
-        self._known: dict[str, str] = {}  # what was asked for already
-
-    def reason(self, warm: Warm, module: str) -> str:
-        """Return why `module` cannot be loaded, "" when nothing is known."""
-        name = _named(warm, module)
-        if name not in self._known:
-            found = self._recall(_REFUSED, name)
-            self._known[name] = found.decode(errors="replace") if found else ""
-        return self._known[name]
-
-    def keep(self, warm: Warm, module: str, reason: str) -> None:
-        """Keep why `module` cannot be loaded."""
-        if warm.installed:  # else nobody would know when it holds no more
-            self._remember(_REFUSED, _named(warm, module), reason.encode(errors="replace"))
-
-
-_REFUSED = f"refused-{__version__}"
-
-
-def _named(warm: Warm, module: str) -> str:
-    return f"{warm.installed} {module}"
-
-
 class Nursery:
     """The zygotes of one build; thread-safe. `start` starts their processes."""
 
-    def __init__(self, start: Start, refusals: Refusals) -> None:
+    def __init__(self, start: Start, facts: ImportFacts) -> None:
         self._start = start
-        self._refusals = refusals
+        self._facts = facts
         self._lock = threading.Lock()
         self._kinds: dict[Warm, _Kind] = {}
 
@@ -223,8 +199,7 @@ class Nursery:
         less: Warm | None
         less, lacks = self._without_the_refused(warm)
         while less is not None:
-            with self._lock:
-                kind = self._kinds.setdefault(less, _Kind())
+            kind = self._kind(less)
             while not kind.lock.acquire(timeout=TICK):
                 check()
             try:
@@ -242,10 +217,28 @@ class Nursery:
                 kind.lock.release()
         return None, "; ".join(lacks)
 
+    def _kind(self, warm: Warm) -> _Kind:
+        """Return what became of this kind.
+
+        A forerunner is one that was asked for before it was known what is installed. It is the same
+        as the first of its like.
+        """
+        with self._lock:
+            kinds, early = self._kinds, replace(warm, installed="")
+            if warm in kinds:
+                return kinds[warm]
+            if warm == early:
+                alike = (kind for one, kind in kinds.items() if replace(one, installed="") == early)
+                kind = next(alike, None)
+                if kind is not None:
+                    return kind
+            kinds[warm] = kinds.pop(early) if early in kinds else _Kind()
+            return kinds[warm]
+
     def _without_the_refused(self, warm: Warm) -> tuple[Warm, list[str]]:
         lacks: list[str] = []
         for module in warm.preloads:
-            reason = self._refusals.reason(warm, module)
+            reason = self._facts.refused(warm.installed, module)
             if reason:
                 lacks.append(_LACKING.format(module, reason))
                 warm = warm.without(module)
@@ -261,6 +254,13 @@ class Nursery:
 
     def _bear(self, kind: _Kind, warm: Warm, check: Callable[[], None]) -> None:
         """Start a zygote of this kind, or note why there is none."""
+        stem = None
+        if warm.stem is not None:
+            stem, _ = self.zygote(warm.stem, check)
+            less, lacks = self._without_the_refused(warm)
+            if less != warm:  # that has been found out by its stem
+                kind.unfit, kind.less = "; ".join(lacks), less
+                return
         wanted = {
             "words": len(warm.interpreter),
             "modules": [(one.module, one.names) for one in warm.modules],
@@ -282,6 +282,7 @@ class Nursery:
                         cwd=cwd,
                         stdin=theirs.fileno(),
                         output=log.fileno(),
+                        stem=stem,
                     )
             except (KernelError, OSError) as error:
                 kind.unfit = f"{_IT} cannot be started: {error}"
@@ -298,8 +299,11 @@ class Nursery:
             elif word.unfit:
                 kind.unfit = _LACKING.format(word.culprit, word.unfit)
                 kind.less = warm.without(word.culprit)
-                self._refusals.keep(warm, word.culprit, word.unfit)
+                self._facts.refuse(warm.installed, word.culprit, word.unfit)
             else:
+                for one, cost in zip(warm.modules, word.costs, strict=False):
+                    self._facts.keep_cost(warm.installed, one.module, cost)
+                zygote.seconds = sum(cost.seconds for cost in word.costs)
                 kind.zygote = zygote
                 failing.pop_all()
                 log.close()
@@ -311,6 +315,7 @@ class _Word(msgspec.Struct):
     pid: int = 0
     unfit: str = ""
     culprit: str = ""
+    costs: tuple[ImportCost, ...] = ()  # of each import
 
 
 _WORD: Shape[_Word] = Shape(_Word)

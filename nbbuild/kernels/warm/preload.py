@@ -30,6 +30,7 @@ import itertools
 import os
 import signal
 import sys
+import time
 import types
 import warnings
 
@@ -61,26 +62,41 @@ class PreloadRefused(Exception):
 class Preload:
     """The packages that are loaded in this process; `watcher` is the tracer's (tracer.py).
 
-    `wanted` holds modules, each with the names that are imported from it: [["numpy", []], …].
-    `unsafe` are modules that may not be loaded before a fork. Raises PreloadRefused.
+    `unsafe` are modules that may not be loaded before a fork.
     """
 
-    def __init__(self, wanted: Any, *, unsafe: Iterable[str], watcher: Any) -> None:
+    def __init__(self, *, unsafe: Iterable[str], watcher: Any) -> None:
         self._unsafe = set(unsafe)
         self._watcher = watcher
+        self._before = set(sys.modules)
         self._looked_for: set[str] = set()  # in the working folder, in vain
         self._streams = _Stream(), _Stream()
-        before = set(sys.modules)
-        for module, names in wanted:
-            gc.freeze()  # from here on, the collector knows of what is new only
-            for reason in self._import(module, names):
-                raise PreloadRefused(module, reason)
-        gc.unfreeze()
-        self.threads = len(os.listdir("/proc/self/task"))
-        self.names = _tops(set(sys.modules) - before) | _tops(watcher.missing)
+        self.threads = 1
+        """The threads of this process, those of native pools included."""
+        self.names: set[str] = set()
         """Top-level modules that were looked for, so that no others may come before them."""
+        self.costs: list[tuple[float, int]] = []
+        """The seconds that each import took, and the bytes by which this process grew."""
         watcher.sleep()
         watcher.woken = self._kernel_is_there
+
+    def add(self, wanted: Any) -> None:
+        """Import modules, each with the names that are imported from it: [["numpy", []], …].
+
+        Raises PreloadRefused.
+        """
+        self._watcher.resume()
+        for module, names in wanted:
+            gc.freeze()  # from here on, the collector knows of what is new only
+            began, held = time.perf_counter(), _held()
+            for reason in self._import(module, names):
+                raise PreloadRefused(module, reason)
+            took = round(time.perf_counter() - began, 6)
+            self.costs.append((took, max(0, _held() - held)))
+        gc.unfreeze()
+        self.threads = len(os.listdir("/proc/self/task"))
+        self.names = _tops(set(sys.modules) - self._before) | _tops(self._watcher.missing)
+        self._watcher.sleep()
 
     def settle(self) -> str:
         """Make what is loaded that of a kernel just forked; say why it cannot be, or ""."""
@@ -274,6 +290,12 @@ class _Stream(io.TextIOBase):
 _NOTHING: Any = object()
 _KEPT = ("getcwd", "get_ipython")
 _THROUGH = ("posixpath", "genericpath", "pathlib", "pathlib._local", "ntpath", "os")
+
+
+def _held() -> int:
+    """Return the bytes of memory that this process holds."""
+    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def _keeps_a_generator() -> bool:

@@ -18,13 +18,16 @@ The promises, and what each rests on:
   of it, and the launcher starts an ordinary one. So it does whenever something is amiss.
 
 The protocol. stdin is a socket. On it the zygote says once what it is, as a line of JSON (pid;
-unfit: why it cannot be used, ""; culprit: the module that is to blame, ""). Then it is sent single
-bytes, each with a *channel*, a socket between the launcher and the kernel to be. On that the kernel
-says {"pid": 7}; the launcher sends 4 bytes of length and the request in JSON (id, argv, env, cwd,
-filter), with the descriptors for stdin, stdout and stderr, and with a filter (filtering.py) that of
-a socket for its listener; the kernel says {"unfit": "…"} and is gone, or
-{"error": "…"} when an ordinary start would fail as well, or closes the channel, since it runs. End
-of file on stdin ends the zygote.
+unfit: why it cannot be used, ""; culprit: the module that is to blame, ""; costs: the seconds that
+each import took, and the bytes of memory). Then it is sent single bytes, each with a *channel*, a
+socket between the launcher and the kernel to be. On that the kernel says {"pid": 7}; the launcher
+sends 4 bytes of length and the request in JSON (id, argv, env, cwd, filter, serves), with the
+descriptors for stdin, stdout and stderr, and with a filter (filtering.py) that of a socket for its
+listener; the kernel says {"unfit": "…"} and is gone, or {"error": "…"} when an ordinary start would
+fail as well, or closes the channel, since it runs. End of file on stdin ends the zygote.
+
+A zygote is forked in the same way from one that has less in memory: its request `serves`. It closes
+the channel, imports what it lacks of the modules in its argv, and goes on as any other.
 """
 
 # Paths are strings here: no more shall be imported than a kernel imports.
@@ -100,31 +103,28 @@ def main(wanted: dict[str, Any]) -> tuple[Any, ...]:
     beside ipykernel (preload.py); unsafe, what must not be among it; watch, code that makes a
     `watcher` of that.
     """
-    control = socket.socket(fileno=os.dup(0))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    _look_at_stdin_anew()
-    zygote, unfit, culprit = _Zygote(os.getppid(), wanted["words"]), "", ""
-    try:
-        zygote.prepare(wanted)
-    except Unfit as error:
-        unfit, culprit = str(error), error.culprit
-    _say(control, pid=os.getpid(), unfit=unfit, culprit=culprit)
-    channel = zygote.serve(control)
-    control.close()
-    try:
-        module = zygote.become(*zygote.register(channel))
-    except Unfit as error:
-        _say(channel, unfit=str(error))
-        os._exit(1)
-    except ConnectionError:  # nobody waits for this kernel any more
-        os._exit(1)
-    except OSError as error:
-        _say(channel, error=f"{error.strerror}: '{error.filename}'")
-        os._exit(127)
-    channel.close()
-    return _as_main(module)
+    zygote = _Zygote(os.getppid(), wanted["words"])
+    while True:
+        control = _control()
+        zygote.get_ready(wanted, control)
+        channel = zygote.serve(control)
+        control.close()
+        # From here on this is another process: a kernel, or a zygote that will have more in memory.
+        try:
+            request, stdio = zygote.register(channel)
+            module = zygote.become(request, stdio)
+        except Unfit as error:
+            _say(channel, unfit=str(error))
+            os._exit(1)
+        except ConnectionError:  # nobody waits for it any more
+            os._exit(1)
+        except OSError as error:
+            _say(channel, error=f"{error.strerror}: '{error.filename}'")
+            os._exit(127)
+        channel.close()
+        if not request["serves"]:
+            return _as_main(module)
+        wanted = json.loads(request["argv"][-1])
 
 
 class _Zygote:
@@ -136,20 +136,35 @@ class _Zygote:
         self._began = dict(os.environ)
         self._added: dict[str, str] = {}  # variables that imports have set
         self._preload: Any = None
+        self._refused: Any = ()  # what it raises
+        self._modules: list[Any] = []  # that it was asked to import
         self._filter: Any = None  # puts a filter on a kernel (filtering.py)
         self._threads = 1
         self._loaded: set[str] = set()  # top-level names of all modules
 
+    def get_ready(self, wanted: dict[str, Any], control: socket.socket) -> None:
+        """Import what is wanted, and say on `control` whether that went well."""
+        unfit, culprit = "", ""
+        try:
+            self.prepare(wanted)
+        except Unfit as error:
+            unfit, culprit = str(error), error.culprit
+        costs = self._preload.costs if self._preload is not None else []
+        _say(control, pid=os.getpid(), unfit=unfit, culprit=culprit, costs=costs)
+
     def prepare(self, wanted: dict[str, Any]) -> None:
         """Import all that is wanted; raises Unfit."""
-        here = os.path.dirname(os.path.abspath(__file__))
-        if sys.path[:1] == [here]:
-            del sys.path[0]
-        for place in (here, __file__):  # where Python looked for this program
-            sys.path_importer_cache.pop(place, None)
-        self._filter = _code("filtering.py")["install"]
         gc.disable()
-        _import(KERNEL)
+        here = os.path.dirname(os.path.abspath(__file__))
+        if self._filter is None:
+            if sys.path[:1] == [here]:
+                del sys.path[0]
+            for place in (here, __file__):  # where Python looked for this program
+                sys.path_importer_cache.pop(place, None)
+            self._filter = _code("filtering.py")["install"]
+            _import(KERNEL)
+        if wanted["modules"][: len(self._modules)] != self._modules:
+            raise Unfit("the process that it is forked from has other packages in memory")
         if wanted["modules"]:
             self._load(os.path.join(here, "preload.py"), wanted)
         _look_for_strangers()
@@ -163,17 +178,19 @@ class _Zygote:
         gc.enable()
 
     def _load(self, program: str, wanted: dict[str, Any]) -> None:
-        space: dict[str, Any] = {"__name__": "nbbuild"}
-        with open(program, "rb") as file:  # noqa: PTH123
-            code = compile(file.read(), program, "exec")
-        exec(wanted["watch"], space)  # from here on, what is read is told
-        exec(code, space)
+        if self._preload is None:
+            space: dict[str, Any] = {"__name__": "nbbuild"}
+            with open(program, "rb") as file:  # noqa: PTH123
+                code = compile(file.read(), program, "exec")
+            exec(wanted["watch"], space)  # from here on, what is read is told
+            exec(code, space)
+            self._refused = space["PreloadRefused"]
+            self._preload = space["Preload"](unsafe=wanted["unsafe"], watcher=space["watcher"])
         try:
-            self._preload = space["Preload"](
-                wanted["modules"], unsafe=wanted["unsafe"], watcher=space["watcher"]
-            )
-        except space["PreloadRefused"] as error:
+            self._preload.add(wanted["modules"][len(self._modules) :])
+        except self._refused as error:
             raise Unfit(error.reason, error.module) from error
+        self._modules = wanted["modules"]
         self._threads = self._preload.threads
 
     def serve(self, control: socket.socket) -> socket.socket:
@@ -205,7 +222,10 @@ class _Zygote:
         return json.loads(data[LENGTH.size :]), stdio
 
     def become(self, request: dict[str, Any], stdio: list[int]) -> str:
-        """Be what the command of `request` is as it begins; return the module that it runs."""
+        """Be what the command of `request` is as it begins; return the module that it runs.
+
+        That is "" for a zygote.
+        """
         argv: list[str] = request["argv"]
         env: dict[str, str] = request["env"]
         os.setsid()
@@ -214,15 +234,20 @@ class _Zygote:
         for target, descriptor in enumerate(stdio):
             os.dup2(descriptor, target)
             os.close(descriptor)
-        os.chdir(request["cwd"])
+        if not request["serves"] or self._preload is None:
+            os.chdir(request["cwd"])  # else it stays where it has imported so far
         _mark(request["id"])
         _extend_path(_python_path(self._began), _python_path(env))
         _look_for_others(_python_path(env), self._loaded)
+        began = dict(env)
         for name, value in self._added.items():
             if env.get(name) == self._began.get(name):
                 env[name] = value
         os.environ.clear()
         os.environ.update(env)
+        if request["serves"]:
+            self._began = began
+            return ""
         if self._preload is not None:
             _look_for_others([os.getcwd()], self._preload.names)
             unfit = self._preload.settle()
@@ -248,6 +273,16 @@ def _code(name: str) -> dict[str, Any]:
     with open(path, "rb") as file:  # noqa: PTH123
         exec(compile(file.read(), path, "exec"), space)
     return space
+
+
+def _control() -> socket.socket:
+    """Take the socket that stdin is, and leave nothing to read there."""
+    control = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    _look_at_stdin_anew()
+    return control
 
 
 def _look_at_stdin_anew() -> None:
@@ -301,6 +336,7 @@ def _keep_loaded() -> None:
     for kept in (loaded, *(one for _, module, _ in loaded for one in (module, vars(module)))):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
     # Before all others, so that it is called after them.
+    atexit.unregister(_leave)  # of the zygote that this one was forked from
     atexit.register(_leave, loaded, id(gc.callbacks))
 
 

@@ -1,10 +1,12 @@
-"""Which notebooks have nothing loaded beforehand, because they might notice."""
+"""What a notebook imports before anything in it could notice that it was imported already."""
 
 from __future__ import annotations
 
 import pytest
 
-from nbbuild.building.warming import certain, depends_on_when
+from nbbuild.building.foreseeing import depends_on_when, foreseen, installs
+
+INSTALLED = {"numpy", "scikit-learn"}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_these_cannot_tell(source):
 
 
 def named(*cells):
-    return [(one.module, *one.names) for one in certain(cells)]
+    return [(one.module, *one.names) for one in foreseen(cells, INSTALLED)]
 
 
 def test_a_first_run_will_import_what_its_cells_say_under_no_condition():
@@ -78,11 +80,20 @@ def test_a_first_run_will_import_what_its_cells_say_under_no_condition():
         "os.system('make')",
         "import importlib\nimportlib.invalidate_caches()",
         "exec(open('setup.py').read())",
+        "!pip install --upgrade numpy",
+        "!pip install numpy==1.26",
+        "!pip install numpy something",
+        "!ls > numpy.py",
+        "import os\nos.environ['MPLBACKEND'] = 'agg'",
+        "import warnings\nwarnings.simplefilter('always')",
+        "'pandas' in sys.modules",
         "import locale\nlocale.setlocale(locale.LC_ALL, 'C')",
     ],
 )
 def test_nothing_is_sure_from_where_something_may_decide_what_an_import_finds(cell):
-    assert named("import numpy", cell, "import pandas") == [("numpy",)]
+    found = named("import numpy", cell, "import pandas")
+    assert found[0] == ("numpy",)
+    assert ("pandas",) not in found
 
 
 @pytest.mark.parametrize(
@@ -95,7 +106,39 @@ def test_nothing_is_sure_from_where_something_may_decide_what_an_import_finds(ce
         "%%time\nx = 1",
         "import sys\nprint(sys.version)",
         "import re\npattern = re.compile('a')",
+        "plt.style.use('classic')",
+        "%timeit sum(range(100))",
+        "%xmode Plain",
+        "!pip install numpy",
+        "!pip install -q scikit_learn numpy",
+        "%pip install scikit-learn[examples]",
+        "!python --version",
+        "!ls data",
+        "import warnings",
     ],
 )
 def test_what_only_sets_up_the_notebook_decides_nothing(cell):
     assert ("pandas",) in named(cell, "import pandas")
+
+
+def test_in_a_cell_all_counts_that_comes_before_the_line_that_decides():
+    cell = "import numpy\nimport sys\nsys.path.append('..')\nimport pandas"
+    assert named(cell, "import scipy") == [("numpy",), ("sys",)]
+
+
+def test_what_a_cell_writes_to_a_file_is_not_imported_by_it_nor_what_that_hides():
+    cells = "%%writefile pandas.py\nimport scipy", "import numpy", "import pandas"
+    assert named(*cells) == [("numpy",)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "may"),
+    [
+        ("!pip install numpy", False),
+        ("!pip install seaborn", True),
+        ("%pip install -U numpy", True),
+        ("import numpy", False),
+    ],
+)
+def test_only_what_is_not_there_can_be_installed(cell, may):
+    assert installs(cell, INSTALLED) is may

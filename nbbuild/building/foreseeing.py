@@ -1,0 +1,106 @@
+"""Say what a notebook will import whatever happens, from its code alone.
+
+An import may be made before the notebook begins if nothing that comes before it in the notebook
+could notice: nothing that decides which package the import finds, nothing that such a package looks
+at as it is imported, and nothing that looks whether it is there. What comes later in the notebook
+finds the package imported in either case. So what counts are the imports that stand in cells by
+themselves, up to the first line that might do such a thing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import PurePosixPath
+
+from nbbuild.interpreter.imports import Import, certain_imports
+from nbbuild.interpreter.installed import normalised
+
+# Variables that packages look at as they are imported; warnings' filters, among which packages put
+# their own, in the order of the imports; whether a package is loaded by now, as IPython's
+# %precision looks for numpy and ipywidgets' interact for matplotlib.
+_NOTICES = re.compile(
+    r"environ\s*(?:\[[^\]]*\]\s*=(?!=)|\.\s*(?:update|setdefault|pop|popitem|clear)\b|\|=)"
+    r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv"
+    r"|\bwarnings\s*\.|\bfrom\s+warnings\b|\bimport\s+warnings\s+as\b"
+    r"|\bsys\s*\.\s*modules\b|from\s+sys\s+import\b[^\n]*\bmodules\b"
+    r"|^\s*%\s*precision\b|\binteract(?:ive|ive_output|_manual)?\b",
+    re.MULTILINE,
+)
+
+_SETS_UP = r"matplotlib\s+inline|config\s+InlineBackend|(?:load_ext\s+)?autoreload"
+_SHOWS = "time|timeit|prun|capture|xmode|pprint|pwd|whos?|lsmagic|quickref|html|latex|markdown|svg"
+
+# Paths, installers, programs, magics, hooks, a backend. IPython's magics that set up the notebook,
+# time something or show something decide nothing.
+_DECIDES = re.compile(
+    rf"^\s*!|^\s*%(?!%?(?:{_SHOWS})\b|{_SETS_UP})"
+    r"|=\s*[!%]|\bsys\s*\.(?!\s*(?:version|executable|platform)\b)|from\s+sys\b|\bchdir\b"
+    r"|\b(?:exec|__import__|setlocale|set_start_method|switch_backend)\b"
+    r"|(?<!\bstyle)\.\s*use\s*\(|\b(?:importlib|runpy|site|builtins|ctypes|subprocess|pip)\b"
+    r"|\bos\s*\.\s*(?:system|popen|exec|spawn|fork|posix_spawn)",
+    re.MULTILINE,
+)
+
+_WRITES = re.compile(r"\s*%%(?:write)?file\s+(?:-a\s+)?(\S+)")
+_INSTALLS = re.compile(r"\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install((?:\s+[\w.,\[\]-]+)+)\s*$")
+_LOOKS = re.compile(
+    r"\s*!\s*(?:ls|cat|head|tail|wc|echo|pwd|date|which|uname|nproc|nvidia-smi|du|df|free|tree"
+    r"|python3?\s+(?:-V|--version))\b[^>|;&`$]*$"
+)
+
+
+def foreseen(sources: Iterable[str], installed: Collection[str] = ()) -> Iterator[Import]:
+    """Yield what the cells `sources` import before anything that could notice or decide.
+
+    `installed` are the distributions that are there, by their normalised names: to install one of
+    those again decides nothing.
+    """
+    hidden: set[str] = set()  # what files that the notebook writes may be imported as
+    for source in sources:
+        written = _WRITES.match(source)
+        if written:
+            hidden.update(PurePosixPath(part).stem for part in PurePosixPath(written[1]).parts)
+            continue
+        whole = _without_harmless(source, installed)
+        end = min((one.start() for one in _noticed(whole)), default=len(whole))
+        before = whole[: whole.rfind("\n", 0, end) + 1] if end < len(whole) else whole
+        yield from (one for one in certain_imports(before) if _top(one) not in hidden)
+        if end < len(whole):
+            return
+
+
+def depends_on_when(source: str) -> bool:
+    """Say whether what a cell does may depend on when a package is imported, by its looks."""
+    return _NOTICES.search(source) is not None
+
+
+def installs(source: str, installed: Collection[str] = ()) -> bool:
+    """Say whether a cell may install what is not there yet."""
+    return "pip" in _without_harmless(source, installed)
+
+
+def _noticed(source: str) -> Iterator[re.Match[str]]:
+    return (found for found in (_NOTICES.search(source), _DECIDES.search(source)) if found)
+
+
+def _without_harmless(source: str, installed: Collection[str]) -> str:
+    """Return a cell without its lines that only look at something, or install what is there."""
+    if "!" not in source and "%" not in source:
+        return source
+    return "\n".join(
+        "pass" if _LOOKS.match(line) or _changes_nothing(line, installed) else line
+        for line in source.split("\n")
+    )
+
+
+def _changes_nothing(line: str, installed: Collection[str]) -> bool:
+    found = _INSTALLS.match(line)
+    if found is None:
+        return False
+    words = [word for word in found[1].split() if word not in ("-q", "--quiet")]
+    return all(normalised(word.partition("[")[0]) in installed for word in words)
+
+
+def _top(one: Import) -> str:
+    return one.module.partition(".")[0]
