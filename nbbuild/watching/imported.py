@@ -97,7 +97,7 @@ class RunImports:
     ) -> None:
         """Say of a loaded module whether it is local or installed."""
         top = module.name.partition(".")[0]
-        origin = module.origin or (module.locations[0] if module.locations else None)
+        origin = self._origin(module)
         if module.kind in ("builtin", "frozen") or origin is None:
             return
         settled = top in self._probe.owners or self._in_stdlib(origin)
@@ -111,11 +111,18 @@ class RunImports:
         if (found := self._locally(module, how)) is not None:
             self._found.append(found)
 
+    def _origin(self, module: LoadedModule | ImportUse) -> str | None:
+        """Return where a module came from, absolute: a zip file on the path may be relative."""
+        origin = module.origin or (module.locations[0] if module.locations else None)
+        if origin is None or module.kind != "zip":
+            return origin
+        return os.path.join(self._watching.cwd, origin)  # noqa: PTH118
+
     def _locally(
         self, module: LoadedModule | ImportUse, how: ImportUse | None
     ) -> _LocalModule | None:
         """Return where a module was found, None when that is no place that counts."""
-        origin = module.origin or (module.locations[0] if module.locations else None)
+        origin = self._origin(module)
         if module.kind in ("builtin", "frozen") or origin is None:
             return None
         name = self._scope.name(origin)

@@ -226,26 +226,27 @@ def test_what_the_standard_library_lacks_on_this_system_does_not_count(project):
 
 def test_a_zip_file_that_comes_to_lie_on_the_path_is_looked_into(project):
     project.config("")
-    project.write("helper.py", "V = 'a file'\n")
+    project.write("nb/helper.py", "V = 'a file'\n")
     project.notebook(
-        "a.ipynb",
+        "nb/a.ipynb",
         "import sys\nsys.path.insert(0, 'lib.zip')\n"
         "try:\n    import extra\n    print(extra.V)\nexcept ImportError:\n    print('without')",
         "import helper\nprint(helper.V)",
     )
-    assert project.build() == ["a"]
-    assert project.shown("a.ipynb") == "without\na file\n"
+    assert project.build() == ["nb/a"]
+    assert project.shown("nb/a.ipynb") == "without\na file\n"
 
     def packed(**modules):
-        with zipfile.ZipFile(project.root / "lib.zip", "w") as archive:
+        with zipfile.ZipFile(project.root / "nb/lib.zip", "w") as archive:
             for name, text in modules.items():
                 archive.writestr(f"{name}.py", text)
 
     packed(unrelated="")
     assert project.build() == []
     packed(extra="V = 'extra'")
-    assert project.build() == ["a"]
-    assert project.shown("a.ipynb") == "extra\na file\n"
+    assert project.build() == ["nb/a"]
+    assert project.build() == []
+    assert project.shown("nb/a.ipynb") == "extra\na file\n"
     packed(extra="V = 'extra'", helper="V = 'packed'")
-    assert project.build() == ["a"]
-    assert project.shown("a.ipynb") == "extra\npacked\n"
+    assert project.build() == ["nb/a"]
+    assert project.shown("nb/a.ipynb") == "extra\npacked\n"
