@@ -13,11 +13,14 @@ import msgspec
 
 from nbbuild.interpreter.imports import Import
 
-PARENTS = 3
+PARENTS = 5
 """Processes with packages in memory, for one build."""
 
 START = 0.05
 """Seconds that a parent costs beside its imports: it is forked, and forks from more memory."""
+
+LEAST = 0.1
+"""Seconds that a parent has to save, all in all, to be worth a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def choose(
 
     A set is chosen for what it saves: the seconds that its tasks need not spend on imports, less
     those that it takes to load what no other parent has in memory. So one that serves a single task
-    is never chosen, nor one whose tasks, `slots` at once, would have ended before it is ready.
+    is chosen only as a step on the way to others, and none whose tasks, `slots` at once, would have
+    ended before it is ready.
     Together the parents hold `memory` bytes at most. They come in the order in which they were
     chosen: what saves most, first.
     """
@@ -64,7 +68,7 @@ def choose(
     for _ in range(limit):
         open_to = [one for one in candidates if choice.memory_with(one) <= memory]
         best = max(open_to, key=choice.gain, default=None)
-        if best is None or choice.gain(best) <= 0:
+        if best is None or choice.gain(best) < LEAST:
             break
         choice.take(best)
     return choice.parents()
