@@ -1,6 +1,6 @@
-"""What it takes to execute one notebook, and which kernel that means.
+"""Describe how to execute one notebook, and which kernel that takes.
 
-No kernel is talked to here, so that one can be started before what talks to it is imported.
+Nothing here talks to a kernel, so a kernel can start before the code that talks to it is imported.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ POOLS: Mapping[str, tuple[str, ...]] = {
     "POLARS_MAX_THREADS": (),
     "RAYON_NUM_THREADS": (),
 }
-"""Variables that say how many threads a library's pool has, and those that it asks otherwise.
+"""Variables that set the size of a library's thread pool, each with those that it falls back on.
 
-What is a ceiling that no notebook could lift, such as Numba's, is not among them.
+Variables that set a ceiling, which no notebook could raise, are left out; Numba's is one.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmth:
-    """What the process has loaded that a kernel is forked from: ipykernel, and `modules`."""
+    """What is loaded in the process that a kernel is forked from: ipykernel and `modules`."""
 
     modules: tuple[Import, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """All that executing one notebook takes; can be pickled."""
+    """Everything needed to execute one notebook; can be pickled."""
 
     task: str
     notebook: bytes  # .ipynb, parameters injected
@@ -52,17 +52,17 @@ class Action:
     environ: Mapping[str, str]
     allow_errors: bool
     limits: TimeLimits
-    watched: bool = False  # whether the kernel tells what it uses
-    syscalls: bool = False  # whether its system calls tell, too
+    watched: bool = False  # whether the kernel reports what it uses
+    syscalls: bool = False  # whether its system calls are watched, too
     cache: Path | None = None  # a folder for compiled parts of the tracer
-    installed: str = ""  # stands for what the kernel's interpreter has installed
-    warmth: Warmth | None = None  # None: its kernel is started anew
-    threads: int = 0  # for each of the kernel's own pools; 0: as many as they like
+    installed: str = ""  # identifies what is installed for the kernel's interpreter
+    warmth: Warmth | None = None  # None: its kernel is started, not forked
+    threads: int = 0  # in each thread pool of the kernel; 0: no limit
     sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
 
 
 def wanted(action: Action, root: Path) -> Wanted:
-    """Return the kernel of `action`, to be run below `root`: the project's, or a sandbox's."""
+    """Return the kernel that `action` needs, run below `root`: the project's or a sandbox's."""
     return Wanted(
         kernel=action.kernel,
         cwd=root / action.folder,
@@ -74,33 +74,33 @@ def wanted(action: Action, root: Path) -> Wanted:
 
 
 def folders(action: Action, root: Path) -> list[str]:
-    """Return the folders of python_path, absolute."""
+    """Return the folders of python_path as absolute paths."""
     return [str((root / entry).resolve()) for entry in action.python_path]
 
 
 def warm(action: Action) -> Warm | None:
-    """Return what the action's kernel is forked from."""
+    """Return the process to fork the action's kernel from; None: it is started, not forked."""
     if action.warmth is None:
         return None
-    # Without python_path, which lies elsewhere in each sandbox.
+    # python_path is left out: it lies elsewhere in each sandbox.
     env = environment(action, [])
-    if not action.warmth.modules:  # what ipykernel needs has no such pools
+    if not action.warmth.modules:  # ipykernel alone has no such pools
         env = {k: v for k, v in env.items() if k not in POOLS or k in action.environ}
     installed, modules = action.installed, action.warmth.modules
     if not modules or not action.watched:
-        # Without an account there is none of what was loaded beforehand.
+        # An unwatched kernel could give no account of modules loaded beforehand.
         return Warm.of(action.kernel, env, installed=installed)
     watch = zygote_code()
     return Warm.of(action.kernel, env, installed=installed, modules=modules, watch=watch)
 
 
 def environment(action: Action, folders: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's environment; its children find python_path, `folders`, there."""
+    """Return the kernel's environment; child processes get python_path, `folders`, through it."""
     environ = dict(action.environ)
     if folders:
         inherited = [environ["PYTHONPATH"]] if environ.get("PYTHONPATH") else []
         environ["PYTHONPATH"] = os.pathsep.join([*folders, *inherited])
-    # A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
+    # No bytecode is left behind: it would stay valid after an edit within the same second.
     environ["PYTHONDONTWRITEBYTECODE"] = "1"
     if action.threads:
         said = {**action.environ, **dict(action.kernel.env)}

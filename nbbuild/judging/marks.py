@@ -59,4 +59,4 @@ class Marks:
         elif trace.best and closeness(trace.level) < closeness(self.inputs.level(task)):
             yield f"its last run {in_words(trace.level)}: its machine allowed no more"
         if trace.partial and not trace.exempt:
-            yield f"not all that it used was seen: {trace.partial[0]}"
+            yield f"not everything that it used was seen: {trace.partial[0]}"

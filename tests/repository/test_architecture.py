@@ -61,7 +61,7 @@ def test_every_command_that_the_page_on_debugging_shows_has_its_options() -> Non
 MESSAGES = """
     is judged when what it waits for is done | waits for ' | it failed last time: |
     was watched down to its system calls | was watched in Python only | it was made with |
-    not all that it used was seen: | not all was seen: | may have read other files |
+    not everything that it used was seen: | not all was seen: | may have read other files |
     it reads these variables, whose values do not count yet |
     its kernel was started in the ordinary way: | is imported from PYTHONPATH: |
     is not loaded beforehand: | it cannot be imported: | the kernel died | killed by |
