@@ -1,4 +1,4 @@
-"""Say how far a verdict reaches: what a user should know of it though it holds."""
+"""Find what users should know about a verdict even though it holds, such as its limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Marks:
     runs: LastRuns
 
     def __call__(self, judgement: Judgement) -> Iterator[str]:
-        """Yield what a user should know of how far a verdict reaches."""
+        """Yield what users should know about the limits of a verdict."""
         task = self.tasks[judgement.task]
         if task.source in self.unreadable:
             return
