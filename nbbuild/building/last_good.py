@@ -19,7 +19,7 @@ from pathlib import Path
 from nbbuild.config.keys import notices
 from nbbuild.disk.digests import SETTLED_NS, UNREADABLE, Look
 from nbbuild.disk.durable import own_folder, write
-from nbbuild.disk.project_folder import DOT
+from nbbuild.disk.project_folder import DOT, MARKED, RETIRED, TREE
 from nbbuild.interpreter.environment import PATH_VARIABLES
 from nbbuild.model import Judgement, Record, Settings, Verdict
 from nbbuild.notebook.configuration import candidates
@@ -175,7 +175,7 @@ class _Basis:
         met = session.walker.match_all(session.config.project.notebooks, hidden=True)
         yield from map(self._absolute, met)  # also files that turned out not to be notebooks
         yield from (self._absolute(path) for path in inputs.modules.looked)
-        yield from (f"{self._root}/{DOT}/{name}" for name in ("retired", "marked"))
+        yield from (f"{self._root}/{DOT}/{name}" for name in (RETIRED, MARKED))
         for one in session.project.parsed.values():
             yield from (self._absolute(cell.load) for cell in one.cells if cell.load)
         sources = {p for task in session.project.tasks for p in (task.source, *task.paired)}
@@ -189,7 +189,7 @@ class _Basis:
 
     def _rewritten(self) -> Iterator[str]:
         """Yield folders in which a file may be replaced by another of the same name."""
-        yield f"{self._root}/{DOT}/tree"
+        yield f"{self._root}/{DOT}/{TREE}"
         stamps = self._session.inputs.environments.rests_on
         if stamps is None:
             raise _Unsettled

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 from blake3 import blake3
 
+from nbbuild.disk.project_folder import DOT
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.resolving import Resolver
 from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
@@ -25,7 +26,7 @@ from nbbuild.watching.looking import listed
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path, they stand for the interpreter's own folders; as an origin: found there."""
 
-NOT_LISTED = frozenset({".nbbuild", "__pycache__", ".ipynb_checkpoints"})
+NOT_LISTED = frozenset({DOT, "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go and mean nothing; no listing counts them."""
 
 
