@@ -26,7 +26,7 @@ POOLS: Mapping[str, tuple[str, ...]] = {
     "POLARS_MAX_THREADS": (),
     "RAYON_NUM_THREADS": (),
 }
-"""Variables that set the size of a library's thread pool, each with those that it falls back on.
+"""Variables for the size of a library's thread pool: name → others that the library also reads.
 
 Variables that set a ceiling, which no notebook could raise, are left out; Numba's is one.
 """

@@ -32,7 +32,7 @@ class Starting:
     """Where the kernels of a build come from, and what to call when one has done its work.
 
     `ready(wanted, check)` returns a kernel that was started ahead, None when there is none;
-    `on_end()` is called once the last cell of a notebook has run.
+    `on_end()` is called once no more cells of a notebook will run.
     """
 
     launcher: Launcher

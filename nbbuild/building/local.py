@@ -33,7 +33,7 @@ class LocalAttempts:
     """Executes the attempts of one build.
 
     `ready(wanted, check)` returns a kernel that was started ahead, None when there is none;
-    `on_end()` is called once the last cell of a notebook has run.
+    `on_end()` is called once no more cells of a notebook will run.
     """
 
     tasks: Mapping[str, Task]

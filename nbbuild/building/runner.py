@@ -142,7 +142,7 @@ path[place:place] = folders
 """
 
 
-# Python compares bytecode by size and whole seconds; it compiles any source without a time.
+# Python checks bytecode by size and whole seconds; it compiles any source without a time.
 _FROM_SOURCE = """
 import os, sys
 def begin():

@@ -82,7 +82,7 @@ def execute(
     If it is `watched`, `seen` says which paths the kernel and its descendants asked for. With
     `warm` the kernel is forked from a zygote if possible. `ready(check)` returns such a kernel that
     was started ahead, None when there is none. The portable way (ways.py) does none of these.
-    `on_end()` is called once the last cell has run.
+    `on_end()` is called once no more cells will run.
 
     Setting `cancelled` kills the kernel within `kernel.TICK` seconds. When this returns or raises,
     the kernel and all its descendants (portable: its process group) are gone.

@@ -16,7 +16,7 @@ from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import Failure
 from nbbuild.text.numbering import named
 
-_TIMEOUT_HINT = "allow more with '{}' in jcache.toml, under [execution] or [[notebook]]"
+_TIMEOUT_HINT = "raise '{}' in jcache.toml, under [execution] or [[notebook]]"
 
 
 def said(reply: Mapping[str, Any] | None) -> str:

@@ -56,7 +56,7 @@ _CUT_SHORT = (
     f"the kernel did not exit within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
     "files that the notebook did not close, may be incomplete"
 )
-_UNPREPARED = "the kernel could not be prepared, so some of a flood of outputs may be lost"
+_UNPREPARED = "the kernel could not be prepared, so outputs may be lost if there are very many"
 _UNTOLD = "the kernel did not report what it used"
 _BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
 
@@ -287,7 +287,7 @@ class NotebookRun:
                 return False
             half = self._reply is not None or self._idle or self._flushing
             if half and now - self._heard > LOST_AFTER:
-                raise _Stop(self._lost(f"the kernel fell silent for {LOST_AFTER:g} s"))
+                raise _Stop(self._lost(f"the kernel sent nothing for {LOST_AFTER:g} s"))
             for channel, message in self._session.receive(min(TICK, until - now)):
                 self._take(channel, message)
             if self._session.process.poll() is not None:

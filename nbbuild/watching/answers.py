@@ -58,7 +58,7 @@ def _worded(way: str, kind: str, size: int, mode: int) -> str:
 
 
 def sentence(name: str, was: str, now: str) -> str:
-    """Return a sentence on how the answer about `name` changed: "'x' is a folder now, ..."."""
+    """Return a sentence on how the answer about `name` changed: "'x' is gone"."""
     if not was:
         return f"'{name}', which was missing, exists now"
     if not now:

@@ -6,8 +6,8 @@ there now, answers three questions:
 * Did the run *find* something at the path? Not if it wrote the file itself before it read it.
 * Did it *change* the path? Not if it wrote the same bytes back, or opened a file for writing and
   left it as it was.
-* Is it sure to write the path *anew*, whatever is there? Then the file can be put away before the
-  next run, which so begins like the first one.
+* Is it sure to write the path *anew*, whatever is there? Then the file can be put away, so that the
+  next run begins like the first one.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def writes(use: FileUse) -> bool:
 def anew(use: FileUse, *, named: bool, listed: bool) -> bool:
     """Whether the run writes the path whatever is there, and would notice a file left there before.
 
-    `named`: the notebook writes it by a cell magic, which asks for no content; `listed`: the run
-    listed its folder. A run that looked for a file, found none and made one might also keep one
-    that it finds; nobody knows until it has found one.
+    `named`: the notebook writes it by a cell magic, which looks for it only to word its message;
+    `listed`: the run listed its folder. A run that looked for a file, found none and made one might
+    also keep one that it finds; nobody knows until it has found one.
     """
     asked = found(use)
     if not writes(use) or not _CONTENT.isdisjoint(asked):

@@ -1,4 +1,4 @@
-"""Make the code that has a kernel watch itself and give an account.
+"""Make the code by which a kernel watches itself and gives an account.
 
 `prepare` makes a private folder for one run:
 

@@ -1,4 +1,4 @@
-"""Run a notebook in a sandbox: stage its inputs, and find what it used that was not declared.
+"""Stage a sandbox for a run, and find what the run used that was not declared.
 
 A sandbox is a temporary folder that repeats the project's path (`<temporary>/home/me/project`), so
 that each `..` in the notebook leads somewhere, and each path in it stands for one of the project.
@@ -150,7 +150,7 @@ class BeyondSandbox:
         return list(names.values())
 
     def _undeclared(self, place: str, *, listed: bool = False) -> str | None:
-        """Return the name of `place`, in or around the project, None if it is no undeclared input.
+        """Return the name of `place` if it is an undeclared input, in or around the project.
 
         A folder above the task's own artefacts, or above nbbuild's files, may exist only for them.
         So it does not count, and neither does its name when `listed`.

@@ -969,7 +969,7 @@ class _Tracer:
             return spec
 
         def path_stats(loader: Any, path: Any) -> Any:
-            # Python compares bytecode by size and whole seconds. A source without a time is always
+            # Python checks bytecode by size and whole seconds. A source without a time is always
             # compiled, and its bytecode is neither read nor written.
             if not _installed(path):
                 raise OSError

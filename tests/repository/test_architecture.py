@@ -66,7 +66,7 @@ MESSAGES = """
     its kernel was started in the ordinary way: | is imported from PYTHONPATH: |
     is not loaded beforehand: | it cannot be imported: | the kernel died | killed by |
     , out of memory? | It held | as far as it went: | to look at it: | nbbuild show --open |
-    does not start: | ran longer than its limit of | allow more with ' |
+    does not start: | ran longer than its limit of | raise ' |
     the process that starts kernels has ended | the process that forks kernels | was lost |
     nbbuild itself failed: | this is a bug, please report it; NBBUILD_DEBUG=1 shows the traceback |
     forced to run | is up to date | also used:
