@@ -1,1 +1,1 @@
-"""One build: the order of its tasks, their attempts, and what became of each."""
+"""One build: the order of its tasks, their attempts, and the outcome of each."""

@@ -1,4 +1,4 @@
-"""Turn what a kernel was seen to do into what its run used and wrote."""
+"""Work out what a run used and wrote, from what its kernel was seen to do."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _NO_PYTHON = Probe("", "", "", "", {}, ())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What was known as a run began."""
+    """What was known when a run began."""
 
     began_ns: int
     now: InEffect
-    found: Mapping[str, Digest]  # what earlier runs had left for it to find
+    found: Mapping[str, Digest]  # files left by earlier runs, which it could find
 
 
 class Account(Protocol):
-    """Says what a run used and wrote."""
+    """Works out what a run used and wrote."""
 
     def __call__(self, task: Task, key: ActionKey, attempted: Attempted, before: Before) -> Watched:
-        """Return it, for a run of `task` under `key`."""
+        """Return what a run of `task` under `key` used and wrote."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """Reads the accounts of runs in one project."""
+    """Reads the accounts that the kernels of one project give."""
 
     root: Path
     store: Path
@@ -53,7 +53,7 @@ class Accounts:
     own: Callable[[Task], Own]
 
     def __call__(self, task: Task, key: ActionKey, attempted: Attempted, before: Before) -> Watched:
-        """Return what the run turned out to use and to write."""
+        """Return what the run used and wrote."""
         inputs = self.inputs
         after = inputs.probe(task)
         if inputs.level(task) == "none":

@@ -1,6 +1,6 @@
-"""What it takes to execute one notebook, and which kernel that means.
+"""Describe how to execute one notebook, and which kernel that takes.
 
-No kernel is talked to here, so that one can be started before what talks to it is imported.
+Nothing here talks to a kernel, so a kernel can start before the code that talks to it is imported.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ POOLS: Mapping[str, tuple[str, ...]] = {
     "POLARS_MAX_THREADS": (),
     "RAYON_NUM_THREADS": (),
 }
-"""Variables that say how many threads a library's pool has, and those that it asks otherwise.
+"""Variables for the size of a library's thread pool: name → others that the library also reads.
 
-What is a ceiling that no notebook could lift, such as Numba's, is not among them.
+Variables that set a ceiling, which no notebook could raise, are left out; Numba's is one.
 """
 
 # A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
@@ -44,7 +44,7 @@ class Warmth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """All that executing one notebook takes; can be pickled."""
+    """Everything needed to execute one notebook; can be pickled."""
 
     task: str
     notebook: bytes  # .ipynb, parameters injected
@@ -55,17 +55,17 @@ class Action:
     environ: Mapping[str, str]
     allow_errors: bool
     limits: TimeLimits
-    watched: bool = False  # whether the kernel tells what it uses
-    syscalls: bool = False  # whether its system calls tell, too
+    watched: bool = False  # whether the kernel reports what it uses
+    syscalls: bool = False  # whether its system calls are watched, too
     cache: Path | None = None  # a folder for compiled parts of the tracer
-    installed: str = ""  # stands for what the kernel's interpreter has installed
-    warmth: Warmth | None = None  # None: its kernel is started anew
-    threads: int = 0  # for each of the kernel's own pools; 0: as many as they like
+    installed: str = ""  # identifies what is installed for the kernel's interpreter
+    warmth: Warmth | None = None  # None: its kernel is started, not forked
+    threads: int = 0  # in each thread pool of the kernel; 0: no limit
     sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
 
 
 def wanted(action: Action, root: Path) -> Wanted:
-    """Return the kernel of `action`, to be run below `root`: the project's, or a sandbox's."""
+    """Return the kernel that `action` needs, run below `root`: the project's or a sandbox's."""
     return Wanted(
         kernel=action.kernel,
         cwd=root / action.folder,
@@ -77,12 +77,12 @@ def wanted(action: Action, root: Path) -> Wanted:
 
 
 def folders(action: Action, root: Path) -> list[str]:
-    """Return the folders of python_path, absolute."""
+    """Return the folders of python_path as absolute paths."""
     return [str((root / entry).resolve()) for entry in action.python_path]
 
 
 def warm(action: Action) -> Warm | None:
-    """Return what the action's kernel is forked from."""
+    """Return the process to fork the action's kernel from; None: it is started, not forked."""
     if action.warmth is None:
         return None
     bare = bare_warm(action.kernel, action.environ, installed=action.installed)
@@ -105,7 +105,7 @@ def _parent(parent: Parent, bare: Warm, env: tuple[tuple[str, str], ...], watch:
 
 
 def environment(action: Action, folders: Sequence[str]) -> dict[str, str]:
-    """Return the kernel's environment; its children find python_path, `folders`, there."""
+    """Return the kernel's environment; child processes get python_path, `folders`, through it."""
     environ = dict(action.environ)
     if folders:
         inherited = [environ["PYTHONPATH"]] if environ.get("PYTHONPATH") else []

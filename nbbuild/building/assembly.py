@@ -1,4 +1,4 @@
-"""Put together what builds the tasks of one project, from an open session."""
+"""Put together the builder of one project's tasks, from an open session."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from nbbuild.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starting:
-    """Where the kernels of a build come from, and what hears of them.
+    """Where the kernels of a build come from, and what to call when one has done its work.
 
-    `ready(wanted, check)` gives a kernel that has been started already, None when there is none;
-    `on_end()` is called when no more cell of a notebook will run.
+    `ready(wanted, check)` returns a kernel that was started ahead, None when there is none;
+    `on_end()` is called once no more cells of a notebook will run.
     """
 
     launcher: Launcher
@@ -43,7 +43,7 @@ class Starting:
 
 
 def sources_of(session: Session) -> Sources:
-    """Return how the source notebooks of a project are read."""
+    """Return what reads the source notebooks of a project."""
     return Sources(
         digest=session.sources,
         read=lambda task: prepared(
@@ -53,7 +53,7 @@ def sources_of(session: Session) -> Sources:
 
 
 def reuse_of(session: Session, uses: Uses) -> Reuse:
-    """Return what puts results of a project's store in their place."""
+    """Return what puts results from a project's store in their place."""
     return Reuse(store=session.store, outputs=session.tree, sources=sources_of(session), uses=uses)
 
 
@@ -68,9 +68,9 @@ def builder_of(
     again: Again | None = None,
     meetings: Meetings | None = None,
 ) -> Builder:
-    """Return what builds the tasks of `session` with kernels of this machine.
+    """Return what builds the tasks of `session` with kernels on this machine.
 
-    `meetings` keeps tasks apart; None: only those that meet in this build.
+    `meetings` keeps tasks apart; None: only tasks that meet in this build.
     """
     uses = Uses(session.graph) if uses is None else uses
     reuse = reuse_of(session, uses)

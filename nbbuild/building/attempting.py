@@ -1,4 +1,4 @@
-"""Run one task: describe the attempt, execute it, and again where that is asked for."""
+"""Run one task: describe the attempt, execute it, and retry it where the task asks for that."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ _AGAIN = "runs again without watching its system calls: '{}' would lose its righ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run of a task that has ended, before anything is made of it."""
+    """A run of a task that has ended and is not settled yet."""
 
     task: Task
     judgement: Judgement
     key: ActionKey
     source: NotebookNode
-    sources: Digest  # of the source's files, taken before it was read
+    sources: Digest  # of the source's files, taken before they were read
     before: Before
-    best: bool  # whether it was to be watched as closely as its machine lets
+    best: bool  # whether to watch it as closely as its machine allows
     attempted: Attempted
     notes: tuple[str, ...]
-    exempt: str  # the program for whose sake its system calls were not watched
+    exempt: str  # the program that needs its system calls unwatched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempting:
-    """Runs tasks, in one build."""
+    """Runs the tasks of one build."""
 
     attempts: Attempts
     outputs: Outputs
     sources: Sources
     in_effect: Callable[[Task], InEffect]
-    action: Callable[[Task, bytes], Action]  # what executing a notebook takes
+    action: Callable[[Task, bytes], Action]  # describes how to execute a notebook
     last: Callable[[Task], tuple[Outcome | None, Record | None]]
-    forget: Callable[[], None]  # whatever is remembered of the disk
+    forget: Callable[[], None]  # drops what is remembered about the disk
     observer: Observer
     cancelled: threading.Event
 
@@ -71,7 +71,7 @@ class Attempting:
             action = replace(action, syscalls=False)
         done, notes, found = self._tried(task, action, retries=retries, forced=forced)
         if done.observed is not None and done.observed.rights and not done.cancelled:
-            # Such a program, sudo for one, gets no rights under the watch.
+            # A program such as sudo gets no rights while its system calls are watched.
             exempt = done.observed.rights
             self.outputs.abandon(task)
             self.observer(Noted(task.name, _AGAIN.format(exempt)))
@@ -93,9 +93,9 @@ class Attempting:
     def _tried(
         self, task: Task, action: Action, *, retries: int, forced: bool
     ) -> tuple[Attempted, tuple[str, ...], Mapping[str, Digest]]:
-        """Execute until it succeeds or `retries` more attempts failed, each from a clean tree.
+        """Execute until an attempt succeeds or no retries are left, each from a clean tree.
 
-        Also returns notes, and what the last attempt could find of what earlier runs had left.
+        Also returns notes, and the files of earlier runs that the last attempt could find.
         """
         notes: tuple[str, ...] = ()
         for attempt in range(retries + 1):
@@ -111,14 +111,14 @@ class Attempting:
             failure = done.failure
             if failure is None or done.cancelled or attempt == retries:
                 break
-            if failure.kind == "undeclared":  # another attempt would use the same
+            if failure.kind == "undeclared":  # another attempt would use it again
                 break
             self.outputs.abandon(task)
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {failure.message}",)
         return done, notes, found
 
     def _exempt(self, task: Task, key: ActionKey) -> str:
-        """Return the program for whose sake this code is run without a watch over system calls."""
+        """Return the program, if any, that needs this code's system calls unwatched."""
         _, last = self.last(task)
         if last is None or not last.trace.exempt:
             return ""

@@ -1,8 +1,8 @@
-"""What executes an attempt: the description that goes out, the plain result that comes back.
+"""The interface for executing an attempt: its description goes out, its plain result comes back.
 
 This is one of the two seams of a build; the other is what keeps results (store/protocol.py). An
-`Action` goes out, an `Attempted` comes back, and both can be pickled. Progress is told beside them.
-Local kernels (local.py) and the fake of the tests (in_memory.py) are held to the same stories.
+`Action` goes out, an `Attempted` comes back, and both can be pickled. Events report progress.
+Local kernels (local.py) and the fake used by tests (in_memory.py) must pass the same stories.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from nbbuild.watching.observed import Observed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempted:
-    """What became of an attempt. It ended well unless `failure` or `cancelled` says otherwise."""
+    """How an attempt ended: well, unless `failure` or `cancelled` says otherwise."""
 
-    cells: ExecutedCells  # as far as it came
+    cells: ExecutedCells  # as far as it got
     failure: Failure | None = None
     cancelled: bool = False
     seconds: float = 0.0  # kernel start and end included
@@ -44,9 +44,9 @@ class Attempts(Protocol):
     def __call__(
         self, action: Action, *, cancelled: threading.Event, observer: Observer
     ) -> Attempted:
-        """Execute `action` and return what became of it; never raises for a notebook.
+        """Execute `action` and return how it ended; never raises because of a notebook.
 
-        `observer` gets a `CellStarted` as each cell begins. `cancelled` ends the attempt once it
-        is set. A worker or kernel that is lost is a failure of kind "died".
+        `observer` gets a `CellStarted` as each cell begins. Setting `cancelled` ends the attempt.
+        A lost worker or kernel is a failure of kind "died".
         """
         ...

@@ -1,8 +1,8 @@
-"""Do what a verdict asks for with one task: lock, judge again, put back or run, settle.
+"""Carry out the verdict on one task: lock, judge again, put back or run, settle.
 
-Everything here happens while the task's outputs are locked in the tree, and a run also holds its
-key's lock in the store, so that several nbbuild processes execute one key once. Each lock is
-followed by another look: whoever held it may have done the work.
+Everything here happens while the task's outputs are locked in the tree. A run also holds its key's
+lock in the store, so that several nbbuild processes execute a key only once. After taking each lock
+the task is judged again: whoever held the lock may have done the work.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Place(Protocol):
     def __call__(
         self, check: Callable[[], None], on_wait: Callable[[str], None]
     ) -> AbstractContextManager[None]:
-        """Wait for it; it is one of those that run until the context is left."""
+        """Wait for memory; the run counts as running until the context is left."""
         ...
 
 
@@ -56,14 +56,14 @@ class Builder:
     uses: Uses
     meetings: Meetings
     retired: Retiring
-    broken: Callable[[Task, Record], Iterator[Reason]]  # what a record's run used, and has changed
+    broken: Callable[[Task, Record], Iterator[Reason]]  # what changed since a record's run
     place: Place
-    forget: Callable[[], None]  # whatever is remembered of the disk
+    forget: Callable[[], None]  # drops what is remembered about the disk
     observer: Observer
     cancelled: threading.Event
 
     def build(self, name: str) -> Outcome:
-        """Bring `name` up to date, its upstream tasks being done; never raises for a notebook."""
+        """Bring `name` up to date after its upstream tasks; a bad notebook raises nothing."""
         task = self.graph.tasks[name]
         began = time.monotonic()
         try:
@@ -85,7 +85,7 @@ class Builder:
         return msgspec.structs.replace(outcome, seconds=time.monotonic() - began, when=time.time())
 
     def _surprised(self, task: Task, error: Exception) -> Outcome:
-        """Return the failure of a task at which nbbuild itself failed."""
+        """Return the failure of a task during which nbbuild itself failed."""
         with suppress(NbbuildError):
             self.outputs.abandon(task)
             self.outputs.remove_built(task)
@@ -114,9 +114,9 @@ class Builder:
                 return self.reuse(task, judgement) or self._run(task, judgement)
 
     def _run(self, task: Task, judgement: Judgement) -> Outcome:
-        """Execute; once more, and alone, if that ran into another that ran at the same time."""
+        """Execute; execute again, alone, if another task that ran beside it got in its way."""
         if judgement.record is not None or judgement.reasons[0].kind == "forced":
-            # A forced run that fails must not fall back on what it was to replace.
+            # If a forced run fails, the result that it should replace must not be used again.
             assert judgement.key is not None
             self.retired.retire(
                 record.id
@@ -130,13 +130,13 @@ class Builder:
             return ended
         with turns.running(task.name, check=self._check, alone=True):
             if ended.failed is not None and not self._met(task, ended):
-                return ended.failed  # by itself, as it turns out
+                return ended.failed  # no other run was to blame
             again = self.settle(self.attempt(task, judgement))
-        assert isinstance(again, Outcome)  # nobody ran beside it
+        assert isinstance(again, Outcome)  # no other task ran beside it
         return again
 
     def _met(self, task: Task, ended: Collided) -> bool:
-        """Whether a run that failed had met another one; they are kept apart from now on."""
+        """Whether a failed run had met another one; if so, they are kept apart from now on."""
         return self.meetings.part(task.name, self.uses.met(task, ended.deeds))
 
     def _check(self) -> None:

@@ -12,9 +12,9 @@ from nbbuild.project.graph import Graph
 
 
 class Do(BaseAction):  # type: ignore[misc]  # doit has no types
-    """The one action of a notebook's task: `act(name)` says whether all went well.
+    """The one action of a notebook's task: `act(name)` returns whether all went well.
 
-    No PythonAction, which swaps the process's stdout and so is not made for threads.
+    It is no PythonAction: those replace the process's stdout, which breaks with threads.
     """
 
     def __init__(self, name: str, act: Callable[[str], bool]) -> None:
@@ -25,7 +25,7 @@ class Do(BaseAction):  # type: ignore[misc]  # doit has no types
         self.values: dict[str, object] = {}
 
     def execute(self, out: object = None, err: object = None) -> TaskFailed | None:
-        """Do the task; doit wants None, or what failed."""
+        """Do the task; return None, or the failure, as doit expects."""
         return None if self.act(self.name) else TaskFailed(f"{self.name} failed", report=False)
 
 
@@ -38,9 +38,9 @@ def doit_tasks(
 ) -> list[DoitTask]:
     """Return a doit task for each of `names`, in order.
 
-    doit asks `up_to_date(name)` when all that the task waits for is done, and hands `act` to an
-    executor when the answer is no. Targets are left to `up_to_date`: artefacts may be patterns,
-    and a file that is there may still be the wrong one.
+    doit calls `up_to_date(name)` once everything that the task waits for is done, and hands `act`
+    to an executor if the answer is no. `up_to_date` also checks targets: artefacts may be patterns,
+    and a file that exists may still be the wrong one.
     """
     wanted = list(names)
     inside = set(wanted)
@@ -63,7 +63,7 @@ def _asked(name: str, up_to_date: Callable[[str], bool]) -> bool:
 
 
 def doit_name(name: str) -> str:
-    """Return `name` without the characters to which doit gives a meaning ("=" and "*")."""
+    """Return `name` without the characters that mean something to doit ("=" and "*")."""
     return name.replace("%", "%25").replace("=", "%3D").replace("*", "%2A")
 
 

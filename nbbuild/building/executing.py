@@ -1,4 +1,4 @@
-"""Execute what has to run: scheduler, builder and kernels put together."""
+"""Execute the tasks that have to run, with a scheduler, a builder and kernels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nbbuild.project.expecting import expected
 from nbbuild.project.graph import Graph
 from nbbuild.session import Session
 
-_ROUNDS = 3  # of tasks that are judged once more
+_ROUNDS = 3  # how often tasks are judged again at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ def execute(
     keep_going: bool,
     cancelled: threading.Event,
 ) -> None:
-    """Bring `names` up to date with local kernels, of which `executing` will probably run.
+    """Bring `names` up to date with local kernels; `executing` are those that will probably run.
 
-    All goes into `tally`; see `drive`.
+    Outcomes go into `tally`; see `drive`.
     """
-    # One at a time, the listed order is as quick as any and easier to follow.
+    # With one slot, the listed order is as quick as any and easier to follow.
     priority = _critical(session, tally.durations) if workers.slots > 1 else {}
     pairs = PairsApart(session.state)
     known = pairs.known.values()
@@ -102,7 +102,7 @@ def execute(
 
 
 def _critical(session: Session, durations: Mapping[str, float]) -> Mapping[str, float]:
-    """Return for each task the seconds that at least pass from its start to the end of a build."""
+    """Return for each task the fewest seconds from its start to the end of the build."""
     known = expected(session.graph.tasks, session.project.parsed, durations)
     return session.graph.critical(known)
 
@@ -120,10 +120,10 @@ def drive(
     keep_going: bool = True,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> None:
-    """Have `builder` bring `names` up to date, in the graph's order; all goes into `tally`.
+    """Bring `names` up to date with `builder`, in the graph's order; outcomes go into `tally`.
 
-    Returns when none of them runs any more. An interrupt, or the builder's `cancelled` once it is
-    set, ends all attempts.
+    Returns when none of them is running any more. An interrupt, or setting the builder's
+    `cancelled`, ends all attempts.
     """
     cancelled = builder.cancelled
 
@@ -159,10 +159,10 @@ def drive(
 
 
 def _up_to_date(judge: Judge, tally: Tally, name: str) -> bool:
-    """Judge `name` finally; if there is nothing to do, keep that."""
+    """Return whether `name` is fresh, by its final verdict; if it is, keep that outcome."""
     try:
         judgement = judge.final(name)
-    except Exception:  # noqa: BLE001 - the builder meets it again and makes an outcome of it
+    except Exception:  # noqa: BLE001 - the builder gets it again and makes an outcome of it
         return False
     if judgement.verdict is Verdict.FRESH:
         tally.fresh(judgement)
@@ -170,14 +170,14 @@ def _up_to_date(judge: Judge, tally: Tally, name: str) -> bool:
 
 
 def _last_records(session: Session, names: Sequence[str]) -> dict[str, Record]:
-    """Return the record of the last run of each of `names` that has one; of one, nobody asks."""
+    """Return the last run's record of each of `names` that has one; none for a single name."""
     names = names if len(names) > 1 else ()
     found = ((name, session.runs.last(session.graph.tasks[name])[1]) for name in names)
     return {name: record for name, record in found if record is not None}
 
 
 def _once_more(graph: Graph, tally: Tally, names: Collection[str]) -> tuple[str, ...]:
-    """Return those of `names` that came to a result in this build, and what follows from them."""
+    """Return those of `names` that got a result in this build, and their downstream tasks."""
     done = [name for name in names if tally.has_result(name)]
     todo, found = [*done], set(done)
     while todo:
@@ -206,7 +206,7 @@ class _Following:
             self.begin()
 
     def tell(self, names: Sequence[str]) -> None:
-        """Take in which tasks come next."""
+        """Take note of which tasks come next."""
         self._next = names
 
     def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""What stands in for kernels, for the tree and for the inputs of a build in memory."""
+"""Stand-ins for kernels, for the tree and for inputs, for builds in memory."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from nbbuild.watching.watched import Watched
 
 
 class WorkerLost(Exception):
-    """Raised by a task's function: what executed it is gone."""
+    """Raised by a task's function: the worker that executed it is gone."""
 
 
 @dataclass(slots=True)
 class Files:
-    """The files of the project as one attempt sees them; what it asks and writes is noted."""
+    """The project's files as one attempt sees them; notes what it asks for and writes."""
 
     _files: dict[str, str]
     used: dict[str, TraceItem] = field(default_factory=dict)
     wrote: dict[str, str] = field(default_factory=dict)  # path → text
-    changed: set[str] = field(default_factory=set)  # those of `wrote` that had other text
-    there: set[str] = field(default_factory=set)  # those of `wrote` that lay there before
+    changed: set[str] = field(default_factory=set)  # those of `wrote` whose text changed
+    there: set[str] = field(default_factory=set)  # those of `wrote` that existed before
 
     def read(self, path: str) -> str:
         """Return the text of a file; raise `FileNotFoundError` if there is none."""
         text = self._files.get(path)
-        if path not in self.wrote:  # what it has just written itself is no input
+        if path not in self.wrote:  # what it wrote itself is no input
             self.used.setdefault(path, _item(path, text))
         if text is None:
             raise FileNotFoundError(path)
@@ -68,7 +68,7 @@ class Files:
 
 
 Function = Callable[[Files], object]
-"""What a task does; what it returns is its output. It fails with what it raises."""
+"""What a task does. Its return value is the output; an exception makes the task fail."""
 
 
 def _item(path: str, text: str | None) -> TraceItem:
@@ -83,13 +83,13 @@ class FakeAttempts:
     def __init__(self, functions: Mapping[str, Function], files: dict[str, str]) -> None:
         self.functions = dict(functions)
         self.files = files
-        self.seen: dict[str, Files] = {}  # what the last attempt of each task asked
+        self.seen: dict[str, Files] = {}  # what the last attempt of each task asked for
         self.ran: list[str] = []  # the tasks, in the order in which their attempts began
 
     def __call__(
         self, action: Action, *, cancelled: threading.Event, observer: Observer
     ) -> Attempted:
-        """Execute `action`; a function that ends with `cancelled` set was cancelled."""
+        """Execute `action`; if `cancelled` is set when the function ends, it was cancelled."""
         files = self.seen[action.task] = Files(self.files)
         self.ran.append(action.task)
         observer(CellStarted(action.task, 1, 1))
@@ -99,7 +99,7 @@ class FakeAttempts:
             shown = self.functions[action.task](files)
             outputs = [{"output_type": "stream", "name": "stdout", "text": str(shown)}]
         except WorkerLost as error:
-            failure = Failure("died", f"the worker is lost: {error}")
+            failure = Failure("died", f"the worker was lost: {error}")
         except Exception as error:  # noqa: BLE001 - as a cell's error is the cell's
             text = f"{type(error).__name__}: {error}"
             failure = Failure("error", text, cell=0, execution_count=1)
@@ -132,7 +132,7 @@ class FakeAttempts:
         )
 
     def broken(self, task: Task, record: Record, seen: object = None) -> Iterator[Reason]:
-        """Yield what a record's run used and that is different now."""
+        """Yield what a record's run used that is different now."""
         for item in record.trace.items:
             if _item(item.name, self.files.get(item.name)) != item:
                 yield Reason(item.kind, item.name, text=f"'{item.name}' changed")
@@ -152,8 +152,8 @@ class MemoryOutputs:
 
     def __init__(self, files: dict[str, str], store: MemoryStore) -> None:
         self.files = files
-        self.built: dict[str, tuple[bytes, str]] = {}  # task → built notebook, made from what
-        self.failed: dict[str, bytes] = {}  # task → its notebook as far as it went
+        self.built: dict[str, tuple[bytes, str]] = {}  # task → notebook, what it was made from
+        self.failed: dict[str, bytes] = {}  # task → its notebook as far as it got
         self._store = store
         self._made: dict[str, set[str]] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -175,19 +175,19 @@ class MemoryOutputs:
             yield
 
     def begin(self, task: Task, *, forced: bool = False) -> tuple[str, ...]:
-        """Take away the artefacts of earlier runs."""
+        """Remove the artefacts of earlier runs."""
         self.abandon(task)
         return ()
 
     def left(self, task: Task) -> Mapping[str, Digest]:
-        """Return nothing: what a run leaves undeclared is not followed here."""
+        """Return nothing: undeclared files that a run leaves are not tracked here."""
         return {}
 
     def leave(self, task: Task, left: Iterable[Left]) -> None:
-        """Follow nothing."""
+        """Track nothing."""
 
     def collect(self, task: Task, *, stored: bool = True) -> tuple[ArtefactFile, ...]:
-        """Keep the files under each artefact pattern."""
+        """Keep the files that match each artefact pattern."""
         found: set[str] = set()
         for text in task.artefacts:
             one = Pattern.parse(text)
@@ -205,7 +205,7 @@ class MemoryOutputs:
         return ()
 
     def abandon(self, task: Task) -> None:
-        """Take away the artefacts that were collected last."""
+        """Remove the artefacts that were collected last."""
         for path in self._made.pop(task.name, ()):
             self.files.pop(path, None)
 
@@ -233,16 +233,16 @@ class MemoryOutputs:
         return ()
 
     def keep_failed(self, task: Task, data: bytes) -> str:
-        """Keep a notebook as far as it went."""
+        """Keep a notebook as far as it got."""
         self.failed[task.name] = data
         return f"{task.name}.failed"
 
     def drop_failed(self, task: Task) -> None:
-        """Forget how far it went."""
+        """Forget a failed notebook."""
         self.failed.pop(task.name, None)
 
     def in_order(self, task: Task, record: Record) -> bool:
-        """Whether the artefacts lie there as the record says."""
+        """Whether the artefacts are there as the record says."""
         files = self.files
         return all(
             one.path in files and digest_bytes(files[one.path].encode()) == one.digest
@@ -250,20 +250,20 @@ class MemoryOutputs:
         )
 
     def built_in_order(self, task: Task, made_from: str) -> bool:
-        """Whether the built notebook was made from just this."""
+        """Whether the built notebook was made from exactly this."""
         return self.built.get(task.name, (b"", ""))[1] == made_from
 
     def closed_folders(self, tasks: Iterable[Task]) -> Mapping[str, str]:
-        """Return nothing: all can be written."""
+        """Return nothing: every folder can be written."""
         return {}
 
 
 class FakeKeys:
-    """Keys of a task's code and its declared assets. See verdicts.Keys."""
+    """Makes keys from a task's code and its declared assets. See verdicts.Keys."""
 
     def __init__(self, files: Mapping[str, str], versions: Mapping[str, str]) -> None:
         self._files = files
-        self._versions = versions  # task → its code, in a word
+        self._versions = versions  # task → a word that stands for its code
 
     def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
         """Return the key of `task`."""
@@ -280,10 +280,10 @@ class FakeKeys:
         return ActionKey(blake3(repr(prints).encode()).hexdigest(), prints)
 
     def look_again(self, task: Task) -> None:
-        """Look anew, as always."""
+        """Do nothing: every look is a new one."""
 
     def level(self, task: Task) -> str:
-        """Return the highest one."""
+        """Return the highest level."""
         return "syscalls"
 
     def places(self, task: Task) -> tuple[tuple[int, int | None], ...]:

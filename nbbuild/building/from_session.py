@@ -1,6 +1,6 @@
-"""Make what starts the kernels of a build, from an open session.
+"""Make the objects that start the kernels of a build, from an open session.
 
-This is imported before anything is judged, so it imports nothing that executes.
+This is imported before anything is judged, so it imports nothing that executes notebooks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARENTS_SHARE = 1 / 2
 
 
 def preparing_of(session: Session, *, threads: int, warming: Warming = stock) -> Preparing:
-    """Return what makes the actions of a build of `session`'s project."""
+    """Return what makes the actions of a build in `session`'s project."""
     return Preparing(
         root=session.root,
         tasks=session.graph.tasks,
@@ -83,7 +83,7 @@ def likely_of(session: Session, *, slots: int) -> Likely:
 
 
 def is_new_of(session: Session) -> IsNew:
-    """Return what says which tasks have new code."""
+    """Return the function that says which tasks have new code."""
     return IsNew(
         readings=session.readings,
         unreadable=session.project.unreadable,

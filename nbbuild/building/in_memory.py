@@ -1,7 +1,7 @@
-"""A build without kernels and without a disk, for tests and for measuring all the rest of it.
+"""A build without kernels and without a disk, for tests and for measuring everything else.
 
-A task is a Python function here. It is handed the project's files, and what it asks of them is its
-trace. Judging, order, locks, conflicts, settling and outcomes are those of every build.
+A task is a Python function here. It gets the project's files, and its trace is what it asks of
+them. Judging, order, locks, conflicts, settling and outcomes are the same as in every build.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from nbbuild.store import MemoryStore
 
 
 class _RetiredHere:
-    """The records that a build puts aside, for as long as it runs."""
+    """The records that a build puts aside, until it ends."""
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
@@ -63,7 +63,7 @@ class _RetiredHere:
 
 
 class _NoPairs:
-    """Remembers pairs for one build only."""
+    """Remembers no pairs for later builds."""
 
     def add(self, first: str, second: str) -> None:
         """Remember nothing."""
@@ -71,16 +71,16 @@ class _NoPairs:
 
 @dataclass(slots=True, kw_only=True)
 class MemoryProject:
-    """A project in memory: tasks, what each does, and files. Builds see what earlier ones left."""
+    """A project in memory: tasks, their functions, and files. Builds see what earlier ones left."""
 
     tasks: Sequence[Task]
     functions: Mapping[str, Function]
     files: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)  # task → its code, in a word
+    versions: dict[str, str] = field(default_factory=dict)  # task → a word that stands for its code
     store: MemoryStore = field(default_factory=MemoryStore)
     attempts: FakeAttempts = field(init=False)
     outputs: MemoryOutputs = field(init=False)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)  # the last that was remembered
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # the last one of each task
 
     def __post_init__(self) -> None:
         self.attempts = FakeAttempts(self.functions, self.files)
@@ -214,7 +214,7 @@ def task_of(name: str, **more: object) -> Task:
 
 
 def action_of(name: str) -> Action:
-    """Return what executing a task takes here: its name."""
+    """Return the action of a task, which needs only its name here."""
     return Action(
         task=name,
         notebook=b"",
@@ -232,7 +232,7 @@ _KERNEL = Kernel(name="fake", argv=(), language="python")
 
 
 def _source(task: Task) -> NotebookNode:
-    return copy.deepcopy(_notebook())  # to have nbformat check each takes longer than a build
+    return copy.deepcopy(_notebook())  # checking each takes longer than a build
 
 
 @functools.cache

@@ -1,9 +1,9 @@
 """Write down why a whole build was "up to date", for uptodate.py to compare.
 
-Whatever judging looks at has to be here; the parts that look keep account of it (`asked`,
-`looked`, `listed`, `rests_on`). Nothing is looked at a second time to learn what it *was*: what
-carries times must have been as it is for two seconds before the build began, and what was absent is
-absent still, or nothing is written.
+Whatever judging looks at has to be here; the parts that look keep a list of it (`asked`, `looked`,
+`listed`, `rests_on`). Nothing is looked at again to learn what it *was*. Instead, files and folders
+must not have changed since two seconds before the build began, and what was absent must still be
+absent; otherwise nothing is written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from nbbuild.config.keys import notices
 from nbbuild.disk.digests import SETTLED_NS, UNREADABLE, Look
 from nbbuild.disk.durable import own_folder, write
-from nbbuild.disk.project_folder import DOT
+from nbbuild.disk.project_folder import DOT, MARKED, RETIRED, TREE
 from nbbuild.interpreter.environment import PATH_VARIABLES
 from nbbuild.model import Judgement, Record, Settings, Verdict
 from nbbuild.notebook.configuration import candidates
@@ -29,17 +29,17 @@ from nbbuild.session import Session
 from nbbuild.watching.answers import LINK
 
 OTHER_VARIABLES = ("APPDATA", "PROGRAMDATA", "TMPDIR", "USERPROFILE")
-"""Variables that choose folders of configuration, beside those with one of uptodate.PREFIXES."""
+"""Variables that choose configuration folders, besides those with one of uptodate.PREFIXES."""
 
 LONGEST_SECONDS = 12 * 3600.0
-"""After so long the ordinary way looks again, and notes in the store what is still in use."""
+"""After this long, a build judges everything again, and notes in the store what is still used."""
 
 _MOST_FILES = 64  # answers kept for one project
-_MOST_FOLDERS = 2000  # below a glob; watching more is slower than the ordinary way
+_MOST_FOLDERS = 2000  # below a glob; watching more is slower than judging again
 
 
 class _Unsettled(Exception):
-    """Something is too young, or too much, to be relied on."""
+    """Something changed too recently, or there is too much of it, to rely on it."""
 
 
 def keep(
@@ -51,10 +51,10 @@ def keep(
     remarks: Sequence[str] = (),
     also: Collection[str] = (),
 ) -> bool:
-    """Keep why all of `judgements`, those of a build of `targets`, are FRESH; say whether it was.
+    """Write down why all of `judgements` in a build of `targets` are FRESH; return whether it did.
 
-    `summary` is what that build said last, and `remarks` what it says each time; the files `also`
-    have to stay as they are, too. Raises nothing: without this, the next build only takes longer.
+    `summary` is the last line of that build, and `remarks` are what it says each time; the files
+    `also` must stay as they are, too. Raises nothing: without this, the next build is only slower.
     """
     if not _simple(session, judgements):
         return False
@@ -76,10 +76,10 @@ def keep(
 
 
 def _simple(session: Session, judgements: Collection[Judgement]) -> bool:
-    """Whether all that these verdicts rest on can be looked at without knowing what it means."""
+    """Whether everything behind these verdicts can be compared without understanding it."""
     tasks = [session.graph.tasks[one.task] for one in judgements]
     return (
-        session.inputs.overrides == Settings()  # else the command would ask another question
+        session.inputs.overrides == Settings()  # the answer is for commands without any
         and all(one.verdict is Verdict.FRESH and one.record is not None for one in judgements)
         and not any(task.commands or not task.cache for task in tasks)
         and not session.project.unreadable
@@ -98,9 +98,9 @@ class _Basis:
         self._newest_ns = session.opened_ns - SETTLED_NS
         self._files: dict[str, tuple[int, int, int, int]] = {}
         self._folders: dict[str, tuple[int, int, int, int]] = {}
-        self._exact: set[str] = set()  # folders whose names are not all that counts
+        self._exact: set[str] = set()  # folders of which more than the names counts
         self._absent: set[str] = set()
-        self._links: dict[str, str] = {}  # where they lead
+        self._links: dict[str, str] = {}  # link → where it leads
         records = {one.task: one.record for one in judgements if one.record is not None}
         self._asked(records)
         self._listed(records.values())
@@ -130,10 +130,10 @@ class _Basis:
             "records": sorted(self._records(records.values())),
         }
 
-    # -- what was asked of whom ----------------------------------------------------------------
+    # -- what was looked at --------------------------------------------------------------------
 
     def _asked(self, records: dict[str, Record]) -> None:
-        """Expect every file that has a digest as it looked then, and the others absent."""
+        """Expect every file with a digest to look as it did then, and the others to be absent."""
         for path, look in self._session.digests.asked.items():
             if look is None:
                 self._whatever(path)
@@ -148,13 +148,13 @@ class _Basis:
                     self._stated(self._absolute(item.name), item.way)
 
     def _listed(self, records: Iterable[Record]) -> None:
-        """Expect every folder that was listed to hold what it held."""
+        """Expect every folder that was listed to hold the same names."""
         session = self._session
         for folder, entries in session.walker.listed.items():
             path = self._absolute(folder)
             self._whatever(path)
             for entry in entries:
-                if entry.link:  # what it leads to can change while the folder does not
+                if entry.link:  # its target can change while the folder does not
                     self._whatever(f"{path}/{entry.name}")
         for path in session.traces.listed:
             self._whatever(path)
@@ -169,13 +169,13 @@ class _Basis:
                         self._whatever(path)
 
     def _places(self) -> Iterator[str]:
-        """Yield the other paths that something depends on: present, or looked for in vain."""
+        """Yield the other paths that something depends on, whether or not they exist."""
         session, inputs = self._session, self._session.inputs
         yield str(session.config.path)
         met = session.walker.match_all(session.config.project.notebooks, hidden=True)
-        yield from map(self._absolute, met)  # also those that turned out to be no notebooks
+        yield from map(self._absolute, met)  # also files that turned out not to be notebooks
         yield from (self._absolute(path) for path in inputs.modules.looked)
-        yield from (f"{self._root}/{DOT}/{name}" for name in ("retired", "marked"))
+        yield from (f"{self._root}/{DOT}/{name}" for name in (RETIRED, MARKED))
         for one in session.project.parsed.values():
             yield from (self._absolute(cell.load) for cell in one.cells if cell.load)
         sources = {p for task in session.project.tasks for p in (task.source, *task.paired)}
@@ -188,8 +188,8 @@ class _Basis:
         yield from inputs.kernels.rests_on
 
     def _rewritten(self) -> Iterator[str]:
-        """Yield folders in which a file may be replaced by another of its name."""
-        yield f"{self._root}/{DOT}/tree"
+        """Yield folders in which a file may be replaced by another of the same name."""
+        yield f"{self._root}/{DOT}/{TREE}"
         stamps = self._session.inputs.environments.rests_on
         if stamps is None:
             raise _Unsettled
@@ -202,7 +202,7 @@ class _Basis:
             yield os.path.relpath(path, self._root), os.stat(path).st_size  # noqa: PTH116
 
     def _above(self, records: dict[str, Record]) -> set[str]:
-        """Return the folders (root-relative) above all outputs: none of them is to be a link."""
+        """Return the folders (root-relative) above all outputs: none of them may be a link."""
         above: set[str] = set()
         for name, record in records.items():
             built = self._session.graph.tasks[name].built
@@ -228,7 +228,7 @@ class _Basis:
             was = uptodate.stamp(path)
         except (FileNotFoundError, NotADirectoryError):
             if os.path.lexists(path):
-                raise _Unsettled from None  # a link that leads nowhere, yet
+                raise _Unsettled from None  # a link that leads nowhere so far
             self._absent.add(path)
             return
         folder = stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116
@@ -237,13 +237,13 @@ class _Basis:
             raise _Unsettled
 
     def _stated(self, path: str, way: str) -> None:
-        """Expect what `stat` and its like say of `path` to stay."""
+        """Expect `stat` and its like to give the same answer for `path`."""
         if way.endswith(LINK) and os.path.islink(path):  # noqa: PTH114
             self._links[path] = os.readlink(path)  # noqa: PTH115
             return
         self._whatever(path)
         if path in self._folders:
-            self._exact.add(path)  # its mode may change, and its names not
+            self._exact.add(path)  # its mode may change while its names do not
 
     def _folder(self, path: str, was: tuple[int, int, int, int]) -> tuple[object, ...]:
         held = None if path in self._exact else uptodate.names(path)
@@ -260,7 +260,7 @@ class _Basis:
         return os.path.normpath(os.path.join(self._root, path))  # noqa: PTH118
 
     def _name(self, path: str) -> str:
-        """Return `path` relative to the root if it lies there; the root itself is "."."""
+        """Return `path` relative to the root if it is inside; the root itself is "."."""
         if path == self._root:
             return "."
         return path[len(self._root) + 1 :] if path.startswith(f"{self._root}/") else path
@@ -282,7 +282,7 @@ def _folders_of(base: str, pattern: str, *, hidden: bool) -> Iterator[str]:
         inner[:] = [name for name in inner if name != DOT and (hidden or name[0] != ".")]
         for name in inner:
             if os.path.islink(f"{folder}/{name}"):  # noqa: PTH114
-                raise _Unsettled  # followed by some globs, and not by others
+                raise _Unsettled  # some globs follow it and others do not
             count += 1
             if count > _MOST_FOLDERS:
                 raise _Unsettled
@@ -292,7 +292,7 @@ def _folders_of(base: str, pattern: str, *, hidden: bool) -> Iterator[str]:
 
 
 def _thin_out(folder: Path) -> None:
-    """Remove the answers that are oldest, if there are too many."""
+    """Remove the oldest answers if there are too many."""
     with suppress(OSError):
         found = sorted(folder.iterdir(), key=lambda path: -path.stat().st_mtime)
         for path in found[_MOST_FILES:]:

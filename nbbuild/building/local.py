@@ -32,8 +32,8 @@ from nbbuild.watching.sandbox import failure as undeclared
 class LocalAttempts:
     """Executes the attempts of one build.
 
-    `ready(wanted, check)` gives a kernel that has been started already, None when there is none;
-    `on_end()` is called when no more cell of a notebook will run.
+    `ready(wanted, check)` returns a kernel that was started ahead, None when there is none;
+    `on_end()` is called once no more cells of a notebook will run.
     """
 
     tasks: Mapping[str, Task]
@@ -42,7 +42,7 @@ class LocalAttempts:
     walker: Walker
     inputs: Inputs
     accounts: Accounts
-    config: str  # the name of the configuration file, for what is said of it
+    config: str  # the name of the configuration file, for messages
     ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = runner.none_ready
     on_end: Callable[[], None] = lambda: None
 
@@ -64,7 +64,7 @@ class LocalAttempts:
         )
 
     def _matching(self, task: Task, home: Path, root: Path) -> list[str]:
-        """Return the files under the artefact patterns of `task` below `root`."""
+        """Return the files below `root` that match the artefact patterns of `task`."""
         there = self.walker if root == home else Walker(root, closed=())
         return there.match_all([Pattern.parse(text) for text in task.artefacts])
 
@@ -76,7 +76,7 @@ class LocalAttempts:
         observed: Observed | None,
         failed: Failure | None,
     ) -> Failure | None:
-        """Return what a run in `sandbox` comes to: it fails if it used what is not declared."""
+        """Return the failure of a run in `sandbox`, if any: it must not use undeclared files."""
         if failed is not None and failed.kind != "error":
             return failed
         probe = self.inputs.probe(task)

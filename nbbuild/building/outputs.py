@@ -1,4 +1,4 @@
-"""What a build asks of the project's tree; tree.Tree does it on the disk."""
+"""The interface to a project's outputs, as a build needs it; tree.Tree is the one on disk."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Outputs(Protocol):
         ...
 
     def collect(self, task: Task, *, stored: bool = True) -> tuple[ArtefactFile, ...]:
-        """Return the artefacts that a run wrote, put into the store; raise `ArtefactError`."""
+        """Put the artefacts that a run wrote into the store; may raise `ArtefactError`."""
         ...
 
     def left_empty(self, task: Task) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class Outputs(Protocol):
         ...
 
     def abandon(self, task: Task) -> None:
-        """Take away what an unfinished run made."""
+        """Remove what an unfinished run made."""
         ...
 
     def restore(self, task: Task, record: Record) -> Restored:
@@ -58,13 +58,13 @@ class Outputs(Protocol):
         ...
 
     def remove_built(self, task: Task) -> tuple[str, ...]:
-        """Take the built notebook away."""
+        """Remove the built notebook."""
         ...
 
     def keep_failed(self, task: Task, data: bytes) -> str:
-        """Keep a notebook as far as it went, and return where."""
+        """Keep a notebook as far as it got, and return where."""
         ...
 
     def drop_failed(self, task: Task) -> None:
-        """Take away what a failed run had kept."""
+        """Remove what was kept of a failed run."""
         ...

@@ -1,4 +1,4 @@
-"""The build as one paragraph: check, judge, schedule, keep what became of each task."""
+"""The build as one paragraph: check, judge, schedule, keep the outcome of each task."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def build(
     observer: Observer = silent,
     cancelled: threading.Event | None = None,
 ) -> Report:
-    """Bring `targets` (none: everything) up to date and return what became of each task.
+    """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
     `jobs` notebooks run at once (None: as configured). Without `keep_going` nothing starts after a
-    failure. With `force` everything that the targets need runs. Raises `UsageError`,
-    `ConfigError`, `KernelError` before anything runs or is written, `StoreError` when the cache
-    fails. An interrupt, or `cancelled` once it is set, ends all kernels; the report then says
+    failure. With `force` everything that the targets need runs. Raises `UsageError`, `ConfigError`
+    or `KernelError` before anything runs or is written, and `StoreError` when the cache fails.
+    An interrupt, or setting `cancelled`, ends all kernels; the report is then marked
     `interrupted`.
     """
     began = time.monotonic()
@@ -69,7 +69,7 @@ def build(
         plan = judge.plan(names, judged=head_start.judged)
         todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
         idle = all(one.verdict is Verdict.FRESH for one in todo)
-        # Asked before anything is written: there may be no such executor.
+        # Before anything is written: the executor may not exist.
         start = _executor(executor or execution.executor) if executor or not idle else None
         session.tree.rename_kept()
         observer(Planned(len(names), len(_executing(todo)), slots, tally.durations))
@@ -119,12 +119,12 @@ def _execute(
     keep_going: bool,
     cancelled: threading.Event,
 ) -> None:
-    """Do what `todo` says, and keep the cache within its size."""
+    """Carry out `todo`, and keep the cache within its size."""
     temporary.sweep()
     with session.store.in_use():
         _say_what_is_earlier(session, tally.observer)
         work = _settle(session, todo, tally)
-        # What a build with nothing to do never needs is imported here.
+        # Imported here, since a build with nothing to do never needs it.
         from nbbuild.building.executing import KernelSupply, execute
 
         execute(
@@ -151,7 +151,7 @@ def _nothing_to_do(
     observer: Observer,
     began: float,
 ) -> Report:
-    """Report that all is fresh, and keep what the next build can tell that by at once."""
+    """Report that all is fresh, and write down why, so that the next build knows at once."""
     names = [one.task for one in plan.judgements]
     for judgement in plan.judgements:
         if judgement.verdict is Verdict.FRESH:
@@ -173,13 +173,13 @@ def _nothing_to_do(
 
 
 def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[str]:
-    """Keep what is known already, before anything runs; return the tasks that are not settled."""
+    """Keep what is known before anything runs; return the tasks that are not settled."""
     _mark_used(session, todo)
-    session.keep()  # a build that is killed need not read all again
+    session.keep()  # so that after a killed build not everything is read again
     session.put_away_gone(tally.observer)
     for judgement in todo:
         if judgement.verdict is Verdict.REFRESH and judgement.record is not None:
-            # What it wrote undeclared lies there, whoever reads it before its turn comes.
+            # The undeclared files that it wrote are there, and may be read before its turn comes.
             tally.uses.note(judgement.task, judgement.record)
     settled = _settled(session, todo)
     for judgement in todo:
@@ -189,7 +189,7 @@ def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[s
 
 
 class _Ahead:
-    """Kernels that are started ahead; what starts them is imported once one is."""
+    """Kernels that are started ahead; the code for that is imported when the first one is."""
 
     def __init__(self, launcher: Launcher, *, most: int) -> None:
         self._launcher = launcher
@@ -225,7 +225,7 @@ def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: i
 
 
 def _room(session: Session, launcher: Launcher) -> Room:
-    """Return what lets kernels start while there is memory for them."""
+    """Return what lets kernels start as long as there is memory for them."""
 
     def held() -> int:
         from nbbuild.kernels.launch.usage import held_below
@@ -236,7 +236,7 @@ def _room(session: Session, launcher: Launcher) -> Room:
 
 
 def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:
-    """Return the tasks that no run of this build can change: fresh, and all that they wait for."""
+    """Return the tasks that no run can change: fresh, and so is all that they wait for."""
     settled: set[str] = set()
     for one in judgements:
         if one.verdict is Verdict.FRESH and settled.issuperset(session.graph.upstream(one.task)):
@@ -245,7 +245,7 @@ def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:
 
 
 def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
-    """Have nobody prune what this build may put back, long before its turn comes."""
+    """Protect what this build may put back from pruning, long before its turn comes."""
     for judgement in judgements:
         task = session.graph.tasks[judgement.task]
         waits = judgement.verdict is Verdict.WAIT
@@ -255,7 +255,7 @@ def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
 
 
 def _say_what_is_earlier(session: Session, observer: Observer) -> None:
-    """Say, the first time, that the cache has results of an older nbbuild."""
+    """Say once that the cache has results of an older nbbuild."""
     count = session.store.unsaid_earlier()
     if count:
         results, them = ("a result", "it") if count == 1 else (f"{count} results", "them")
@@ -264,25 +264,25 @@ def _say_what_is_earlier(session: Session, observer: Observer) -> None:
 
 
 def _prune(session: Session, observer: Observer) -> None:
-    """Bring the cache back to a little under its greatest size, if it is past that."""
+    """Bring the cache back to a little under its largest size, if it is over that."""
     store, most = session.store, session.config.cache.max_size
     if not store.writable or not store.exceeds(most):
         return
     try:
-        # A little under: so that this does not come after each build.
+        # A little under, so that this does not happen after every build.
         pruned = store.prune(Limits(max_size=most * 9 // 10), wait=False)
-    except Held:  # somebody else is at it
+    except Held:  # another process is pruning
         return
-    except StoreError as error:  # the build is done all the same
+    except StoreError as error:  # the build itself is done
         reasons = "".join(f": {value}" for label, value in error.facts if label == "reason")
         observer(Noted("", f"{error.what}{reasons}"))
         return
     if pruned.records:
         count = f"{len(pruned.records)} result{'s' * (len(pruned.records) > 1)}"
-        text = f"the cache was past its max_size: {count} not used for longest went"
+        text = f"the cache was over its max_size: removed the {count} not used for longest"
         observer(Noted("", f"{text}, {amount(pruned.freed)}"))
     if pruned.left > most:
-        text = f"the cache is past its max_size, {amount(most)}: running builds use"
+        text = f"the cache is over its max_size, {amount(most)}: running builds use"
         observer(Noted("", f"{text} {amount(pruned.left)}; raise [cache] max_size"))
 
 
@@ -291,7 +291,7 @@ def _export(
 ) -> Handed:
     """Hand results over to other tools, as `[export]` says.
 
-    `plan` is what still holds after a build that did nothing.
+    `plan` holds the verdicts of a build that did nothing, which are still true.
     """
     from nbbuild.export import after_build
 
@@ -305,7 +305,7 @@ def _export(
             return plan.judgements
         try:
             return session.judge().plan(session.wanted(())).judgements
-        except NbbuildError:  # of a notebook that this build does not need
+        except NbbuildError:  # in a notebook that this build does not need
             return session.judge().plan(names).judgements
 
     try:
@@ -322,7 +322,7 @@ def _export(
 
 
 def _executor(name: str) -> Callable[[int], Workers]:
-    """Return what starts the executor `name`; raise UsageError when there is none."""
+    """Return the function that starts the executor `name`; raise UsageError if there is none."""
     from nbbuild.building import executors
 
     return executors.find(name)

@@ -1,4 +1,4 @@
-"""What became of each task of a build so far: the observer hears it, the state keeps it at once."""
+"""The outcomes of a build so far: the observer gets each, and the state keeps it at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STOPPED = (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
 
 
 class Tally:
-    """What became of each task so far; thread-safe."""
+    """The outcome of each task so far; thread-safe."""
 
     def __init__(
         self,
@@ -31,14 +31,14 @@ class Tally:
         unreadable: Mapping[str, NbbuildError],
         durations: Mapping[str, float],
     ) -> None:
-        """`save` remembers outcomes for later builds; `durations` are seconds, of earlier ones."""
+        """`save` keeps outcomes for later builds; `durations` are seconds, from earlier ones."""
         self.observer = observer
         self.durations = durations
         self.outcomes: dict[str, Outcome] = {}
         self.interrupted = False
         self.problems: tuple[str, ...] = ()
         self.remarks: Mapping[str, tuple[str, ...]] = {}
-        """What a user should know of a task, whatever becomes of it."""
+        """Notes for users about each task, whatever its outcome."""
         self.uses = Uses(graph)
         self._store = store
         self._save = save
@@ -57,23 +57,23 @@ class Tally:
         return outcome is not None and outcome.kind not in _STOPPED
 
     def keep(self, outcome: Outcome) -> bool:
-        """Keep and tell `outcome`; return whether tasks that need this one may go on."""
+        """Keep and report `outcome`; return whether tasks that need this one may go on."""
         remarks = self.remarks.get(outcome.task, ())
         if remarks:
             outcome = msgspec.structs.replace(outcome, notes=(*outcome.notes, *remarks))
         with self._lock:
             before = self.outcomes.get(outcome.task)
             if before is not None and outcome.kind is OutcomeKind.FRESH:
-                return True  # judged once more, and nothing had to be done
+                return True  # judged again, and there was nothing to do
             self.outcomes[outcome.task] = outcome
         if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
-            # At once, not at the end: a build that is killed loses no duration and no failure.
+            # Saved at once, so that a killed build loses no duration and no failure.
             self._save([outcome])
         self.observer(Ended(outcome))
         return outcome.kind not in _STOPPED
 
     def fresh(self, judgement: Judgement) -> None:
-        """Keep that there was nothing to do for a task."""
+        """Keep the outcome of a task with nothing to do."""
         assert judgement.record is not None
         self.uses.note(judgement.task, judgement.record)
         self._store.used(judgement.record)
@@ -89,11 +89,11 @@ class Tally:
         )
 
     def blocked(self, name: str, by: str) -> None:
-        """Keep that an upstream failure stopped a task."""
+        """Keep the outcome of a task that an upstream failure stopped."""
         self._block(name, (f"needs {by}, which failed",))
 
     def blocked_from_the_start(self, judgements: Sequence[Judgement]) -> None:
-        """Keep the tasks whose notebook, or one that they need, cannot be read."""
+        """Keep the outcomes of tasks whose notebook, or one that they need, cannot be read."""
         for judgement in judgements:
             if judgement.verdict is not Verdict.BLOCKED:
                 continue
@@ -107,7 +107,7 @@ class Tally:
                 self.keep(Outcome.of(task, kind, failure=failure, when=time.time()))
 
     def report(self, names: Sequence[str], *, seconds: float) -> Report:
-        """Return the report on `names`, in order; what has no outcome yet was cancelled."""
+        """Return the report on `names`, in order; tasks without an outcome were cancelled."""
         outcomes = tuple(
             self.outcomes.get(name) or Outcome.of(self._tasks[name], OutcomeKind.CANCELLED)
             for name in names

@@ -1,4 +1,4 @@
-"""What looks like a mistake in a task that can be built all the same; a build says it each time."""
+"""Find likely mistakes in tasks that can still be built; every build mentions them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nbbuild.notebook.effects import without_effect
 from nbbuild.session import Session
 
 NEWER_SECONDS = 1.0
-"""How much newer the `.ipynb` of a pair must be: Jupytext's own margin. A checkout takes less."""
+"""How much newer the `.ipynb` of a pair must be: Jupytext's own margin. A checkout is faster."""
 
 
 def remarks(session: Session, names: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-    """Return what a user should know of the tasks `names` before they run, by task.
+    """Return, by task, what a user should know about `names` before they run.
 
-    What holds for several tasks of one notebook comes with the first of them.
+    A remark that holds for several tasks of one notebook comes with the first of them.
     """
     said: set[str] = set()
     looked: set[tuple[str, frozenset[str]]] = set()
@@ -42,7 +42,7 @@ def _of(session: Session, task: Task) -> Iterator[str]:
     try:
         parsed = session.inputs.parsed(task)
     except NotebookError:
-        return  # told when its turn comes
+        return  # reported when its turn comes
     if task.parameters:
         language = session.inputs.language(task)
         names = sorted(task.parameters)
@@ -53,9 +53,9 @@ def _of(session: Session, task: Task) -> Iterator[str]:
 
 
 def _edited(session: Session, task: Task, parsed: Parsed, other: str) -> Iterator[str]:
-    """Yield the remark that the `.ipynb` of a pair was edited, and its text was not.
+    """Yield a remark if the `.ipynb` of a pair was edited and its text was not.
 
-    Times alone say nothing, least of all in a fresh clone: both must hold other code, too.
+    Times alone prove nothing, least of all in a fresh clone: their code must differ, too.
     """
     try:
         text, notebook = (os.stat(session.root / path).st_mtime for path in (task.source, other))  # noqa: PTH116
@@ -63,10 +63,10 @@ def _edited(session: Session, task: Task, parsed: Parsed, other: str) -> Iterato
             return
         theirs = session.readings.parsed(other)
     except (OSError, NotebookError):
-        return  # what is not there, or no notebook, was not edited as one
+        return  # missing, or no notebook: nobody edited it as one
     if any(cell.load for cell in parsed.cells) or _code(parsed) == _code(theirs):
         return
-    # Of the two, one that says what it is paired with.
+    # Whichever of the two says what it is paired with.
     named = other if theirs.formats else task.source
     yield (
         f"it runs the code of '{task.source}', but '{other}' is newer and has other code; "
@@ -76,6 +76,6 @@ def _edited(session: Session, task: Task, parsed: Parsed, other: str) -> Iterato
 
 
 def _code(parsed: Parsed) -> list[str]:
-    """Return the lines of code: some text formats do not keep cells apart."""
+    """Return the lines of code, not cells: some text formats do not keep cells apart."""
     lines = (line for cell in parsed.cells for line in cell.source.splitlines())
     return [line.rstrip() for line in lines if line.strip()]

@@ -1,4 +1,4 @@
-"""Put a result that the cache holds in its place."""
+"""Put a result from the cache in its place."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from nbbuild.store import Store
 class Sources:
     """The source notebooks of a project's tasks."""
 
-    digest: Callable[[Task], Digest]  # of all that a built notebook takes from its source
+    digest: Callable[[Task], Digest]  # of everything that a built notebook takes from its source
     read: Callable[[Task], NotebookNode]  # with its parameters in it; may raise `NotebookError`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reuse:
-    """Puts hits in their place, in one build."""
+    """Puts the hits of one build in their place."""
 
     store: Store
     outputs: Outputs
@@ -45,7 +45,7 @@ class Reuse:
         cells = stored_cells(self.store.get, record.cells)
         if cells is None:
             return None
-        sources = self.sources.digest(task)  # before reading: an edit in between is seen next time
+        sources = self.sources.digest(task)  # before reading, so that a later edit is noticed
         try:
             built = built_bytes(self.sources.read(task), cells)
         except ValueError:  # a record that cannot be merged is a miss, never a wrong answer
@@ -69,7 +69,7 @@ class Reuse:
         )
 
     def _keep_renewed(self, record: Record) -> None:
-        """Keep a hit that was found under an earlier key under its new one, too."""
+        """If a hit was found under an earlier key, keep it under its new key, too."""
         known = self.store.records(record.key.digest)
         if self.store.writable and all(one.id != record.id for one in known):
             self.store.publish(record)

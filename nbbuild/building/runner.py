@@ -1,4 +1,4 @@
-"""One action: stage, execute, collect. Knows nothing of keys and the store."""
+"""Run one action: stage, execute, collect. Knows nothing about keys and the store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nbbuild.watching.seen import Seen
 
 
 def none_ready(wanted: Wanted, check: Callable[[], None]) -> KernelSession | None:
-    """Have every kernel started when its time comes."""
+    """Return None: no kernel was started ahead."""
     return None
 
 
@@ -45,12 +45,12 @@ def run(
 ) -> Attempted:
     """Execute the notebook of `action`.
 
-    `ready(wanted, check)` and `on_end` are as `execute` has them.
+    `ready(wanted, check)` and `on_end` are those of `execute`.
 
-    `inspect(sandbox, observed, failure)` is asked while the sandbox of a run is still there; it
-    returns the failure, if any, that the run comes to. `match(root)` names the files under the
-    task's artefact patterns below `root`: what a sandboxed run that ended well wrote there goes to
-    its place in the tree by `bring_in(file, path)`, which returns notes for users.
+    `inspect(sandbox, observed, failure)` is called while the sandbox of a run still exists; it
+    returns the final failure of the run, if any. `match(root)` returns the files below `root` that
+    match the task's artefact patterns. If a sandboxed run ends well, `bring_in(file, path)` puts
+    those that it wrote in their place in the tree, and returns notes for users.
     """
     with ExitStack() as stack:
         sandbox: Sandbox | None = None
@@ -115,7 +115,7 @@ def _attempted(
 def _bring_in(
     sandbox: Sandbox, artefacts: Sequence[str], bring_in: Callable[[Path, str], tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """Bring what a run wrote under its patterns to its place; return what users should know."""
+    """Bring the artefacts that a run wrote to their place; return notes for users."""
     lost = sandbox.lost(artefacts)
     notes: tuple[str, ...] = ()
     for path in artefacts:
@@ -127,13 +127,13 @@ def _bring_in(
 
 
 def _observed(report: Path | None, seen: Seen | None) -> Observed | None:
-    """Return what the kernel's account, and its system calls, tell."""
+    """Return what the kernel's account and its system calls show."""
     if report is not None:
         return read_report(report, seen)
     return only_seen(seen) if seen is not None else None
 
 
-# IPython puts the working folder behind all of PYTHONPATH; python_path comes right after it.
+# IPython puts the working folder after all of PYTHONPATH; python_path belongs right after it.
 _PATH_CODE = """
 import sys
 path, folders = sys.path, {folders!r}
@@ -143,7 +143,7 @@ path[place:place] = folders
 """
 
 
-# Python trusts bytecode by size and whole seconds; a source whose time it cannot tell, it compiles.
+# Python checks bytecode by size and whole seconds; it compiles any source without a time.
 _FROM_SOURCE = """
 import os, sys
 def begin():
@@ -163,7 +163,7 @@ begin()
 def _preparations(
     action: Action, root: Path, private: Path
 ) -> tuple[list[str], list[str], Path | None]:
-    """Return what an IPython kernel runs silently first and last, and where its account will be."""
+    """Return what an IPython kernel runs silently first and last, and the path of its account."""
     before: list[str] = []
     after: list[str] = []
     if action.kernel.interpreter is None:

@@ -1,8 +1,8 @@
-"""doit tasks in, futures out: which ready task starts next, and what a failure stops.
+"""doit tasks in, futures out: choose which ready task starts next, and what a failure stops.
 
-doit's dispatcher hands out tasks as what they wait for gets done. The runner here keeps them in a
-heap, longest critical path first, and feeds at most `slots` of them to an executor. Everything that
-touches doit happens in the calling thread; executors only ever run `act`.
+doit's dispatcher hands out a task once everything that it waits for is done. The runner here keeps
+them in a heap, longest critical path first, and feeds at most `slots` of them to an executor.
+Everything that touches doit happens in the calling thread; executors only ever run `act`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ def run(
 ) -> None:
     """Do `names` in the graph's order, `slots` at once.
 
-    `up_to_date(name)` is asked in this thread once all upstream tasks are done; `act(name)` runs in
-    `executor` and says whether all went well; `blocked(name, by)` is told of each task that an
-    upstream failure stops. Ready tasks of higher `priority` start first. Without `keep_going` no
-    task starts after a failure. `stop` is asked between tasks. An exception (from `up_to_date`,
-    `act` or a signal) calls `abort`, which is to end what runs, and is raised here afterwards.
-    `upcoming` is told which tasks will probably start next, whenever that changes: `slots` at most.
+    `up_to_date(name)` is called in this thread once all upstream tasks are done; `act(name)` runs
+    in `executor` and returns whether all went well; `blocked(name, by)` is called for each task
+    that an upstream failure stops. Ready tasks of higher `priority` start first. Without
+    `keep_going` no task starts after a failure. `stop` is checked between tasks. After an exception
+    (from `up_to_date`, `act` or a signal), `abort` is called, which must end everything that runs;
+    then the exception is raised here. `upcoming` gets the tasks that will probably start next,
+    `slots` at most, whenever they change.
     """
     tasks = doit_tasks(names, graph, up_to_date=up_to_date, act=act)
     control = TaskControl(tasks)
@@ -88,15 +89,15 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         self._upcoming = upcoming
 
     def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
-        """Run every task that `task_dispatcher` hands out; return when none runs any more."""
+        """Run every task that `task_dispatcher` hands out; return when none is running any more."""
         ready: list[tuple[float, int, ExecNode]] = []
         arrival = itertools.count()
         running: dict[Future[Any], ExecNode] = {}
         done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        answer: ExecNode | None = None  # what the dispatcher is told next
+        answer: ExecNode | None = None  # what the dispatcher hears next
         try:
             while True:
-                # Hear all that the dispatcher has to offer before choosing among it.
+                # Take everything that the dispatcher offers before choosing.
                 for node in self._offered(task_dispatcher, answer):
                     weight = -self._priority.get(node.task.name, 0.0)
                     heapq.heappush(ready, (weight, next(arrival), node))
@@ -107,7 +108,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                     future.add_done_callback(done.put)
                 if not running:
                     return
-                # The least of a heap lie near its front; to sort all of it would take too long.
+                # The least of a heap are near its front; sorting all of it would take too long.
                 following = heapq.nsmallest(self._slots, ready[: 4 * self._slots])
                 self._upcoming([name_of(node.task) for _, _, node in following])
                 future = done.get()
@@ -123,7 +124,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                 _wait(future)
 
     def _offered(self, dispatcher: TaskDispatcher, answer: ExecNode | None) -> Iterator[ExecNode]:
-        """Tell the dispatcher what got done, and yield the tasks that have to run now."""
+        """Tell the dispatcher what is done, and yield the tasks that have to run now."""
         while not self._halted():
             try:
                 node = dispatcher.generator.send(answer)
@@ -146,7 +147,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
 
 
 def _wait(future: Future[Any]) -> None:
-    """Wait for a future whose own exception no longer matters: another is being raised."""
+    """Wait for a future, ignoring its own exception: another one is being raised."""
     try:
         future.exception()
     except CancelledError:
@@ -154,7 +155,7 @@ def _wait(future: Future[Any]) -> None:
 
 
 class _Memory:
-    """doit's database, in memory only: what is up to date, the store decides."""
+    """doit's database, in memory only: the store decides what is up to date."""
 
     def __init__(self, name: str, codec: object, *, module_name: str | None = None) -> None:
         self.name = name
@@ -180,7 +181,7 @@ class _Memory:
 
 
 class _Words:
-    """doit's reporter: passes on what upstream failures stop; nbbuild's own events say the rest."""
+    """doit's reporter: passes on what upstream failures stop; nbbuild reports the rest itself."""
 
     def __init__(self, blocked: Callable[[str, str], None]) -> None:
         self._blocked = blocked

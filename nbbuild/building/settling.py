@@ -1,4 +1,4 @@
-"""Turn a run into its result: a record, kept or not, or a failure."""
+"""Turn a run into its result: a record, stored or not, or a failure."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ from nbbuild.watching.watched import LeftFile, Watched
 
 @dataclass(frozen=True, slots=True)
 class Collided:
-    """A run that may have been spoilt by another beside it, and how it ended if it failed."""
+    """A run that another one beside it may have spoilt; `failed` is its outcome if it failed."""
 
     deeds: Deeds
     failed: Outcome | None = None
 
 
 class Retiring(Protocol):
-    """Puts records aside, and marks of tasks; see judging.retired.Retired."""
+    """Puts records aside, and unmarks tasks; see judging.retired.Retired."""
 
     def retire(self, ids: Iterable[str]) -> None:
         """Put records aside for good."""
         ...
 
     def unmark(self, task: str) -> None:
-        """Take the mark off a task, which has run."""
+        """Remove the mark from a task that has run."""
         ...
 
 
@@ -69,17 +69,17 @@ class Settling:
     account: Account
     uses: Uses
     retired: Retiring
-    again: Again  # takes in the tasks that are to be judged once more when all others are done
+    again: Again  # collects the tasks to judge again at the end
     meetings: Meetings
-    key: Callable[[str], ActionKey]  # of a task as things are now, trusting no earlier digest
-    places: Callable[[Task], Sequence[tuple[int, int | None]]]  # how its cells are called
+    key: Callable[[str], ActionKey]  # of a task as it is now, trusting no earlier digest
+    places: Callable[[Task], Sequence[tuple[int, int | None]]]  # what messages call its cells
     last: Callable[[Task], tuple[Outcome | None, Record | None]]
     changed_since: Callable[[Path, int], bool]
     ignored: Callable[[str], bool]  # whether version control leaves a file out
-    said: set[str] = field(default_factory=set)  # why runs were seen in part, in this build
+    said: set[str] = field(default_factory=set)  # causes already given for runs seen in part
 
     def __call__(self, run: Run) -> Outcome | Collided:
-        """Return what becomes of `run`; may raise `StoreError`."""
+        """Return the outcome of `run`; may raise `StoreError`."""
         task, done = run.task, run.attempted
         if done.cancelled:
             self.outputs.abandon(task)
@@ -118,7 +118,7 @@ class Settling:
             return (), Failure.of("artefact", error)
 
     def _may_be_spoilt(self, deeds: Deeds, began_ns: int) -> bool:
-        """Whether a run that failed used what somebody changed while it ran beside others."""
+        """Whether a failed run used a file that changed while it ran beside others."""
         return bool(deeds.beside) and any(
             self.changed_since(self.root / path, began_ns)
             for path in deeds.touched
@@ -132,7 +132,7 @@ class Settling:
         artefacts: tuple[ArtefactFile, ...],
         last: Record | None,
     ) -> Record:
-        """Return the record of a run that ended well; its cells go into the store, if they can."""
+        """Return the record of a run that ended well; its cells are stored if possible."""
         task, done = run.task, run.attempted
         probe = run.before.now.probe
         blob = encode(done.cells)
@@ -165,7 +165,7 @@ class Settling:
     def _published(
         self, run: Run, watched: Watched, record: Record, last: Record | None
     ) -> Outcome:
-        """Keep and show the result of a run that is in nobody's way."""
+        """Keep and show the result of a run that has no conflict."""
         task, done = run.task, run.attempted
         notes = (*run.notes, *self._products(record, last), *self._unseen(record.trace))
         whole = not (done.cut_short and record.artefacts)
@@ -206,14 +206,14 @@ class Settling:
     # -- what users should know ----------------------------------------------------------------
 
     def _unseen(self, trace: Trace) -> tuple[str, ...]:
-        """Say why a run was seen only in part, once in a build for each cause."""
+        """Say why a run was seen only in part; each cause is reported once in a build."""
         causes = () if trace.exempt else trace.partial
         new = [cause for cause in causes if cause not in self.said]
         self.said.update(new)
-        return tuple(f"not all that it used was seen: {cause}" for cause in new)
+        return tuple(f"not everything that it used was seen: {cause}" for cause in new)
 
     def _products(self, record: Record, last: Record | None) -> tuple[str, ...]:
-        """Say what a run wrote and found undeclared, as far as the last one did not."""
+        """Say what a run wrote and found undeclared, unless the last run did so too."""
         notes: tuple[str, ...] = ()
         known = {file.path for file in last.undeclared} if last else set()
         products = endings.products(record, ignored=self.ignored)
@@ -225,7 +225,7 @@ class Settling:
         return notes
 
     def _unpublished(self, task: Task, key: ActionKey, watched: Watched, *, whole: bool) -> str:
-        """Say why the result of a run must not be published, "" when it may be."""
+        """Return why the result of a run must not be published, "" if it may be."""
         if not task.cache:
             return "`cache = false`: the result is not kept"
         if not self.store.writable:
@@ -238,7 +238,7 @@ class Settling:
         return why and f"the result is shown but not cached: {why}; it will run again"
 
     def _changed(self, task: Task, key: ActionKey) -> str:
-        """Say which of the key's inputs changed since the run began, "" if none did."""
+        """Return which of the key's inputs changed since the run began, "" if none did."""
         try:
             after = self.key(task.name)
         except NbbuildError as error:
@@ -249,7 +249,7 @@ class Settling:
 
 
 def _rewritten(watched: Watched, last: Record | None) -> tuple[str, ...]:
-    """Return what a task writes again in every run, though it may have changed it in this one."""
+    """Return files that a task rewrites in every run, even if it changed them in this one."""
     before = {*last.rewritten} if last is not None else set()
     now = {file.path for file in watched.undeclared}
     return tuple(sorted({*watched.rewritten, *(before & now)}))

@@ -1,8 +1,8 @@
-"""Which tasks of a build run at the same time, and which must not.
+"""Decide which tasks of a build may run at the same time.
 
-Two runs that meet on one path while both run may spoil each other's results, though each would be
-sound by itself. So the later one runs once more while no other does, and the two never run side by
-side again: pairs are remembered in the project's state, each with the task that is to go first.
+Two tasks that meet on one path while both run may spoil each other's results, though each would be
+sound by itself. So the later one runs again while no other does, and the two never run side by side
+again: the project's state remembers such pairs, and which task of each goes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nbbuild.disk.state import State
 from nbbuild.events import Noted, Observer
 from nbbuild.judging.endings import named
 
-_TICK = 0.05  # seconds between two looks whether the build was cancelled
+_TICK = 0.05  # seconds between checks whether the build was cancelled
 
 
 class Turns:
@@ -27,16 +27,16 @@ class Turns:
         self._apart = {frozenset(pair) for pair in pairs}
         self._changed = threading.Condition()
         self._running: set[str] = set()
-        self._alone: list[str] = []  # that run, or wait to run, while no other does
+        self._alone: list[str] = []  # tasks that run, or wait to run, while no other does
         self._beside: dict[str, set[str]] = {}
 
     @contextmanager
     def running(
         self, name: str, *, check: Callable[[], None], alone: bool = False
     ) -> Iterator[None]:
-        """Wait until `name` may run; it runs until the context is left.
+        """Wait until `name` may run; it counts as running until the context is left.
 
-        While it waits `check` is called, which may raise to give up.
+        Meanwhile `check` is called again and again; it may raise to give up.
         """
         with self._changed:
             if alone:
@@ -68,7 +68,7 @@ class Turns:
             return frozenset(self._beside.get(name, ()))
 
     def part(self, one: str, other: str) -> None:
-        """Have two tasks not run side by side from now on."""
+        """Keep two tasks from running side by side from now on."""
         with self._changed:
             self._apart.add(frozenset((one, other)))
 
@@ -79,26 +79,26 @@ class Turns:
 
 
 class Again:
-    """The tasks of a build that are to be judged once more in the end; thread-safe."""
+    """The tasks to judge again at the end of a build; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._names: set[str] = set()
 
     def add(self, names: Iterable[str]) -> None:
-        """Have `names` judged once more."""
+        """Have `names` judged again."""
         with self._lock:
             self._names.update(names)
 
     def take(self) -> frozenset[str]:
-        """Return them, and begin anew."""
+        """Return the tasks added so far, and forget them."""
         with self._lock:
             names, self._names = self._names, set()
         return frozenset(names)
 
 
 class PairsApart:
-    """The pairs of tasks that a project keeps apart: (the one to go first, the other)."""
+    """The pairs of tasks that a project keeps apart: (the one that goes first, the other)."""
 
     _KIND = "apart"
 
@@ -110,7 +110,7 @@ class PairsApart:
         }
 
     def add(self, first: str, second: str) -> None:
-        """Remember that `first` and `second` are to be kept apart; an order once found stays."""
+        """Remember to keep `first` and `second` apart; the first order found for a pair stays."""
         with self._lock:
             key = frozenset((first, second))
             if key not in self.known:
@@ -125,7 +125,7 @@ class PairsApart:
         try:
             for first, second in json.loads(data):
                 yield str(first), str(second)
-        except (ValueError, TypeError):  # as if never remembered
+        except (ValueError, TypeError):  # damaged: as if nothing was remembered
             return
 
 
@@ -133,7 +133,7 @@ class Remembering(Protocol):
     """Remembers pairs of tasks for later builds; see `PairsApart`."""
 
     def add(self, first: str, second: str) -> None:
-        """Remember that `first` and `second` are to be kept apart."""
+        """Remember to keep `first` and `second` apart."""
         ...
 
 
@@ -150,14 +150,14 @@ class Meetings:
         return self.turns.beside(name)
 
     def part(self, name: str, pairs: Iterable[tuple[str, str]]) -> bool:
-        """Keep the tasks of each pair apart from now on, and say so; return whether any is."""
+        """Keep the tasks of each pair apart from now on, and say so; return whether any are."""
         found = list(pairs)
         for first, second in found:
             self._pairs.add(first, second)
             self.turns.part(first, second)
         if found:
             others = named([one for pair in found for one in pair if one != name])
-            text = f"met {others} on a file while both ran: it runs again by itself"
+            text = f"used the same file as {others} while both ran: it runs again by itself"
             self._observer(Noted(name, text))
         return bool(found)
 
@@ -167,14 +167,14 @@ def in_turn(
 ) -> Mapping[str, float]:
     """Return `priority`, raised so that the first of each pair goes before the other.
 
-    PairsApart that make a circle keep what of it can be kept.
+    If pairs make a circle, as much of their order is kept as can be.
     """
     inside = set(names)
     kept = [pair for pair in pairs if inside.issuperset(pair)]
     if not kept:
         return priority
     raised = dict.fromkeys(inside, 0.0) | dict(priority)
-    for _ in kept:  # as many rounds as the longest chain can have
+    for _ in kept:  # the longest chain needs no more rounds than this
         before = dict(raised)
         for first, second in kept:
             raised[first] = max(raised[first], raised[second] + 1e-6)

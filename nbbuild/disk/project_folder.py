@@ -6,16 +6,17 @@
         tree/<task>.json       what nbbuild wrote into the project, task by task
         staged/<task>/         artefacts on their way to their places
         replaced/<run>/        files that stood in the way of what nbbuild wrote
-        aside/<task>/          what a run left undeclared and a later one must not find
-        failed/<path>          the notebooks of runs that failed, as far as they came
-        retired                records that no longer count, an id a line
-        marked                 tasks that run at the next build, a name a line
+        aside/<task>/          undeclared files of a run that a later one must not find
+        failed/<path>          the notebooks of runs that failed, as far as they got
+        retired                records that no longer count, one id per line
+        marked                 tasks that run at the next build, one name per line
         uptodate/<key>         what the last good build of some targets rested on
-        tracer/                what the tracer in the kernels remembers
+        tracer/                what the tracer in the kernels keeps for the next one
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
-nbbuild/quick says the folder's name itself, since it loads as little as it can.
+nbbuild/quick imports this module before it can say that there is nothing to do, so this imports
+nothing that takes time.
 """
 
 from __future__ import annotations
@@ -36,5 +37,6 @@ ASIDE: Final = "aside"
 FAILED: Final = "failed"
 RETIRED: Final = "retired"
 MARKED: Final = "marked"
+UPTODATE: Final = "uptodate"
 TRACER: Final = "tracer"
 LOCKS: Final = "locks"

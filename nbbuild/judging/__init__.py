@@ -1,1 +1,1 @@
-"""Verdicts, and why: keys, inputs, reasons and conflicts. Reads, never writes."""
+"""Give verdicts and their reasons, from keys, inputs and conflicts. Reads, never writes."""

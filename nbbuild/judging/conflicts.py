@@ -1,7 +1,7 @@
-"""Find what one task wrote and another used without an edge between them.
+"""Find files that one task wrote and another used without an edge between them.
 
-Whether such a reader saw the file before or after it was written is an accident. tup's rule: using
-what another rule makes, undeclared, is an error, since no later build could tell.
+Whether such a reader saw the file before or after the write is an accident. This is tup's rule: a
+task must not use a file that another task makes unless it says so, since no later build could tell.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from nbbuild.project.graph import Graph, makes
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """`writer` wrote `path`, which `reader` used (or makes itself), and no edge orders them."""
+    """`writer` wrote `path`, which `reader` used (or makes itself), and no edge orders the two."""
 
     writer: str
     reader: str
     path: str
     how: str  # "reads", "lists the folder of", "looks for", "makes"
-    declared: bool = False  # whether the writer says that it writes it
+    declared: bool = False  # whether the writer declares it
     there: bool = False  # whether it existed before the writer changed it
-    circle: bool = False  # whether the writer waits for the reader already
+    circle: bool = False  # whether the writer already waits for the reader
 
 
 class Settled(NamedTuple):
-    """What came of a run beside all others."""
+    """How a run fits in with all the others."""
 
     conflicts: tuple[Conflict, ...] = ()
-    stale: tuple[Record, ...] = ()  # of tasks that read what this one has written since
+    stale: tuple[Record, ...] = ()  # of tasks that read a file before this one wrote it
     spoilt: tuple[Record, ...] = ()  # of tasks that this one may have spoilt while both ran
-    again: tuple[str, ...] = ()  # tasks, those of `spoilt` too, that are to be judged once more
-    collided: tuple[tuple[str, str], ...] = ()  # met while both ran: (who goes first, the other)
+    again: tuple[str, ...] = ()  # tasks to judge again, those of `spoilt` included
+    collided: tuple[tuple[str, str], ...] = ()  # met while both ran: (goes first, the other)
 
 
 class Uses:
-    """Who wrote and who used what, over the tasks of one build; thread-safe."""
+    """What each task of one build wrote and used; thread-safe."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._known: dict[str, Facts] = {}
         self._near = Nearness()
-        self._failed: dict[str, Facts] = {}  # runs in conflict: others may read what they wrote
+        self._failed: dict[str, Facts] = {}  # runs in conflict: others may read their files
         self._lock = threading.Lock()
 
     def settle(self, task: Task, record: Record, deeds: Deeds = NO_DEEDS) -> Settled:
-        """Take in what a run of `task` wrote and used; return what it comes to beside the others.
+        """Add what a run of `task` wrote and used; return how it fits in with the others.
 
-        With conflicts, or where it ran into another that ran at the same time, it is not taken in.
+        A run that has conflicts, or that collided with another one beside it, is not added.
         """
         facts = facts_of(task, record, deeds)
         with self._lock:
@@ -64,7 +64,7 @@ class Uses:
             found = tuple(dict.fromkeys(self._conflicts(facts)))
             spoilt = set(self._spoilt(facts))
             again = spoilt | set(self._behind(facts))
-            # Who makes a file that another wrote over has a sound record: it is put back.
+            # A task whose file was overwritten has a sound record, from which it is put back.
             stale = {one.reader for one in found if one.how != "makes"} - {task.name}
             if not found and not collided:
                 self._take_in(facts)
@@ -87,9 +87,9 @@ class Uses:
         return tuple(self._known[name].record for name in sorted(names) if name in self._known)
 
     def met(self, task: Task, deeds: Deeds) -> tuple[tuple[str, str], ...]:
-        """Return the tasks that wrote, while they ran beside `task`, what that touched and failed.
+        """Return the tasks that, beside `task`, wrote files that it touched before it failed.
 
-        As pairs: who goes first, and the other.
+        They come in pairs: the task that goes first, and the other.
         """
         with self._lock:
             return tuple(
@@ -99,7 +99,7 @@ class Uses:
             )
 
     def note(self, task: str, record: Record) -> None:
-        """Take in an earlier run that still holds."""
+        """Add an earlier run that still holds."""
         with self._lock:
             self._failed.pop(task, None)
             self._take_in(facts_of(self._graph.tasks[task], record, NO_DEEDS))
@@ -116,7 +116,7 @@ class Uses:
                 yield from self._unordered(theirs, ours)
 
     def _unordered(self, writer: Facts, reader: Facts) -> Iterator[Conflict]:
-        # Hardly any that come here meet: the graph is asked last.
+        # Hardly any of them meet, so the graph is asked last.
         met = [one for one in _met(writer, reader) if one.path not in writer.rewrites]
         if met and not self._ordered(writer.task.name, reader.task.name):
             circle = self._ordered(reader.task.name, writer.task.name)
@@ -132,13 +132,13 @@ class Uses:
                 yield ours.task.name, name
 
     def _spoilt(self, ours: Facts) -> Iterator[str]:
-        """Yield the tasks whose files this one wrote over while both ran."""
+        """Yield the tasks whose files this one overwrote while both ran."""
         for name in ours.deeds.beside & self._known.keys():
             if _spoils(ours, self._known[name]):
                 yield name
 
     def _behind(self, ours: Facts) -> Iterator[str]:
-        """Yield the tasks that used what this one writes again in every run, before it changed."""
+        """Yield the tasks that used, before it changed, a file that this one always rewrites."""
         for name in self._near.of(ours) if ours.rewrites else ():
             met = (one.path for one in _met(ours, self._known[name]))
             if not ours.rewrites.isdisjoint(met) and not self._ordered(name, ours.task.name):
@@ -149,7 +149,7 @@ class Uses:
 
 
 def pairs_by_rewriting(records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
-    """Yield (writer, reader) where one writes again what the other reads, and not the reverse."""
+    """Yield (writer, reader) where one always rewrites what the other reads, and not vice versa."""
     for writer, reader in beside_a_writer(records):
         theirs = {*records[reader].rewritten}
         if theirs.isdisjoint(_read(records[writer])):
@@ -157,7 +157,7 @@ def pairs_by_rewriting(records: Mapping[str, Record]) -> Iterator[tuple[str, str
 
 
 def beside_a_writer(records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
-    """Yield (writer, other) where one writes again what the other reads, or writes again too."""
+    """Yield (writer, other) where one always rewrites what the other reads or rewrites."""
     writers = {name: {*one.rewritten} for name, one in records.items() if one.rewritten}
     if not writers:
         return
@@ -175,9 +175,9 @@ def _read(record: Record) -> set[str]:
 def failure(
     conflicts: Sequence[Conflict], *, ignored: Callable[[str], bool] = lambda path: False
 ) -> Failure:
-    """Return what becomes of a run that is the later one in `conflicts`.
+    """Return the failure of a run that is the later one in `conflicts`.
 
-    `ignored` says of a file that version control leaves it out: none such becomes an artefact.
+    `ignored` says whether version control leaves a file out; no such file becomes an artefact.
     """
     first, *rest = conflicts
     told = [
@@ -198,14 +198,14 @@ def failure(
 def _lines(
     conflicts: Sequence[Conflict], ignored: Callable[[str], bool]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield (task, key, value) of what puts the writers before the readers."""
+    """Yield the declarations that put writers before readers, as (task, key, value)."""
     ways = {(one.writer, one.reader) for one in conflicts}
     for one in conflicts:
         if one.how == "makes" or one.circle or (one.reader, one.writer) in ways:
             continue
         path = escape(one.path).replace("{", "{{").replace("}", "}}")
         if one.there or (not one.declared and ignored(one.path)):
-            # Artefacts go before each run: what was there is the user's.
+            # Artefacts are removed before each run, and this file is the user's.
             yield one.reader, "depends_on", one.writer
             continue
         if not one.declared:
@@ -232,7 +232,7 @@ def _hint(first: Conflict, lines: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _met(writer: Facts, reader: Facts) -> Iterator[Conflict]:
-    """Yield what `reader` used of what `writer` changed."""
+    """Yield the conflicts about what `reader` used and `writer` changed."""
     for path, declared in writer.written.items():
         how = reader.used.get(path, "")
         if not how and path in writer.renamed:
@@ -248,7 +248,7 @@ def _met(writer: Facts, reader: Facts) -> Iterator[Conflict]:
 def _spoils(writer: Facts, other: Facts) -> bool:
     """Whether `writer` may have spoilt `other` while both ran.
 
-    What a run used is looked at again when it ends; what it wrote before it read it is not.
+    What a run used is checked again when it ends, but not what it wrote before it read it.
     """
     met = writer.wrote & (other.deeds.touched | other.wrote)
     return bool(met) and (not other.deeds.sound or not met.isdisjoint(other.own))

@@ -1,8 +1,8 @@
-"""Find a run's record again when what its trace holds has been declared since.
+"""Find a run's record again after inputs in its trace have been declared.
 
 A declaration is part of the action key, so it gives another key. But an asset, a module, a file or
-a package that the run used, with just this value, is nothing new: the record stands
-for the new key as well.
+a package that the run used with exactly this value is nothing new: the record is valid for the new
+key as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FILES = ("assets", "modules", "files")
 
 
 def under(record: Record, key: ActionKey) -> Record | None:
-    """Return `record` as that of `key`, None if more than its own trace was declared since."""
+    """Return `record` under `key`, None if more was declared than its trace holds."""
     old = {one.kind: one for one in record.key.fingerprints}
     new = {one.kind: one for one in key.fingerprints}
     if old.keys() != new.keys():
@@ -44,7 +44,7 @@ def under(record: Record, key: ActionKey) -> Record | None:
 
 
 def _more(old: Fingerprint, new: Fingerprint) -> Mapping[str, str] | None:
-    """Return what `new` has beyond `old`, None if it lacks or changes anything."""
+    """Return what `new` adds to `old`, None if it lacks or changes anything."""
     if old == new:
         return {}
     now = dict(new.items)
@@ -55,7 +55,7 @@ def _more(old: Fingerprint, new: Fingerprint) -> Mapping[str, str] | None:
 
 
 def _held(kind: str, more: Mapping[str, str], traced: Mapping[str, Mapping[str, str]]) -> bool:
-    """Whether the trace has each of the new items of one class, with its value."""
+    """Whether the trace has each new item of one class with the same value."""
     if kind in _FILES:
         return all(traced["file"].get(name) == value for name, value in more.items())
     if kind == "packages":

@@ -1,4 +1,4 @@
-"""Say what a user should know about the files that a run found, changed and left."""
+"""Tell users about the files that a run found, changed and left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nbbuild.model import Failure, Record
 
 
 def with_own(failure: Failure, own: Sequence[str]) -> Failure:
-    """Return the failure of a run that read `own`, files that an earlier run of it had left."""
+    """Return `failure` with a hint if the run read `own`, files left by an earlier run of it."""
     if not own or failure.kind != "error":
         return failure
     hint = (
@@ -22,10 +22,10 @@ def with_own(failure: Failure, own: Sequence[str]) -> Failure:
 
 
 def products(record: Record, *, ignored: Callable[[str], bool]) -> list[str]:
-    """Return what a run wrote undeclared and could declare as artefacts.
+    """Return the undeclared files that a run wrote and could declare as artefacts.
 
-    Not what existed before, or was read before it was written: it would be taken away before the
-    next run. Nor what version control is to leave out.
+    Files that existed before, or were read before they were written, are left out: artefacts are
+    removed before the next run. So are files that version control ignores.
     """
     read = {item.name for item in record.trace.items if item.kind == "file"}
     others = {*record.altered, *record.own, *read}

@@ -1,4 +1,4 @@
-"""Everything in an action key, in order; and what is left out of it, and why."""
+"""Make action keys: everything in them, in order, and what is left out, with the reason."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from nbbuild.model import ActionKey, Digest, Fingerprint, Parsed, Settings, Task
 from nbbuild.notebook.code import cell_digests
 
 KEY_FORMAT = "3"
-"""Raised whenever the same inputs would give another key; older records then simply miss."""
+"""Raise it whenever the same inputs give another key; older records then simply miss."""
 
 UNSET = "unset"
-"""The value of an environment variable that is not set; no digest looks like it."""
+"""The value of an environment variable that is not set; no digest looks like this."""
 
 EXCUSED: Mapping[str, str] = {
     "Task.name": "a renamed notebook has the same outputs",
@@ -32,28 +32,28 @@ EXCUSED: Mapping[str, str] = {
     "Task.built": "where the result goes does not change it",
     "Task.paired": "the other files of a pair hold the same notebook",
     "Task.depends_on": "order only",
-    "Task.scratch": "no run finds it; a record that rests on such a file is judged by that",
+    "Task.scratch": "no run finds such a file; records that rest on one are judged by that",
     "Task.groups": "names for the command line",
     "Task.max_age": "judged against the record's age",
     "Task.cache": "judged before any record is looked for",
     "Task.declared_in": "for messages",
-    "Settings.timeout": "decides whether a run ends, not what it gives",
-    "Settings.notebook_timeout": "decides whether a run ends, not what it gives",
-    "Settings.retries": "decides whether a run ends, not what it gives",
-    "Settings.trace": "the level is held in the record's trace",
-    "Settings.warm": "a warm kernel gives what a cold one gives",
+    "Settings.timeout": "decides whether a run ends well, not its result",
+    "Settings.notebook_timeout": "decides whether a run ends well, not its result",
+    "Settings.retries": "decides whether a run ends well, not its result",
+    "Settings.trace": "the record's trace holds the level",
+    "Settings.warm": "a warm kernel gives the same result as a cold one",
     "Parsed.kernel": "counts as the kernel in effect, by what it runs",
-    "Parsed.timeout": "decides whether a run ends, not what it gives",
+    "Parsed.timeout": "decides whether a run ends well, not its result",
     "Parsed.allow_errors": "counts as the setting in effect",
     "Parsed.formats": "names the pair",
     "Parsed.language": "counts as the kernel's language",
 }
-"""Fields that are in no action key. A test fails for a field neither hashed nor named here."""
+"""Fields that are in no action key. A test fails for fields neither hashed nor named here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """What a task's declarations come to on this machine now: name → digest or version."""
+    """The values of a task's declared inputs, here and now: name → digest or version."""
 
     assets: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def action_key(
 ) -> ActionKey:
     """Return the key of `task` (DESIGN §2). `settings` are those in effect.
 
-    With `patch`, also the patch level of the kernel's Python counts.
+    With `patch`, the patch level of the kernel's Python counts, too.
     """
     parameters = [(name, typed(task.parameters[name])) for name in sorted(task.parameters)]
     fingerprints = (
@@ -98,7 +98,7 @@ def action_key(
         _sorted("files", used.files),
         _sorted("commands", used.commands),
     )
-    # No two lists of items have one encoding.
+    # No two lists of items have the same encoding.
     return ActionKey(blake3(packed(fingerprints)).hexdigest(), fingerprints)
 
 
@@ -113,7 +113,7 @@ def _sorted(kind: str, items: Mapping[str, str]) -> Fingerprint:
 
 
 def _kernel(kernel: Kernel, probe: Probe | None, *, patch: bool) -> Fingerprint:
-    """What the kernel runs: neither its name nor its interpreter's place counts."""
+    """What the kernel runs; neither its name nor the place of its interpreter counts."""
     interpreter = kernel.interpreter
     versions: tuple[tuple[str, str], ...] = ()
     if probe is not None:
@@ -135,7 +135,7 @@ def _kernel_items(
     env: tuple[tuple[str, str], ...],
     versions: tuple[tuple[str, str], ...],
 ) -> Fingerprint:
-    """`leading` words of `argv` start Python; None: the kernel is none."""
+    """The first `leading` words of `argv` start Python; None: the kernel is not Python."""
     command = (
         (PurePosixPath(argv[0]).name, *argv[1:]) if leading is None else ("python", *argv[leading:])
     )
@@ -167,7 +167,7 @@ def working_folder(task: Task, settings: Settings) -> str:
 
 
 def typed(value: Any) -> str:
-    """Return a parameter's value as text in which 1, 1.0, true and "1" are four things."""
+    """Return a parameter's value as text that tells 1, 1.0, true and "1" apart."""
     return json.dumps(_tagged(value), sort_keys=True)
 
 

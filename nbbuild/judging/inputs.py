@@ -33,7 +33,7 @@ _ALL_PACKAGES = "jcache.toml, [environment] packages"
 
 
 class MissingInput(NbbuildError):
-    """A declared file is not there when its reader's turn comes."""
+    """A declared file does not exist when its reader's turn comes."""
 
     exit_status = 1
 
@@ -51,19 +51,19 @@ class Overlay:
         self._digests.update(files)
 
     def paths(self, found: Sequence[str], patterns: Sequence[Pattern]) -> list[str]:
-        """Return `found`, less what is about to go, and what will be there and matches."""
+        """Return `found` without the files about to go, and with matching files about to come."""
         kept = [p for p in found if not any(makes(maker, p) for maker in self._makers)]
         coming = [p for p in self._digests if any(matches(pattern, p) for pattern in patterns)]
         return sorted({*kept, *coming})
 
     def digest(self, path: str) -> Digest | None:
-        """Return the digest that `path` will have, None when nothing here speaks of it."""
+        """Return the digest that `path` will have, None if it is not in here."""
         return self._digests.get(path)
 
 
 @dataclass(frozen=True, slots=True)
 class InEffect:
-    """What a task's notebook says, and how it would be run now."""
+    """What a task's notebook says, and how it would run now."""
 
     parsed: Parsed
     settings: Settings
@@ -74,7 +74,7 @@ class InEffect:
 class Inputs:
     """Looks up everything that an action key needs; reads, never writes.
 
-    What is in effect for a task is looked up once, until `forget` or `look_again`.
+    What is in effect for a task is looked up once, until `forget` or `look_again` is called.
     """
 
     def __init__(
@@ -104,25 +104,25 @@ class Inputs:
         self.overrides = overrides
         self._unseen = unseen
         self._in_effect: dict[str, InEffect] = {}
-        self._parsed: dict[str, Parsed] = {}  # by `check`, and not in effect yet
+        self._parsed: dict[str, Parsed] = {}  # read by `check`, and not in effect yet
         self._settings: dict[tuple[Settings, Settings], Settings] = {}
         self._commands: dict[str, Digest] = {}
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Look at the disk anew from now on."""
+        """Look at the disk again from now on."""
         self._in_effect.clear()
         self._parsed.clear()
         self.environments.forget()
 
     def look_again(self, task: Task) -> None:
-        """Look at one task's notebook anew, at what its kernel has, too."""
+        """Look again at one task's notebook, and at what its kernel has."""
         self._in_effect.pop(task.name, None)
         self._parsed.pop(task.name, None)
         self.environments.forget()
 
     def in_effect(self, task: Task) -> InEffect:
-        """Return what the notebook of `task` says, its settings, its kernel and what that holds.
+        """Return what the notebook of `task` says, its settings, its kernel and what that has.
 
         May raise `NotebookError`, `KernelError`.
         """
@@ -139,7 +139,7 @@ class Inputs:
         own = _NOTHING_SAID
         if parsed.timeout is not None or parsed.allow_errors is not None:
             own = Settings(timeout=parsed.timeout, allow_errors=parsed.allow_errors)
-        # Of thousands of tasks, nearly all say the same.
+        # Nearly all of thousands of tasks have the same settings.
         known = self._settings.get((task.settings, own))
         if known is None:
             said = self.overrides.over(task.settings).over(own)
@@ -178,22 +178,22 @@ class Inputs:
         return places(self.parsed(task), injecting=bool(task.parameters))
 
     def probe(self, task: Task) -> Probe | None:
-        """Return what the interpreter of the kernel in effect holds, None for no Python."""
+        """Return what the interpreter of the kernel in effect has, None if it is not Python."""
         return self.in_effect(task).probe
 
     def level(self, task: Task) -> str:
-        """Return how closely a run of `task` is to be watched (watching/levels.py)."""
+        """Return how closely to watch a run of `task` (watching/levels.py)."""
         now = self.in_effect(task)
         if now.settings.trace is True and not self._unseen():
             return "syscalls"
         return "python" if now.settings.trace and now.kernel.interpreter is not None else "none"
 
     def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
-        """Return the action key of `task` as things are.
+        """Return the action key of `task` as things are now.
 
-        With `overlay`, as they will be once upstream results are put back; with `fresh`, without
-        trusting what this build has seen before. Raises `MissingInput`, `NotebookError`,
-        `ConfigError`, `KernelError`.
+        With `overlay`: as they will be once upstream results are put back. With `fresh`: without
+        trusting what this build has seen before. May raise `MissingInput`, `NotebookError`,
+        `ConfigError` or `KernelError`.
         """
         if fresh:
             self._digests.fresh(f"{self._root}/{task.source}")
@@ -229,7 +229,7 @@ class Inputs:
         return [one.module for one in self.imports(text)]
 
     def check(self, task: Task) -> None:
-        """Raise all that prevents a key, but for the assets; hashes nothing."""
+        """Raise the errors that prevent a key, except about assets; hashes nothing."""
         parsed = self._parsed[task.name] = self.parsed(task)
         looks: list[Callable[[], object]] = [
             lambda: self._packages(task, (now := self.in_effect(task)).kernel, now.probe),
@@ -246,7 +246,7 @@ class Inputs:
         raise_all(errors)
 
     def asset_paths(self, task: Task, pattern: Pattern) -> list[str]:
-        """Return the files that `pattern` matches now, less those that `task` itself makes."""
+        """Return the files that `pattern` matches now, without those that `task` makes."""
         return [path for path in self._walker.match(pattern) if not makes(task, path)]
 
     def module_paths(self, task: Task, parsed: Parsed, settings: Settings) -> tuple[str, ...]:
@@ -271,7 +271,7 @@ class Inputs:
             ) from error
 
     def _makers(self, modules: Sequence[str], search: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yield ("made by", task) for each file of `modules` that is not there but some task's."""
+        """Yield ("made by", task) for each missing file of `modules` that some task makes."""
         names = [name.replace(".", "/") for name in modules if not name.endswith(".py")]
         paths = [posixpath.normpath(f"{at}/{name}.py") for at in search for name in names]
         paths += [name for name in modules if name.endswith(".py")]
@@ -293,7 +293,7 @@ class Inputs:
             paths = overlay.paths(self.asset_paths(task, pattern), [pattern])
             if not paths:
                 raise MissingInput(
-                    f"asset '{text}' of '{task.name}' is not there",
+                    f"asset '{text}' of '{task.name}' does not exist",
                     facts=[("declared in", task.declared_in)],
                     hint="the notebook that makes it did not write it",
                 )
@@ -346,7 +346,7 @@ class Inputs:
         return {name: version for name, version in versions.items() if version is not None}
 
     def _declares_package(self, task: Task, name: str) -> str:
-        """Return where the package `name` of `task` is declared: there, all tasks have it."""
+        """Return where the package `name` is declared, for all tasks or for `task`."""
         config = self._project.config
         if name in config.environment.packages:
             return _ALL_PACKAGES

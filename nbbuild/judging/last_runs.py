@@ -1,4 +1,4 @@
-"""Find what became of a task last, here, and the record that says so."""
+"""Find a task's last outcome on this machine, and its record."""
 
 from __future__ import annotations
 

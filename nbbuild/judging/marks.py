@@ -1,4 +1,4 @@
-"""Say how far a verdict reaches: what a user should know of it though it holds."""
+"""Find what users should know about a verdict even though it holds, such as its limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Marks:
     runs: LastRuns
 
     def __call__(self, judgement: Judgement) -> Iterator[str]:
-        """Yield what a user should know of how far a verdict reaches."""
+        """Yield what users should know about the limits of a verdict."""
         task = self.tasks[judgement.task]
         if task.source in self.unreadable:
             return
@@ -59,4 +59,4 @@ class Marks:
         elif trace.best and closeness(trace.level) < closeness(self.inputs.level(task)):
             yield f"its last run {in_words(trace.level)}: its machine allowed no more"
         if trace.partial and not trace.exempt:
-            yield f"not all that it used was seen: {trace.partial[0]}"
+            yield f"not everything that it used was seen: {trace.partial[0]}"

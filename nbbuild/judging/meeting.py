@@ -1,4 +1,4 @@
-"""What one run wrote and used, and which runs of a build can have met; no I/O."""
+"""Tell what one run wrote and used, and which runs of a build can have met; no I/O."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nbbuild.model import Record, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deeds:
-    """What a run did beyond what its record says: of that nothing is left for later builds."""
+    """What a run did besides what its record says; later builds do not know it."""
 
-    touched: frozenset[str] = frozenset()  # all that it used or wrote, its own files too
+    touched: frozenset[str] = frozenset()  # all that it used or wrote, including its own files
     scratch: tuple[str, ...] = ()  # files that it made for itself
-    sound: bool = True  # whether all that it had used was the same when it ended
+    sound: bool = True  # whether all that it used was unchanged at its end
     beside: frozenset[str] = frozenset()  # the tasks that ran at the same time
 
 
@@ -25,26 +25,26 @@ NO_DEEDS = Deeds()
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one run wrote and used, as it is looked for."""
+    """What one run wrote and used, arranged for lookups."""
 
     task: Task
     record: Record
-    written: Mapping[str, bool]  # path it changed → whether it is declared; a built notebook is
-    renamed: frozenset[str]  # those of `written` that its folder did not hold before
-    rewrites: frozenset[str]  # paths that it writes again in every run, as a rule unchanged
+    written: Mapping[str, bool]  # changed path → declared? (a built notebook is)
+    renamed: frozenset[str]  # those of `written` that did not exist before
+    rewrites: frozenset[str]  # paths that it rewrites in every run, usually unchanged
     used: Mapping[str, str]  # path → how
-    folders: frozenset[str]  # that were listed
+    folders: frozenset[str]  # folders that it listed
     globs: tuple[str, ...]  # root-relative patterns
     deeds: Deeds
 
     @property
     def wrote(self) -> frozenset[str]:
-        """All paths at which it wrote, what was the same afterwards included."""
+        """All paths that it wrote, even if they were the same afterwards."""
         return frozenset((*self.written, *self.rewrites, *self.deeds.scratch))
 
     @property
     def own(self) -> frozenset[str]:
-        """The files that nobody checks for being the same when it ended: its own."""
+        """Its own files, which are not checked for changes when it ends."""
         return self.wrote - self.used.keys()
 
 
@@ -81,24 +81,24 @@ def facts_of(task: Task, record: Record, deeds: Deeds) -> Facts:
 
 
 class Nearness:
-    """Says which of many runs can have met another one, without a look at each.
+    """Finds which of many runs can have met another one, without looking at each.
 
-    A build of ten thousand notebooks has fifty million pairs of runs, of which hardly any meet.
+    A build of ten thousand notebooks has fifty million pairs of runs, and hardly any of them meet.
     """
 
     def __init__(self) -> None:
         self._facts: dict[str, Facts] = {}
-        self._rank: dict[str, int] = {}  # task → when it was first taken in
+        self._rank: dict[str, int] = {}  # task → its place in the order of `add`
         self._writers: _Names = defaultdict(set)  # path → tasks
         self._movers: _Names = defaultdict(set)  # folder → tasks that added a name to it
         self._users: _Names = defaultdict(set)  # path → tasks
         self._listers: _Names = defaultdict(set)  # folder → tasks
         self._globbing: set[str] = set()
         self._making: set[str] = set()  # tasks with artefact patterns
-        self._undeclared: set[str] = set()  # tasks that wrote what they do not declare
+        self._undeclared: set[str] = set()  # tasks that wrote undeclared files
 
     def add(self, facts: Facts) -> None:
-        """Take in the last run of a task, in the place of an earlier one."""
+        """Add the last run of a task, in place of an earlier one."""
         name = facts.task.name
         before = self._facts.get(name)
         for names in self._places(before) if before is not None else ():
@@ -130,7 +130,7 @@ class Nearness:
         return sorted(near, key=self._rank.__getitem__)
 
     def _places(self, facts: Facts) -> Iterator[set[str]]:
-        """Yield the sets that hold the task of `facts`."""
+        """Yield the sets that the task of `facts` belongs in."""
         yield from (self._writers[path] for path in facts.written)
         yield from (self._movers[_folder(path)] for path in facts.renamed)
         yield from (self._users[path] for path in facts.used)

@@ -46,7 +46,7 @@ def _items(old: Fingerprint, new: Fingerprint) -> Iterator[Reason]:
 
 
 def _sentence(kind: str, item: str, was: str | None, now: str | None) -> str:
-    """Return "asset 'data/a.csv' changed" and its like; values that say something are shown."""
+    """Return a sentence such as "asset 'data/a.csv' changed"; readable values are shown."""
     if kind == "format":
         return "nbbuild's way of making keys changed"
     name = f"{_NOUNS[kind]} '{item}'" if kind in _NOUNS else f"{kind}: {item}"
@@ -65,7 +65,7 @@ def _sentence(kind: str, item: str, was: str | None, now: str | None) -> str:
 def _code(
     old: Fingerprint, new: Fingerprint, places: Sequence[tuple[int, int | None]]
 ) -> Iterator[Reason]:
-    """Name the cells that changed; cells are matched by content, as diff matches lines."""
+    """Yield the cells that changed; cells are matched by content, as diff matches lines."""
     before = [digest for _, digest in old.items]
     after = [digest for _, digest in new.items]
 

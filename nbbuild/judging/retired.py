@@ -1,11 +1,11 @@
 """The records put aside by a forced run, and the tasks whose next run is forced.
 
-    <root>/.nbbuild/retired    a record id a line
-    <root>/.nbbuild/marked     a task name a line, as JSON, since a name may hold anything
+    <root>/.nbbuild/retired    one record id per line
+    <root>/.nbbuild/marked     one task name per line, as JSON, since a name may hold anything
 
-A forced run that fails must not fall back on the result that it was to replace. So ids only come,
-and bind copies of the record in any store. Lines are appended and synced under a lock; one that a
-crash cut short names nothing.
+If a forced run fails, the result that it should replace must not be used again. So ids are only
+ever added, and they count for copies of the record in any store. Lines are appended and synced
+under a lock; a line that a crash cut short counts for nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from nbbuild.disk.regular import NotRegular, is_taken, opened
 
 
 class Retired:
-    """The two lists of one project, in its folder `.nbbuild`. Writers raise StoreError.
+    """The two lists of one project, in its folder `.nbbuild`. Writing raises StoreError.
 
-    Safe for several threads and processes: each question looks at the disk.
+    Safe for several threads and processes: each call looks at the disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +34,7 @@ class Retired:
         self._marked = _Lines(folder / MARKED)
 
     def retire(self, ids: Iterable[str]) -> None:
-        """Put records aside for good; this is on the disk when it returns."""
+        """Put records aside for good; the list is on the disk when this returns."""
         self._append(self._retired, ids)
 
     def is_retired(self, record_id: str) -> bool:
@@ -42,7 +42,7 @@ class Retired:
         return record_id in self._retired.read()
 
     def mark(self, tasks: Iterable[str]) -> None:
-        """Have the next run of each task forced."""
+        """Force the next run of each task."""
         self._append(self._marked, map(_encode, tasks))
 
     def marked(self) -> set[str]:
@@ -50,7 +50,7 @@ class Retired:
         return {task for task in map(_decode, self._marked.read()) if task is not None}
 
     def unmark(self, task: str) -> None:
-        """Take the mark off a task, which has run."""
+        """Remove the mark from a task that has run."""
         if task not in self.marked():
             return
         with self._locked(self._marked):
@@ -66,8 +66,8 @@ class Retired:
 
     @contextmanager
     def _locked(self, lines: _Lines) -> Iterator[None]:
-        """Hold the list's lock, and tell the errors of what is done meanwhile."""
-        with writing("what is to run again cannot be noted", lines.path):
+        """Hold the list's lock, and turn errors inside the block into StoreError."""
+        with writing("the list of what to run again cannot be written", lines.path):
             private_folder(self._folder)
             with lock(self._folder / LOCKS / f"{lines.path.name}.lock"):
                 yield
@@ -83,21 +83,21 @@ class _Lines:
     def read(self) -> frozenset[str]:
         """Return the lines; none if there is no file."""
         try:
-            if not os.path.lexists(self.path):  # asked for each of thousands of tasks
+            if not os.path.lexists(self.path):  # called for each of thousands of tasks
                 return frozenset()
             with os.fdopen(opened(self.path), "rb") as file:
                 now = os.fstat(file.fileno())
                 stamp = (now.st_size, now.st_ctime_ns, now.st_ino)
                 if self._read is None or self._read[0] != stamp:
                     text = file.read().decode("utf-8", "surrogateescape")
-                    # The last one counts only if it is whole.
+                    # The last line counts only if it is whole.
                     self._read = (stamp, frozenset(text.split("\n")[:-1]))
                 return self._read[1]
         except (FileNotFoundError, NotRegular):
             return frozenset()
 
     def append(self, lines: Iterable[str]) -> None:
-        """Add lines; they are on the disk when this returns. Raises OSError."""
+        """Append lines; they are on the disk when this returns. Raises OSError."""
         text = "".join(f"{line}\n" for line in lines)
         if not text:
             return

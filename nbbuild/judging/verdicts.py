@@ -31,30 +31,30 @@ from nbbuild.watching.traces import KnownValues
 
 
 class RecordSource(Protocol):
-    """What judging asks of the store."""
+    """What judging needs of the store."""
 
     def records(self, key: Digest) -> list[Record]:
         """Return the sound records of a key, newest first."""
         ...
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob is there."""
+        """Whether a blob exists."""
         ...
 
 
 class Keys(Protocol):
-    """What judging asks of the inputs of tasks; see inputs.Inputs for each method."""
+    """What judging needs of tasks' inputs; see inputs.Inputs for each method."""
 
     def key(self, task: Task, *, overlay: Overlay | None = None, fresh: bool = False) -> ActionKey:
-        """Return the action key of `task`; raise the `NbbuildError` that stands in its way."""
+        """Return the action key of `task`; raise the `NbbuildError` that prevents it."""
         ...
 
     def look_again(self, task: Task) -> None:
-        """Have what upstream tasks may have changed looked at anew."""
+        """Look again at what upstream tasks may have changed."""
         ...
 
     def level(self, task: Task) -> str:
-        """Return how closely a run of `task` is to be watched."""
+        """Return how closely to watch a run of `task`."""
         ...
 
     def places(self, task: Task) -> tuple[tuple[int, int | None], ...]:
@@ -63,24 +63,24 @@ class Keys(Protocol):
 
 
 class Placed(Protocol):
-    """What judging asks of the project's tree."""
+    """What judging needs of the project's tree."""
 
     def in_order(self, task: Task, record: Record) -> bool:
         """Whether the artefacts are there as the record says."""
         ...
 
     def built_in_order(self, task: Task, made_from: str) -> bool:
-        """Whether the built notebook is there as written from just this."""
+        """Whether the built notebook is there, written from exactly this."""
         ...
 
     def closed_folders(self, tasks: Iterable[Task]) -> Mapping[str, str]:
-        """Return the folders for the tasks' outputs that must not be written in: it is what."""
+        """Return the tasks' output folders that must not be written to: folder → what it is."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The verdicts on all wanted tasks, in the order in which they would be done."""
+    """The verdicts on all wanted tasks, in the order in which they would run."""
 
     judgements: tuple[Judgement, ...]
 
@@ -96,9 +96,9 @@ class Plan:
 class Judge:
     """Gives the verdict on one task at a time.
 
-    `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever
-    the store holds; `retired` says of a record's id whether a forced run has put it aside; `last`
-    is what became of a task in its last build.
+    `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever the
+    store holds; `retired` says whether a forced run has put a record's id aside; `last` returns a
+    task's outcome in its last build.
     """
 
     def __init__(
@@ -133,8 +133,8 @@ class Judge:
     ) -> Plan:
         """Judge `names`, given in order, upstream tasks first, before anything runs.
 
-        `judged` is told of each verdict as it is given. Raises the errors (as `Problems`) that
-        stand in the way of their keys.
+        `judged` is called with each verdict at once. Raises the errors that prevent their keys (as
+        `Problems`).
         """
         before: dict[str, Judgement] = {}
         seen: KnownValues = {}  # many notebooks use the same files and modules
@@ -144,7 +144,7 @@ class Judge:
                 before[name] = self._first(name, before, seen)
                 judged(before[name])
             except MissingInput as error:
-                # What makes it is judged to be in order, yet it is not there: let its turn tell.
+                # The task that makes it is in order, yet the file is missing: wait for its turn.
                 before[name] = Judgement(name, Verdict.WAIT, (Reason("input", text=error.what),))
             except NbbuildError as error:
                 errors.setdefault(str(error), error)
@@ -170,7 +170,7 @@ class Judge:
     # -- before anything runs ------------------------------------------------------------------
 
     def _first(self, name: str, before: Mapping[str, Judgement], seen: KnownValues) -> Judgement:
-        """Judge `name` by what is foreseen of its upstream tasks."""
+        """Judge `name` by what its upstream tasks are expected to do."""
         task = self._graph.tasks[name]
         if task.source in self._unreadable:
             text = str(self._unreadable[task.source].what)
@@ -244,7 +244,7 @@ class Judge:
     def _declared_since(
         self, task: Task, before: Digest, key: ActionKey, level: int, seen: KnownValues
     ) -> Record | None:
-        """Return the record of an earlier key to which only what it traced was added since."""
+        """Return a record of the key `before` if only inputs in its trace were declared since."""
         for record in self._store.records(before):
             closely = record.trace.best or closeness(record.trace.level) >= level
             if self._retired(record.id) or not closely:
@@ -275,7 +275,7 @@ class Judge:
         )
 
     def _why_not(self, task: Task, key: ActionKey, seen: KnownValues) -> tuple[Reason, ...]:
-        """Say why no record is a hit, against the task's last outcome where there is one."""
+        """Return why no record is a hit, compared with the task's last outcome if it has one."""
         last = self._last(task.name)
         if last is None or last.key is None:
             return (Reason("first", text="it has not been run yet"),)
@@ -291,7 +291,7 @@ class Judge:
 
 
 def made_from(record: Record, sources: Digest) -> str:
-    """Return what a built notebook is put together from: a run's record and its sources."""
+    """Return what identifies the parts of a built notebook: a run's record and its sources."""
     return f"{record.id} {sources}"
 
 

@@ -1,1 +1,1 @@
-"""Starting, executing in and ending kernels."""
+"""Start kernels, execute notebooks in them, and end them."""

@@ -1,8 +1,8 @@
-"""Kernels that are started before a task asks for one: while others end, or the build is judged.
+"""Start kernels before a task asks for one, while others end or tasks are being judged.
 
-Such a kernel has run nothing of any notebook. It is taken by the first task that wants one just
-like it; what nobody takes is ended with the build. Nothing here may fail a build: when a kernel
-cannot be started ahead, the task that wants it starts one itself, and tells what is wrong.
+Such a kernel has not run any notebook's code. The first task that wants one just like it takes it;
+kernels that nobody takes end with the build. Nothing here may fail a build: when a kernel cannot
+be started ahead, the task that wants it starts one itself, and reports what is wrong.
 
 Each is started by a thread of its own and used by the thread that takes it, never by both.
 """
@@ -28,14 +28,14 @@ class _NotWanted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Coming:
-    """A kernel that is being started, or stands ready."""
+    """A kernel that is starting or ready."""
 
     wanted: Wanted
     session: Future[KernelSession]
 
 
 class Ahead:
-    """The kernels that stand ready, `most` of them at once; a context manager, thread-safe."""
+    """The kernels started ahead, at most `most` at once; a context manager, thread-safe."""
 
     def __init__(self, launcher: Launcher, *, most: int) -> None:
         self._launcher = launcher
@@ -57,9 +57,9 @@ class Ahead:
         self.close()
 
     def begin(self, wanted: Wanted) -> None:
-        """Have a kernel started as it is `wanted`, unless enough of them are coming already.
+        """Start a kernel like `wanted`, unless enough are coming already.
 
-        On the portable way (ways.py) none is.
+        The portable way (ways.py) starts none ahead.
         """
         if portable():
             return
@@ -68,9 +68,9 @@ class Ahead:
                 self._coming.append(_Coming(wanted, self._pool.submit(self._start, wanted)))
 
     def take(self, wanted: Wanted, check: Callable[[], None]) -> KernelSession | None:
-        """Return a kernel that is ready and as it is `wanted`; None when there is none.
+        """Return a kernel like `wanted` that was started ahead; None when there is none.
 
-        One that is just getting ready is waited for, `check` being called every `TICK`; it may
+        If it is still getting ready, this waits for it and calls `check` every `TICK`; `check` may
         raise to give up.
         """
         while (coming := self._next(wanted)) is not None:
@@ -84,11 +84,11 @@ class Ahead:
                 session = coming.session.result()
                 if session.process.poll() is None:
                     return session
-                session.close()  # it died while it stood there
+                session.close()  # it died before anybody took it
         return None
 
     def close(self) -> None:
-        """End all that nobody took."""
+        """End all kernels that nobody took."""
         with self._lock:
             self._closing.set()
             coming, self._coming = self._coming, []
@@ -101,7 +101,7 @@ class Ahead:
     def _next(self, wanted: Wanted) -> _Coming | None:
         with self._lock:
             fitting = [one for one in self._coming if wanted.given_by(one.wanted)]
-            # What is ready goes first.
+            # Take one that is ready, if there is one.
             one = min(fitting, key=lambda one: not one.session.done(), default=None)
             if one is not None:
                 self._coming.remove(one)

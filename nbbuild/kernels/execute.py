@@ -1,8 +1,8 @@
-"""Execute one notebook in a kernel of its own, and say what became of it.
+"""Execute one notebook in a kernel of its own, and say how that ended.
 
-`exit()` ends the kernel: in the last cell that would run it is no failure, before that it is one,
-since the rest cannot run. `input()` is refused, which is an ordinary error of the cell. How cells
-are run is the subject of running.py.
+`exit()` ends the kernel. In the last cell that runs this is no failure; in an earlier one it is,
+since the rest cannot run. `input()` is refused, which is an ordinary error in the cell. running.py
+shows how cells are run.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from nbbuild.watching.seen import Seen
 
 @dataclass(slots=True, kw_only=True)
 class Execution:
-    """What became of one execution. It ended well unless `failure` or `cancelled` says otherwise.
+    """How one execution ended: well, unless `failure` or `cancelled` says otherwise.
 
-    Messages of a failure count cells from 1, `failure.cell` from 0, both among all cells.
+    Messages of a failure count cells from 1, and `failure.cell` from 0; both count all cells.
     """
 
-    notebook: NotebookNode  # executed, as far as it came; its outputs are plain dicts
+    notebook: NotebookNode  # executed, as far as it got; its outputs are plain dicts
     cell_seconds: tuple[float, ...]  # of each cell that ran, in order
     seconds: float  # kernel start and end included
     failure: Failure | None = None
@@ -70,23 +70,23 @@ def execute(
 ) -> Execution:
     """Execute a copy of `notebook` in `kernel`, started in `cwd` with `env` and kernel.json's env.
 
-    Cells that are blank or switched off (see notebook/skipped.py) are left as they are; an error
-    ends the notebook unless `allow_errors` or the cell's tag `raises-exception` allows it. Outputs
-    of the cells that are to run are removed first. Outputs that come late go to the cell that they
-    belong to, and those that name no cell to the one that began last.
+    Cells that are blank or switched off (see notebook/skipped.py) are left as they are. An error
+    ends the notebook unless `allow_errors` or the cell's tag `raises-exception` allows it. The old
+    outputs of the cells that will run are removed first. Outputs that come late go to the cell that
+    they belong to; those that name no cell go to the one that began last.
 
-    `on_cell(number, total)` is called as each cell begins, from 1, among those that run.
-    `before` and `after` are pieces of code that an IPython kernel runs silently, before the first
-    cell and after the last one that ran, or as far as it comes to that.
+    `on_cell(number, total)` is called as each cell begins; both count only the cells that run.
 
-    If it is `watched`, `seen` says what the kernel and its descendants asked of paths. With `warm`
-    the kernel is forked from a zygote, where that can be. `ready(check)` gives a kernel that has
-    been started already, just as it would be here; None when there is none. The portable way
-    (ways.py) does none of these. `on_end()` is called when no more cell will run.
+    `before` and `after` are pieces of code that an IPython kernel runs silently before the first
+    cell and after the last one that ran, if the execution gets that far.
 
-    `cancelled` is obeyed within `kernel.TICK` seconds: the kernel is killed. When this returns
-    or raises, neither the kernel nor any process that descends from it (portable: none in its
-    process group) is left.
+    If it is `watched`, `seen` says which paths the kernel and its descendants asked for. With
+    `warm` the kernel is forked from a zygote if possible. `ready(check)` returns such a kernel that
+    was started ahead, None when there is none. The portable way (ways.py) does none of these.
+    `on_end()` is called once no more cells will run.
+
+    Setting `cancelled` kills the kernel within `kernel.TICK` seconds. When this returns or raises,
+    the kernel and all its descendants (portable: its process group) are gone.
     """
     run = NotebookRun(
         copy.deepcopy(notebook),
@@ -112,7 +112,7 @@ def execute(
 
 
 def _portably(run: NotebookRun, kernel: Kernel, **how: Any) -> Callable[[int], RunningKernel]:
-    """Return what begins `kernel` on the portable way, as `how` says."""
+    """Return the function that begins `kernel` on the portable way, with the arguments `how`."""
 
     def begin(before: int) -> RunningKernel:
         from nbbuild.kernels import portable

@@ -1,4 +1,4 @@
-"""Words for what goes wrong when a notebook is executed."""
+"""Describe what went wrong when a notebook was executed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import Failure
 from nbbuild.text.numbering import named
 
-_TIMEOUT_HINT = "allow more with '{}' in jcache.toml, under [execution] or [[notebook]]"
+_TIMEOUT_HINT = "raise '{}' in jcache.toml, under [execution] or [[notebook]]"
 
 
 def said(reply: Mapping[str, Any] | None) -> str:
@@ -26,7 +26,7 @@ def said(reply: Mapping[str, Any] | None) -> str:
 
 
 def cell_error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Failure:
-    """Return the failure that an execute_reply other than "ok" tells of."""
+    """Return the failure that an execute_reply other than "ok" reports."""
     if reply.get("status") != "error":
         name = named(index + 1, cell.execution_count)
         return Failure(
@@ -35,7 +35,7 @@ def cell_error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Fail
             cell=index,
         )
     shown = [output for output in cell.outputs if output["output_type"] == "error"]
-    told = [*shown, reply][0]  # some kernels reply without the traceback that they show
+    told = [*shown, reply][0]  # some kernels show a traceback that their reply lacks
     lines = plain(str(told.get("evalue", ""))).strip().splitlines()
     name = told.get("ename") or "error"
     return Failure(
@@ -47,7 +47,7 @@ def cell_error(index: int, reply: Mapping[str, Any], cell: NotebookNode) -> Fail
 
 
 def too_deep(index: int) -> Failure:
-    """Return the failure of a cell that shows what is nested too deep."""
+    """Return the failure of a cell that shows data nested too deeply."""
     return Failure(
         kind="output",
         message=f"cell {index + 1} shows data that is nested more than {DEEPEST} levels deep",
@@ -80,9 +80,9 @@ def died(status: int, where: str, cell: int | None, *, peak_memory: int, log: st
 
 
 def too_late(limits: TimeLimits, index: int | None, name: str, *, in_cell: bool) -> Failure:
-    """Return the failure of a deadline that passed in the cell `index`, called `name`.
+    """Return the failure of a deadline that passed in cell `index`, called `name` in messages.
 
-    None is the start of the kernel. `in_cell` says that it was the cell's own limit.
+    An index of None means the start of the kernel. `in_cell`: it was the cell's own limit.
     """
     if in_cell and index is not None:
         limit = f"{limits.timeout:g} s"

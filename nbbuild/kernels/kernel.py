@@ -1,9 +1,9 @@
-"""A kernel that was started: what a run asks of it, whichever way it is started and talked to.
+"""The interface to a started kernel, the same for both ways of starting and talking to one.
 
-There are two ways, see ways.py: our own (session.py), and the portable one, nbclient's
+There are two ways, see ways.py: our own (session.py), and the portable one with nbclient
 (portable.py). Both use Unix sockets where the system has them, in a folder that only this user can
-enter. What a kernel prints outside its messages goes to a log in that folder, of which a failure
-shows the end.
+enter. What a kernel prints outside its messages goes to a log in that folder; a failure shows its
+last lines.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from nbbuild.kernels.wire import Message
 from nbbuild.watching.seen import Seen
 
 TICK = 0.05
-"""Seconds between two looks at what no descriptor tells, such as a cancellation."""
+"""Seconds between checks of what no descriptor signals, such as a cancellation."""
 
 START_TIMEOUT = 60.0
 """Seconds in which a kernel must answer."""
 
 SHUTDOWN_PATIENCE = 10.0
-"""Seconds to leave by itself, more than stock Jupyter's 2.5: exit hooks and open files complete."""
+"""Seconds to exit, more than stock Jupyter's 2.5, so that exit hooks and open files get done."""
 
-# Option 23 is ZMQ_SNDHWM. A socket may be touched by its own thread only.
+# Option 23 is ZMQ_SNDHWM. Only its own thread may touch a socket.
 KEEP_ALL = """
 (lambda thread: thread.schedule(lambda: thread.socket.setsockopt(23, 0)))(
     __import__("IPython").get_ipython().kernel.iopub_thread
 )
 """
-"""Code that lifts the limit of an IPython kernel's queue, past which it would drop outputs."""
+"""Code that lifts the limit of an IPython kernel's queue, beyond which it drops outputs."""
 
 IN_MEMORY = "--HistoryManager.hist_file=:memory:"
-"""For IPython kernels: those that share one history database wait for each other, or fail."""
+"""For IPython kernels: if they share one history database, they wait for each other or fail."""
 
 _PATH_LIMIT = 107 if sys.platform == "linux" else 103  # of a Unix socket's path, in bytes
 _LONGEST_NAME = temporary.LONGEST_NAME + len("/k-5")
@@ -63,7 +63,7 @@ class Channel(enum.Enum):
 
 
 class NotStarted(Exception):
-    """The kernel did not get ready: `reason`, and the end of what it printed."""
+    """The kernel did not get ready: `reason` says why, `log` is the end of what it printed."""
 
     def __init__(self, reason: str, log: str = "") -> None:
         super().__init__(reason)
@@ -72,29 +72,29 @@ class NotStarted(Exception):
 
 
 class Garbled(Exception):
-    """A message cannot be read, so it is not known what was lost."""
+    """A message cannot be read, so nobody knows what was lost."""
 
 
 class Process(Protocol):
     """The process of a kernel."""
 
     peak_memory: int
-    """Bytes that the kernel held at most; known after its end, 0 where it is not."""
+    """The most bytes that the kernel held; known after its end, 0 if unknown."""
     preloads: tuple[str, ...]
     """The modules that it had loaded as it was forked."""
     preload_seconds: float
     """How long their imports took."""
     shortfall: str
-    """What of a warm start there was not, and why: a sentence, or ""."""
+    """What was missing for a warm start, and why: a sentence, or ""."""
     seen: Seen | None
-    """What it and its descendants asked for; known after its end, None: it was not watched."""
+    """What it and its descendants asked for; known after its end. None: it was not watched."""
 
     def poll(self) -> int | None:
         """Return how the kernel ended (negative: the signal), or None while it runs."""
         ...
 
     def wait(self, timeout: float) -> int | None:
-        """Wait `timeout` seconds at most for the kernel to end; return what `poll` does."""
+        """Wait at most `timeout` seconds for the kernel to end; return what `poll` does."""
         ...
 
 
@@ -104,20 +104,20 @@ class RunningKernel(ABC):
     process: Process
 
     def __init__(self, kernel: Kernel, folder: Path) -> None:
-        """`folder` is a private one, which lives as long as the kernel."""
+        """`folder` is a private one, which exists as long as the kernel."""
         self._kernel = kernel
         self._folder = folder
         self.info: Mapping[str, Any] = {}
         """The content of the kernel_info_reply; empty until the kernel is ready."""
         self.late: leaving.Late | None = None
-        """What of the notebook still ran as the kernel left; known after `shut_down`."""
+        """What the notebook still had running when the kernel exited; known after `shut_down`."""
 
     # Talking.
 
     @property
     @abstractmethod
     def jupyter_session(self) -> Any:
-        """What makes messages for this connection as jupyter_client does, for widgets."""
+        """jupyter_client's maker of messages, for this connection; widgets need it."""
 
     @abstractmethod
     def send(self, kind: str, content: Mapping[str, Any]) -> str:
@@ -125,17 +125,17 @@ class RunningKernel(ABC):
 
     @abstractmethod
     def send_message(self, message: Message) -> None:
-        """Send a message that was made with `jupyter_session` on the shell channel."""
+        """Send, on the shell channel, a message made with `jupyter_session`."""
 
     @abstractmethod
     def execute_cell(self, index: int, content: Mapping[str, Any]) -> str:
-        """Send the cell `index` of the notebook, as `send` would an "execute_request"."""
+        """Send cell `index` of the notebook, as `send` sends an "execute_request"."""
 
     @abstractmethod
     def receive(self, timeout: float) -> Iterator[tuple[Channel, Message]]:
-        """Yield what has come, or comes within `timeout` seconds; at once when the kernel ends.
+        """Yield the messages that come within `timeout` seconds; stop waiting if the kernel ends.
 
-        It may stop before all is taken: call it again.
+        It may stop before all messages are taken: call it again.
 
         Raises:
             Garbled: a message cannot be read.
@@ -144,7 +144,7 @@ class RunningKernel(ABC):
     def drain(
         self, *, quiet: float = 0.05, limit: float = 2.0
     ) -> Iterator[tuple[Channel, Message]]:
-        """Yield what a dead kernel left in the sockets, until nothing comes for `quiet` seconds."""
+        """Yield what a dead kernel left in its sockets, until nothing comes for `quiet` seconds."""
         deadline = time.monotonic() + limit
         heard = True
         while heard and time.monotonic() < deadline:
@@ -155,11 +155,11 @@ class RunningKernel(ABC):
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Interrupt what the kernel is doing, in the way its kernel.json asks for."""
+        """Interrupt the kernel, in the way that its kernel.json asks for."""
 
     @property
     def log(self) -> Path:
-        """The file that the kernel's own output goes to."""
+        """The file that receives the kernel's own output."""
         return self._folder / "log"
 
     def log_tail(self) -> str:
@@ -176,13 +176,13 @@ class RunningKernel(ABC):
 
     @property
     def leave(self) -> str:
-        """The code by which an IPython kernel leaves once it has answered."""
+        """The code that makes an IPython kernel exit once it has answered."""
         return leaving.code(self._folder)
 
     def shut_down(self, *, cancelled: Callable[[], bool]) -> bool:
-        """Give the kernel time to leave, then `close`; say whether it left by itself.
+        """Give the kernel time to exit, then `close`; return whether it exited by itself.
 
-        An IPython kernel has been sent `leave` before; others are asked here.
+        An IPython kernel was sent `leave` before; other kernels are asked to exit here.
         """
         status = self.process.poll()
         if status is None:
@@ -201,12 +201,12 @@ class RunningKernel(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Kill the kernel and all that descends from it; remove its folder. May be repeated."""
+        """Kill the kernel and all its descendants; remove its folder. May be called again."""
 
     # Starting.
 
     def _check_start(self, began: float) -> None:
-        """Raise NotStarted if the kernel has ended, or had its time since `began`."""
+        """Raise NotStarted if the kernel has ended, or has used up its time since `began`."""
         status = self.process.poll()
         if status is not None:
             raise NotStarted(f"it ended with {ending(status)}", self.log_tail())
@@ -216,7 +216,7 @@ class RunningKernel(ABC):
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """Yield a folder that only this user can enter, its path short enough for Unix sockets.
+    """Yield a folder that only this user can enter, with a path short enough for Unix sockets.
 
     Raises:
         KernelError: it cannot be made.
@@ -238,7 +238,7 @@ def private_folder() -> Iterator[Path]:
 
 
 def ending(status: int) -> str:
-    """Say how a process ended: "exit status 3", "SIGKILL (signal 9)"."""
+    """Return how a process ended, in words: "exit status 3", "SIGKILL (signal 9)"."""
     if status >= 0:
         return f"exit status {status}"
     try:

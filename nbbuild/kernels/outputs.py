@@ -1,19 +1,19 @@
 """Put what a kernel publishes into a notebook's cells.
 
 Display ids and `clear_output` work as in nbclient, which also keeps the state of widgets (see
-nbbuild.kernels.widgets) once a notebook makes one. What is done differently:
+nbbuild.kernels.widgets) once a notebook makes one. The differences:
 
-* Text of one stream is gathered, however the kernel happened to cut it: all stdout, then all
-  stderr, of what lies between two other outputs. Where a kernel cuts depends on time, and the same
-  notebook must give the same bytes. The order of streams and displays is kept (nbclient's
-  `coalesce_streams` moves all text of a cell to its first piece, and spoils later updates of
-  displays by it). As there, a carriage return overwrites the line so far: progress bars.
-* Gathering is by list, not by `+=`: 100 MB in small pieces must not take for ever.
+* The pieces of text between two other outputs are joined: all stdout, then all stderr. Where a
+  kernel cuts its streams depends on timing, and the same notebook must give the same bytes. The
+  order of streams and displays is kept. (nbclient's `coalesce_streams` moves all text of a cell to
+  its first piece, which spoils later updates of displays.) As in nbclient, a carriage return
+  overwrites the line so far, for progress bars.
+* Pieces are collected in a list, not by `+=`: 100 MB in small pieces must not take for ever.
 * A message may belong to any cell, so a `clear_output(wait=True)` is remembered per cell.
-* Outputs are plain dicts, and of the usual shape they are taken as they come: nbformat takes 0.3 ms
-  to validate one, and seven times the memory to hold it.
+* Outputs are plain dicts. Those of the usual shape are not validated: nbformat needs 0.3 ms to
+  validate one, and seven times the memory to hold it.
 * ipykernel calls a cell's code `/tmp/ipykernel_<pid>/<hash>.py`, a file that never exists, and each
-  warning shows it. The pid goes: the same notebook must give the same bytes.
+  warning shows it. The pid is removed: the same notebook must give the same bytes.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ OUTPUTS = frozenset(
         "update_display_data",
     }
 )
-"""The messages that change what a notebook shows, whatever request they name as their parent."""
+"""The messages that change what a notebook shows, whatever their parent request is."""
 
 Output: TypeAlias = dict[str, Any]
 
 DEEPEST = 200
-"""Levels of nesting that an output may have; Jupyter's own tools give up somewhere above that."""
+"""Levels of nesting that an output may have; Jupyter's own tools fail somewhere above that."""
 
 _CELL_FILE = re.compile(r"ipykernel_\d+(?=[/\\]\d+\.py\b)")
 
@@ -59,7 +59,7 @@ class TooDeep(Exception):
 
 
 class Assembler:
-    """Applies messages to the cells of `notebook`; `finish` makes the notebook presentable."""
+    """Applies messages to the cells of `notebook`; `finish` makes the result ready to save."""
 
     def __init__(self, notebook: NotebookNode, *, session: RunningKernel) -> None:
         self._notebook = notebook
@@ -67,12 +67,12 @@ class Assembler:
         self._widgets: Widgets | None = None  # until the notebook makes one
         self._shown: dict[str, list[tuple[int, int]]] = {}  # display id → cells and outputs
         self._named: dict[int, set[str]] = {}  # cell → display ids shown in it
-        self._clearing: set[int] = set()  # cells whose outputs go when the next one comes
+        self._clearing: set[int] = set()  # cells whose next output replaces the earlier ones
 
     def take(self, message: Message, index: int) -> None:
         """Apply one iopub message, of a kind in `OUTPUTS` or "execute_input", to cell `index`.
 
-        Raises TooDeep, and whatever a malformed message makes nbclient and nbformat raise.
+        Raises TooDeep, and for a malformed message whatever nbclient and nbformat raise.
         """
         cell, content = self._notebook.cells[index], message["content"]
         if _is_deeper(content, DEEPEST):
@@ -96,7 +96,7 @@ class Assembler:
             self._clear(index)
 
     def _show(self, message: Message, index: int, hook: Any) -> None:
-        """Apply an output, or an update of one, to cell `index`; `hook` captures what is new."""
+        """Apply an output, or an update of one, to cell `index`; `hook` captures a new output."""
         kind, content = message["msg_type"], message["content"]
         name = (content.get("transient") or {}).get("display_id")
         if name:
@@ -111,7 +111,7 @@ class Assembler:
             self._output(index, name, _made(message))
 
     def finish(self, cells: Iterable[int]) -> None:
-        """Join the gathered text of these cells, order the streams, note the widgets' state."""
+        """Join the collected text of these cells, order streams, note the widgets' state."""
         for index in cells:
             cell = self._notebook.cells[index]
             cell.outputs = _in_order([_joined(output) for output in cell.outputs])
@@ -132,7 +132,7 @@ class Assembler:
         outputs.append({"output_type": "stream", "name": name, "text": [text]})
 
     def _output(self, index: int, name: str | None, output: Output) -> None:
-        """Append an output, to be updated by `name` if it has one."""
+        """Append an output; later messages can update it by `name`, if it has one."""
         if index in self._clearing:
             self._clear(index)
         outputs = self._notebook.cells[index].outputs
@@ -142,7 +142,7 @@ class Assembler:
         outputs.append(output)
 
     def _update(self, name: str, message: Message) -> None:
-        """Show what the message holds wherever the display id `name` was shown before."""
+        """Update every output that was shown with the display id `name`."""
         if name not in self._shown:
             return
         if message["header"]["msg_type"] == "update_display_data":
@@ -168,7 +168,7 @@ class Assembler:
 
 
 def _is_deeper(value: Any, most: int) -> bool:
-    """Whether `value` has more than `most` levels; by level, not by recursion."""
+    """Whether `value` has more than `most` levels; goes level by level, without recursion."""
     level = [value]
     for _ in range(most):
         level = [
@@ -183,7 +183,7 @@ def _is_deeper(value: Any, most: int) -> bool:
 
 
 def _made(message: Message) -> Output:
-    """Return the output that a message other than "stream" makes; raises as nbformat does."""
+    """Return the output of a message other than "stream"; raises as nbformat does."""
     kind, content = message["header"]["msg_type"], message["content"]
     data, metadata = content.get("data"), content.get("metadata")
     count = content.get("execution_count", 0)
@@ -193,7 +193,7 @@ def _made(message: Message) -> Output:
         and all(type(value) is str for value in data.values())
         and type(count) is int
     )
-    if not usual:  # nbformat has a closer look
+    if not usual:  # nbformat looks more closely
         checked: Output = _plain(output_from_msg(message))
         return checked
     output = {"output_type": kind, "data": data, "metadata": metadata}
@@ -219,7 +219,7 @@ def _without_pid(text: str) -> str:
 
 
 def _overwritten(text: str) -> str:
-    """Apply carriage returns: what precedes the last one inside a line is gone."""
+    """Apply carriage returns: remove what precedes the last one inside a line."""
     if "\r" not in text:
         return text
     # Not nbclient's regular expression, which is quadratic in the length of a line.
@@ -227,7 +227,7 @@ def _overwritten(text: str) -> str:
 
 
 def _in_order(outputs: list[Output]) -> list[Output]:
-    """Put stdout first in each run of streams: their mutual order is chance."""
+    """Put stdout first in each run of streams, since their order is chance."""
     ordered: list[Output] = []
     run: list[Output] = []
     for output in outputs:

@@ -1,21 +1,21 @@
-"""The portable way with one kernel: jupyter_client starts it, nbclient executes its cells.
+"""The portable way to run one kernel: jupyter_client starts it, nbclient executes its cells.
 
-Both are used as they are, but for what loses messages or comes too late:
+Both are used as they are, except where they lose messages or react too late:
 
-* Our queues have no limit (RCVHWM=0); ZeroMQ drops what does not fit, and tells nobody. The kernel
-  is told the same, as it is on our own way.
-* nbclient drops what names another cell than the one that runs. Here each message that is read is
-  also told to the run, which puts outputs together as on our own way (outputs.py).
-* nbclient waits 4 s for outputs after the reply, then goes on. Here it waits, and the run ends the
-  notebook when the kernel falls silent. The run also keeps the deadlines, obeys a cancellation and
-  sees a death at once, which nbclient does within a second.
-* No signal handlers are set: nbclient's go when the first of several notebooks is done.
+* Our queues have no limit (RCVHWM=0): ZeroMQ silently drops what does not fit. The kernel lifts its
+  own limit, too, as on our own way.
+* nbclient drops messages that name another cell than the running one. Here every message also goes
+  to the run, which puts outputs together as on our own way (outputs.py).
+* nbclient waits 4 s for outputs after the reply, then goes on. Here it keeps waiting, and the run
+  ends the notebook when the kernel falls silent. The run also keeps the deadlines, obeys a
+  cancellation, and sees a death at once, for which nbclient takes up to a second.
+* No signal handlers are set: nbclient removes its own when the first of several notebooks is done.
 
-Kernels talk over Unix sockets in a private folder; over TCP on Windows, where two kernels may be
-given one port. A start that fails is tried once more, as no cell has run.
+Kernels talk over Unix sockets in a private folder. On Windows they talk over TCP, where two kernels
+may get the same port. A start that fails is tried once more, since no cell has run.
 
-At the end the kernel's process group is killed. A process that left the group survives; where
-nbbuild itself is killed, an IPython kernel notices that its parent has gone.
+At the end the kernel's process group is killed. A process that left the group survives. If nbbuild
+itself is killed, an IPython kernel notices that its parent has gone.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ from nbbuild.watching.seen import Seen
 UNIX_SOCKETS = sys.platform != "win32"
 """Whether kernels can be talked to over Unix sockets."""
 
-_NEVER = 10**7  # seconds, for what nbclient would give up on: the run does that
-_BATCH = 100  # messages taken from one channel before the other, and the clock, are looked at
-_KILL_PATIENCE = 0.5  # seconds for what was killed to be gone
+_NEVER = 10**7  # seconds before nbclient gives up: the run decides that instead
+_BATCH = 100  # messages taken from one channel before looking at the other and at the clock
+_KILL_PATIENCE = 0.5  # seconds for killed processes to disappear
 
 _UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
 
 
 class _Channel(AsyncZMQSocketChannel):  # type: ignore[misc]  # mypy may not follow these libraries
-    """Tells each message that is read, whoever reads it, and each request that is sent."""
+    """Reports each message that is read, whoever reads it, and each request that is sent."""
 
     read: Callable[[Message], None] = staticmethod(lambda message: None)
     broken: Callable[[str], None] = staticmethod(lambda reason: None)
@@ -95,13 +95,13 @@ class _Channel(AsyncZMQSocketChannel):  # type: ignore[misc]  # mypy may not fol
 
 
 class _Connection(AsyncKernelClient):  # type: ignore[misc]
-    """The channels to a kernel, but those that nobody needs here: stdin, and a heartbeat."""
+    """The channels to a kernel, without those that nobody needs here: stdin and heartbeat."""
 
     shell_channel_class = Type(_Channel)
     iopub_channel_class = Type(_Channel)
 
     def start_channels(self, **which: bool) -> None:
-        """Start the others."""
+        """Start the channels that are needed."""
         super().start_channels(**{**which, "stdin": False, "hb": False})
 
 
@@ -112,15 +112,15 @@ class _Manager(AsyncKernelManager):  # type: ignore[misc]
     client_factory = Type(_Connection)
 
     def client(self, **more: Any) -> Any:
-        """Return a connection whose queues have the limits of ours: none."""
+        """Return a connection whose queues have no limit."""
         return super().client(context=self.context, **more)
 
 
 class _Client(NotebookClient):  # type: ignore[misc]
-    """Executes cells; leaves outputs and errors to whom the channels tell of them."""
+    """Executes cells; the run handles outputs and errors, which it gets from the channels."""
 
     def process_message(self, msg: Message, cell: NotebookNode, cell_index: int) -> None:
-        """Say when a cell is done."""
+        """Notice when a cell is done."""
         if msg["msg_type"] == "status" and msg["content"].get("execution_state") == "idle":
             raise CellExecutionComplete
 
@@ -145,30 +145,30 @@ class _Process:
         return self._process.poll()
 
     def wait(self, timeout: float) -> int | None:
-        """Wait `timeout` seconds at most for the kernel to end; return what `poll` does."""
+        """Wait at most `timeout` seconds for the kernel to end; return what `poll` does."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout)
         return None
 
     def kill(self) -> None:
-        """Kill the kernel and its group, and wait until they are dead, if not for long."""
+        """Kill the kernel and its group, and wait a short time for them to die."""
         (kill_tree if sys.platform == "win32" else kill_group)(self._process)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process group that `process` leads, or led; wait for it, if not for long."""
+    """Kill the process group that `process` leads, or led; wait a short time for it."""
     deadline = time.monotonic() + _KILL_PATIENCE
     # macOS refuses to signal a group of zombies.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < deadline:
             os.killpg(process.pid, signal.SIGKILL)
             _wait(process)
-            time.sleep(0.002)  # between two blows: what is left is no child of ours
+            time.sleep(0.002)  # kill again and again: the rest are no children of ours
     _wait(process)
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """Kill `process` and its descendants, where there are no process groups."""
+    """Kill `process` and its descendants, on systems without process groups."""
     with contextlib.suppress(psutil.Error):
         for one in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
@@ -183,7 +183,7 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
 
 
 class PortableKernel(RunningKernel):
-    """A kernel that jupyter_client started, and nbclient talks to; made by `start`."""
+    """A kernel that jupyter_client starts and nbclient talks to; made by `start`."""
 
     process: _Process
 
@@ -203,7 +203,7 @@ class PortableKernel(RunningKernel):
         """
         self._heard: list[tuple[Channel, Message]] = []
         self._broken: str | None = None
-        self._cell: asyncio.Task[Any] | None = None  # that nbclient executes
+        self._cell: asyncio.Task[Any] | None = None  # the one that nbclient executes
         with contextlib.ExitStack() as stack:
             super().__init__(kernel, stack.enter_context(private_folder()))
             self._loop = asyncio.SelectorEventLoop()
@@ -220,7 +220,7 @@ class PortableKernel(RunningKernel):
                 extra_arguments=arguments,
                 ipython_hist_file="",
                 record_timing=False,
-                skip_cells_with_tag="",  # the run knows which cells are to run
+                skip_cells_with_tag="",  # the run decides which cells run
                 allow_errors=allow_errors,
                 shutdown_kernel="immediate",
                 startup_timeout=_NEVER,
@@ -236,7 +236,7 @@ class PortableKernel(RunningKernel):
 
     @property
     def jupyter_session(self) -> Any:
-        """What makes messages for this connection."""
+        """jupyter_client's maker of messages, for this connection."""
         return self._client.kc.session
 
     def send(self, kind: str, content: Mapping[str, Any]) -> str:
@@ -246,11 +246,11 @@ class PortableKernel(RunningKernel):
         return str(message["header"]["msg_id"])
 
     def send_message(self, message: Message) -> None:
-        """Send a message that was made with `jupyter_session` on the shell channel."""
+        """Send, on the shell channel, a message made with `jupyter_session`."""
         self._client.kc.shell_channel.send(message)
 
     def execute_cell(self, index: int, content: Mapping[str, Any]) -> str:
-        """Have nbclient execute a cell, which makes the `content` itself."""
+        """Have nbclient execute a cell; nbclient makes the `content` itself."""
         sent = self._loop.create_future()
         shell = self._client.kc.shell_channel
         shell.sent = sent.set_result
@@ -264,7 +264,7 @@ class PortableKernel(RunningKernel):
         return str(sent.result())
 
     def receive(self, timeout: float) -> Iterator[tuple[Channel, Message]]:
-        """Yield what has come; see `RunningKernel`."""
+        """Yield messages; see `RunningKernel`."""
         if self._cell is not None and not self._cell.done():
             self._loop.run_until_complete(asyncio.wait({self._cell}, timeout=max(0.0, timeout)))
         else:
@@ -276,20 +276,20 @@ class PortableKernel(RunningKernel):
         self._look_at_cell()
 
     async def _read(self, timeout: float) -> None:
-        """Read both channels, as nobody else does so now."""
+        """Read both channels, since nothing else reads them now."""
         channels = (self._client.kc.shell_channel, self._client.kc.iopub_channel)
         coming = [asyncio.ensure_future(one.socket.poll(round(timeout * 1000))) for one in channels]
         await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
         for one in coming:
             one.cancel()
-        with contextlib.suppress(*_UNREADABLE, RecursionError):  # which is known by then
+        with contextlib.suppress(*_UNREADABLE, RecursionError):  # already reported
             for channel in channels:
                 with contextlib.suppress(Empty):
                     for _ in range(_BATCH):
                         await channel.get_msg(0)
 
     def _look_at_cell(self) -> None:
-        """Raise what nbclient failed by; that the kernel died, the run sees itself."""
+        """Raise the error that nbclient failed with; the run itself sees the kernel's death."""
         if self._cell is not None and self._cell.done():
             error = self._cell.exception()
             self._cell = None
@@ -297,7 +297,7 @@ class PortableKernel(RunningKernel):
                 raise error
 
     def interrupt(self) -> None:
-        """Interrupt what the kernel is doing, in the way its kernel.json asks for."""
+        """Interrupt the kernel, in the way that its kernel.json asks for."""
         with contextlib.suppress(OSError, RuntimeError):  # it has just ended
             self._loop.run_until_complete(self._manager.interrupt_kernel())
 
@@ -308,11 +308,11 @@ class PortableKernel(RunningKernel):
         self._loop.run_until_complete(self._manager.request_shutdown())
 
     def close(self) -> None:
-        """Kill the kernel and its process group; remove its folder. May be repeated."""
+        """Kill the kernel and its process group; remove its folder. May be called again."""
         self._stack.close()
 
     def _clean_up(self) -> None:
-        """Have nbclient, once the kernel is dead, close and remove what it was talked to by."""
+        """Close and remove nbclient's connection to a dead kernel."""
         self._loop.run_until_complete(self._give_up())
 
     async def _give_up(self) -> None:
@@ -354,7 +354,7 @@ class PortableKernel(RunningKernel):
         return _Process(self._manager.provisioner.process)
 
     def wait_until_ready(self, check: Callable[[], None]) -> None:
-        """Return when the kernel answers and can be heard.
+        """Wait until the kernel answers and its messages arrive.
 
         `check` is called every `TICK` and may raise to give up.
 
@@ -406,7 +406,7 @@ def start(
 ) -> PortableKernel:
     """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
 
-    It will execute cells of `notebook`. `env` is the whole environment, but for what kernel.json
+    It will execute cells of `notebook`. `env` is the whole environment, except for what kernel.json
     adds. `check` is called every `TICK` and may raise to give up.
 
     Raises:
@@ -417,7 +417,7 @@ def start(
         try:
             started = PortableKernel(kernel, notebook, cwd=cwd, env=env, allow_errors=allow_errors)
         except KernelError as error:
-            # A second time would end the same way.
+            # A second try would end the same way.
             reason = ": ".join([error.what, *(value for _, value in error.facts)])
             raise NotStarted(reason) from error
         try:

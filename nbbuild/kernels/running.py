@@ -1,15 +1,15 @@
-"""One notebook in a kernel: its cells in order, their deadlines, and their answers so far.
+"""Run one notebook in a kernel: its cells in order, with their deadlines and answers.
 
 A cell is done when its reply *and* its idle status have come: they travel on two sockets, and the
 outputs come before the idle, not before the reply. A reply without its idle is never accepted as
-success (kind "lost"). After the last cell the kernel answers once more, and what it published
-before that, threads that print on included, is in by then.
+success (kind "lost"). After the last cell the kernel has to answer once more; by then everything
+that it published before has arrived, even from threads that still print.
 
-Deadlines are kept here. A cell past its limit is interrupted, so that what it showed so far can be
-collected, but whatever it does with the interrupt, it has failed.
+Deadlines are kept here. A cell past its limit is interrupted, so that its outputs so far can be
+collected; it has failed, whatever it does with the interrupt.
 
-Every wait is a poll over the kernel's sockets and its process, so that a death is known at once;
-it looks at `cancelled` each `session.TICK`.
+Every wait is a poll over the kernel's sockets and its process, so a death is noticed at once.
+`cancelled` is checked each `session.TICK`.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ ANEW = 2
 """How often a kernel that died before its first cell is replaced, the last time by a stock one."""
 
 LOST_AFTER = 30.0
-"""Seconds of silence, with half of an answer missing, after which messages count as lost."""
+"""Seconds of silence after which the missing half of an answer counts as lost."""
 
 _CUT_SHORT = (
     f"the kernel did not exit within {SHUTDOWN_PATIENCE:g} s and was killed: exit hooks, and "
     "files that the notebook did not close, may be incomplete"
 )
-_UNPREPARED = "the kernel could not be prepared, so some of a flood of outputs may be lost"
+_UNPREPARED = "the kernel could not be prepared, so outputs may be lost if there are very many"
 _UNTOLD = "the kernel did not report what it used"
 _BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
 
 
 class _Stop(Exception):
-    """The notebook goes no further; without a failure it was cancelled."""
+    """The notebook stops here; without a failure, it was cancelled."""
 
     def __init__(self, failure: Failure | None) -> None:
         super().__init__(failure)
@@ -74,11 +74,11 @@ class _Died(Exception):
 
 
 class _DiedEarly(Exception):
-    """It ended before it was sent a cell: another one may run them."""
+    """It ended before it was sent a cell, so another one may run the notebook."""
 
 
 class NotebookRun:
-    """One execution under way."""
+    """One execution in progress."""
 
     def __init__(
         self,
@@ -116,18 +116,18 @@ class NotebookRun:
         self._current: int | None = None  # the cell that began last
         self._cell_of: dict[str, int] = {}  # request → cell
         self._silent: set[str] = set()  # requests that belong to no cell
-        self._finished = False  # what is shown from then on, by exit hooks, say, is of no cell
-        # The request that is waited for, and what has come of its answer.
+        self._finished = False  # later outputs, of exit hooks for example, belong to no cell
+        # The request that we wait for, and the parts of its answer so far.
         self._request = ""
         self._reply: Mapping[str, Any] | None = None
         self._idle = False
         self._heard = 0.0
 
     def perform(self, begin: Callable[[int], RunningKernel]) -> None:
-        """Let the kernel `begin`, run the cells, end it; the result is in the attributes.
+        """Start a kernel with `begin`, run the cells, end it; the result is in the attributes.
 
-        `begin` is told how many kernels have died before they were sent a cell: somebody killed
-        them, or what they were forked from.
+        `begin` gets the number of kernels that died before they were sent a cell, because somebody
+        killed them or the process that they were forked from.
         """
         for index in self._cells:
             _make_blank(self.notebook.cells[index])
@@ -153,7 +153,7 @@ class NotebookRun:
             return
 
     def _run_cells(self, session: RunningKernel, *, last: bool) -> None:
-        """Run the cells. Raises _DiedEarly, unless this is the `last` kernel that is tried."""
+        """Run the cells. May raise _DiedEarly, unless this is the `last` kernel to try."""
         assembler = Assembler(self.notebook, session=session)
         if "language_info" in session.info:
             self.notebook.metadata["language_info"] = session.info["language_info"]
@@ -182,10 +182,10 @@ class NotebookRun:
             self._finished = True
             assembler.finish(self._cells)
         self._on_end()
-        # After an error of its own the notebook may still tidy up behind itself.
+        # After an error of its own, the notebook may still clean up after itself.
         in_peace = not self.stopped or (self.failure is not None and self.failure.kind == "error")
         if in_peace and session.process.poll() is None:
-            # The cells are done: what they gave does not depend on this.
+            # The cells are done: their outputs do not depend on this.
             with contextlib.suppress(_Stop, _Died, Garbled):
                 self._silently(session.leave, *self._after, otherwise=_UNTOLD)
         if in_peace and not session.shut_down(cancelled=self._cancelled.is_set):
@@ -196,9 +196,9 @@ class NotebookRun:
             self.cut_short = self.cut_short or session.late.files != ()
 
     def _silently(self, *codes: str, otherwise: str) -> None:
-        """Have an IPython kernel run `codes`, which leave no trace; note `otherwise` if it fails.
+        """Have an IPython kernel run `codes` without a trace; note `otherwise` if that fails.
 
-        All in one request: to answer one takes such a kernel longer than many a cell.
+        They go in one request, since answering one takes such a kernel longer than many cells.
         """
         if self._kernel.interpreter is None:
             return
@@ -219,7 +219,7 @@ class NotebookRun:
         limit = self._limits.timeout or math.inf
         allowed = self._allow_errors or "raises-exception" in cell.metadata.get("tags", [])
         if self._session.process.poll() is not None:
-            raise _Died  # between two cells: the earlier one is named
+            raise _Died  # between two cells: the message names the earlier one
         self._current = index
         content = {
             "code": cell.source,
@@ -242,7 +242,7 @@ class NotebookRun:
             raise _Stop(cell_error(index, reply, cell))
 
     def _exited(self, number: int, index: int) -> bool:
-        """Say whether the cell ended the kernel by `exit()`, which only the last one may."""
+        """Return whether the cell ended the kernel by `exit()`, as only the last one may."""
         if not _asks_exit(self._reply):
             return False
         if number < len(self._cells):
@@ -258,7 +258,7 @@ class NotebookRun:
         return True
 
     def _flush(self) -> None:
-        """Have the kernel answer once more: what it published before is in by then."""
+        """Have the kernel answer once more: by then all that it published before has arrived."""
         self._ask("kernel_info_request", {})
         if not self._answered(until=self._deadline):
             raise _Stop(self._too_late(self._current, in_cell=False))
@@ -274,7 +274,7 @@ class NotebookRun:
             self._cell_of[self._request] = cell
 
     def _answered(self, *, until: float) -> bool:
-        """Wait for reply and idle; False when they did not both come `until` then.
+        """Wait for reply and idle; return False if they have not both come by `until`.
 
         Raises:
             _Stop: the notebook was cancelled, or half of the answer got lost.
@@ -289,14 +289,14 @@ class NotebookRun:
                 return False
             half = self._reply is not None or self._idle or self._flushing
             if half and now - self._heard > LOST_AFTER:
-                raise _Stop(self._lost(f"the kernel fell silent for {LOST_AFTER:g} s"))
+                raise _Stop(self._lost(f"the kernel sent nothing for {LOST_AFTER:g} s"))
             for channel, message in self._session.receive(min(TICK, until - now)):
                 self._take(channel, message)
             if self._session.process.poll() is not None:
                 for channel, message in self._session.drain():
                     self._take(channel, message)
                 break
-        # Asked to exit, a kernel may go before it says that it is idle.
+        # A kernel that was asked to exit may end before it says that it is idle.
         if (self._reply is None or not self._idle) and not _asks_exit(self._reply):
             raise _Died
         return time.monotonic() < until
@@ -306,18 +306,18 @@ class NotebookRun:
         return self._request not in self._cell_of
 
     def _interrupt(self) -> None:
-        """Interrupt the cell and collect what it hands in; how it ends does not matter."""
+        """Interrupt the cell and collect its outputs; how it ends does not matter."""
         self._session.interrupt()
         try:
             self._answered(until=time.monotonic() + INTERRUPT_GRACE)
         except (_Died, Garbled):
-            pass  # it is too late all the same
+            pass  # the cell is too late anyway
         except _Stop as stop:
             if stop.failure is None:
                 raise
 
     def check(self) -> None:
-        """Raise _Stop when the notebook need not go on while its kernel starts."""
+        """Raise _Stop if, while the kernel starts, the notebook is cancelled or out of time."""
         if self._cancelled.is_set():
             raise _Stop(None)
         if time.monotonic() >= self._deadline:
@@ -334,7 +334,7 @@ class NotebookRun:
             if parent == self._request and content.get("execution_state") == "idle":
                 self._idle = True
         elif parent in self._silent or self._finished:
-            pass  # a callback of the notebook's own, called for a cell that is not the notebook's
+            pass  # from a callback of the notebook's own that ran during code of ours
         elif kind in OUTPUTS or (kind == "execute_input" and parent in self._cell_of):
             index = self._cell_of.get(parent, self._current)
             if index is not None:
@@ -348,14 +348,14 @@ class NotebookRun:
     # Words for what went wrong.
 
     def told(self) -> Failure | None:
-        """Return the failure with the count of its cell."""
+        """Return the failure with its cell's execution count."""
         failure = self.failure
         if failure is None or failure.cell is None:
             return failure
         return msgspec.structs.replace(failure, execution_count=self._count(failure.cell))
 
     def _count(self, index: int) -> int | None:
-        """Return what the execution count of a cell is or would have been."""
+        """Return the execution count that a cell has or would have."""
         return self._cells.index(index) + 1 if index in self._cells else None
 
     def _name(self, index: int) -> str:
@@ -397,6 +397,6 @@ def _asks_exit(reply: Mapping[str, Any] | None) -> bool:
 
 
 def _make_blank(cell: NotebookNode) -> None:
-    """Remove what an earlier execution left in a cell that is to run."""
+    """Remove what an earlier execution left in a cell that will run."""
     cell.outputs, cell.execution_count = [], None
     cell.metadata.pop("execution", None)  # times of day

@@ -1,20 +1,20 @@
-"""Our own way with one kernel, from start to end: its sockets, its process.
+"""Our own way to run one kernel, from start to end: its sockets and its process.
 
-Everything is done by the thread that calls: no event loop, no channel threads, no heartbeat. The
-sockets are Unix sockets in a folder that only this user can enter; so no two kernels can be given
-one port, and no stranger can listen.
+The calling thread does everything: no event loop, no channel threads, no heartbeat. The sockets are
+Unix sockets in a folder that only this user can enter. So no two kernels can get the same port, and
+no stranger can listen.
 
-A subscriber misses what was published before its subscription arrived. A kernel is therefore
-ready when it answered on the shell channel *and* something came on iopub; until then it is asked
+A subscriber misses what was published before its subscription arrived. So a kernel is ready once
+it has answered on the shell channel *and* something has come on iopub; until then it is asked
 again.
 
-After that nothing may be dropped, but ZeroMQ drops what does not fit into a queue, 1,000 messages
-by default, and tells nobody. Ours has no limit (RCVHWM=0). The kernel's has one, and a cell that
+After that nothing may be lost, but ZeroMQ silently drops what does not fit into a queue, 1,000
+messages by default. Our queue has no limit (RCVHWM=0). The kernel's has one, and a cell that
 publishes fast on a busy machine reaches it: of 100,000 small displays, 386 were missing. So an
-IPython kernel is told, silently and before its first cell, to lift it. Of other kernels it is not
-known how.
+IPython kernel lifts its limit, silently, before its first cell. How other kernels could do so is
+not known.
 
-How an IPython kernel leaves is told in leaving.py.
+leaving.py says how an IPython kernel exits.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from nbbuild.kernels.wire import Message, Socket, Wire
 
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 
-_BATCH = 100  # messages taken from one socket before the other, and the clock, are looked at
+_BATCH = 100  # messages taken from one socket before looking at the other and at the clock
 _FIRST_PAUSE = 0.05  # seconds before a kernel whose iopub is silent is asked again
 _CHANNELS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
 
@@ -68,7 +68,7 @@ class KernelSession(RunningKernel):
         warm: Warm | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Run the kernel's command, without waiting for an answer; `check` as `start` has it.
+        """Run the kernel's command, without waiting for an answer; `check` is that of `start`.
 
         Raises:
             KernelError: the command cannot be run, or there is no place for the sockets.
@@ -117,31 +117,31 @@ class KernelSession(RunningKernel):
         return self.send("execute_request", content)
 
     def send_message(self, message: Message) -> None:
-        """Send a message that was made with `jupyter_session` on the shell channel."""
+        """Send, on the shell channel, a message made with `jupyter_session`."""
         self.jupyter_session.send(self._shell, message)
 
     @cached_property
     def jupyter_session(self) -> Any:
-        """What makes messages for this connection as jupyter_client does, for widgets."""
+        """jupyter_client's maker of messages, for this connection; widgets need it."""
         from jupyter_client.session import Session
 
-        # A session of its own, or its messages would be called as ours are. No digest history: it
-        # guards against replay, and nobody else can write here.
+        # A session of its own, or its messages would get the same ids as ours. No digest history:
+        # that guards against replay, and nobody else can write here.
         made = Session(key=self._session.key, digest_history_size=0)
         made.adapt_version = self._session.adapt_version
         return made
 
     def receive(self, timeout: float) -> Iterator[tuple[Channel, Message]]:
-        """Yield what has come, or comes within `timeout` seconds; at once when the kernel ends.
+        """Yield the messages that come within `timeout` seconds; stop waiting if the kernel ends.
 
-        It may stop before all is taken: call it again.
+        It may stop before all messages are taken: call it again.
 
         Raises:
             Garbled: a message cannot be read.
         """
         ready = dict(self._poller.poll(math.ceil(max(0.0, timeout) * 1000)))
         if self._watching and self.process.poll() is not None:
-            # Its end of file would wake every further poll.
+            # At end of file it would wake every further poll.
             self._poller.unregister(self.process.fileno())
             self._watching = False
         for channel, source in ((Channel.SHELL, self._shell), (Channel.IOPUB, self._iopub)):
@@ -149,7 +149,7 @@ class KernelSession(RunningKernel):
                 yield from self._take(channel, source)
 
     def interrupt(self) -> None:
-        """Interrupt what the kernel is doing, in the way its kernel.json asks for."""
+        """Interrupt the kernel, in the way that its kernel.json asks for."""
         if self._kernel.interrupt_mode == "message":
             self._session.send(self._control, "interrupt_request", {})
         else:
@@ -162,13 +162,13 @@ class KernelSession(RunningKernel):
         self._session.send(self._control, "shutdown_request", {"restart": False})
 
     def close(self) -> None:
-        """Kill the kernel and all that descends from it; remove its folder. May be repeated."""
+        """Kill the kernel and all its descendants; remove its folder. May be called again."""
         self._stack.close()
 
     # Starting.
 
     def wait_until_ready(self, check: Callable[[], None]) -> None:
-        """Return when the kernel answers and can be heard.
+        """Wait until the kernel answers and its messages arrive.
 
         `check` is called every `TICK` and may raise to give up.
 
@@ -205,7 +205,7 @@ class KernelSession(RunningKernel):
         connection.setsockopt(zmq.LINGER, 0)
         connection.setsockopt(zmq.RCVHWM, 0)
         connection.setsockopt(zmq.SNDHWM, 0)
-        # The kernel is not there yet: try again after 3 ms, not after the usual 100.
+        # The kernel is not there yet: try again after 3 ms, not the usual 100.
         connection.setsockopt(zmq.RECONNECT_IVL, 3)
         if kind == zmq.SUB:
             connection.setsockopt(zmq.SUBSCRIBE, b"")
@@ -261,11 +261,11 @@ def start(
 ) -> KernelSession:
     """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more, cold.
 
-    One that failed because the launcher ended is none: it is tried again as it was.
+    If it failed because the launcher ended, that does not count: it is tried again as it was.
 
-    `env` is the whole environment, but for what kernel.json adds. If it is `watched`, its process
-    knows after its end what it asked for (KernelProcess.seen). With `warm` it is forked from a
-    zygote, where that can be. `check` is called every `TICK` and may raise to give up.
+    `env` is the whole environment, except for what kernel.json adds. If the kernel is `watched`,
+    its process knows after its end what it asked for (KernelProcess.seen). With `warm` it is forked
+    from a zygote if possible. `check` is called every `TICK` and may raise to give up.
 
     Raises:
         NotStarted: it cannot be started.
@@ -277,7 +277,7 @@ def start(
                 kernel, launcher=launcher, cwd=cwd, env=env, watched=watched, warm=warm, check=check
             )
         except KernelError as error:
-            # A second time would end the same way.
+            # A second try would end the same way.
             reason = ": ".join([error.what, *(value for _, value in error.facts)])
             raise NotStarted(reason) from error
         try:
@@ -291,7 +291,7 @@ def start(
                 if isinstance(error, NotStarted):
                     raise
                 raise NotStarted(str(error)) from error
-            second, warm = True, None  # no cell has run: nothing is lost by starting afresh
+            second, warm = True, None  # no cell has run, so nothing is lost
         except BaseException:
             session.close()
             raise

@@ -1,4 +1,4 @@
-"""The kernel that a task wants: which one, where, in which environment, for how long."""
+"""Describe the kernel that a task wants: which one, where, its environment, its time limits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class TimeLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A kernel as a task wants it; no notebook can tell apart the kernels of two equal ones.
+    """The kernel that a task wants; if two are equal, no notebook can tell their kernels apart.
 
-    `env` is the environment, but for what kernel.json adds; `installed` stands for what the
-    interpreter has installed. With `warm` it is forked from a zygote, where that can be. If it is
-    `watched`, it is seen from outside what it and its descendants ask of paths.
+    `env` is the environment, except for what kernel.json adds; `installed` identifies what is
+    installed for the interpreter. With `warm` the kernel is forked from a zygote if possible. If it
+    is `watched`, the paths that it and its descendants ask for are seen from outside.
     """
 
     kernel: Kernel
@@ -35,8 +35,8 @@ class Wanted:
     watched: bool = False
 
     def given_by(self, other: Wanted) -> bool:
-        """Say whether a kernel started for `other` is what this one wants.
+        """Return whether a kernel that was started for `other` will do.
 
-        It may have less in memory, since that makes no difference but in time.
+        It may have fewer modules loaded, since that only takes time.
         """
         return other.warm in (None, self.warm) and replace(other, warm=self.warm) == self

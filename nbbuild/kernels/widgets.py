@@ -1,7 +1,7 @@
 """Keep the state of a notebook's widgets, and capture outputs for Output widgets, as nbclient does.
 
-nbclient's client is used without its event loop, its kernel manager and its waiting. It is imported
-only for notebooks that make widgets.
+This uses nbclient's client without its event loop, its kernel manager and its waiting, and is
+imported only for notebooks that make widgets.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from nbbuild.kernels.wire import Message
 
 
 class Widgets(NotebookClient):  # type: ignore[misc]  # nbclient has no types that mypy may follow
-    """The widgets of `notebook`; `set_widgets_metadata` notes their state in it."""
+    """The widgets of `notebook`; `set_widgets_metadata` writes their state into it."""
 
     def __init__(self, notebook: NotebookNode, *, session: RunningKernel) -> None:
         super().__init__(notebook, record_timing=False, store_widget_state=True)
-        # All that the Output widget needs of a client.
+        # The Output widget needs only this of a client.
         shell = SimpleNamespace(send=session.send_message)
         self.kc = SimpleNamespace(session=session.jupyter_session, shell_channel=shell)
 

@@ -1,11 +1,11 @@
-"""The Jupyter message protocol, version 5, as far as it takes to execute notebooks.
+"""The Jupyter message protocol, version 5: as much of it as executing notebooks takes.
 
 A message is a list of frames: identities, a delimiter, a signature (HMAC-SHA256 over what follows),
-header, parent's header, metadata and content as JSON, then buffers. jupyter_client does the same,
-and it is imported only where it does more: for kernels that speak another version, and for widgets,
-which make messages of their own. To import it takes longer than a warm kernel takes to start.
+header, parent's header, metadata and content as JSON, then buffers. jupyter_client does the same.
+It is imported only where it does more: for kernels that speak another version, and for widgets,
+which make messages of their own. Importing it takes longer than starting a warm kernel.
 
-The times of messages stay text. Nobody looks at them, and to parse them took as long as all else.
+The times of messages stay text: nobody needs them, and parsing them took as long as all the rest.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Wire:
 
     @property
     def bsession(self) -> bytes:
-        """What the kernel knows this end by."""
+        """The name by which the kernel knows this end."""
         return self.session.encode()
 
     def send(self, socket: Socket, kind: str, content: Mapping[str, Any]) -> Message:
-        """Send a request; return the message. Raises ValueError, TypeError for what is no JSON."""
+        """Send a request; return the message. Raises ValueError or TypeError if it is no JSON."""
         message = self._message(kind, content)
         if self.adapt_version:
             from jupyter_client.adapter import adapt
@@ -62,9 +62,9 @@ class Wire:
         return message
 
     def recv(self, socket: Socket, flags: int = 0) -> Message | None:
-        """Return the next message, None if there is none now and `flags` say not to wait.
+        """Return the next message; None if there is none now and `flags` say not to wait.
 
-        Raises ValueError, TypeError, KeyError for one that cannot be read, or is not the kernel's.
+        Raises ValueError, TypeError or KeyError if it cannot be read, or is not from the kernel.
         """
         try:
             frames = socket.recv_multipart(flags)
@@ -73,10 +73,10 @@ class Wire:
         return self.read(frames[frames.index(_DELIMITER) + 1 :])
 
     def read(self, parts: Sequence[bytes]) -> Message:
-        """Return the message whose signature and parts these are; raises as `recv` does."""
+        """Return the message with this signature and these parts; raises as `recv` does."""
         signature, *parts = parts
         if len(parts) < _PARTS:
-            raise TypeError(f"a message has {_PARTS} parts at least, not {len(parts)}")
+            raise TypeError(f"a message has at least {_PARTS} parts, not {len(parts)}")
         if not hmac.compare_digest(signature, self._signature(parts[:_PARTS])):
             raise ValueError("its signature is not the kernel's")
         header, parent, metadata, content = map(_unpacked, parts[:_PARTS])
@@ -131,7 +131,7 @@ def _unpacked(data: bytes) -> Any:
 
 
 def _username() -> str:
-    """Return what jupyter_client would call the user, whom kernels do not look at."""
+    """Return the name that jupyter_client gives the user; kernels do not look at it."""
     try:
         return os.environ.get("USER") or getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in containers

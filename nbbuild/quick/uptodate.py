@@ -26,12 +26,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nbbuild.disk import regular
+from nbbuild.disk.project_folder import DOT, UPTODATE
 from nbbuild.quick.verbs import VERBS
 from nbbuild.text.printable import clean
 
 FORMAT = 2
 
-FOLDER = ".nbbuild/uptodate"
+FOLDER = f"{DOT}/{UPTODATE}"
 
 PREFIXES = ("CONDA", "JUPYTER", "NBBUILD_", "PYTHON", "XDG_")
 """Variables that begin so may choose interpreters, kernels, configurations, or the store."""

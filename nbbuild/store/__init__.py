@@ -1,8 +1,8 @@
 """The store: blobs by their digest, records by their action key (DESIGN §6).
 
-Blobs are written before the record that names them, each by write-temp, fsync, rename. Everything
-is checked when it is read; what is damaged is a miss. Nothing outside this package touches the
-files; `layout` draws them.
+Blobs are written before the record that names them, each to a temporary file that is synced and
+renamed. Everything is checked when it is read; anything damaged is a miss. Nothing outside this
+package touches the files; `layout` draws them.
 """
 
 from nbbuild.store.checking import Checked, Fault

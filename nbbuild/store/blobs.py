@@ -1,4 +1,4 @@
-"""Blobs on disk: bytes that are named by their digest, checked whenever they are read."""
+"""Keep blobs on disk: bytes named by their digest, and checked whenever they are read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNWRITTEN = "the cache cannot be written"
 
 
 class Blobs:
-    """The blobs of one store. Writers raise StoreError; readers take what is bad for missing."""
+    """The blobs of one store. Writing raises StoreError; to a reader, a bad blob is missing."""
 
     def __init__(self, layout: Layout, uses: StoreUses) -> None:
         self._layout = layout
@@ -36,7 +36,7 @@ class Blobs:
         """Keep `data`; return its digest. A damaged blob of that name is replaced."""
         digest = digest_bytes(data)
         place = self._layout.blob(digest)
-        # Noted only if it is there still: it may have been pruned since it was compared.
+        # Noted only if it still exists: it may have been pruned since it was compared.
         if self._layout.is_ours() and _holds(place, data) and self._uses.note(place):
             return digest
         with writing(_UNWRITTEN, place), self._layout.draft(mode=_READ_ONLY) as draft:
@@ -47,12 +47,12 @@ class Blobs:
     def put_file(self, path: Path) -> tuple[Digest, int]:
         """Keep the content of the file at `path`; return its digest and its size in bytes.
 
-        Both are those of the bytes that were kept, whatever happened to the file meanwhile.
+        Both are of the bytes that were kept, whatever happened to the file meanwhile.
         """
         hasher, size = blake3(), 0
         what = f"'{path.name}' cannot be kept in the cache"
-        # Always a new blob, even where the digest turns out to be known: the copy is made by then,
-        # and it heals whatever may be there.
+        # Always a new blob, even if the digest turns out to be known: by then the copy is made, and
+        # it repairs a damaged one.
         with (
             writing(what, self._layout.folder),
             path.open("rb", 0) as file,
@@ -67,7 +67,7 @@ class Blobs:
         return digest, size
 
     def get(self, digest: Digest) -> bytes | None:
-        """Return the blob's bytes; None if it is missing or damaged (and then it goes)."""
+        """Return the blob's bytes; None if it is missing or damaged (then it is removed)."""
         file = self._open(digest)
         if file is None:
             return None
@@ -83,7 +83,7 @@ class Blobs:
         return data
 
     def has(self, digest: Digest) -> bool:
-        """Whether the blob is there; its bytes are not looked at."""
+        """Whether the blob exists; its bytes are not checked."""
         if not is_digest(digest) or not self._layout.is_ours():
             return False
         try:
@@ -93,9 +93,9 @@ class Blobs:
         return stat.S_ISREG(found.st_mode) and (found.st_size > 0 or digest == EMPTY)
 
     def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
-        """Write the blob to `target`; False, and nothing written, if it is missing or damaged.
+        """Write the blob to `target`; if it is missing or damaged, write nothing and return False.
 
-        What is at `target` is replaced in one step, a symbolic link as such. Folders are made.
+        A file or a symbolic link at `target` is replaced in one step. Missing folders are made.
         """
         file = self._open(digest)
         if file is None:
@@ -119,14 +119,14 @@ class Blobs:
         return True
 
     def all(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield where each blob is, and how it looks, in no order."""
+        """Yield the path and the stat of each blob, in no order."""
         if self._layout.is_ours():
             for path, look in self._layout.looks(self._layout.blobs, "??/*"):
                 if is_digest(path.name):
                     yield path, look
 
     def fault(self, place: Path) -> str:
-        """Say what is wrong with the blob at `place`, "" if its bytes are what its name says."""
+        """Return what is wrong with the blob at `place`, "" if its bytes match its name."""
         try:
             with os.fdopen(opened(place, links=False), "rb", buffering=0) as file:
                 hasher = blake3()
@@ -138,7 +138,7 @@ class Blobs:
 
     def _commit(self, draft: Draft, place: Path, size: int) -> None:
         known = os.path.lexists(place)
-        # The folder is not synced: a record that names a blob which a power failure took is a miss.
+        # The folder is not synced: if a power failure loses the blob, its record is a miss.
         self._layout.make_folder(place.parent)
         with self._uses.keeping():
             draft.commit(place, ours=True)
@@ -155,7 +155,7 @@ class Blobs:
         return os.fdopen(descriptor, "rb", buffering=0)
 
     def _drop(self, digest: Digest) -> None:
-        """Remove a damaged blob, where the store can be written."""
+        """Remove a damaged blob, if the store can be written."""
         with suppress(OSError):
             discard(self._layout.blob(digest))
 

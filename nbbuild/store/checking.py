@@ -1,4 +1,4 @@
-"""Check a store for damage, and remove what cannot be used."""
+"""Check a store for damage, and remove whatever cannot be used."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Fault:
     kind: str  # blob | record
     name: str  # the digest, or the record's id
     reason: str
-    task: str = ""  # whose result is lost, where that is known
+    task: str = ""  # whose result is lost, if known
     removed: bool = True  # False: the store can only be read
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a look through a store found."""
+    """The result of checking a store."""
 
     blobs: int  # that were read
     records: int
@@ -38,9 +38,9 @@ class Checked:
 
 
 def check(blobs: Blobs, records: Records, uses: StoreUses, *, removing: bool) -> Checked:
-    """Read every blob and every record; what is wrong is returned and, if `removing`, removed.
+    """Read every blob and every record; return the bad ones and, if `removing`, remove them.
 
-    So is a record that lacks a blob, since its task could not be put back. Raises StoreError.
+    A record that lacks a blob is bad, too, since its result cannot be put back. Raises StoreError.
     """
     faults: list[Fault] = []
     bad: set[Digest] = set()
@@ -48,7 +48,7 @@ def check(blobs: Blobs, records: Records, uses: StoreUses, *, removing: bool) ->
 
     def found(kind: str, path: Path, look: os.stat_result, reason: str, task: str = "") -> None:
         if removing and not _remove(path, look, uses):
-            return  # somebody has put it anew since it was read, or has taken it away
+            return  # it was replaced or removed since it was read
         bad.add(path.name)
         faults.append(Fault(kind, path.stem, reason, task, removed=removing))
 
@@ -73,8 +73,8 @@ def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
 
 
 def _remove(path: Path, look: os.stat_result, uses: StoreUses) -> bool:
-    """Remove the file that was looked at; False if it is another one by now."""
-    with uses.taking(), writing("what is damaged cannot be removed from the cache", path):
+    """Remove the file that was checked; return False if it is another one by now."""
+    with uses.taking(), writing("a damaged file cannot be removed from the cache", path):
         try:
             now = path.lstat()
         except FileNotFoundError:

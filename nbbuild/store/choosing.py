@@ -1,4 +1,4 @@
-"""Find what a user means among the records of a store, and among the artefacts of one."""
+"""Find the record of a store, or the artefact of a record, that a user means."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nbbuild.model import ArtefactFile, Record
 
 
 def record_named(word: str, records: Iterable[Record]) -> Record | None:
-    """Return the record whose id is, or begins with, `word`; None if there is none.
+    """Return the record whose id is or begins with `word`; None if there is none.
 
-    Raises `UsageError` when there are several: all runs of one key begin alike.
+    Raises `UsageError` if there are several: the ids of all runs of one key begin alike.
     """
     begun = [record for record in records if word and record.id.startswith(word)]
     exact = [record for record in begun if record.id == word]
@@ -23,7 +23,7 @@ def record_named(word: str, records: Iterable[Record]) -> Record | None:
 
 
 def artefact_named(path: str, record: Record) -> ArtefactFile:
-    """Return the artefact that the run of `record` wrote to `path`; raise `UsageError` for none."""
+    """Return the artefact `path` of `record`; raise `UsageError` if there is none."""
     files = {file.path: file for file in record.artefacts}
     if path not in files:
         raise UsageError(

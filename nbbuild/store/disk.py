@@ -24,7 +24,7 @@ from nbbuild.store.uses import StoreUses
 
 
 class DiskStore:
-    """The store in the folder `path`, which is made by the first write. See protocol.Store."""
+    """The store in the folder `path`; the first write makes the folder. See protocol.Store."""
 
     def __init__(self, path: Path) -> None:
         self.layout = Layout(path.absolute())
@@ -51,7 +51,7 @@ class DiskStore:
         return self._blobs.put(data)
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
-        """Keep a file's content; return the digest and the size of what was kept."""
+        """Keep a file's content; return its digest and its size, as kept."""
         return self._blobs.put_file(path)
 
     def get(self, digest: Digest) -> bytes | None:
@@ -59,11 +59,11 @@ class DiskStore:
         return self._blobs.get(digest)
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob is there, unchecked."""
+        """Whether a blob exists; it is not checked."""
         return self._blobs.has(digest)
 
     def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
-        """Write a blob, checked, to `target` in one step; False if it is missing or damaged."""
+        """Check a blob and write it to `target` in one step; False if it is missing or damaged."""
         return self._blobs.restore(digest, target, executable=executable)
 
     def records(self, key: Digest) -> list[Record]:
@@ -71,7 +71,7 @@ class DiskStore:
         return self._records.of(key)
 
     def publish(self, record: Record) -> None:
-        """Keep a record; all its blobs must have been put before."""
+        """Keep a record; its blobs must have been put before."""
         self._records.publish(record)
 
     def used(self, record: Record) -> None:
@@ -79,13 +79,13 @@ class DiskStore:
         self._records.used(record)
 
     def in_use(self) -> AbstractContextManager[None]:
-        """Keep what is used in the block from being pruned; see gc."""
+        """Protect everything used in the block from pruning; see gc."""
         if not self.writable:
             return nullcontext()
         return self._uses.lease(on_end=partial(gauge.add, self.layout))
 
     def remove(self, record: Record) -> None:
-        """Remove a record, if it is there."""
+        """Remove a record if it exists."""
         self._records.remove(record)
 
     def all_records(self) -> Iterator[Record]:
@@ -98,35 +98,35 @@ class DiskStore:
         return (one for one in found if one is not None)
 
     def prune(self, limits: Limits, *, dry_run: bool = False, wait: bool = True) -> Pruned:
-        """Forget what is past `limits`, and what nothing names; see gc."""
+        """Remove what is over `limits`, and what nothing names; see gc."""
         if not dry_run:
             self._check_writable()
         collector = Collector(self.layout, self._blobs, self._records, self._uses)
         return collector.prune(limits, dry_run=dry_run, wait=wait)
 
     def earlier(self) -> list[Earlier]:
-        """Return what is here in earlier formats, which this version cannot use."""
+        """Return the folders of earlier formats, which this version cannot use."""
         return earlier.found(self.layout)
 
     def unsaid_earlier(self) -> int:
-        """Return how many records have an earlier format, the first time; 0 after that."""
+        """Return how many records have an earlier format; 0 if this was reported before."""
         return earlier.unsaid(self.layout) if self.writable else 0
 
     def remove_earlier(self) -> list[Earlier]:
-        """Remove what is here in earlier formats and not in use; return all that was there."""
+        """Remove the folders of earlier formats that are not in use; return all that were there."""
         self._check_writable()
         return earlier.remove(self.layout)
 
     def exceeds(self, size: int) -> bool:
-        """Whether the store is larger than `size` bytes; walks it only if it may be."""
+        """Whether the store is larger than `size` bytes; walks through it only if it may be."""
         return gauge.exceeds(self.layout, size, walk=lambda: self.size()[2])
 
     def check(self) -> Checked:
-        """Read everything; say what is damaged, and remove it if the store can be written."""
+        """Read everything; return what is damaged, and remove it if the store can be written."""
         return checking.check(self._blobs, self._records, self._uses, removing=self.writable)
 
     def size(self) -> tuple[int, int, int]:
-        """Return how many blobs and records there are, and the bytes of both together."""
+        """Return the number of blobs, the number of records, and the bytes of both together."""
         blobs = [look.st_size for _, look in self._blobs.all()]
         records = [look.st_size for _, look in self._records.files()]
         return len(blobs), len(records), sum(blobs) + sum(records)
@@ -138,9 +138,9 @@ class DiskStore:
         on_wait: Callable[[str], None] | None = None,
         cancelled: threading.Event | None = None,
     ) -> AbstractContextManager[None]:
-        """Hold a key across processes; nothing in a store that only can be read.
+        """Hold a key across processes; do nothing if the store can only be read.
 
-        Where no result can be published, waiting for one would be in vain.
+        Waiting for a result is useless where none can be published.
         """
         if not is_digest(key):
             raise ValueError(f"{key!r} is no key")
@@ -153,5 +153,5 @@ class DiskStore:
             raise StoreError(
                 "the cache is read-only, so nothing is removed from it",
                 facts=[("path", str(self.layout.folder))],
-                hint="make it writable, or use --dry-run to see what would go",
+                hint="make it writable, or use --dry-run to see what would be removed",
             )

@@ -1,12 +1,12 @@
-"""Folders of earlier formats: what they hold, and their removal.
+"""Find folders of earlier formats, and remove them.
 
-This version cannot use what is in them; an older nbbuild that shares the store still can. So they
-stay until somebody asks for their removal, and longer while a build of such a version is at work:
-like ours, it holds a lease in its folder (gc.py). Folders of later formats, links, and whatever has
-another VERSION in it are never touched.
+This version cannot use them, but an older nbbuild that shares the store still can. So they stay
+until somebody asks to remove them, and longer while a build of such a version is running: like
+ours, it holds a lease in its folder (gc.py). Folders of later formats, links, and folders with
+another VERSION are never touched.
 
-A folder is renamed before its files go, so that an older nbbuild finds all of it or nothing.
-VERSION goes last: what a crash leaves behind is still known to be ours.
+A folder is renamed before its files are removed, so an older nbbuild finds all of it or nothing.
+VERSION is removed last, so that what a crash leaves behind can still be recognised as ours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _GOING = re.compile(r"v([1-9][0-9]*)\.going-[0-9a-f]{8}")
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What is in the folder of an earlier format."""
+    """The folder of an earlier format."""
 
     folder: str  # its name: "v1"
     records: int
@@ -43,9 +43,9 @@ def found(layout: Layout) -> list[Earlier]:
 
 
 def unsaid(layout: Layout) -> int:
-    """Return how many records have an earlier format; 0 if some build has said so before.
+    """Return how many records have an earlier format; 0 if a build has reported that before.
 
-    That somebody was told is written down, where it can be; else nothing is told.
+    The report is noted in the store; if that cannot be written, nothing is reported.
     """
     if layout.earlier.exists():
         return 0
@@ -54,7 +54,7 @@ def unsaid(layout: Layout) -> int:
         try:
             layout.make()
             layout.earlier.touch(exist_ok=False)
-        except OSError:  # another build was faster, or the store can only be read
+        except OSError:  # another build was faster, or the store is read-only
             return 0
     return count
 
@@ -62,7 +62,7 @@ def unsaid(layout: Layout) -> int:
 def remove(layout: Layout) -> list[Earlier]:
     """Remove the folders of earlier formats; return what was there.
 
-    One that is `in_use` stays. Raises StoreError.
+    A folder that is `in_use` stays. Raises StoreError.
     """
     told = []
     for one in list(_layouts(layout)):
@@ -87,7 +87,7 @@ def _described(one: Layout) -> Earlier:
     size = 0
     for folder, _, names in os.walk(one.folder):
         for name in names:
-            with suppress(OSError):  # it has just gone
+            with suppress(OSError):  # it was just removed
                 size += os.lstat(f"{folder}/{name}").st_size
     return Earlier(one.folder.name, _records(one), size, bool(at_work(one)))
 
@@ -97,13 +97,13 @@ def _records(one: Layout) -> int:
 
 
 def _removed(one: Layout) -> bool:
-    """Remove a folder; False, and it stays, if a build has come to use it."""
+    """Remove a folder; if a build has begun to use it, keep it and return False."""
     aside = one.path / f"{one.folder.name}.going-{os.urandom(4).hex()}"
     with _removing(one.folder), lock(one.making), lock(one.pruning):
         if at_work(one):
             return False
         one.folder.rename(aside)
-        if _is_leased(aside):  # since those two lines: the lease went along
+        if _is_leased(aside):  # taken since the check above, and moved with the folder
             with suppress(OSError):
                 aside.rename(one.folder)
             return False
@@ -113,9 +113,9 @@ def _removed(one: Layout) -> bool:
 
 
 def _take_apart(aside: Path, number: int) -> None:
-    """Remove a folder that was renamed, if it is ours; VERSION last."""
+    """Remove a renamed folder if it is ours; VERSION goes last."""
     mark = aside / "VERSION"
-    with _removing(aside), suppress(FileNotFoundError):  # two may be at it
+    with _removing(aside), suppress(FileNotFoundError):  # two may do this at once
         if mark.exists():
             if mark.read_bytes() != version(number) or _is_leased(aside):
                 return
@@ -125,7 +125,7 @@ def _take_apart(aside: Path, number: int) -> None:
                 elif path != mark:
                     path.unlink()
             mark.unlink()
-    with suppress(OSError):  # somebody else's, with something in it
+    with suppress(OSError):  # not empty: something in it is not ours
         aside.rmdir()
 
 

@@ -1,8 +1,8 @@
-"""Estimate a store's size without walking it: what the last walk found, plus what was added since.
+"""Estimate a store's size without walking through it: the last walk, plus what was added since.
 
-The first line of `usage` is what a walk found, "<bytes> <when>"; each build that adds something
-appends "+<bytes>". What goes is not noted, nor what a killed build had put: so a walk must prove
-what the estimate says, and an estimate that is old counts for nothing.
+The first line of `usage` is the result of a walk, "<bytes> <when>"; each build that adds something
+appends "+<bytes>". Removals are not noted, nor is what a killed build had put. So a walk must
+confirm the estimate, and an old estimate counts for nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONGEST = 1 << 16  # bytes of the file after which a walk is due
 
 
 def exceeds(layout: Layout, size: int, *, walk: Callable[[], int]) -> bool:
-    """Whether the store is larger than `size` bytes; walks only if it may be, or nobody knows."""
+    """Whether the store is larger than `size` bytes; walks only if it may be, or is unknown."""
     estimate = _read(layout)
     if estimate is not None and estimate <= size:
         return False
@@ -33,15 +33,15 @@ def exceeds(layout: Layout, size: int, *, walk: Callable[[], int]) -> bool:
 
 
 def set_to(layout: Layout, size: int) -> None:
-    """Keep what a walk found."""
-    with suppress(OSError):  # nothing is estimated then
+    """Keep the result of a walk."""
+    with suppress(OSError):  # then there is no estimate
         folder = layout.folder / "tmp"
         text = f"{size} {time.time():.0f}\n"
         write(layout.usage, text.encode(), folder=folder, sync=False, ours=True)
 
 
 def add(layout: Layout, size: int) -> None:
-    """Note that so many bytes came; nothing, where no walk began the estimate."""
+    """Add so many bytes to the estimate, if a walk has begun one."""
     with suppress(OSError):
         descriptor = os.open(layout.usage, os.O_WRONLY | os.O_APPEND | ONLY_HERE)
         try:
@@ -52,7 +52,7 @@ def add(layout: Layout, size: int) -> None:
 
 
 def _read(layout: Layout) -> int | None:
-    """Return the estimate, None if there is none to be trusted."""
+    """Return the estimate, None if there is none that can be trusted."""
     try:
         data = read(layout.usage)
         if len(data) > _LONGEST:

@@ -1,30 +1,30 @@
 """Prune a store on disk while others build with it.
 
-**What goes.** Records that are past a limit, least recently used first; files of records that are
-not sound; blobs that no record names; drafts that a crash left; locks that nobody holds. A use is
-noted by a file's mtime: of a record, whenever it is a hit or is made; of a blob, whenever it is put
-or read (`uses`).
+**What is removed.** Records over a limit, least recently used first; files of records that are not
+sound; blobs that no record names; drafts that a crash left; locks that nobody holds. A file's mtime
+is its last use: a record is used when it is made or is a hit, a blob when it is put or read
+(`uses`).
 
-**What a running build needs** is all that it has used or put: the records that are its hits, which
-it may restore in an hour only; the blobs of a run, which are there before the record that names
-them. So a build takes a lease before it begins: a lock of its own, whose mtime says since when.
-While it has one, each use is noted, however recent the last note. Nothing goes that was used since
-the oldest lease began whose holder lives. A lease dies with its owner, like every lock here, so a
-killed build protects nothing, and a build that runs for a day only what it has used in that day.
-All these times are the store's file system's own, not those of the clocks of several machines.
+**What a running build needs** is all that it has used or put: its hits, which it may restore only
+an hour later, and the blobs of a run, which exist before the record that names them. So a build
+takes a lease before it begins: a lock of its own, whose mtime is its beginning. While it has one,
+each use is noted, however recent the last note. Nothing is removed that was used since the oldest
+lease of a living holder began. A lease dies with its owner, like every lock here, so a killed build
+protects nothing, and a build that runs for a day protects only what it has used in that day. All
+these times come from the store's file system, not from the clocks of several machines.
 
-**Between looking and removing** a file may come to be used. So `going.lock` is held alone while a
-file is looked at for the last time and removed, and shared while a use is noted or a blob takes its
-place. Both take microseconds. What was noted first stays; and what went first is not there to be
-noted, so that a put makes it anew and a hit becomes a miss.
+**Between checking and removing** a file, somebody may use it. So `going.lock` is held exclusively
+while a file is checked for the last time and removed, and shared while a use is noted or a blob
+takes its place. Both take microseconds. If the use is noted first, the file stays. If the file is
+removed first, nothing is left to note: a put makes it anew, and a hit becomes a miss.
 
-**In that order:** the moment is noted; leases are read; records are listed, chosen and removed;
-then blobs are listed, and those go that no remaining record names. A record that is published
-meanwhile names blobs that were put under a lease, or after that moment. Killed anywhere, pruning
-leaves blobs without records, which the next one takes, and never a record without its blobs.
-Whoever publishes without a lease loses that promise only: the record may lack blobs, and is a miss.
+**The order:** the moment is noted; leases are read; records are listed, chosen and removed; then
+blobs are listed, and those that no remaining record names are removed. A record that is published
+meanwhile names blobs that were put under a lease, or after that moment. If pruning is killed, it
+leaves blobs without records, which the next one removes, and never a record without its blobs.
+Publishing without a lease loses only that promise: the record may lack blobs, and is then a miss.
 
-**Two that prune** take turns by `gc.lock`; at the end of a build, the second one leaves it be.
+**Two processes that prune** take turns by `gc.lock`; at the end of a build, the second skips it.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from nbbuild.store.pruning import Kept, Limits, Pruned, choose
 from nbbuild.store.records import Records
 from nbbuild.store.uses import StoreUses, at_work
 
-_BATCH = 64  # files that go under one lock, so that nobody waits long
-_DRAFTS = 3600.0  # seconds after which a draft is taken for left behind
+_BATCH = 64  # files that are removed under one lock, so that nobody waits long
+_DRAFTS = 3600.0  # seconds after which a draft counts as left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class _File:
         return cls(path, look.st_size, look.st_mtime)
 
     def is_still(self) -> bool:
-        """Whether it looks as it did: it was neither used nor made anew."""
+        """Whether it looks as it did, so that it was neither used nor made anew."""
         try:
             return self == _File.of(self.path, self.path.lstat())
         except OSError:
@@ -72,7 +72,7 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Takes away what a store on disk need not keep."""
+    """Removes what a store on disk need not keep."""
 
     layout: Layout
     blobs: Blobs
@@ -86,7 +86,7 @@ class Collector:
         if dry_run:
             return self._prune(limits, since=min([time.time(), *at_work(self.layout)]), dry=True)
         with lock(self.layout.pruning, wait=wait):
-            # Locking wrote that file, so this is now by the store's clock.
+            # Locking wrote that file, so its mtime is now, by the store's clock.
             now = self.layout.pruning.stat().st_mtime
             pruned = self._prune(limits, since=min([now, *at_work(self.layout)]), dry=False)
             sweep(self.layout.locks)
@@ -121,7 +121,7 @@ class Collector:
         going = [(one.record, file_of[id(one)]) for one in choice.going]
         gone = self._remove([*(file for _, file in going), *unsound], since=since, dry=dry)
         left = [one.record for one, file in kept if file not in gone]
-        # Only now: a record that was used meanwhile has stayed, and with it its blobs.
+        # Only now: a record that was used meanwhile has stayed, and so must its blobs.
         freed = self._remove(_unnamed(blobs, left), since=since, dry=dry)
         listed = [*(file for _, file in kept), *unsound, *blobs]
         return Pruned(
@@ -133,7 +133,7 @@ class Collector:
         )
 
     def _remove(self, files: Iterable[_File], *, since: float, dry: bool) -> frozenset[_File]:
-        """Remove those of `files` that look as they did and were not used since; return them."""
+        """Remove and return those of `files` that look as they did and were not used since."""
         unused = [file for file in files if file.mtime < since]
         if dry:
             return frozenset(unused)

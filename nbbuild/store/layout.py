@@ -1,27 +1,27 @@
-"""Where things are in a store on disk.
+"""Draw the layout of a store on disk, and name its paths.
 
     <path>/                         [cache] path, or NBBUILD_CACHE; may be shared by projects
       v2.lock                       held while v2 is made, set aside as foreign, or removed
-      v2/                           one folder per format: versions live side by side and just miss
-        VERSION                     "nbbuild store 2"; anything else in it: the folder is not ours
-        CACHEDIR.TAG  .gitignore    backups and git leave the folder out
+      v2/                           one folder per format, so versions never meet and just miss
+        VERSION                     "nbbuild store 2"; with any other text, the folder is not ours
+        CACHEDIR.TAG  .gitignore    make backups and git leave the folder out
         blobs/ab/<digest>           bytes, named by their BLAKE3; 0444, never linked into a tree
         records/ab/<key>/<id>.json  a sealed Record: its digest in the first line, then JSON
-        locks/<key>.lock            held by whoever executes the key (locks.py)
-        locks/build-<hex>.lock      held by a build at work; its mtime says since when (gc.py)
-        locks/gc.lock               held by whoever prunes
+        locks/<key>.lock            held by the process that executes the key (locks.py)
+        locks/build-<hex>.lock      held by a running build; its mtime is the beginning (gc.py)
+        locks/gc.lock               held by the process that prunes
         locks/going.lock            exclusive while files go, shared while they come or are noted
         usage                       an estimate of the store's size; can be deleted (gauge.py)
-        earlier                     some build has said what v1 holds (earlier.py)
+        earlier                     a build has reported what v1 holds (earlier.py)
         tmp/                        drafts; what a crash leaves here is garbage
-        **/*.bad-<hex>              what lay where a file of the store goes, and was none; set aside
+        **/*.bad-<hex>              set aside: something else in the place of a file of the store
       v1/                           an earlier format; stays until `nbbuild cache gc` (earlier.py)
       v1.going-<hex>/               the same, while it is removed
 
-Change anything here, or the meaning of a field of model.Record, and raise FORMAT. What only comes
-in addition, and may be missing, leaves it. Where files lie has not changed since format 1.
+If you change anything here, or the meaning of a field of model.Record, raise FORMAT. An addition
+that may be missing does not raise it. The places of files have not changed since format 1.
 
-1: until November 2026. 2: the items of a trace are answers (watching/answers.py).
+1: until November 2026. 2: since then, the items of a trace are answers (watching/answers.py).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def is_record_id(text: str) -> bool:
 
 
 def version(number: int) -> bytes:
-    """Return what the file VERSION of a format says."""
+    """Return the content of a format's file VERSION."""
     return f"nbbuild store {number}\n".encode()
 
 
@@ -82,7 +82,7 @@ class Layout:
 
     @property
     def making(self) -> Path:
-        """The lock of whoever makes the folder, or takes it away."""
+        """The lock to hold while the folder is made or removed."""
         return self.path / f"v{self.format}.lock"
 
     @property
@@ -101,7 +101,7 @@ class Layout:
         return self.folder / "locks"
 
     def blob(self, digest: Digest) -> Path:
-        """Where a blob is."""
+        """The path of a blob."""
         return self.blobs / digest[:2] / digest
 
     def key(self, key: Digest) -> Path:
@@ -109,7 +109,7 @@ class Layout:
         return self.records / key[:2] / key
 
     def record(self, key: Digest, record_id: str) -> Path:
-        """Where a record is."""
+        """The path of a record."""
         return self.key(key) / f"{record_id}.json"
 
     def lock(self, key: Digest) -> Path:
@@ -118,26 +118,26 @@ class Layout:
 
     @property
     def going(self) -> Path:
-        """The lock between what comes and what goes."""
+        """The lock between files that come and files that go."""
         return self.locks / "going.lock"
 
     @property
     def pruning(self) -> Path:
-        """The lock of whoever prunes."""
+        """The lock to hold while pruning."""
         return self.locks / "gc.lock"
 
     @property
     def usage(self) -> Path:
-        """Where the store's size is estimated."""
+        """The file with the estimate of the store's size."""
         return self.folder / "usage"
 
     @property
     def earlier(self) -> Path:
-        """The mark that some build has said what earlier formats hold."""
+        """The mark that a build has reported what earlier formats hold."""
         return self.folder / "earlier"
 
     def lease(self) -> Path:
-        """A new lock for one build."""
+        """The path of a new lock for one build."""
         return self.locks / f"build-{os.urandom(8).hex()}.lock"
 
     def leases(self) -> Iterator[Path]:
@@ -145,36 +145,36 @@ class Layout:
         return self.locks.glob("build-*.lock")
 
     def looks(self, folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield the matches of `pattern` in `folder`, and how each looks, in no order.
+        """Yield each match of `pattern` in `folder` with its stat, in no order.
 
-        A file that goes meanwhile is left out.
+        A file that is removed meanwhile is left out.
         """
         for path in folder.glob(pattern):
             with suppress(OSError):
                 yield path, path.lstat()
 
     def is_ours(self) -> bool:
-        """Whether there is a store of this format here."""
+        """Whether a store of this format exists here."""
         try:
             return read(self.folder / "VERSION") == version(self.format)
         except OSError:
             return False
 
     def make(self) -> None:
-        """Make the store if it is not there. Raises OSError, StoreError.
+        """Make the store if it does not exist. Raises OSError, StoreError.
 
-        A folder of this name whose VERSION says something else is set aside.
+        A folder of this name with another VERSION is set aside.
         """
         if not self.is_ours():
             below_private(self.path)
-            # One process at a time, or one could set aside what another has just made.
+            # One process at a time, or one could set aside what another one just made.
             with lock(self.making):
                 if not self.is_ours():
                     self._make_anew()
         self.make_folder(self.folder / "tmp")
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder of the store if it is not there. Raises OSError."""
+        """Make a folder of the store if it does not exist. Raises OSError."""
         own_folder(folder, below=self.folder)
 
     def _make_anew(self) -> None:

@@ -1,4 +1,4 @@
-"""A store that lives as long as its object: for tests, and for runs that keep nothing."""
+"""A store in memory, gone with its object: for tests, and for runs that keep nothing."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from nbbuild.store.layout import EMPTY
 from nbbuild.store.pruning import Kept, Limits, Pruned, choose
 from nbbuild.store.records import decode, encode, newest_first
 
-_PAUSE = 0.01  # seconds between two looks at a lock
+_PAUSE = 0.01  # seconds between checks of a lock
 
 
 class MemoryStore:
-    """Keeps the same bytes that DiskStore would, in dictionaries. See protocol.Store."""
+    """Keeps the same bytes as DiskStore, in dictionaries. See protocol.Store."""
 
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
         self.files: dict[tuple[Digest, str], bytes] = {}  # (key, record id) → sealed record
-        self.uses: dict[object, float] = {}  # digest, or (key, record id) → seconds, of the last
+        self.uses: dict[object, float] = {}  # digest, or (key, record id) → seconds of last use
         self._ids: dict[Digest, set[str]] = {}  # key → the ids under which records were published
         self._leases: list[float] = []
         self._locks: dict[Digest, threading.Lock] = {}
@@ -35,7 +35,7 @@ class MemoryStore:
 
     @property
     def name(self) -> str:
-        """What it is."""
+        """The name that messages give it."""
         return "a store in memory"
 
     @property
@@ -52,7 +52,7 @@ class MemoryStore:
         return digest
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
-        """Keep a file's content; return the digest and the size of what was kept."""
+        """Keep a file's content; return its digest and its size, as kept."""
         with writing("the file cannot be kept in the cache", path):
             data = path.read_bytes()
         return self.put(data), len(data)
@@ -68,11 +68,11 @@ class MemoryStore:
         return None
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob is there, unchecked."""
+        """Whether a blob exists; it is not checked."""
         return bool(self.blobs.get(digest)) or (digest == EMPTY and EMPTY in self.blobs)
 
     def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
-        """Write a blob, checked, to `target` in one step; False if it is missing or damaged."""
+        """Check a blob and write it to `target` in one step; False if it is missing or damaged."""
         data = self.get(digest)
         if data is None:
             return False
@@ -90,7 +90,7 @@ class MemoryStore:
         return newest_first(record for record in sound if record is not None)
 
     def publish(self, record: Record) -> None:
-        """Keep a record; all its blobs must have been put before."""
+        """Keep a record; its blobs must have been put before."""
         data = encode(record)
         with self._turn:
             self.files[record.key.digest, record.id] = data
@@ -104,7 +104,7 @@ class MemoryStore:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep what is used in the block from being pruned."""
+        """Protect everything used in the block from pruning."""
         began = time.time()
         with self._turn:
             self._leases.append(began)
@@ -115,7 +115,7 @@ class MemoryStore:
                 self._leases.remove(began)
 
     def remove(self, record: Record) -> None:
-        """Remove a record, if it is there."""
+        """Remove a record if it exists."""
         with self._turn:
             self.files.pop((record.key.digest, record.id), None)
 
@@ -133,7 +133,7 @@ class MemoryStore:
                 yield Kept(record, len(data), self.uses.get((key, record_id), 0.0))
 
     def prune(self, limits: Limits, *, dry_run: bool = False, wait: bool = True) -> Pruned:
-        """Forget what is past `limits`, and what nothing names."""
+        """Remove what is over `limits`, and what nothing names."""
         now = time.time()
         kept = {(one.record.key.digest, one.record.id): one for one in self.kept()}
         with self._turn:
@@ -171,7 +171,7 @@ class MemoryStore:
         return self.size()[2] > size
 
     def check(self) -> Checked:
-        """Read everything; say what is damaged, and remove it."""
+        """Read everything; return what is damaged, and remove it."""
         with self._turn:
             files, blobs = dict(self.files), dict(self.blobs)
         faults = [Fault("blob", one, OTHER_BYTES) for one in blobs if self.get(one) is None]
@@ -188,7 +188,7 @@ class MemoryStore:
         return Checked(len(blobs), len(files), in_order(faults))
 
     def size(self) -> tuple[int, int, int]:
-        """Return how many blobs and records there are, and the bytes of both together."""
+        """Return the number of blobs, the number of records, and the bytes of both together."""
         kept = [*self.blobs.values(), *self.files.values()]
         return len(self.blobs), len(self.files), sum(map(len, kept))
 

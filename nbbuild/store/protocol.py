@@ -1,4 +1,4 @@
-"""What every store can do; DiskStore and MemoryStore pass the same tests."""
+"""The interface of every store; DiskStore and MemoryStore pass the same tests."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nbbuild.store.pruning import Kept, Limits, Pruned
 
 
 class Store(Protocol):
-    """Blobs by digest and records by key. Writing raises StoreError; what is damaged is a miss."""
+    """Blobs by digest and records by key. Writing raises StoreError; a damaged file is a miss."""
 
     @property
     def name(self) -> str:
-        """How a user is told where it is."""
+        """The name that messages give it, such as its folder."""
         ...
 
     @property
     def writable(self) -> bool:
-        """Whether anything can be kept; reading works all the same."""
+        """Whether anything can be kept; reading works either way."""
         ...
 
     def put(self, data: bytes) -> Digest:
@@ -31,7 +31,7 @@ class Store(Protocol):
         ...
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
-        """Keep a file's content; return the digest and the size of what was kept."""
+        """Keep a file's content; return its digest and its size, as kept."""
         ...
 
     def get(self, digest: Digest) -> bytes | None:
@@ -39,14 +39,14 @@ class Store(Protocol):
         ...
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob is there, unchecked."""
+        """Whether a blob exists; it is not checked."""
         ...
 
     def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
-        """Write a blob, checked, to `target` in one step, and make the folders above it.
+        """Check a blob and write it to `target` in one step; make the folders above it.
 
-        False, with nothing written, if it is missing or damaged. A symbolic link at `target` is
-        replaced; whether the folders above lead somewhere safe is the caller's to know.
+        If it is missing or damaged, write nothing and return False. A symbolic link at `target` is
+        replaced; the caller must know whether the folders above lead somewhere safe.
         """
         ...
 
@@ -55,7 +55,7 @@ class Store(Protocol):
         ...
 
     def publish(self, record: Record) -> None:
-        """Keep a record; all its blobs must have been put before."""
+        """Keep a record; its blobs must have been put before."""
         ...
 
     def used(self, record: Record) -> None:
@@ -63,14 +63,14 @@ class Store(Protocol):
         ...
 
     def in_use(self) -> AbstractContextManager[None]:
-        """Keep what is put, published, read or noted as used in the block from being pruned.
+        """Protect everything that is put, published, read or noted in the block from pruning.
 
-        Whoever publishes does it in such a block, from the first blob to the record.
+        Publish only in such a block, from the first blob to the record.
         """
         ...
 
     def remove(self, record: Record) -> None:
-        """Remove a record, if it is there."""
+        """Remove a record if it exists."""
         ...
 
     def all_records(self) -> Iterator[Record]:
@@ -82,10 +82,10 @@ class Store(Protocol):
         ...
 
     def prune(self, limits: Limits, *, dry_run: bool = False, wait: bool = True) -> Pruned:
-        """Forget what is past `limits`, least recently used first, and what nothing names.
+        """Remove what is over `limits`, least recently used first, and what nothing names.
 
-        What is in use stays. With `dry_run`, only say what would go. Raises locks.Held if somebody
-        else prunes and `wait` is false.
+        What is in use stays. With `dry_run`, only return what would be removed. Raises locks.Held
+        if another process is pruning and `wait` is false.
         """
         ...
 
@@ -94,11 +94,11 @@ class Store(Protocol):
         ...
 
     def check(self) -> Checked:
-        """Read everything; say what is damaged and, where the store can be written, remove it."""
+        """Read everything; return what is damaged and, if the store can be written, remove it."""
         ...
 
     def size(self) -> tuple[int, int, int]:
-        """Return how many blobs and records there are, and the bytes of both together."""
+        """Return the number of blobs, the number of records, and the bytes of both together."""
         ...
 
     def lock(

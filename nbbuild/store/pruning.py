@@ -11,16 +11,16 @@ from nbbuild.model import Digest, Record
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A record as it is in a store."""
+    """A record in a store, with its size and its last use."""
 
     record: Record
     size: int  # bytes of the record itself, without its blobs
-    used: float  # seconds since the epoch: made, or last a hit
+    used: float  # seconds since the epoch: when made, or last a hit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a store may keep; None is no limit."""
+    """How much a store may keep; None means no limit."""
 
     max_size: int | None = None  # bytes, of records and blobs together
     max_age: float | None = None  # seconds since the last use
@@ -29,18 +29,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What pruning took, or would take."""
+    """What pruning removed, or would remove."""
 
     records: tuple[Record, ...] = ()  # least recently used first
     blobs: int = 0
     freed: int = 0  # bytes
     left: int = 0  # bytes
-    spared: int = 0  # records past a limit that stay, since a running build uses them
+    spared: int = 0  # records over a limit that stay, since a running build uses them
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The records that are to go, in order, and how many past a limit are spared."""
+    """The records to remove, in order, and how many others over a limit are spared."""
 
     going: tuple[Kept, ...]
     spared: int
@@ -55,10 +55,10 @@ def choose(
     since: float,
     fixed: int = 0,
 ) -> Choice:
-    """Say which records go, so that the rest keeps to `limits`.
+    """Choose the records to remove, so that the rest keeps to `limits`.
 
-    `blobs` has the size of each blob that a record may name. What was used at `since` or later is
-    spared. `fixed` bytes are there besides, and stay.
+    `blobs` has the size of each blob that a record may name. Records used at `since` or later are
+    spared. Another `fixed` bytes are there and stay.
     """
     queue = sorted(kept, key=lambda one: (one.used, one.record.created, one.record.id))
     holders = Counter(digest for one in queue for digest in _named(one.record))
@@ -72,7 +72,7 @@ def choose(
         if not (too_old or too_many or too_big):
             break
         if one.used >= since:
-            # So are all that follow: they were used later still. As if they went, for the count.
+            # The rest was used even later, so it is spared, too; count as if this one went.
             spared += 1
         else:
             going.append(one)

@@ -1,4 +1,4 @@
-"""Records on disk: one sealed JSON file each, in a folder per action key."""
+"""Keep records on disk: one sealed JSON file each, in a folder per action key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RECORD: Shape[Record] = Shape(Record)
 
 
 def encode(record: Record) -> bytes:
-    """Return the record's file. Raises StoreError when it could not be read back as it is."""
+    """Return the content of the record's file. Raises StoreError if it would read back changed."""
     if not is_record_id(record.id) or not is_digest(record.key.digest):
         raise _unfit(record, "its id or its key cannot be a file's name")
     try:
@@ -35,7 +35,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes, *, key: Digest, record_id: str) -> Record | None:
-    """Return the record of a file found under `key` as `record_id`; None if it is not that."""
+    """Return the record in a file under `key` and `record_id`; None if it is not that record."""
     body = unseal(data)
     if body is None:
         return None
@@ -47,12 +47,12 @@ def decode(data: bytes, *, key: Digest, record_id: str) -> Record | None:
 
 
 def newest_first(records: Iterator[Record]) -> list[Record]:
-    """Sort records by their time of creation, and then by id."""
+    """Sort records by their time of creation, newest first, and then by id."""
     return sorted(records, key=lambda record: (-record.created, record.id))
 
 
 class Records:
-    """The records of one store. Writers raise StoreError; readers skip what is not sound."""
+    """The records of one store. Writing raises StoreError; readers skip bad records."""
 
     def __init__(self, layout: Layout, uses: StoreUses) -> None:
         self._layout = layout
@@ -62,7 +62,7 @@ class Records:
 
     def of(self, key: Digest) -> list[Record]:
         """Return the key's records, newest first."""
-        # Asked of each of thousands of tasks: once it is ours, what is not there is not found.
+        # Called for thousands of tasks, so check whether the store is ours only until it is.
         self._ours = self._ours or self._layout.is_ours()
         if not is_digest(key) or not self._ours:
             return []
@@ -76,7 +76,7 @@ class Records:
                     yield from self._in(str(folder), folder.name)
 
     def publish(self, record: Record) -> None:
-        """Keep a record, whose blobs must have been put before."""
+        """Keep a record; its blobs must have been put before."""
         data = encode(record)
         place = self._layout.record(record.key.digest, record.id)
         with writing("the cache cannot be written", place), self._layout.draft() as draft:
@@ -87,8 +87,8 @@ class Records:
                     draft.commit(place, ours=True)
                     break
                 except (FileNotFoundError, FileExistsError):
-                    # Somebody removes the folder each time it is empty. (Path.mkdir says that
-                    # it exists when it vanishes before it has looked whether it is a folder.)
+                    # Another process removes the folder whenever it is empty. (Path.mkdir says that
+                    # it exists if it vanishes before mkdir has checked that it is a folder.)
                     if not left:
                         raise
             with suppress(FileNotFoundError):  # pruned already
@@ -108,7 +108,7 @@ class Records:
             place.parent.rmdir()
 
     def files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield where each file of a record is, sound or not, and how it looks, in no order."""
+        """Yield the path and the stat of each record's file, sound or not, in no order."""
         if self._layout.is_ours():
             for path, look in self._layout.looks(self._layout.records, "??/*/*.json"):
                 if is_digest(path.parent.name):
@@ -134,7 +134,7 @@ class Records:
 
 
 def _read(path: str, key: Digest, record_id: str) -> Record | None:
-    """Return the record in the file at `path`, None if there is none that is sound."""
+    """Return the record in the file at `path`, None if it is missing or not sound."""
     if not is_record_id(record_id):
         return None
     try:

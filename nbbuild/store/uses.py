@@ -1,4 +1,4 @@
-"""Note what is used, in the times of files, and hold the leases of running builds; see `gc`."""
+"""Note uses in the mtimes of files, and hold the leases of running builds; see `gc`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nbbuild.disk.locks import is_held, lock
 from nbbuild.errors import StoreError
 from nbbuild.store.layout import Layout
 
-_EVERY = 3600.0  # seconds between two notes of one file's use, outside a lease
+_EVERY = 3600.0  # seconds between two notes on one file, outside a lease
 
 
 class StoreUses:
-    """What this process uses of one store on disk. Safe for threads."""
+    """Notes what this process uses in one store on disk. Thread-safe."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -26,9 +26,9 @@ class StoreUses:
         self._turn = threading.Lock()
 
     def note(self, place: Path) -> bool:
-        """Note that a file was used, by its mtime; False when it is not there (any more).
+        """Note in a file's mtime that it was used; return False if it does not exist (any more).
 
-        Noted once in each lease, and otherwise once an hour. Where the store can only be read,
+        This is done once in each lease, and otherwise once an hour. If the store can only be read,
         nothing is noted.
         """
         try:
@@ -42,23 +42,23 @@ class StoreUses:
         return True
 
     def keeping(self) -> AbstractContextManager[None]:
-        """Keep `taking` from beginning, while a file comes or its use is noted."""
+        """Keep `taking` from beginning while a file is added or its use is noted."""
         return lock(self._layout.going, shared=True)
 
     def taking(self) -> AbstractContextManager[None]:
-        """Keep all files as they are and as they look, while one is looked at and removed."""
+        """Keep all files and their mtimes as they are while one is checked and removed."""
         return lock(self._layout.going)
 
     @contextmanager
     def lease(self, *, on_end: Callable[[int], None]) -> Iterator[None]:
-        """Protect what is used or comes in from now to the end of the block.
+        """Protect what is used or added from now to the end of the block.
 
-        `on_end` is told by how many bytes the store has grown through this process meanwhile.
+        `on_end` gets the number of bytes that this process has added to the store meanwhile.
         """
         place = self._layout.lease()
         with lock(place):
             with self._turn:
-                # Of the file, not of our clock: the store's file system may have another.
+                # By the file, not by our clock: the store's file system may have another clock.
                 self._since = max(self._since, place.stat().st_mtime)
             try:
                 yield
@@ -71,13 +71,13 @@ class StoreUses:
                     place.unlink()
 
     def grew(self, size: int) -> None:
-        """Note that a file of so many bytes came in."""
+        """Note that a file of so many bytes was added."""
         with self._turn:
             self._grown += size
 
 
 def at_work(layout: Layout) -> list[float]:
-    """Return since when each build that uses the store is at work, by the store's own clock."""
+    """Return when each running build that uses the store began, by the store's own clock."""
     found = []
     for place in layout.leases():
         with suppress(FileNotFoundError):  # that build has just ended

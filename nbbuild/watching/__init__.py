@@ -1,1 +1,1 @@
-"""What a run asked the machine, and whether each answer still holds."""
+"""Watch what a run asks the machine, and check whether each answer still holds."""

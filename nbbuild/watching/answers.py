@@ -1,8 +1,8 @@
-"""What the file system answers to a question about one path, as text that can be compared.
+"""The file system's answer to a question about one path, as text that can be compared.
 
-A question is one of `WAYS`: what a path is ("exists"), how large it is as well ("size"), or all
-that `stat` tells and that lasts ("stat"); with "link", of a link itself, not of what it leads to.
-Times do not last: a clone has others. An answer reads like "f 120 644", "d - 755" or "l ../v1".
+A question is one of `WAYS`: what a path is ("exists"), that and its size ("size"), or everything
+lasting that `stat` returns ("stat"). With "link" it is about a link itself, not about its target.
+Times do not last: a clone has others. An answer looks like "f 120 644", "d - 755" or "l ../v1".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nbbuild.watching.observed import Stat
 
 WAYS: Final = ("exists", "size", "stat")
-"""From the least that can be asked to the most."""
+"""Ordered from the least that can be asked to the most."""
 
 LINK: Final = "link"
 
@@ -22,7 +22,7 @@ _KINDS: Final = {0o100000: "f", 0o040000: "d", 0o120000: "l"}
 
 
 def answer(path: str, way: str) -> str:
-    """Return what `way` of asking about `path` is answered now, "" when nothing is there."""
+    """Return the answer about `path` now, asked in the given `way`; "" if nothing is there."""
     own = way.endswith(LINK)
     try:
         found = os.lstat(path) if own else os.stat(path)  # noqa: PTH116
@@ -35,7 +35,7 @@ def answer(path: str, way: str) -> str:
 
 
 def answered(stat: Stat | None, way: str, path: str) -> str:
-    """Return what was answered then, by the `stat` of that moment."""
+    """Return the answer at an earlier moment, from the `stat` of that moment."""
     if stat is None:
         return ""
     if stat.type == "l":
@@ -58,7 +58,7 @@ def _worded(way: str, kind: str, size: int, mode: int) -> str:
 
 
 def sentence(name: str, was: str, now: str) -> str:
-    """Say how the answer about `name` changed: "'x' is a folder now, no file"."""
+    """Return a sentence on how the answer about `name` changed: "'x' is gone"."""
     if not was:
         return f"'{name}', which was missing, exists now"
     if not now:

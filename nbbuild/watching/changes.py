@@ -1,13 +1,13 @@
-"""What a run changed, and in what order: a write is what changed, a read is what it found there.
+"""Tell what a run changed and what it found: only a change is a write, only a find is a read.
 
-The account names the uses of each path in the order in which they first came. Three questions are
-answered from that and from what lies there now:
+The account lists the uses of each path in the order in which they first came. That, and what is
+there now, answers three questions:
 
-* Did the run *find* something at the path? What it wrote itself, before it read it, it did not.
-* Did it *change* the path? The same bytes written back, or a file opened for writing and left as it
-  was, are no change.
-* Is it sure to write the path *anew* whatever lies there? Then what it left can be put away before
-  its next run, which begins as the first one did.
+* Did the run *find* something at the path? Not if it wrote the file itself before it read it.
+* Did it *change* the path? Not if it wrote the same bytes back, or opened a file for writing and
+  left it as it was.
+* Is it sure to write the path *anew*, whatever is there? Then the file can be put away, so that the
+  next run begins like the first one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHUNK = 1 << 20
 
 
 def found(use: FileUse) -> frozenset[str]:
-    """Return the ways in which the run asked for what it had not put there itself."""
+    """Return the ways in which the run asked for the path before it wrote it itself."""
     asked: set[str] = set()
     for kind in use.uses:
         if kind in READING:
@@ -48,9 +48,9 @@ def read_first(use: FileUse) -> bool:
 
 
 def unchanged(use: FileUse, look: Look | None) -> bool:
-    """Whether what lies there now, at `look`, equals what lay there before the run changed it.
+    """Whether the path is now, at `look`, the same as before the run changed it.
 
-    What is not known counts as changed.
+    If that is unknown, it counts as changed.
     """
     if use.first is None or look is None:
         return use.first is None and look is None
@@ -62,7 +62,7 @@ def unchanged(use: FileUse, look: Look | None) -> bool:
 
 
 def untouched(use: FileUse, look: Look | None) -> bool:
-    """Whether the file looks as it did before the run, to the nanosecond of its last change."""
+    """Whether the file is as it was before the run, to the nanosecond of its last change."""
     if use.first is None or look is None or use.first.type != "f":
         return False
     then = (use.first.size, use.first.mtime_ns, use.first.ctime_ns, use.first.inode)
@@ -70,7 +70,7 @@ def untouched(use: FileUse, look: Look | None) -> bool:
 
 
 def _content(use: FileUse, look: Look) -> str:
-    """Return what `use.before` would be of the file as it is now, "" when it cannot be read."""
+    """Return what `use.before` would be for the file as it is now, "" if it cannot be read."""
     if not (use.before or "").startswith("blake2b:"):
         return look.digest
     digest = hashlib.blake2b()
@@ -89,11 +89,11 @@ def writes(use: FileUse) -> bool:
 
 
 def anew(use: FileUse, *, named: bool, listed: bool) -> bool:
-    """Whether the run writes the path whatever lies there, and would see what it left there before.
+    """Whether the run writes the path whatever is there, and would notice a file left there before.
 
-    `named`: the notebook writes it by a cell magic, which asks only for what it says; `listed`: the
-    run listed its folder. A run that looks for a file, finds none and makes one may as well keep
-    what it finds: of that nothing is known until it has found one.
+    `named`: the notebook writes it by a cell magic, which looks for it only to word its message;
+    `listed`: the run listed its folder. A run that looked for a file, found none and made one might
+    also keep one that it finds; nobody knows until it has found one.
     """
     asked = found(use)
     if not writes(use) or not _CONTENT.isdisjoint(asked):
@@ -103,7 +103,7 @@ def anew(use: FileUse, *, named: bool, listed: bool) -> bool:
 
 
 def written_by_magic(cells: Iterable[str]) -> Iterator[str]:
-    """Yield the names of the files that cells write by `%%writefile`, all of their content."""
+    """Yield the names of the files that cells write with `%%writefile`, unless they append."""
     for cell in cells:
         met = _MAGIC.match(cell)
         words = met["words"].split() if met else []

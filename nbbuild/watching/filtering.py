@@ -1,8 +1,8 @@
-"""Put a filter of system calls on this process, and pass its listener on.
+"""Install a filter of system calls in this process, and pass its listener on.
 
-Launcher and zygotes load this file by its path, into kernels' interpreters: it runs in Python 3.8
-and later and imports the standard library only. Nothing else may happen between the filter and the
-passing on: until somebody serves, whoever opens a file waits.
+The launcher and zygotes load this file by its path, into kernels' interpreters. So it runs in
+Python 3.8 and later and imports only the standard library. Nothing else may happen between
+installing the filter and passing the listener on: until somebody serves it, opening a file waits.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else N
 def install(given: Mapping[str, Any], connection: socket.socket) -> None:
     """Filter this process and its descendants; `connection` gets the listener and one word.
 
-    `given`: number, that of seccomp(2) here, and program, in hex. The word is "free", or "bound"
-    where it takes "no new privileges", under which setuid programs gain none; without a listener it
-    is the reason.
+    `given`: "number", that of seccomp(2) here, and "program", in hex. The word is "free", or
+    "bound" if the filter needs "no new privileges", under which setuid programs gain none. If there
+    is no listener, the word is the reason.
     """
     code = bytes.fromhex(given["program"])
     program = ctypes.create_string_buffer(code, len(code))
@@ -38,7 +38,7 @@ def install(given: Mapping[str, Any], connection: socket.socket) -> None:
         struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
     )
     rights = array.array("i", [0])
-    # Who may administer the system needs no such promise, and keeps its programs' rights.
+    # An administrator need not give up new privileges, so its programs keep their rights.
     for word in (b"free", b"bound"):
         if word == b"bound":
             _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Fold the lines of a kernel's account, and of its children's, into what the run used."""
+"""Sum up the accounts of a kernel and of its children: what the run used."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fold(
 ) -> Observed:
     """Return what a kernel, the first of `accounts`, and its children used.
 
-    `partial` are sentences on what could not be read, and grows by what was not seen.
+    `partial` has sentences on what could not be read; sentences on what was not seen are added.
     """
     cells = _cells(accounts)
     watched = {process.pid for process, _ in accounts if not process.forked}
@@ -83,7 +83,7 @@ def fold(
 
 
 class _Folded:
-    """What the lines come to so far: each thing once, as it was first told."""
+    """The sum of the lines so far: each thing once, as it was first reported."""
 
     def __init__(self, watched: Collection[int], partial: list[str]) -> None:
         self._watched = watched
@@ -98,7 +98,7 @@ class _Folded:
         self.children: list[Child] = []
 
     def add(self, line: AccountLine, cell: int, pid: int) -> None:
-        """Take in the next line, which process `pid` told in `cell`."""
+        """Add the next line, which process `pid` reported in `cell`."""
         match line:
             case UseLine():
                 kind = str(line.__struct_config__.tag)
@@ -148,7 +148,7 @@ class _Folded:
             cell=cell,
             pid=pid,
         )
-        # Two processes may find two modules of one name.
+        # Two processes may find different modules under one name.
         self.imports.setdefault((found.name, found.kind, found.origin), found)
 
     def _variable(self, line: VariableLine, cell: int, pid: int) -> None:
@@ -178,7 +178,7 @@ class _Folded:
 def _kernel_paths(
     paths: dict[int, tuple[str, ...]], report: KernelReport
 ) -> tuple[tuple[str, ...], ...]:
-    """Return what the kernel's sys.path was, one after the other."""
+    """Return the values that the kernel's sys.path had, in order."""
     found = [entries for _, entries in sorted(paths.items())]
     if report.path and report.path not in found[-1:]:
         found.append(report.path)
@@ -186,7 +186,7 @@ def _kernel_paths(
 
 
 def _unwatched(children: list[Child]) -> Iterator[str]:
-    """Yield sentences on the programs that give no account."""
+    """Yield sentences on the programs that gave no account."""
     programs = dict.fromkeys(child.program for child in children if not child.watched)
     return (f"the program {name} may have read other files" for name in programs)
 
@@ -196,7 +196,7 @@ cv2 duckdb fastparquet fiona h5py lance netCDF4 osgeo polars pyarrow pyogrio pyr
 tables tiledb vaex
 """
 READERS_IN_C: Final = frozenset(_IN_C.split())
-"""Packages that open files in C, by names that Python does not see."""
+"""Packages that open files in C, unseen by Python."""
 
 
 def _in_c(modules: tuple[LoadedModule, ...]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The imports of one run as trace items: which modules are local, which packages they come from."""
+"""Turn the imports of one run into trace items: its local modules, and the packages it used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SYNTHETIC = frozenset({"__main__", "__mp_main__"})
 
 @dataclass(frozen=True, slots=True)
 class _LocalModule:
-    """A local module that was loaded, and how Python's path finder had come to it, if it had."""
+    """A local module that was loaded, and how Python's path finder found it, if it did."""
 
     name: str
     origin: str  # root-relative
@@ -28,9 +28,9 @@ class _LocalModule:
 
 
 class RunImports:
-    """The imports of one run: which are local, which distributions they come from.
+    """The imports of one run: which are local, and which distributions the others come from.
 
-    `made` are the paths (root-relative) that the run made itself.
+    `made` holds the paths (root-relative) that the run made itself.
     """
 
     def __init__(self, watching: Watching, observed: Observed, made: Collection[str]) -> None:
@@ -41,7 +41,7 @@ class RunImports:
         self._made = made
         self._resolver = Resolver(self._probe.suffixes)  # as the disk is at the end of the run
         self._found: list[_LocalModule] = []
-        # Of installed modules that were imported: how, in each process.
+        # How installed modules were imported, in each process.
         self._tops: dict[str, list[ImportUse | None]] = {}
         self._kernel = kernel = observed.processes[0].pid if observed.processes else 0
         seen = [one for one in observed.imports if one.kind != "missing"]
@@ -51,13 +51,13 @@ class RunImports:
             if module.name not in _SYNTHETIC:
                 self._sort(module, how.get(module.name), base=self._base)
         loaded = {module.name for module in observed.modules}
-        # For, but not loaded: by find_spec, or the import failed.
+        # Looked for but not loaded: by find_spec, or because the import failed.
         self._looked: list[_LocalModule] = []
         for one in how.values():
             if one.name not in loaded and (found := self._locally(one, one)) is not None:
                 self._looked.append(found)
         for one in seen:
-            if one.pid != kernel:  # a child tells no modules, and holds none that do not count
+            if one.pid != kernel:  # a child reports imports only, and all of them count
                 self._sort(one, one, base=())
         self.local: dict[str, str] = {}  # dotted name → root-relative origin
         for found in self._found:
@@ -72,7 +72,7 @@ class RunImports:
         self.path = self._path(observed.paths[-1] if observed.paths else ())
 
     def items(self, changed: list[str], rewritten: Collection[str]) -> Iterator[TraceItem]:
-        """Yield what the imports come to; the run wrote `rewritten` back as they were."""
+        """Yield the items for the imports; the run wrote the files `rewritten` back unchanged."""
         for found in self._found:
             via = self._via(found)
             yield from self._import(found, via, changed)
@@ -95,14 +95,14 @@ class RunImports:
     def _sort(
         self, module: LoadedModule | ImportUse, how: ImportUse | None, *, base: Collection[str]
     ) -> None:
-        """Say of a loaded module whether it is local or installed."""
+        """File a loaded module under local or installed."""
         top = module.name.partition(".")[0]
         origin = self._origin(module)
         if module.kind in ("builtin", "frozen") or origin is None:
             return
         settled = top in self._probe.owners or self._in_stdlib(origin)
         if settled and self._scope.installed(origin):
-            if top not in base:  # else part of what a bare kernel holds anyway
+            if top not in base:  # else a bare kernel has it anyway
                 hows = self._tops.setdefault(top, [])
                 pid = self._kernel if how is None else how.pid
                 if all(pid != (self._kernel if one is None else one.pid) for one in hows):
@@ -131,10 +131,10 @@ class RunImports:
         return _LocalModule(module.name, name, how)
 
     def _import(self, found: _LocalModule, via: str, changed: list[str]) -> Iterator[TraceItem]:
-        """Yield that a module is found where it is, if it is searching a path that finds it there.
+        """Yield an item for where a module is found, if searching a path finds it there.
 
-        A finder of its own (of an editable install, say) or a package's own `__path__` may have
-        found it: its file counts, and what else could be found in its stead cannot be told.
+        Another finder (of an editable install, say) or a package's own `__path__` may have found
+        it. Then its file counts, but nobody can say what else could be found instead.
         """
         other = ""
         for path, way in self._paths(found.how):
@@ -144,17 +144,17 @@ class RunImports:
                 return
             other = now
         if found.how is not None and other and "." not in found.name:
-            changed.append(f"what `import {found.name}` finds changed")
+            changed.append(f"the result of `import {found.name}` changed")
 
     def _finds(self, name: str, path: Sequence[str]) -> str:
         root = Path(self._scope.root)
         return origin_now(name, path, root=root, probe=self._probe, resolver=self._resolver)
 
     def _paths(self, how: ImportUse | None) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Yield search paths, and as what an item is to name them: that of then comes first.
+        """Yield search paths and their names for an item; the path at the import comes first.
 
-        The path at the end of the run may do where nothing else is known, or where that of then
-        no longer gives what it gave; but for another process than the kernel, which has its own.
+        In the kernel, the path at the end of the run is tried too: if the earlier one is unknown,
+        or no longer finds the same. A child process has a path of its own.
         """
         then = self._path(how.path) if how is not None else ()
         if how is not None and how.path and (then != self.path or how.pid != self._kernel):
@@ -178,7 +178,7 @@ class RunImports:
         return any(path.startswith(f"{entry}/") for entry in self._probe.path)
 
     def _path(self, path: Iterable[str]) -> tuple[str, ...]:
-        """Return a sys.path by names, the interpreter's own folders as marks."""
+        """Return a sys.path as names, with marks for the interpreter's own folders."""
         entries: dict[str, None] = {}
         for entry in path:
             place = os.path.normpath(self._watching.cwd / entry)
@@ -191,7 +191,7 @@ class RunImports:
         return tuple(entries)
 
     def _via(self, found: _LocalModule) -> str:
-        """Say who imported a module: "imported by cell 2, through mylib/__init__.py"."""
+        """Return who imported a module: "imported by In [2], through mylib/__init__.py"."""
         how = found.how
         if how is None:
             return ""
@@ -210,10 +210,10 @@ class RunImports:
                     yield TraceItem("missing-import", one.name, "", via, way)
                     break
             else:
-                changed.append(f"what `import {one.name}` finds changed")
+                changed.append(f"the result of `import {one.name}` changed")
 
     def _installed(self, changed: list[str]) -> Iterator[TraceItem]:
-        """Yield that nothing local hides the installed modules, for each search path."""
+        """Yield, for each search path, an item that nothing local hides the installed modules."""
         unhidden: dict[str, dict[str, None]] = {}
         imports = ((top, how) for top, hows in sorted(self._tops.items()) for how in hows)
         for top, how in imports:
@@ -223,17 +223,17 @@ class RunImports:
                     unhidden.setdefault(way, {}).setdefault(top)
                     break
             else:
-                changed.append(f"what `import {top}` finds changed")
+                changed.append(f"the result of `import {top}` changed")
         for way, tops in unhidden.items():
             yield TraceItem("installed", " ".join(tops), way=way)
 
     def _tells(self, one: ImportUse) -> bool:
-        """Whether an import that found nothing is more than a distribution's own affair."""
+        """Whether an import that found nothing matters, and not only to a distribution itself."""
         top, _, rest = one.name.partition(".")
         if rest and top not in self._packages:
             return False  # its version says which submodules it has
         if top in self._probe.stdlib:
-            return False  # of another system: the standard library asks for such, too
+            return False  # for another system: the standard library tries those, too
         return top not in self._probe.owners or top in self._packages
 
     def _text(self, origin: str) -> Iterator[str]:
@@ -243,7 +243,7 @@ class RunImports:
             return
 
     def _distributions(self, changed: list[str]) -> Iterator[TraceItem]:
-        """Yield the distributions that count, with the version that the run began with."""
+        """Yield the distributions that count, with their versions when the run began."""
         watching, probe = self._watching, self._probe
         named = {
             name.partition(".")[0]
@@ -259,12 +259,12 @@ class RunImports:
         held = self._base | {one.name.partition(".")[0] for one in self._observed.modules}
         loaded = {owner for top in held for owner in probe.owners.get(top, ())}
         todo = list(counted)
-        while todo:  # what a bare kernel holds counts when a counted distribution names it
+        while todo:  # what a bare kernel has counts if a counted distribution requires it
             needs = [n for n in probe.requires.get(todo.pop(), ()) if n in loaded]
             todo += [need for need in needs if need not in counted]
             counted.update(dict.fromkeys(needs))
         told: dict[str, str] = {}
-        for one in self._observed.distributions:  # the first of a name is the one in effect
+        for one in self._observed.distributions:  # the first one of a name is in effect
             told.setdefault(normalised(one.name), one.version)
         for name in counted:
             version = probe.distributions.get(name, "")

@@ -1,16 +1,16 @@
-"""What a kernel is given to run, so that it watches itself and gives an account.
+"""Make the code by which a kernel watches itself and gives an account.
 
 `prepare` makes a private folder for one run:
 
-    report.json      the kernel's account; written when asked to, and again as the kernel exits
-    site/            on the PYTHONPATH of the kernel's children, whose os.environ does not show it:
-      sitecustomize.py   begins to watch, then gives way to the user's own
-      tracer.py          a copy; with its code, marshalled, for each Python that ran it
-    children/        <process id>-<nanoseconds>.jsonl, a log of each Python child
+    report.json      the kernel's account; written on request, and again when the kernel exits
+    site/            on the PYTHONPATH of the kernel's children, hidden from their os.environ:
+      sitecustomize.py   starts watching, then runs the user's own
+      tracer.py          a copy, with its marshalled code for each Python that ran it
+    children/        <process id>-<nanoseconds>.jsonl, one log for each Python child
 
-Then, with the kernel: `install_code` before the first cell, `report_code` after the last one, both
-in a silent execute_request without history; what these publish is not the notebook's. At the end,
-reading.py reads the account.
+Then the kernel runs `install_code` before the first cell and `report_code` after the last one, both
+in a silent execute_request without history; what these publish is not part of the notebook. At the
+end, reading.py reads the account.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from nbbuild.disk.durable import below_private, discard, own_folder
 from nbbuild.disk.regular import is_taken
 
 FORMAT: Final = 3
-"""Of the account that the tracer writes."""
+"""The format of the account that the tracer writes."""
 
 _WAKE: Final = "nbbuild.wake"
-"""The audit event by which a watcher that was forked with its kernel goes on."""
+"""The audit event that wakes a watcher that was forked with its kernel."""
 
 
 class Tracing(msgspec.Struct, frozen=True):
-    """Where one run's tracer lives and reports; made by `prepare`."""
+    """The places of one run's tracer and of its reports; made by `prepare`."""
 
     folder: str
-    report: str  # the path of the account that a kernel writes as it exits
+    report: str  # the path of the account that a kernel writes when it exits
     event: str  # the name of the audit event that asks for the account
-    cache: str  # holds the tracer's code, marshalled, by Python version
+    cache: str  # holds the tracer's marshalled code for each Python
     outside: bool = False  # whether system calls are watched as well
 
 
-# Runs in Python ≥ 3.8, and is at least understood by Python 2, which children may be.
+# Runs in Python ≥ 3.8. Python 2, which children may be, can at least parse it.
 _LOAD = r"""
 def load(source, cache):
     import marshal, posix, sys
@@ -138,8 +138,8 @@ import sitecustomize
 def prepare(folder: Path, *, cache: Path | None = None, outside: bool = False) -> Tracing:
     """Make the files of one run in `folder`, which is empty or absent.
 
-    `outside` says that system calls are watched as well. With a `cache`, a folder that outlives the
-    run, a kernel need not compile the tracer.
+    `outside` says that system calls are watched as well. With a `cache`, a folder that is kept
+    after the run, kernels need not compile the tracer each time.
     """
     site = folder / "site"
     for made in (site, folder / "children", *([cache] if cache else [])):
@@ -170,28 +170,28 @@ def _tracer() -> bytes:
 
 
 def _cache(cache: Path, text: bytes) -> Path:
-    """Return the folder in `cache` for what this tracer is compiled to."""
+    """Return the folder in `cache` for the compiled code of this tracer."""
     folder = cache / sha256(text).hexdigest()[:16]
     own_folder(folder, below=cache.parent)
     with os.scandir(folder) as found:
         for entry in found:
-            if is_taken(entry.path):  # kernels read what lies here: a pipe would hold them
+            if is_taken(entry.path):  # kernels read what is here: a pipe would block them
                 discard(Path(entry.path))
     return folder
 
 
 def zygote_code() -> str:
-    """Return the code by which a process that forks kernels gets a `watcher` of its imports.
+    """Return the code that gives a process that forks kernels a `watcher` of its imports.
 
-    It takes the tracer from where nbbuild lies, since a zygote may start before anything of the
-    project is written.
+    It takes the tracer from nbbuild's own folder, since a zygote may start before anything is
+    written in the project.
     """
     source = str(resources.files("nbbuild.watching") / "tracer.py")
     return f"{_LOAD}\nwatcher = watch('watch_zygote', {source!r}, '', wake={_WAKE!r})\n"
 
 
 def install_code(tracing: Tracing) -> str:
-    """Return the code that begins to watch; of a Python kernel's first, silent execution."""
+    """Return the code that starts watching; a Python kernel runs it first, silently."""
     script = _KERNEL.format(
         source=str(Path(tracing.folder, "site", "tracer.py")),
         cache=tracing.cache,
@@ -206,5 +206,5 @@ def install_code(tracing: Tracing) -> str:
 
 
 def report_code(tracing: Tracing, path: Path) -> str:
-    """Return the code by which a watched kernel writes its account to `path`, atomically."""
+    """Return the code that makes a watched kernel write its account to `path`, atomically."""
     return f"__import__('sys').audit({tracing.event!r}, {str(path)!r})"

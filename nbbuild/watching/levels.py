@@ -15,10 +15,10 @@ _WORDS: Final = {
 
 
 def closeness(level: str) -> int:
-    """Return how closely a run was watched, as a number; least of all one in an unknown way."""
+    """Return how closely a run was watched, as a number; an unknown level is the lowest."""
     return LEVELS.index(level) if level in LEVELS else -1
 
 
 def in_words(level: str) -> str:
-    """Return what to say of a run after its name: "was watched in Python only"."""
+    """Return the words that follow the name of a run: "was watched in Python only"."""
     return _WORDS.get(level, "was watched in a way that this version of nbbuild does not know")

@@ -1,6 +1,6 @@
-"""The lines of an account, as tracer.py and syscalls.py write them: shapes that check them.
+"""Shapes that check the lines of an account, as tracer.py and syscalls.py write them.
 
-Nothing that is read is trusted: a notebook can write there, too.
+Nothing in an account is trusted: a notebook can write there, too.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from nbbuild.watching.observed import Distribution, LoadedModule, Stat, WatchedP
 
 
 class AccountLine(msgspec.Struct, frozen=True, array_like=True):
-    """One line of an account; the first element, its kind, is the tag."""
+    """One line of an account; its first element is its kind, the tag."""
 
     time: float  # seconds of the monotonic clock
 
 
 class UseLine(AccountLine, frozen=True, array_like=True):
-    """Something was asked of a path, or done to it; see FileUse for the kinds."""
+    """A question about a path, or a change to it; see FileUse for the kinds."""
 
     path: str
     stat: Stat | None
@@ -108,7 +108,7 @@ class GlobLine(AccountLine, frozen=True, array_like=True, tag="glob"):
 
 
 class PathLine(AccountLine, frozen=True, array_like=True, tag="path"):
-    """`sys.path` as it is from here on; imports name it by its index."""
+    """`sys.path` from here on; imports name it by its index."""
 
     index: int
     entries: tuple[str, ...]
@@ -162,7 +162,7 @@ class ForkLine(AccountLine, frozen=True, array_like=True, tag="fork"):
 
 
 class ScanLine(AccountLine, frozen=True, array_like=True, tag="scan"):
-    """Python opened a folder to list it, which is seen from outside, too."""
+    """Python opened a folder to list it, which was also seen from outside."""
 
     path: str
 
@@ -174,7 +174,7 @@ class StartLine(AccountLine, frozen=True, array_like=True, tag="start"):
 
 
 class PartialLine(AccountLine, frozen=True, array_like=True, tag="partial"):
-    """Something was seen in part only."""
+    """Something was seen only in part."""
 
     reason: str
 
@@ -208,7 +208,7 @@ _Any = (
 
 
 class KernelReport(msgspec.Struct, frozen=True):
-    """What a kernel writes: its lines, and how it stands at the end."""
+    """What a kernel writes: its lines, and its state at the end."""
 
     format: int
     records: list[Any]
@@ -226,11 +226,11 @@ _LINE: Shape[AccountLine] = Shape(_Any)
 _LINES: Shape[list[AccountLine]] = Shape(list[_Any])
 
 Account: TypeAlias = tuple[WatchedProcess, list[AccountLine]]
-"""A process and what it told."""
+"""A process and the lines that it reported."""
 
 
 def parsed(raw: list[Any], pid: int, partial: list[str]) -> list[AccountLine]:
-    """Return the lines of a process; those that cannot be read are counted in `partial`."""
+    """Return the lines of a process; `partial` gets the number of unreadable ones."""
     try:
         return _LINES.from_plain(raw)  # many times faster than one by one
     except Misshapen:

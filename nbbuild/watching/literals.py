@@ -1,4 +1,4 @@
-"""What in the text of a cell or a module may name a file."""
+"""Find what may be a file name in the text of a cell or a module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_LITERAL = 4096
 
 
 def literals(text: str) -> Iterator[str]:
-    """Yield what could be file names in a cell or a module: string literals, words of commands."""
+    """Yield possible file names in a cell or a module: string literals, words of commands."""
     lines = text.splitlines()
     commands = [line.strip() for line in lines if line.strip()[:1] in ("!", "%")]
     plain = "\n".join("pass" if line.strip()[:1] in ("!", "%") else line for line in lines)
@@ -39,5 +39,5 @@ def literals(text: str) -> Iterator[str]:
 
 
 def is_file(path: str) -> bool:
-    """Whether a path that a text may mean is a file; any text will do."""
+    """Whether a possible file name is a file; it may be any text."""
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for a name that is too long

@@ -1,10 +1,10 @@
-"""What a system call asks of paths, and what lies there before it goes on.
+"""Tell what a system call asks about paths, and look at them before the call goes on.
 
-The launcher loads this file by its path: it imports the standard library only. What is returned are
-parts of records, as tracer.py has them.
+The launcher loads this file by its path, so it imports only the standard library. The functions
+return parts of records, in the form of tracer.py.
 """
 
-# Paths are strings here, and many: this is part of the dearest loop of a watched run.
+# Paths are strings here: there are many, in the most expensive loop of a watched run.
 # ruff: noqa: PTH110, PTH114, PTH115, PTH116, PTH123
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 LARGEST: Final = 32 << 20
-"""Bytes of a file that is digested before it is written over."""
+"""The most bytes of a file that is digested before it is overwritten."""
 
 _NO_FOLLOW = 0x100  # AT_SYMLINK_NOFOLLOW
 
 
 def questions(deed: str, paths: list[str], flags: int) -> list[tuple[str, str]]:  # noqa: PLR0911
-    """Return (kind of record, path) for what a call asks and does."""
+    """Return a (kind of record, path) for each thing that a call asks or does."""
     path = paths[-1]
     match deed:
         case "open":
@@ -56,7 +56,7 @@ def questions(deed: str, paths: list[str], flags: int) -> list[tuple[str, str]]:
 
 
 def _opening(path: str, flags: int) -> tuple[str, ...]:  # noqa: PLR0911
-    """Return what opening `path` asks and does; () when no answer is of any account."""
+    """Return the kinds of record for opening `path`; () if none of its answers matters."""
     access = flags & os.O_ACCMODE
     if flags & os.O_TMPFILE == os.O_TMPFILE:
         return ()
@@ -83,9 +83,9 @@ def _there(path: str) -> bool:
 
 
 def listed(path: str) -> list[str] | None:
-    """Return the names in a folder, sorted, before each a letter for its kind; None: it cannot be.
+    """Return the names in a folder, sorted, each after a letter for its kind.
 
-    f(ile), d(irectory), l(ink) or o(ther).
+    f(ile), d(irectory), l(ink) or o(ther). None: the folder cannot be listed.
     """
     try:
         with os.scandir(path) as entries:
@@ -103,7 +103,7 @@ def _letter(entry: os.DirEntry[str]) -> str:
 
 
 def digest(path: str, look: list[Any] | None) -> str | None:
-    """Return a digest of what is about to be written over, None if there is none to be had."""
+    """Return a digest of what is about to be overwritten, None if it cannot be had."""
     if look is None or look[0] != "f" or look[1] > LARGEST:
         return None
     try:
@@ -114,7 +114,7 @@ def digest(path: str, look: list[Any] | None) -> str | None:
 
 
 def absolute(raw: str, thread: int, folder: int) -> str:
-    """Return an absolute path, symlinks left as they are but where `..` has to cross them."""
+    """Return an absolute path; follow symlinks only where a `..` has to cross them."""
     if raw[:1] != "/":
         descriptor = folder & 0xFFFFFFFF
         place = "cwd" if descriptor & 0x80000000 else f"fd/{descriptor}"

@@ -1,4 +1,4 @@
-"""What a kernel and its children were seen to use, typed: one run, as `reading` makes it out."""
+"""Types for what a kernel and its children used in one run; reading.py fills them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
-    """What lay at a path."""
+    """What was found at a path."""
 
     type: str  # f(ile), d(irectory), o(ther); l(ink) where links are not followed
     size: int
@@ -20,20 +20,20 @@ class Stat(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FileUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one path, absolute, symlinks as the notebook named them.
+    """How a run used one path, which is absolute, with symlinks as the notebook named them.
 
-    Uses, in the order in which they first came. Questions: read (its content), exists (is it there,
-    and of what kind), size (the same, and how large), stat (all that `stat` tells), lexists and
-    lstat (the same, of a link itself), enter (as working folder), named (in the arguments of a
-    child). Changes: write (made anew or truncated), append, open (for both, as SQLite does), mkdir,
-    remove (renamed away, too).
+    `uses` are in the order in which they first came. Questions: read (its content), exists (is it
+    there, and of what kind), size (also its size), stat (all that `stat` returns), lexists and
+    lstat (the same about a link itself), enter (as working folder), named (in the arguments of a
+    child). Changes: write (made anew or truncated), append, open (to read and write, as SQLite
+    does), mkdir, remove (also by renaming).
     """
 
     path: str
     uses: tuple[str, ...]
-    first: Stat | None  # just before the first use, links followed; None = it was not there
-    own: Stat | None = None  # as the first question about the link itself found it
-    before: str | None = None  # a digest of its content before the first change; None: not known
+    first: Stat | None  # just before the first use, links followed; None = missing
+    own: Stat | None = None  # at the first question about the link itself
+    before: str | None = None  # a digest of its content before the first change; None: unknown
     read: bool  # its content, type or absence at `first` counts
     made: bool  # the run itself wrote it, or made the folder, before any other use
     written: bool
@@ -46,29 +46,29 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     first: Stat
-    # Sorted, just before, each after a letter for its kind (Stat.type); None = too many to tell.
+    # Just before, sorted, each after a letter for its kind (Stat.type); None = too many to list.
     names: tuple[str, ...] | None
     cell: int
     pid: int
 
 
 class Glob(msgspec.Struct, frozen=True, kw_only=True):
-    """A pattern that was looked for; its own scans are no listings."""
+    """A pattern that was searched for; the folders it scanned are not in `listings`."""
 
-    way: str  # "glob" or "pathlib", which differ in what `**` and hidden names mean
-    base: str  # the folder that a relative pattern begins in
+    way: str  # "glob" or "pathlib", which treat `**` and hidden names differently
+    base: str  # the folder where a relative pattern begins
     pattern: str  # of rglob, with `**/` before it
     recursive: bool
     hidden: bool
-    matches: tuple[str, ...] | None  # sorted, absolute, just before; None = too many to tell
+    matches: tuple[str, ...] | None  # just before, sorted, absolute; None = too many to list
     cell: int
     pid: int
 
 
 class ImportUse(msgspec.Struct, frozen=True, kw_only=True):
-    """How Python's path finder first answered for one module; also to find_spec alone.
+    """The first answer of Python's path finder about one module, even if only find_spec asked.
 
-    Modules that other finders found (editable hooks, builtin, frozen) are in `modules` only.
+    Modules found by other finders (editable hooks, builtin, frozen) are only in `modules`.
     """
 
     name: str  # dotted
@@ -76,14 +76,14 @@ class ImportUse(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # source, bytecode, extension, namespace, zip, a loader's class name, or "missing"
     locations: tuple[str, ...] | None  # of a package
     importer: str  # dotted; "__main__" is a cell, or the script of a child
-    importer_file: str  # a cell's is a name that IPython makes up
+    importer_file: str  # for a cell, a name that IPython makes up
     path: tuple[str, ...]  # sys.path at that moment, with the working folder for ""
     cell: int
     pid: int
 
 
 class LoadedModule(msgspec.Struct, frozen=True, array_like=True):
-    """A module in the kernel's sys.modules at the end, and not before the first cell."""
+    """A module that is in the kernel's sys.modules at the end and was not before the first cell."""
 
     name: str
     origin: str | None
@@ -92,7 +92,7 @@ class LoadedModule(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Distribution(msgspec.Struct, frozen=True, array_like=True):
-    """What lies on the kernel's sys.path at the end, the first of a name first."""
+    """A distribution on the kernel's sys.path at the end; the first of a name comes first."""
 
     name: str  # as its metadata says, not normalised
     version: str
@@ -101,7 +101,7 @@ class Distribution(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def editable(self) -> bool:
-        """Say whether it is known to be installed in place."""
+        """Return whether it is known to be an editable install."""
         try:
             told = json.loads(self.direct_url or "{}")
             return bool(told["dir_info"]["editable"])
@@ -110,10 +110,10 @@ class Distribution(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment variable that was asked for, or set, through os.environ."""
+    """An environment variable that was read or set through os.environ."""
 
     deed: str  # read, set
-    name: str  # "*" = all of them, as a copy takes
+    name: str  # "*" = all of them, as when copying
     reader: str  # dotted module that did it; "__main__" as of imports
     reader_file: str
     cell: int
@@ -121,7 +121,7 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that was looked up or contacted; not through Unix sockets."""
+    """A host that was looked up or contacted; Unix sockets do not count."""
 
     name: str  # or address
     port: int  # 0 = unknown
@@ -130,19 +130,19 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that was started with a program; forks are `processes` only."""
+    """A process that was started with a program; mere forks are only in `processes`."""
 
-    argv: tuple[str, ...]  # may hold secrets: only `program` goes where it is kept or shown
+    argv: tuple[str, ...]  # may hold secrets: only `program` may be stored or shown
     cwd: str
-    environ: tuple[str, ...] | None  # names that differ from the parent's; None = none was given
+    environ: tuple[str, ...] | None  # names that differ from the parent's; None = not given
     pid: int | None  # None = unknown (os.system)
-    watched: bool  # it kept a log, so what it used is in here
+    watched: bool  # it kept a log, so what it used is included
     cell: int
     parent: int
 
     @property
     def program(self) -> str:
-        """The name of what was started, without its folder and its arguments."""
+        """The name of the program, without its folder and its arguments."""
         return os.path.basename(self.argv[0]) if self.argv else ""  # noqa: PTH119
 
 
@@ -160,9 +160,9 @@ class WatchedProcess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run used, in order of first use; of its Python children, too.
+    """What one run and its Python children used, in order of first use.
 
-    `partial` says what could be seen only in part, [] for nothing but what the tracer's docs name.
+    `partial` says what was seen only in part, except for what the tracer's docs name.
     """
 
     files: tuple[FileUse, ...] = ()
@@ -170,8 +170,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     globs: tuple[Glob, ...] = ()
     imports: tuple[ImportUse, ...] = ()
     modules: tuple[LoadedModule, ...] = ()
-    base: tuple[str, ...] = ()  # dotted names of what was loaded before the first cell
-    paths: tuple[tuple[str, ...], ...] = ()  # the kernel's sys.path, each as it came to be
+    base: tuple[str, ...] = ()  # dotted names of modules loaded before the first cell
+    paths: tuple[tuple[str, ...], ...] = ()  # the kernel's sys.path, in order of change
     distributions: tuple[Distribution, ...] = ()
     variables: tuple[Variable, ...] = ()
     hosts: tuple[Host, ...] = ()
@@ -183,7 +183,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[ImportUse, ...]:
-        """The imports that were looked for and not there, and did not come from elsewhere."""
+        """The imports that the path finder did not find and that came from nowhere else."""
         found = {one.name for one in self.imports if one.kind != "missing"}
         found |= {module.name for module in self.modules} | set(self.base)
         return tuple(one for one in self.imports if one.kind == "missing" and one.name not in found)

@@ -1,4 +1,4 @@
-"""What was seen of a run from outside, less what Python's import system did by itself."""
+"""Take what was seen of a run from outside, without what Python's import system does by itself."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from nbbuild.watching.lines import (
 from nbbuild.watching.seen import Seen
 
 _LANDMARK: Final = re.compile(r"/(lib/python[0-9.]+|pyvenv\.cfg|pybuilddir\.txt|python[0-9]*\.zip)")
-"""What an interpreter looks for as it begins, to find where it lies."""
+"""What an interpreter looks for when it starts, to find its own folder."""
 
 
 def from_outside(
     seen: Seen | None, accounts: list[Account], report: KernelReport, partial: list[str]
 ) -> list[tuple[AccountLine, int]]:
-    """Return the lines of what was seen from outside, less what the import system did, by process.
+    """Return the lines seen from outside, each with its process, without the import system's own.
 
-    What a watched Python listed itself its own account tells, and why. Before that account begins
-    an interpreter looks for its parts: only what it read counts, and what lies outside the folders
-    that it searches.
+    A watched Python reports in its own account what it listed, and why. Before that account begins,
+    the interpreter looks for its own parts: then only files that it read count, and paths outside
+    the folders that it searches.
     """
     if seen is None:
         return []
@@ -49,7 +49,7 @@ def from_outside(
 
 
 class _Pythons:
-    """The interpreters of one run: when the account of each begins, and what it asks by itself."""
+    """The interpreters of one run: when each one's account begins, and what it asks by itself."""
 
     def __init__(self, seen: Seen, accounts: list[Account], report: KernelReport) -> None:
         kernel = accounts[0][0]
@@ -64,7 +64,7 @@ class _Pythons:
         for path, count in report.scanned.items():
             self._scanned[kernel.pid, path] = count
         self._counts = {(pid, path): count for pid, path, count in seen.opened}
-        self._starts = {  # the last program that a process ran before its account begins
+        self._starts = {  # when a process ran its last program before its account begins
             pid: max(
                 (when for who, when, _ in seen.execs if who == pid and when <= since), default=0.0
             )
@@ -83,15 +83,15 @@ class _Pythons:
         }
 
     def leave(self, pid: int, line: AccountLine) -> bool:
-        """Whether `line` of process `pid` is left when the import system's own are taken away."""
+        """Whether `line` of process `pid` stays when those of the import system are removed."""
         path = str(getattr(line, "path", ""))
         listing = isinstance(line, ListLine)
         folder = path if listing else path.rpartition("/")[0]
         found = isinstance(line, ReadLine) and line.stat is not None
         if pid in self._silent and folder in self._elsewhere:
-            return found  # else it looks for modules
+            return found  # otherwise it is looking for modules
         if pid not in self._began or line.time >= self._became.get(pid, math.inf):
-            return True  # no Python, or none any more
+            return True  # not Python, or no longer
         if self._starts[pid] <= line.time < self._began[pid]:
             searching = folder in self._searched or _LANDMARK.search(path)
             if pid == self._kernel and not searching:
@@ -104,7 +104,7 @@ class _Pythons:
 
 def _began(lines: list[AccountLine]) -> float:
     """Return when the account of a process begins."""
-    # What a zygote did is older; a search path is told as a process begins to be watched.
+    # A zygote's lines are older; a process reports its search path when its watching begins.
     times = [line.time for line in lines if isinstance(line, PathLine)]
     times = times or [line.time for line in lines if not isinstance(line, PartialLine)]
     return min(times, default=0.0)

@@ -1,6 +1,6 @@
 """Read a watched kernel's own account, and the logs of its children.
 
-Nothing that is read is trusted: a notebook can write there, too.
+Nothing in them is trusted: a notebook can write there, too.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from nbbuild.watching.seen import Seen
 
 
 def read_report(path: Path, seen: Seen | None = None) -> Observed | None:
-    """Return what the account at `path`, and the logs of the children, say; None without one.
+    """Return what the account at `path` and the logs of the children say; None if there is none.
 
-    What was `seen` from outside is added. An account that cannot be understood gives an Observed
-    that is partial.
+    What was `seen` from outside is added. For an account that cannot be understood, the result is
+    partial.
     """
     try:
         data = path.read_bytes()
@@ -48,12 +48,12 @@ def _report(data: bytes) -> KernelReport:
     try:
         return REPORT.from_json(data)
     except Misshapen:
-        # Less strict: paths may hold what is no text.
+        # Less strict: paths may hold bytes that are not text.
         return REPORT.from_plain(json.loads(data))
 
 
 def only_seen(seen: Seen) -> Observed:
-    """Return what a kernel without a tracer was `seen` to do from outside."""
+    """Return what a kernel without a tracer did, as `seen` from outside."""
     kernel = WatchedProcess(pid=0, parent=0, forked=False)
     observed = fold([(kernel, [])], KernelReport(format=FORMAT, records=[]), [], seen)
     return msgspec.structs.replace(observed, level="none") if seen.blind else observed

@@ -1,13 +1,13 @@
-"""A sandbox: what it holds, what a run in it used of the project beyond that, and what it lost.
+"""Stage a sandbox for a run, and find what the run used that was not declared.
 
-It lies in a temporary folder under the project's own path (`<temporary>/home/me/project`), so that
-every `..` of the notebook has its place there, and a path of the run stands for one of the project.
+A sandbox is a temporary folder that repeats the project's path (`<temporary>/home/me/project`), so
+that each `..` in the notebook leads somewhere, and each path in it stands for one of the project.
 
-The declared inputs are all that the action key holds and nothing in a sandbox is a trace item. So
-whatever else the run looked for and would have found in the project is an answer that no key
-knows: a file that was read or asked for, a name that a listing or a glob did not give, a module
-that was not found or found elsewhere. Reading the project around the sandbox, by an absolute path,
-is the same. `beyond` tells them from what the kernel was watched to do, not from its errors.
+The action key holds only the declared inputs, and nothing in a sandbox is a trace item. So no key
+knows about anything else that the run looked for and would have found in the project: a file that
+was read or asked for, a name missing from a listing or a glob, a module that was not found or was
+found elsewhere. Reading the project around the sandbox, by an absolute path, is the same.
+`BeyondSandbox` finds all this from what the kernel was watched to do, not from its errors.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _Stamp: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class UndeclaredUse:
-    """What a run used of the project and its sandbox did not hold; `path` is root-relative."""
+    """A use of something in the project that the sandbox lacked; `path` is root-relative."""
 
     path: str
     how: str  # "reads", "looks for", "lists", "imports", "names"
     cell: int = 0  # from 1 among the cells that ran; 0 = unknown
-    module: str = ""  # of an import: how `modules` names it
+    module: str = ""  # for an import: its name in `modules`
 
     def __str__(self) -> str:
         return f"{f'In [{self.cell}]' if self.cell else 'it'} {self.how} '{self.path}'"
@@ -75,7 +75,7 @@ class Sandbox:
         return self._stamps.get(os.path.relpath(place, self.above)) != _stamp(place)
 
     def lost(self, kept: Collection[str]) -> list[str]:
-        """Return the files that the run wrote here beside `kept`, relative to the root, sorted."""
+        """Return the files other than `kept` that the run wrote here, root-relative, sorted."""
         found: list[str] = []
         for folder, folders, names in os.walk(self.above):
             folders[:] = [name for name in folders if name not in NOT_LISTED]
@@ -87,7 +87,7 @@ class Sandbox:
         return sorted(found)
 
     def stands_for(self, path: str) -> str | None:
-        """Return the path that `path`, absolute, stands for; None when it lies elsewhere."""
+        """Return the path that `path`, absolute, stands for; None if it is outside."""
         normal = os.path.normpath(path)
         inside = normal.startswith(f"{self.above}/")
         return normal[len(str(self.above)) :] if inside else None
@@ -98,9 +98,9 @@ class Sandbox:
 
 @contextmanager
 def stage(home: Path, inputs: Collection[str], folders: Iterable[str]) -> Iterator[Sandbox]:
-    """Yield a sandbox for the project at `home`; it is removed in the end.
+    """Yield a sandbox for the project at `home`; it is removed at the end.
 
-    It holds the files `inputs`, which may begin with `../`, and the `folders`, empty but for those.
+    It holds the files `inputs`, which may begin with `../`, and the `folders`, otherwise empty.
     """
     with temporary.folder() as made:
         sandbox = Sandbox(home, made.resolve(), inputs)
@@ -110,10 +110,10 @@ def stage(home: Path, inputs: Collection[str], folders: Iterable[str]) -> Iterat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeyondSandbox:
-    """Tells what a run used beyond its `sandbox`.
+    """Finds what a run used beyond its `sandbox`.
 
-    `scope` is the project's, not the sandbox's. `folder` is the working folder and `search` the
-    folders in which `modules` are looked for, relative to the root. `suffixes` are those of the
+    `scope` is the project's, not the sandbox's. `folder` is the working folder, and `search` are
+    the folders in which `modules` are found, relative to the root. `suffixes` are those of the
     interpreter's module files.
     """
 
@@ -124,7 +124,7 @@ class BeyondSandbox:
     suffixes: Sequence[str] = ()
 
     def used(self, observed: Observed) -> list[UndeclaredUse]:
-        """Return what the run used and the sandbox did not hold, in order, each path once."""
+        """Return what the run used that the sandbox lacked, in order, each path once."""
         found: dict[str, UndeclaredUse] = {}
         for use in (
             *self._imports(observed),
@@ -139,7 +139,7 @@ class BeyondSandbox:
     def named(self, cells: Iterable[str]) -> list[UndeclaredUse]:
         """Return the files that string literals of `cells` name: C code may have looked for them.
 
-        A literal may mean something else, so this only helps where a run has failed anyway.
+        A literal may mean something else, so this is only for runs that have failed anyway.
         """
         names: dict[str, UndeclaredUse] = {}
         for literal in (one for text in cells for one in literals(text)):
@@ -150,17 +150,17 @@ class BeyondSandbox:
         return list(names.values())
 
     def _undeclared(self, place: str, *, listed: bool = False) -> str | None:
-        """Return the name by which `place`, in the project or around it, counts; None if held.
+        """Return the name of `place` if it is an undeclared input, in or around the project.
 
-        What leads to the task's own artefacts, or to nbbuild's files, may be there for that only:
-        such a folder does not count, nor its name where it is `listed`.
+        A folder above the task's own artefacts, or above nbbuild's files, may exist only for them.
+        So it does not count, and neither does its name when `listed`.
         """
         name = self.scope.counts(place)
         if name is None or name in self.sandbox.held:
             return None
         if (listed or not is_file(place)) and self.scope.own.name(name):
             return None
-        # A sandbox is no working copy: what tells of version control is not missed there.
+        # A sandbox is no working copy, so files of version control are not missed there.
         return name if LEFT_OUT.isdisjoint(name.split("/")) else None
 
     def _in_the_project(self, path: str) -> bool:
@@ -179,7 +179,7 @@ class BeyondSandbox:
             if use.first is not None or not os.path.lexists(place):
                 continue
             if use.written and not read_first(use):
-                continue  # looked for and then written anew, as libraries do
+                continue  # only looked for and then written, as libraries do
             how = "reads" if {"read", "open"}.intersection(use.uses) else "looks for"
             yield from self._use(place, how, use.cell)
 
@@ -225,7 +225,7 @@ class BeyondSandbox:
                     yield from self._use(os.path.normpath(match), "looks for", one.cell)
 
     def _arguments(self, children: Iterable[Child]) -> Iterator[UndeclaredUse]:
-        """Yield the files that programs were started with and cannot have found."""
+        """Yield the files named in programs' arguments that the programs cannot have found."""
         for child in children:
             for word in _words(child.argv):
                 path = os.path.normpath(Path(child.cwd, word))
@@ -249,7 +249,7 @@ class BeyondSandbox:
             before = self._folders_before(one)
             found = resolver.find(one.name, before) if before else None
             if found is None or (Path(found).is_dir() and one.kind != "missing"):
-                continue  # a mere folder gives way to a module that is found later on
+                continue  # a mere folder loses to a module that is found later on the path
             yield from self._module(one.name, found, one.cell)
         for one in observed.imports:
             yield from self._from_around(one.name, one.origin, one.cell)
@@ -257,13 +257,13 @@ class BeyondSandbox:
             yield from self._from_around(module.name, module.origin, 0)
 
     def _from_around(self, name: str, origin: str | None, cell: int) -> Iterator[UndeclaredUse]:
-        """Yield that a module came from the project itself, as an editable install brings it."""
+        """Yield a module that came from the project itself, for example by an editable install."""
         place = os.path.realpath(origin) if origin is not None else ""
         if self.sandbox.stands_for(place) is None and self._in_the_project(place):
             yield from self._module(name, place, cell)
 
     def _folders_before(self, one: ImportUse) -> list[str]:
-        """Return the project's folders that were asked, in effect, before the module was found."""
+        """Return the project's folders that were searched before the module was found."""
         folders: list[str] = []
         top = one.name.partition(".")[0]
         for listed in one.path:
@@ -283,7 +283,7 @@ class BeyondSandbox:
         if Path(origin).is_dir():
             yield UndeclaredUse(path, "imports", cell)
             return
-        # The `modules` of jcache.toml take a dotted name where they find it, else the file.
+        # `modules` in jcache.toml takes a dotted name if that can be found, otherwise the file.
         stem = name.replace(".", "/")
         places = {
             os.path.normpath(f"{folder}/{stem}{ending}")
@@ -294,7 +294,7 @@ class BeyondSandbox:
 
 
 def failure(uses: Sequence[UndeclaredUse], *, config: str) -> Failure:
-    """Return what becomes of a run that ended well, though it made `uses` of what it lacks."""
+    """Return the failure of a run that ended well but made undeclared `uses`."""
     first, *rest = uses
     part = "of which its sandbox holds only a part"
     whole = "which is in the project but not in its sandbox"
@@ -308,7 +308,7 @@ def failure(uses: Sequence[UndeclaredUse], *, config: str) -> Failure:
 
 
 def hint(uses: Sequence[UndeclaredUse], *, config: str) -> str:
-    """Return the lines for `config`, the file, that let a sandbox hold what `uses` lacked."""
+    """Return a hint: the lines to add to the file `config`, so that the sandbox holds `uses`."""
     assets = dict.fromkeys(escape(use.path) for use in uses if not use.module)
     modules = dict.fromkeys(use.module for use in uses if use.module)
     lists = [
@@ -323,14 +323,14 @@ def hint(uses: Sequence[UndeclaredUse], *, config: str) -> str:
 
 
 def _words(argv: Sequence[str]) -> Iterator[str]:
-    """Yield the arguments of a program, those of a shell's script too."""
+    """Yield the arguments of a program, and the words of a shell's script."""
     yield from (word for word in argv[1:] if word and "\0" not in word)
     if len(argv) > 2 and argv[1].startswith("-") and argv[1].endswith("c"):
         script = shlex.shlex(argv[2], posix=True, punctuation_chars=True)
         script.whitespace_split, script.commenters = True, ""
         try:
             yield from script
-        except ValueError:  # no script of a shell
+        except ValueError:  # not a shell script
             return
 
 

@@ -1,7 +1,7 @@
-"""Which paths count for a trace, and by which names.
+"""Decide which paths count for a trace, and under which names.
 
-The tracer reports everything that a kernel touched. Most of it decides nothing: the interpreter's
-own files, temporary ones, what the run made itself. DESIGN §2, *Trace items*, says what is left.
+The tracer reports everything that a kernel touched. Most of that decides nothing: the interpreter's
+own files, temporary ones, those that the run made. DESIGN §2, *Trace items*, says what remains.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 class Scope:
-    """Which paths count for a trace, and by which names (root-relative, POSIX).
+    """Decides which paths count for a trace, and under which names (root-relative, POSIX).
 
-    `folders` are the interpreter's, `closed` those that never count, such as the store.
+    `folders` are the interpreter's; `closed` folders never count, such as the store.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Scope:
         self._interpreter = self._but_those_around_the_root(folders)
         outside = (*_SYSTEM, tempfile.gettempdir(), *_TEMPORARY)
         self._left_out = self._interpreter + self._but_those_around_the_root(outside)
-        self._links_left_out = frozenset(_SYSTEM)  # where `/bin` and its like are links
+        self._links_left_out = frozenset(_SYSTEM)  # on some systems `/bin` and its like are links
         self._above = frozenset(
             above for folder in (*folders, *outside) for above in _above(folder)
         )
@@ -52,17 +52,17 @@ class Scope:
         self._home = os.path.realpath(home).rstrip("/") if home else None
         hidden = f"{os.path.realpath(home).rstrip('/')}/." if home else ""
         self._hidden = hidden if hidden and not f"{self.root}/".startswith(hidden) else None
-        self._real_folders: dict[str, str] = {}  # of one run's thousands of paths, few
+        self._real_folders: dict[str, str] = {}  # few, though a run uses thousands of paths
 
     def _but_those_around_the_root(self, folders: Iterable[str]) -> tuple[str, ...]:
-        # A folder that holds the project cannot be left out: the project would be, too.
+        # A folder around the project cannot be left out: the project would be, too.
         real = dict.fromkeys(os.path.realpath(folder) for folder in folders)
         return tuple(f"{f}/" for f in real if not f"{self.root}/".startswith(f"{f}/"))
 
     def surrounds(self, path: str) -> bool:
         """Whether `path` is the root, home, or a folder around them or the interpreter's own.
 
-        Such are there on every machine.
+        Those exist on every machine.
         """
         real = os.path.realpath(path).rstrip("/")
         return (
@@ -73,7 +73,7 @@ class Scope:
         )
 
     def is_of_the_shell(self, path: str, name: str) -> bool:
-        """Whether a folder outside the root is one that shells look at as they begin."""
+        """Whether `path` is a folder outside the root that shells look at when they start."""
         return name.startswith("../") and path in self._shell
 
     def installed(self, path: str) -> bool:
@@ -85,7 +85,7 @@ class Scope:
         return real.startswith(self._interpreter)
 
     def name(self, path: str) -> str | None:
-        """Return the name by which `path` (absolute) counts, None when it does not."""
+        """Return the name under which `path` (absolute) counts, None if it does not."""
         if path in self._links_left_out:
             return None
         path = self._real_parent(path)
@@ -105,17 +105,17 @@ class Scope:
             return True
         if inside:
             return False
-        # Beside a project that lies in the temporary folder itself.
+        # For example next to a project that is in the temporary folder itself.
         temporary = path.rpartition("/")[0] == self._temporary
         return temporary or (self._hidden is not None and path.startswith(self._hidden))
 
     def counts(self, path: str) -> str | None:
-        """Like `name`, but None also for what is the task's or nbbuild's own."""
+        """Like `name`, but also None for the task's own files and nbbuild's."""
         name = self.name(path)
         return None if name is None or self.own.file(name) else name
 
     def _real_parent(self, path: str) -> str:
-        """Follow links to the folder, so that one file has one name; the last part may be one."""
+        """Follow links in all but the last part of a path, so that each file has one name."""
         folder, _, last = os.path.normpath(path).rpartition("/")
         if path.startswith(f"{self.root}/"):
             return os.path.normpath(path)
@@ -124,7 +124,7 @@ class Scope:
     def _real_folder(self, folder: str) -> str:
         """Return an absolute folder with links followed, "" for the topmost one.
 
-        os.path.realpath looks at each folder above, each time.
+        os.path.realpath would look at every folder above it, each time.
         """
         real = self._real_folders.get(folder)
         if real is None:
@@ -140,7 +140,7 @@ class Scope:
 
 
 def _above(folder: str) -> Iterator[str]:
-    """Yield the folders above one, as it is written and with links followed."""
+    """Yield the folders above `folder`, as it is written and with links followed."""
     for path in {os.path.normpath(folder), os.path.realpath(folder)}:
         above = path.rpartition("/")[0]
         while above:

@@ -1,4 +1,4 @@
-"""What was seen from outside of one kernel and its descendants (syscalls.py), read and typed."""
+"""Read and type what syscalls.py saw, from outside, of one kernel and its descendants."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-_NOTHING = "what was seen of its system calls got lost"
+_NOTHING = "the record of its system calls was lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was seen from outside; times are seconds of the monotonic clock.
 
-    Records are those of tracer.py, in order: [kind, time, path, stat or null, …], without a cell.
+    Records have the form of tracer.py, in order: [kind, time, path, stat or null, …], without cell.
     """
 
-    blind: str = ""  # why nothing could be seen; "" when it could
-    missed: tuple[str, ...] = ()  # sentences on what was not
-    rights: str = ""  # a program that gained no rights under the filter, which it has without
+    blind: str = ""  # why nothing could be seen; "" if it could
+    missed: tuple[str, ...] = ()  # sentences on what was not seen
+    rights: str = ""  # a program that the filter kept from gaining its rights
     records: Sequence[tuple[int, list[Any]]] = ()  # process id, record
     execs: Sequence[tuple[int, float, str]] = ()  # process id, when, name of the program
     opened: Sequence[tuple[int, str, int]] = ()  # process id, folder, how often
@@ -29,7 +29,7 @@ class Seen:
 
     @classmethod
     def read(cls, path: Path) -> Seen:
-        """Return what the launcher wrote down at `path`."""
+        """Return what the launcher wrote at `path`."""
         try:
             told = json.loads(path.read_bytes())
             return cls(
@@ -44,9 +44,9 @@ class Seen:
             return cls(blind=_NOTHING)
 
     def during(self, cells: Sequence[float]) -> Seen:
-        """Return the same, with the times at which the cells began."""
+        """Return a copy with the times at which the cells began."""
         return replace(self, cells=cells)
 
     def cell(self, when: float) -> int:
-        """Return the number of the cell that ran `when`, or ran last; 0 before the first."""
+        """Return the number of the cell that ran at `when`, or ran last; 0 before the first."""
         return bisect_right(self.cells, when)

@@ -1,48 +1,48 @@
 """Watch, from inside a Python process, what it uses; injected into kernels and their children.
 
-The file stands alone: it runs in the kernel's interpreter (3.8 and later, standard library only),
-as code that is executed in a namespace of its own, so no module of this name ever exists there.
-`injection.py` puts it there, `reading.py` reads what it tells.
+This file stands alone. It runs in the kernel's interpreter (3.8 and later, standard library only),
+executed as code in a namespace of its own, so no module of this name ever exists there.
+`injection.py` puts it there, and `reading.py` reads what it reports.
 
-The promises, and what each rests on:
+Its promises, and what each rests on:
 
-* *Unseen.* No module stays in `sys.modules` that was not there (whoever runs this file takes out
-  what it imports), nothing is put on `sys.meta_path`, into `os.environ` or into a namespace. An
-  audit hook sees `open`, listings, sockets and so on. What raises no audit event (`os.stat` …) is
-  replaced by a *look-alike*, see below.
-* *Harmless.* A fault in here never reaches the notebook: it makes the account partial.
-* *No lock.* Audit events are raised with anybody's locks held, so only single operations on sets
-  and lists are used. What the watcher itself does it does not watch: `_mine.busy`, by thread.
+* *Unseen.* It leaves no new module in `sys.modules` (whoever runs this file removes what it
+  imports), and nothing on `sys.meta_path`, in `os.environ` or in a namespace. An audit hook sees
+  `open`, listings, sockets and so on. Functions that raise no audit event (`os.stat` …) are
+  replaced by *look-alikes*, see below.
+* *Harmless.* A fault in here never reaches the notebook; it makes the account partial.
+* *No lock.* Audit events are raised while anybody may hold locks, so only single operations on sets
+  and lists are used. The watcher does not watch itself: `_mine.busy`, by thread.
 * *Bounded.* Beyond `LIMIT` records the account is partial.
 
 Look-alikes. A Python function in place of `os.stat` would show in the traceback of a call that
-fails. So the look-alike is a class: `type.__call__` is C, it calls `__new__`, which is ours and
-always *returns*; for a failure it returns an instance, whose `__init__`, by way of a descriptor, is
+fails. So the look-alike is a class. `type.__call__` is C; it calls `__new__`, which is ours and
+always *returns*. For a failure it returns an instance whose `__init__`, through a descriptor, is
 made of C functions only, and raises: the `throw` of an exhausted generator adds no frame, and
 `str.format` with a defaultdict calls it whatever the arguments are. Its metaclass makes it print,
-compare, hash and pickle as the original does. `posix.stat` stays: the import system uses it.
+compare, hash and pickle like the original. `posix.stat` stays: the import system uses it.
 
-Where the account goes. A kernel keeps its records and writes them when asked to, by an audit event
-whose name only the supervisor knows, and again as it exits. Its children can be killed at any
-time, so each appends every record to a log of its own, which it opens for that moment only.
+Where the account goes. A kernel keeps its records. It writes them on request, by an audit event
+whose name only the supervisor knows, and again when it exits. Its children can be killed at any
+time, so each appends every record to its own log at once, and opens the log only for that moment.
 
-A process that kernels are forked from (zygote.py) is watched while it imports. What it did then is
-part of each kernel's account, as if the kernel had done it, in its own working folder. Between its
-last import and the kernel's first cell the watcher sleeps, as it is not there yet in other kernels.
+A process that kernels are forked from (zygote.py) is watched while it imports. What it does then is
+part of each kernel's account, as if the kernel had done it in its own working folder. Between its
+last import and a kernel's first cell the watcher sleeps: in other kernels it is not there yet.
 
-What system calls show. Where they are watched as well (syscalls.py), each call that comes to pass
-costs two switches of process. So what is answered and told here is asked for in a way that the
-filter lets pass: by an absolute path, and `KNOWN` as the folder's descriptor. That goes for what
-the watcher itself does, for `os.stat` and its like, and for the import system, whose module `posix`
-and `_io` get stand-ins.
+What system calls show. Where they are watched as well (syscalls.py), each call that is stopped
+costs two switches of process. So calls that are already recorded here are made in a way that the
+filter lets pass: with an absolute path, and `KNOWN` as the folder's descriptor. That goes for the
+watcher's own calls, for `os.stat` and its like, and for the import system, whose modules `posix`
+and `_io` are replaced by stand-ins.
 
 Records are lists: [kind, time, …], with time in seconds of the monotonic clock, which all processes
 share; lines.py names the fields. A stat is null or
-[type, size, mtime_ns, ctime_ns, inode, mode], type being f(ile), d(irectory), o(ther), or l(ink),
-where links are not followed.
+[type, size, mtime_ns, ctime_ns, inode, mode]. The type is f(ile), d(irectory) or o(ther); where
+links are not followed, also l(ink).
 """
 
-# Paths are strings here, and faults of every kind must stay in here.
+# Paths are strings here, and no fault of any kind may get out.
 # ruff: noqa: BLE001, PTH118, PTH120, SIM105
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 LIMIT = 1_000_000  # records of one process
-NAMES = 50_000  # in one folder, or matches of one glob
-LARGEST = 32 << 20  # bytes of a file that is digested before it is written over
-KNOWN = -25186  # as seccomp.py has it
+NAMES = 50_000  # in one folder; also matches of one glob
+LARGEST = 32 << 20  # the most bytes of a file that is digested before it is overwritten
+KNOWN = -25186  # the same as in seccomp.py
 LOOKS, LOOKED = "/nbbuild looks itself", "/nbbuild has looked"  # likewise
-FAULTS = 5  # that are told, of one process
+FAULTS = 5  # that one process reports
 
 
 _getframe = sys._getframe
@@ -87,7 +87,7 @@ _READERS_OF_SOURCE = ("inspect", "importlib.metadata", "importlib_metadata", "zi
 _SHOWING_CODE = ("IPython", "doctest", "inspect", "pdb", "stack_data", "traceback", "warnings")
 _PATHLIB = ("pathlib", "pathlib._abc", "pathlib._local", "pathlib._os", "pathlib.types")
 _KINDS_ONLY = ("genericpath", "posixpath", "pathlib", "glob", "os")
-"""Modules whose questions are after what a path is, but for the functions that follow."""
+"""Modules that only ask what kind of thing a path is, except in the functions that follow."""
 _SIZES = ("getsize",)
 _WHOLE = ("stat", "lstat", "owner", "group", "samefile", "sameopenfile")
 
@@ -117,7 +117,7 @@ _ignoring_arguments = "{0[k]}".format
 
 
 class _Raiser:
-    """As `__init__`: raises what the instance holds, with no Python frame of its own."""
+    """An `__init__` that raises what the instance holds, without a Python frame of its own."""
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None:
@@ -127,7 +127,7 @@ class _Raiser:
 
 
 class _LookAlike(type):
-    """The class of the classes that stand in for C functions."""
+    """The metaclass of the classes that stand in for C functions."""
 
     real: Any
     __class__ = property(lambda cls: type(len))
@@ -157,10 +157,10 @@ def _look_alike(
     call: Callable[..., Any] | None = None,
     module: str = "os",
 ) -> Any:
-    """Return what looks and acts like the C function `real`; with `call`, that is called for it.
+    """Return a class that looks and acts like the C function `real`; it calls `call`, if given.
 
-    `before(args, kwargs)` may return other arguments, `after(args, kwargs, result, failure)` sees
-    how the call ended; neither is called for what the watcher itself does.
+    `before(args, kwargs)` may return other arguments; `after(args, kwargs, result, failure)` sees
+    how the call ended. Neither is called for what the watcher itself does.
     """
 
     def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -178,7 +178,7 @@ def _look_alike(
             after(args, kwargs, None, failure)
         failed = object.__new__(cls)
         trace = failure.__traceback__
-        # Without this frame; what stands in for a C function adds no other.
+        # Leave out this frame; a stand-in for a C function adds no other.
         rest = trace.tb_next if trace and call is None else None
         failed.failure = failure.with_traceback(rest)
         del failure, trace, rest
@@ -200,7 +200,7 @@ _at: dict[str, Any] = {}  # how to name a folder's descriptor with an absolute p
 
 
 def _passing(real: Any) -> Callable[..., Any]:
-    """Return a function that asks what `real` does, of an absolute path, unseen by the filter."""
+    """Return a function that does what `real` does, unseen by the filter if a path is absolute."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if not _at or not args or "dir_fd" in kwargs:
@@ -219,7 +219,7 @@ def _passing(real: Any) -> Callable[..., Any]:
         try:
             return real(whole, *rest, **_at, **kwargs)
         except OSError as error:
-            if error.errno not in _ABSENT:  # a path too long, say
+            if error.errno not in _ABSENT:  # for example a path that is too long
                 return real(path, *rest, **kwargs)
             error.filename = path
             raise
@@ -228,7 +228,7 @@ def _passing(real: Any) -> Callable[..., Any]:
 
 
 class _Posix:
-    """What the import system has as `posix`: it looks for files unseen by the filter."""
+    """Replaces `posix` in the import system: looks for files unseen by the filter."""
 
     def __init__(self, watcher: _Tracer) -> None:
         self.stat = _passing(posix.stat)
@@ -250,7 +250,7 @@ class _Posix:
 
 
 class _Io:
-    """What the import system has as `_io`: it opens files unseen by the filter."""
+    """Replaces `_io` in the import system: opens files unseen by the filter."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -321,14 +321,14 @@ def _read(path: str) -> bytes:
 
 
 def _text(path: Any) -> str:
-    """Return a path as audit events give it, as text; TypeError when it is none."""
+    """Return a path from an audit event as text; raise TypeError if it is none."""
     if type(path) is str:
         return path
     return os.fsdecode(path)
 
 
 def _getcwd() -> str:
-    """Return the working folder; where it lay, with " (deleted)", if somebody removed it."""
+    """Return the working folder; if it was removed, its old path with " (deleted)"."""
     try:
         return _working_folder()
     except FileNotFoundError:
@@ -339,7 +339,7 @@ _working_folder = posix.getcwd
 
 
 def _absolute(raw: str, dir_fd: Any = None) -> str:
-    """Return an absolute path, symlinks left as they are but where `..` has to cross them."""
+    """Return an absolute path; follow symlinks only where a `..` has to cross them."""
     if raw[:1] != "/":
         base = (
             _getcwd() if dir_fd is None or dir_fd < 0 else posix.readlink(f"/proc/self/fd/{dir_fd}")
@@ -364,7 +364,7 @@ def _shape(found: Any) -> tuple[Any, ...]:
 
 
 def _look(path: str, *, follow: bool = True) -> tuple[Any, ...] | None:
-    """Return a stat; None when nothing is there, or a link leads nowhere."""
+    """Return a stat; None if nothing is there, or a link leads nowhere."""
     try:
         return _shape(_stat(path, **_at) if follow else _lstat(path, **_at))
     except (OSError, ValueError):
@@ -372,7 +372,7 @@ def _look(path: str, *, follow: bool = True) -> tuple[Any, ...] | None:
 
 
 def _say(path: str) -> None:
-    """Say to who watches system calls whether they are the watcher's own from here on."""
+    """Signal to the watcher of system calls that ours begin or end here."""
     try:
         posix.stat(path)
     except OSError:
@@ -380,7 +380,7 @@ def _say(path: str) -> None:
 
 
 def _digest(path: str, found: Any) -> str | None:
-    """Return a digest of what is about to be written over; None if there is none to be had."""
+    """Return a digest of what is about to be overwritten; None if it cannot be had."""
     if found is None or found[0] != "f" or found[1] > LARGEST:
         return None
     try:
@@ -413,19 +413,19 @@ def _letter(entry: Any) -> str:
 
 
 def _installed(path: str) -> bool:
-    """Say whether a file belongs to the interpreter or to what was installed for it."""
+    """Return whether a file belongs to the interpreter or to what is installed for it."""
     return path.startswith(_STDLIB) or "/site-packages/" in path or "/dist-packages/" in path
 
 
 def _standard(path: str) -> bool:
-    """Say whether a file belongs to the standard library."""
+    """Return whether a file belongs to the standard library."""
     if path.startswith("<frozen "):
         return True
     return path.startswith(_STDLIB) and "-packages/" not in path
 
 
 def _words(command: str) -> Iterator[tuple[str, bool]]:
-    """Yield the words of a shell command, and whether the shell writes the file of that name."""
+    """Yield each word of a shell command, and whether the shell writes to a file of that name."""
     word, quote, output, began = "", "", False, False
     for char in [*command, ";"]:
         if quote:
@@ -449,7 +449,7 @@ def _words(command: str) -> Iterator[tuple[str, bool]]:
 
 
 def _like(name: str, pattern: str) -> bool:
-    """Say whether a shell's pattern can mean a name; any character will do for `[…]`."""
+    """Return whether a shell's pattern can match a name; any character matches `[…]`."""
     if not pattern:
         return not name
     if pattern[0] == "*":
@@ -479,10 +479,10 @@ class _Tracer:
     ) -> None:
         self.folder = folder  # holds site/, for PYTHONPATH, and children/
         self.path = report  # where a kernel's account goes
-        self.told: Any = None  # what it rested on when it was written last
-        self.event = event  # asks a kernel for it
+        self.told: Any = None  # its basis when it was last written
+        self.event = event  # asks a kernel for its account
         self.memory = memory  # a folder for what the next kernel need not look up again
-        self.log = log  # where a child's goes; "" in a kernel
+        self.log = log  # where a child's account goes; "" in a kernel
         self.outside = outside  # whether system calls are watched as well
         self.scanned: dict[str, int] = {}  # how often Python opened each folder to list it
         self.records: list[Any] = []
@@ -490,7 +490,7 @@ class _Tracer:
         self.faults: list[str] = []
         self.seen: dict[str, set[Any]] = {}
         self.absent: set[Any] = set()
-        self.known: set[Any] = set()  # questions that were told of, by path and who asked
+        self.known: set[Any] = set()  # questions already recorded, by path and asker
         self.imported: set[str] = set()
         self.missing: set[str] = set()
         self.search: list[str] = []
@@ -498,18 +498,18 @@ class _Tracer:
         self.search_index = -1
         self.base = set(sys.modules)
         self.environ_stale = True
-        self.asleep: dict[str, Callable[..., Any]] | None = None  # its handlers meanwhile
+        self.asleep: dict[str, Callable[..., Any]] | None = None  # the handlers to use after waking
         self.stage = ""  # the folder in which a zygote imports
-        self.preloaded: dict[str, tuple[Any, Any]] = {}  # what it imported, and what to tell of it
+        self.preloaded: dict[str, tuple[Any, Any]] = {}  # what it imported, and how to report it
         self.woken: Callable[[], None] | None = None  # called in each kernel
         self.shell: Any = None
-        self.own = f"/ipykernel_{posix.getpid()}/"  # where the cells' code pretends to lie
+        self.own = f"/ipykernel_{posix.getpid()}/"  # the folder that cells' code pretends to be in
         self.handlers = self.all_handlers()
         if event:
             self.handlers[event] = self.on_ask
 
     def all_handlers(self) -> dict[str, Callable[..., Any]]:
-        """Return what is done at each audit event that is looked at."""
+        """Return a handler for each audit event that is watched."""
         return {
             "open": self.on_open,
             "os.listdir": self.on_list,
@@ -556,32 +556,32 @@ class _Tracer:
         self.count += 1
         if self.count > LIMIT:
             kind, rest = "partial", (f"it used more than {LIMIT} things",)
-        record = (kind, round(_now(), 6), *rest)  # tuples of strings: the collector lets them be
+        record = (kind, round(_now(), 6), *rest)  # the garbage collector skips tuples of strings
         if self.log:
             _write(self.log, _encoded(record) + "\n", append=True)
         else:
             self.records.append(record)
 
     def say(self, path: str) -> None:
-        """Say that what follows is the watcher's own, or no more."""
+        """Signal that the watcher's own system calls begin or end here."""
         if self.outside:
             _say(path)
 
     def fault(self, where: str, error: BaseException) -> None:
-        """Note that something was missed by a fault of the watcher's own."""
+        """Record that the watcher missed something by a fault of its own."""
         try:
             if len(self.faults) < FAULTS:
                 self.faults.append(where)
                 line = error.__traceback__.tb_next if error.__traceback__ else None
                 number = line.tb_lineno if line else 0
-                # Its text may hold what the notebook gave to a call: an argument, a secret.
+                # Its text may hold an argument of the notebook's call, perhaps a secret.
                 name = type(error).__name__
                 self.emit("partial", f"a fault in nbbuild's tracer, {where}:{number}: {name}")
         except Exception:
             self.count += 1
 
     def hook(self) -> Callable[[str, Any], None]:
-        """Return the audit hook: a plain function, for Python calls it for events of every kind."""
+        """Return the audit hook: a plain function, since Python calls it for all events."""
         handlers, mine = self.handlers, _mine
 
         def hook(event: str, args: Any) -> None:
@@ -599,7 +599,7 @@ class _Tracer:
         return hook
 
     def guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function` as a look-alike may call it: unwatched, and its faults stay in here."""
+        """Return `function` for look-alikes to call: unwatched, and its faults stay here."""
 
         def call(*args: Any) -> Any:
             if self.asleep is not None:
@@ -620,13 +620,13 @@ class _Tracer:
         if self.shell is None:
             return 0  # no IPython
         try:
-            # Not execution_count: when IPython raises it depends on the version.
+            # Not execution_count: versions of IPython raise it at different times.
             return len(self.shell.history_manager.input_hist_parsed) - 1
         except AttributeError:
             return 0
 
     def once(self, kind: str, key: Any) -> bool:
-        """Say, the first time only, that this is the first time."""
+        """Return True on the first call for this key."""
         seen = self.seen.get(kind)
         if seen is None:
             seen = self.seen.setdefault(kind, set())
@@ -638,7 +638,7 @@ class _Tracer:
     # Files.
 
     def use(self, kind: str, path: str, found: Any = False) -> None:
-        """Record that something was asked of a path, once; of an absent one, while it is."""
+        """Record a question about a path once; about an absent path, once until it appears."""
         seen = self.seen.get(kind)
         if seen is None:
             seen = self.seen.setdefault(kind, set())
@@ -657,7 +657,7 @@ class _Tracer:
         self.emit(kind, path, found, self.cell())
 
     def change(self, kind: str, path: str) -> None:
-        """Record that the file is about to be written, made or removed, once."""
+        """Record, once, that the file is about to be written, made or removed."""
         if not self.once(kind, path):
             return
         found = _look(path)
@@ -667,7 +667,7 @@ class _Tracer:
             self.emit(kind, path, found, self.cell())
 
     def making(self, kind: str, path: str) -> None:
-        """Record that something is about to be made where nothing may be yet."""
+        """Record that something is about to be made, and that nothing may be there yet."""
         self.use("lexists", path)
         if _look(path, follow=False) is None:
             self.change(kind, path)
@@ -704,12 +704,12 @@ class _Tracer:
     def on_scandir(self, raw: Any = None) -> None:
         path = self.on_list(raw, 3)
         if path and not self.outside:
-            # What it gives besides names is asked for in C, and cannot be seen from here.
+            # Its entries ask in C for more than names, which cannot be seen from here.
             for entry in _names(path) or ():
                 self.use("stat", f"{path.rstrip('/')}/{entry[1:]}")
 
     def on_list(self, raw: Any = None, depth: int = 2) -> Any:
-        """Record that a folder was listed; return its path if a user's code may have done that."""
+        """Record that a folder was listed; return its path if a user's code may have done it."""
         frame = _getframe(depth)
         module = frame.f_globals
         if module is _FILES:
@@ -734,14 +734,14 @@ class _Tracer:
                 if above is not None and above.f_code.co_name == "_iterate_directories":
                     return ""  # Python 3.12's globs walk
             if function not in ("iterdir", "walk"):
-                return ""  # of a glob, which is recorded as such
+                return ""  # part of a glob, which is recorded itself
         if name == "shutil" and function.startswith("_rmtree"):
             return ""
         self.listed(path)
         return "" if name in ("os", *_PATHLIB) else path
 
     def scan(self, raw: Any) -> None:
-        """Count that Python opens a folder to list it: from outside that is seen, too."""
+        """Count that Python opens a folder to list it, which is also seen from outside."""
         if not self.outside or type(raw) is int:
             return
         path = _absolute("." if raw is None else _text(raw))
@@ -750,7 +750,7 @@ class _Tracer:
             self.emit("scan", path)
 
     def listed(self, path: str) -> None:
-        """Record what is in a folder, once."""
+        """Record, once, what is in a folder."""
         seen = self.seen.setdefault("list", set())
         if path in seen:
             return
@@ -776,16 +776,16 @@ class _Tracer:
 
     def on_path_glob(self, folder: Any, pattern: Any) -> None:
         pattern = str(pattern)
-        recursive = pattern.startswith("**/")  # from Python 3.13 on, `rglob` comes here as well
+        recursive = pattern.startswith("**/")  # since Python 3.13, `rglob` comes here as well
         self.globbed("pathlib", _absolute(_text(folder)), pattern, recursive, True)
 
     def on_path_rglob(self, folder: Any, pattern: Any) -> None:
         self.globbed("pathlib", _absolute(_text(folder)), f"**/{pattern}", True, True)
 
     def globbed(self, way: str, base: str, pattern: str, recursive: bool, hidden: bool) -> None:
-        """Record a pattern and what it matches now, once."""
+        """Record, once, a pattern and what it matches now."""
         if not any(char in pattern for char in "*?["):
-            return  # looks for one file, which is seen as such
+            return  # it looks for one file, which is recorded itself
         if not self.once("glob", (way, base, pattern, recursive, hidden)):
             return
         matches: Any = []
@@ -838,19 +838,19 @@ class _Tracer:
             self.change("append", _absolute(_text(raw)))
 
     def on_chdir(self, raw: Any) -> None:
-        self.known.clear()  # relative paths mean others from now on
+        self.known.clear()  # relative paths have another meaning now
         if type(raw) is not int:
             self.use("enter", _absolute(_text(raw)))
 
     def on_look(self, raw: Any, *rest: Any) -> None:
-        """See that something about a path is asked or set, which it has to be there for."""
+        """Record that something was asked or set that needs the path to exist."""
         if type(raw) is not int:
             self.use("exists", _absolute(_text(raw)))
 
     def on_sqlite(self, raw: Any) -> None:
         raw = _text(raw)
         if not self.outside and self.once("partial", "sqlite3"):
-            self.emit("partial", "databases that SQL attached in sqlite3 were not seen")
+            self.emit("partial", "databases attached by SQL in sqlite3 were not seen")
         if self.outside or raw in ("", ":memory:"):
             return
         options = ""
@@ -885,11 +885,11 @@ class _Tracer:
     def probed(
         self, args: Any, kwargs: Any, result: Any, failure: Any, *, own: bool, link: bool
     ) -> None:
-        """Look at what os.stat and its like were asked; `own`: of links themselves."""
+        """Record a question to os.stat and its like; `own`: about a link itself."""
         raw = args[0] if args else kwargs.get("path")
         dir_fd = kwargs.get("dir_fd") if kwargs else None
         if not isinstance(raw, (str, bytes)) and not hasattr(type(raw), "__fspath__"):
-            return  # a descriptor; or no path at all, and the caller is told
+            return  # a descriptor; or no path at all, and the call says so
         raw = _text(raw)
         if not raw or "\0" in raw:
             return
@@ -902,7 +902,7 @@ class _Tracer:
         kind = _asked_for(asker, own=own)
         if not kind:
             return
-        if link:  # where it leads, and no more
+        if link:  # it asks only where it leads
             kind = "lexists"
         path = _absolute(raw, dir_fd)
         if dir_fd is None and result is not None:
@@ -926,7 +926,7 @@ class _Tracer:
             self.use("read", _absolute(file))
 
     def resolved(self, name: str, path: Any, spec: Any) -> None:
-        """Record how an import was resolved, or that it was not."""
+        """Record how an import was resolved, or that it failed."""
         if name in self.imported:
             return
         if path is None and (sys.path != self.search or self.moved()):
@@ -941,7 +941,7 @@ class _Tracer:
             self.imported.add(name)
             origin, kind, places = _origin(spec)
             if self.log and _installed(origin or "") and ("." in name):
-                return  # each record of a child is a write: these say little
+                return  # each record in a child is a write, and these say little
         who = _importer(4)
         self.emit("import", name, origin, kind, places, *who, self.search_index, self.cell())
 
@@ -954,7 +954,7 @@ class _Tracer:
         self.emit("path", self.search_index, entries)
 
     def moved(self) -> bool:
-        """Say whether an empty entry of sys.path means another folder than it did."""
+        """Return whether an empty entry of sys.path now means another folder."""
         return "" in self.search and _getcwd() != self.search_folder
 
     def watch_imports(self) -> None:
@@ -969,8 +969,8 @@ class _Tracer:
             return spec
 
         def path_stats(loader: Any, path: Any) -> Any:
-            # Python trusts bytecode by size and whole seconds. A source whose time cannot be told
-            # is compiled, and no bytecode of it is read or written.
+            # Python checks bytecode by size and whole seconds. A source without a time is always
+            # compiled, and its bytecode is neither read nor written.
             if not _installed(path):
                 raise OSError
             return stats(loader, path)
@@ -1003,7 +1003,7 @@ class _Tracer:
     # The environment.
 
     def named_variable(self, args: Any, kwargs: Any, result: Any, failure: Any) -> None:
-        """Look at which variable os.environ is asked for, and by whom."""
+        """Record which variable was read or set in os.environ, and by whom."""
         if failure is not None or not args:
             return
         frame: Any = _getframe(3)
@@ -1016,7 +1016,7 @@ class _Tracer:
         if deed == "read" and iterated:
             if name in iterated:
                 iterated.discard(name)
-                name = "*"  # all of them, one after the other, as copies are made
+                name = "*"  # all of them, one after the other, as when copying
             else:
                 iterated.clear()
         reader = str(frame.f_globals.get("__name__"))
@@ -1041,12 +1041,12 @@ class _Tracer:
             self.environ_stale = True
 
     def python_path(self, value: bytes) -> bytes:
-        """Return a PYTHONPATH by which a child watches itself, too."""
+        """Return a PYTHONPATH that makes a child watch itself, too."""
         site = os.fsencode(self.folder + "/site")
         return site + b":" + value if value else site
 
     def prepare_environ(self) -> None:
-        """Let the processes to come watch themselves; os.environ does not show it."""
+        """Have later child processes watch themselves; os.environ does not show it."""
         if self.environ_stale and self.folder:
             value = os.environ._data.get(b"PYTHONPATH", b"")  # type: ignore[attr-defined]
             posix.putenv(b"PYTHONPATH", self.python_path(value))
@@ -1069,14 +1069,14 @@ class _Tracer:
 
     def on_exec(self, path: Any, args: Any, env: Any) -> None:
         self.prepare_environ()
-        if self.once("exec", str(args)):  # tried in each folder of PATH
+        if self.once("exec", str(args)):  # called again for each folder of PATH
             self.child(list(args), None, None, posix.getpid())
         if not self.log:
-            self.emit("partial", "the kernel became another program")
+            self.emit("partial", "the kernel was replaced by another program")
             self.write_report(self.path)
 
     def child(self, argv: Any, cwd: Any, changed: Any, pid: Any) -> None:
-        """Record a process that was started, and what it may read going by its arguments."""
+        """Record a process that was started, and what it may read, judging by its arguments."""
         words = [_text(word) for word in argv]
         place = _absolute("." if cwd is None else _text(cwd))
         self.emit("child", words[:1000], place, changed, pid, self.cell())
@@ -1085,7 +1085,7 @@ class _Tracer:
         if script and "python" not in words[0]:
             named += [(word, output, True) for word, output in _words(words[2])]
         if self.outside:
-            return  # what it does is seen
+            return  # its own system calls are seen
         if cwd is not None:
             self.use("enter", place)
         for word, output, shell in named[:10000]:
@@ -1095,9 +1095,9 @@ class _Tracer:
                     self.named(path, output, shell=shell)
 
     def named(self, path: str, output: bool, *, shell: bool = False) -> None:
-        """Record a file that an argument names; an argument that names none leaves no trace.
+        """Record a file that an argument names. Any other argument is left out: it may be secret.
 
-        It may be a secret. Of a pattern without a match, only a shell lists the folder.
+        For a pattern without a match, the folder counts as listed only if a shell would list it.
         """
         if output:
             self.change("write", path)
@@ -1120,7 +1120,7 @@ class _Tracer:
                 self.use("named", f"{base}/{name}")
 
     def altered(self, env: Any) -> tuple[Any, list[str]]:
-        """Return an environment for a child with ours added, and the names that were changed."""
+        """Return a child's environment with ours added, and the names that were changed."""
         pairs = {os.fsencode(key): os.fsencode(value) for key, value in env}
         own = dict(os.environ._data)  # type: ignore[attr-defined]
         changed = {name for name in pairs if own.get(name) != pairs[name]} | (set(own) - set(pairs))
@@ -1128,7 +1128,7 @@ class _Tracer:
         return pairs, sorted(os.fsdecode(name) for name in changed)
 
     def watch_subprocess(self, module: Any) -> None:
-        """Watch _posixsubprocess, by which subprocess and multiprocessing start programs."""
+        """Watch _posixsubprocess, which subprocess and multiprocessing use to start programs."""
 
         def before(args: Any, kwargs: Any) -> Any:
             self.prepare_environ()
@@ -1154,7 +1154,7 @@ class _Tracer:
         module.fork_exec = replaced
 
     def with_environ(self, args: Any, kwargs: Any) -> Any:
-        """Alter the environment, third of the arguments, of a program about to be started."""
+        """Change the environment, the third argument, of a program that is about to start."""
         self.prepare_environ()
         if len(args) < 3 or not hasattr(args[2], "keys"):
             return None  # the call will say what is wrong with it
@@ -1165,11 +1165,11 @@ class _Tracer:
         self.child(args[1], None, _mine.changed, result)
 
     def leaving(self, args: Any, kwargs: Any) -> None:
-        """Before os._exit, which runs no exit hooks."""
+        """Write the account before os._exit, which runs no exit hooks."""
         self.at_exit()
 
     def forked(self) -> None:
-        """In a child that was forked: what was seen before is the parent's to tell."""
+        """Start a new account in a forked child: the parent reports what came before."""
         parent = posix.getppid()
         self.log = _log_name(self.folder)
         self.records, self.count, self.faults = [], 0, []
@@ -1187,7 +1187,7 @@ class _Tracer:
     # From a zygote to a kernel.
 
     def sleep(self) -> None:
-        """See nothing, until a kernel that was forked asks to be watched by the event."""
+        """Watch nothing until the event comes, in a kernel that was forked."""
         self.asleep = dict(self.handlers)
         self.records = [one for one in self.records if _outlasts(one)]
         self.handlers.clear()
@@ -1204,12 +1204,12 @@ class _Tracer:
         self.asleep = None
 
     def settled(self, module: Any) -> Any:
-        """Return what each kernel will tell of a module; None where it has to look by itself."""
+        """Return how each kernel will report a module; None if it has to look itself."""
         try:
             told = _module(module)
         except Exception:
-            return None  # each meets the same, and tells
-        return None if told[1] == "namespace" else told  # its folders depend on the path
+            return None  # each kernel meets the same error, and reports it
+        return None if told[1] == "namespace" else told  # a namespace's folders depend on the path
 
     def on_wake(
         self,
@@ -1220,7 +1220,7 @@ class _Tracer:
         memory: str,
         outside: bool,
     ) -> None:
-        """Watch this kernel from now on; what its zygote imported was not there before."""
+        """Watch this kernel from now on; its zygote's imports count as its own."""
         assert self.asleep is not None
         self.folder, self.path, self.event, self.memory = folder, report, event, memory
         self.handlers.clear()
@@ -1246,7 +1246,7 @@ class _Tracer:
         self.say(LOOKED)
 
     def moved_record(self, record: Any) -> Any:
-        """Return what a zygote recorded as it would be in this kernel's folder, on its path."""
+        """Return a zygote's record as it would be in this kernel's folder, on its path."""
         kind, when, *rest = record
         if kind == "import":
             rest[6] = self.search_index
@@ -1257,7 +1257,7 @@ class _Tracer:
     # Beginning and end.
 
     def watch(self) -> None:
-        """Begin."""
+        """Start watching."""
         self.say(LOOKS)
         _let_pass(self.outside)
         self.search_path()
@@ -1272,7 +1272,7 @@ class _Tracer:
         )
         accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)
         for name in ("stat", "lstat", "open"):
-            # Until 3.10, pathlib keeps the functions as they were when it was imported.
+            # Until 3.10, pathlib keeps the functions that it found when it was imported.
             if accessor is not None and accessor.__dict__.get(name) is getattr(posix, name):
                 setattr(accessor, name, getattr(os, name))
         self.watch_imports()
@@ -1280,7 +1280,7 @@ class _Tracer:
         self.watch_processes()
         if "_posixsubprocess" in sys.modules:
             self.watch_subprocess(sys.modules["_posixsubprocess"])
-        # Also for what starts processes without telling, in C.
+        # Also for C code that starts processes unseen.
         self.prepare_environ()
         sys.addaudithook(self.hook())
         self.say(LOOKED)
@@ -1295,19 +1295,19 @@ class _Tracer:
         try:
             self.write_report(self.path)
         except Exception:
-            pass  # nobody waits for it any more
+            pass  # nobody is waiting for it any more
         finally:
             _mine.busy = False
 
     def module(self, name: str, module: Any) -> Any:
-        """Return what is told of a loaded module."""
+        """Return how to report a loaded module."""
         before = self.preloaded.get(name)
         if before is None or before[0] is not module or before[1] is None:
             return _module(module)
         return before[1]
 
     def write_report(self, path: str) -> None:
-        """Write the account of a kernel, atomically; again only if there is more to tell."""
+        """Write the account of a kernel, atomically; write it again only if there is more."""
         basis = (path, len(self.records), len(sys.modules), list(sys.path))
         if basis == self.told:
             return
@@ -1340,24 +1340,24 @@ class _Tracer:
 
 
 def _outlasts(record: Any) -> bool:
-    """Say whether what a zygote recorded is true of its kernels, too.
+    """Return whether a zygote's record is true for its kernels, too.
 
-    How it found a module is not: they have other folders on their path.
+    How it found a module is not, since they have other folders on their path.
     """
     kind, *rest = record
     return kind != "path" and bool(kind != "import" or rest[3] == "missing")
 
 
 def _caller_of_hook() -> Any:
-    """Return the globals of the frame in which an event came up; None for Python's own start."""
+    """Return the globals of the frame that raised an event; None while Python itself starts."""
     try:
-        return _getframe(3).f_globals  # above this, the handler and the hook
+        return _getframe(3).f_globals  # above this function, the handler and the hook
     except ValueError:
         return None
 
 
 def _importer(depth: int) -> tuple[str, str]:
-    """Return module and file of the frame that imports, this many frames up or higher."""
+    """Return module and file of the importing frame, which is at least `depth` frames up."""
     frame: Any = _getframe(depth)
     while frame is not None:
         module = frame.f_globals
@@ -1378,10 +1378,10 @@ def _asker() -> Any:
 
 
 def _asked_for(frame: Any, *, own: bool) -> str:
-    """Return what a question of os.stat and its like was after, going by who asked it.
+    """Return what a question to os.stat and its like wanted to know, judging by who asked it.
 
-    "" when it was for the sake of a traceback, or of package metadata. All that it could tell is
-    taken to be wanted, unless Python's own functions asked, of which it is known.
+    "" if it was for a traceback or for package metadata. The asker counts as wanting everything in
+    the answer, except for functions of Python itself, whose needs are known.
     """
     inner = ""
     for _ in range(6):
@@ -1405,7 +1405,7 @@ def _asked_for(frame: Any, *, own: bool) -> str:
         inner = frame.f_code.co_name
         frame = frame.f_back
     if not inner and frame is not None and "-packages/" in frame.f_code.co_filename:
-        kind = "size"  # no package has been seen to care for modes, which differ among clones
+        kind = "size"  # no package was seen to use modes, which differ between clones
     else:
         kind = "exists" if inner and inner not in _WHOLE else "stat"
     if inner in _SIZES or kind == "size":
@@ -1416,7 +1416,7 @@ def _asked_for(frame: Any, *, own: bool) -> str:
 
 
 def _let_pass(outside: bool) -> None:
-    """Ask from now on as the filter of system calls lets pass, if there is one."""
+    """From now on ask in the way that the filter of system calls lets pass, if there is one."""
     _at.clear()
     if outside:
         _at["dir_fd"] = KNOWN
@@ -1427,7 +1427,7 @@ def _escaped(folder: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Return the text with %41 as A."""
+    """Return the text with escapes such as %41 decoded."""
     first, *rest = text.encode("utf-8", "surrogateescape").split(b"%")
     for part in rest:
         try:
@@ -1450,7 +1450,7 @@ _KINDS = {
 
 
 def _origin(spec: Any) -> tuple[str | None, str, list[str] | None]:
-    """Return origin, kind and, of a package, the folders that a spec names."""
+    """Return the origin and the kind that a spec names and, for a package, its folders."""
     origin, loader = spec.origin, spec.loader
     places = spec.submodule_search_locations
     if places is not None:
@@ -1470,7 +1470,7 @@ _dict_of_module: Any = type(sys).__dict__["__dict__"].__get__  # type: ignore[in
 
 
 def _module(module: Any) -> tuple[str | None, str, list[str] | None]:
-    """Return origin, kind and folders of a loaded module, without waking a lazy one."""
+    """Return origin, kind and folders of a loaded module, without loading a lazy one."""
     try:
         names = _dict_of_module(module)
     except TypeError:
@@ -1486,10 +1486,10 @@ def _module(module: Any) -> tuple[str | None, str, list[str] | None]:
 
 
 def _distributions(memory: str, *, scan: Callable[[str], None]) -> list[Any]:
-    """Return [name, version, folder, text of direct_url.json or null] of each on sys.path.
+    """Return [name, version, folder, text of direct_url.json or null] for each on sys.path.
 
-    To read them all takes longer than all else in an account. So the folder `memory` keeps them,
-    with the state of the folder that they are in: who installs or removes one changes that.
+    Reading them takes longer than everything else in an account. So the folder `memory` keeps them,
+    with the state of the folder that they are in: installing or removing one changes that.
     """
     path = f"{memory}/found-{sys.implementation.cache_tag}-{sys.hexversion:x}.bin"
     known = _remembered(path) if memory else {}
@@ -1511,7 +1511,7 @@ def _distributions(memory: str, *, scan: Callable[[str], None]) -> list[Any]:
             continue
         found += here
         # As everywhere: what changed less than 2 s ago may change again and look the same. An
-        # .egg-info is written anew in its place.
+        # .egg-info is rewritten in place.
         in_place = any(name[-9:] == ".egg-info" for name in names)
         if max(state[0], state[1]) < settled and not in_place:
             known[place] = [state, here]
@@ -1559,7 +1559,7 @@ def _distributions_in(place: str, names: list[str]) -> Iterator[list[Any]]:
 
 
 def _head(path: str) -> dict[str, str]:
-    """Return name and version as a distribution's metadata begins with."""
+    """Return the name and version from the head of a distribution's metadata."""
     handle = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, **_at)
     try:
         text = posix.read(handle, 4096).decode("utf-8", "replace")
@@ -1605,18 +1605,19 @@ def _shell() -> Any:
 
 
 def watch_kernel(*, folder: str, report: str, event: str, memory: str, outside: bool) -> None:
-    """Watch a kernel: the account goes to `report` as it exits, or where `event` says."""
+    """Watch a kernel: it writes its account to `report` at exit, and on `event` where that says."""
     watcher = _Tracer(folder=folder, report=report, event=event, memory=memory, outside=outside)
     watcher.shell = _shell()
-    # A plain import: every kernel has it, and until 3.9 Python crashes if it is gone at the exit.
+    # Every kernel has atexit anyway, and until 3.9 Python crashes if it is gone at the exit.
     __import__("atexit").register(watcher.at_exit)
     watcher.watch()
 
 
 def watch_zygote(*, wake: str) -> _Tracer:
-    """Watch what a process imports that kernels are forked from, in which `wake` goes on.
+    """Watch the imports of a process that forks kernels; in a kernel, `wake` makes it go on.
 
-    That event names a list, which tells whether anybody woke, and what `watch_kernel` is given.
+    That event carries a list, to which a watcher that wakes adds a word, and the arguments of
+    `watch_kernel`.
     """
     watcher = _Tracer(folder="")
     watcher.event = wake
@@ -1626,7 +1627,7 @@ def watch_zygote(*, wake: str) -> _Tracer:
 
 
 def watch_child(*, folder: str, outside: bool) -> None:
-    """Watch a process that a kernel started; called by the sitecustomize.py of `folder`."""
+    """Watch a process that a kernel started; called by the sitecustomize.py in `folder`."""
     watcher = _Tracer(folder=folder, log=_log_name(folder), outside=outside)
     watcher.emit("start", _start(posix.getppid(), forked=False))
     watcher.watch()

@@ -1,4 +1,4 @@
-"""Whether what a run used is still as it was then."""
+"""Check whether everything that a run used is still as it was."""
 
 # A `match` over the kinds of items has a return for each.
 # ruff: noqa: PLR0911
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 from blake3 import blake3
 
+from nbbuild.disk.project_folder import DOT
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.resolving import Resolver
 from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
@@ -23,21 +24,21 @@ from nbbuild.watching.answers import answer, sentence
 from nbbuild.watching.looking import listed
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
-"""On a trace's path: where the interpreter's own folders stand; as an origin: found there."""
+"""On a trace's path, they stand for the interpreter's own folders; as an origin: found there."""
 
-NOT_LISTED = frozenset({".nbbuild", "__pycache__", ".ipynb_checkpoints"})
-"""Names that come and go without meaning anything; no listing counts them."""
+NOT_LISTED = frozenset({DOT, "__pycache__", ".ipynb_checkpoints"})
+"""Names that come and go and mean nothing; no listing counts them."""
 
 
 KnownValues: TypeAlias = "dict[Hashable, str | None]"
-"""What was seen already, for questions among which nothing changes: item → its value."""
+"""Values found so far, for as long as nothing changes: item → its value."""
 
 
 class Own:
-    """Which paths (root-relative) are a task's own, or nbbuild's, and so tell nothing about it.
+    """Which paths (root-relative) belong to a task or to nbbuild, and so are no inputs of it.
 
-    `undeclared` are the files that the run wrote beside its artefacts, `closed` nbbuild's folders,
-    `scratch` patterns of files that some task makes for itself alone.
+    `undeclared` are files that the run wrote besides its artefacts, `closed` are nbbuild's folders,
+    and `scratch` are patterns of files that some task makes only for itself.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class Own:
     def name(self, path: str) -> bool:
         """Whether the name `path` in a listing stands for something of our own.
 
-        A folder that leads to such does, for it may be there for nothing else. What lies beside
-        an artefact does not: it can be an input.
+        A folder above such a path does, since it may exist only for that. A file next to an
+        artefact does not: it can be an input.
         """
         return (
             self.file(path)
@@ -74,7 +75,7 @@ class Own:
 
 
 class Traces:
-    """Asks whether traces hold, looking at each folder once; `forget` to look again."""
+    """Checks whether traces hold; looks at each folder once, until `forget` is called."""
 
     def __init__(self, root: Path, *, digest: Callable[[str], Digest | None]) -> None:
         self._root = root
@@ -83,12 +84,12 @@ class Traces:
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
 
     def forget(self) -> None:
-        """Look at the disk anew from now on."""
+        """Look at the disk again from now on."""
         self._resolvers.clear()
 
     @property
     def listed(self) -> frozenset[str]:
-        """The folders (absolute) that imports were looked for in so far."""
+        """The folders (absolute) in which imports were looked for so far."""
         return frozenset(folder for one in self._resolvers.values() for folder in one.listed)
 
     def broken(
@@ -101,9 +102,9 @@ class Traces:
     ) -> Iterator[Reason]:
         """Yield, for each item that does not hold now, what it was and what it is.
 
-        `own` says of a path whether the run itself made it. What is in `seen` is not looked at
-        again; what is looked at goes there. An item of a kind that this version does not know does
-        not hold: the record was written by a later one, which can tell.
+        `own` says whether the run itself made a path. Values in `seen` are not looked up again, and
+        new values are added there. An item of a kind that this version does not know does not hold:
+        a later version wrote the record, and only that can judge it.
         """
         seen = {} if seen is None else seen
         made = frozenset(trace.made)
@@ -114,12 +115,12 @@ class Traces:
         for item in trace.items:
             now = self._seen(item, trace, probe, ours, seen)
             if item.kind == "absent" and now == "":
-                continue  # also where the run ended the absence: it would end it again
+                continue  # even if the run made the file: it would do so again
             if now != item.value:
                 yield Reason(item.kind, item.name, item.value, now or "", _sentence(item, now))
 
     def renewed(self, trace: Trace, *, probe: Probe | None, own: Callable[[str], bool]) -> Trace:
-        """Return `trace` with the values that its items have now; those without one go."""
+        """Return `trace` with its items' present values; items without one are dropped."""
         values = ((item, self._now(item, trace, probe, own)) for item in trace.items)
         items = (
             msgspec.structs.replace(item, value=value)
@@ -136,7 +137,7 @@ class Traces:
         own: Callable[[str], bool],
         seen: KnownValues,
     ) -> str | None:
-        """Return the value of `item`, from `seen` if it is a file or module that many share."""
+        """Return the value of `item`; `seen` holds those of files and modules, which many share."""
         if item.kind in ("file", "absent", "stat"):
             key: Hashable = (item.kind, item.name, item.way)
         elif item.kind == "import":
@@ -150,7 +151,7 @@ class Traces:
     def _now(
         self, item: TraceItem, trace: Trace, probe: Probe | None, own: Callable[[str], bool]
     ) -> str | None:
-        """Return the value of `item` as things are, None when there is none."""
+        """Return the present value of `item`, None if it has none."""
         path = os.path.join(self._folder, item.name)  # noqa: PTH118 - for each of many items
         match item.kind:
             case "file":
@@ -184,7 +185,7 @@ class Traces:
 def origin(
     name: str, path: Sequence[str], *, root: Path, probe: Probe | None, resolver: Resolver
 ) -> str:
-    """Return what importing `name` over `path`, a trace's, gives now; "" when it is missing."""
+    """Return what importing `name` over a trace's `path` finds now; "" if nothing."""
     top = name.partition(".")[0]
     marks = {STDLIB: probe.stdlib if probe else (), SITE: probe.owners if probe else {}}
     local: list[str] = []
@@ -202,7 +203,7 @@ def origin(
 
 
 def joined(path: Iterable[str]) -> str:
-    """Return a search path as the `way` of an item."""
+    """Return a search path in the form of an item's `way`."""
     return "\0".join(path)
 
 
@@ -211,15 +212,15 @@ def _path(item: TraceItem, trace: Trace) -> Sequence[str]:
 
 
 def listing(path: Path | str, name: str, *, own: Callable[[str], bool]) -> Digest | None:
-    """Return a digest of the names in a folder, None when it cannot be listed."""
+    """Return a digest of the names in a folder, None if it cannot be listed."""
     names = listed(str(path))
     return None if names is None else digest_names(names, name, own=own)
 
 
 def left_at(path: Path | str, digest: Callable[[Any], Digest | None], *, way: str = "") -> str:
-    """Return what lies where nothing was: a file's digest, else what it is; "" for nothing.
+    """Return what is now where nothing was: a file's digest, else its kind; "" for nothing.
 
-    `way` as answers.py has it: without "link" in it, a link that leads nowhere is nothing.
+    `way` is that of answers.py: without "link" in it, a link that leads nowhere is nothing.
     """
     return digest(path) or answer(str(path), way or "exists")
 
@@ -244,7 +245,7 @@ def glob_matches(root: Path, name: str, way: str) -> list[str]:
 
 
 def parted(base: str, pattern: str) -> tuple[str, str]:
-    """Return a glob's folder and pattern, of an absolute pattern those that it comes to."""
+    """Return the folder and the pattern of a glob, whose pattern may be absolute."""
     if not pattern.startswith("/"):
         return base, pattern
     parts = pattern.split("/")
@@ -253,16 +254,16 @@ def parted(base: str, pattern: str) -> tuple[str, str]:
 
 
 def digest_matches(matches: Iterable[str], root: str, *, own: Callable[[str], bool]) -> Digest:
-    """Return a digest of the paths that a glob matched, less those that never count."""
+    """Return a digest of the paths that a glob matched, without those that never count."""
     names = (os.path.relpath(os.path.normpath(path), root) for path in matches)
     kept = sorted(n for n in names if not own(n) and NOT_LISTED.isdisjoint(n.split("/")))
     return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def digest_names(names: Iterable[str], folder: str, *, own: Callable[[str], bool]) -> Digest:
-    """Return a digest of `names` in `folder` (root-relative), less those that never count.
+    """Return a digest of `names` in `folder` (root-relative), without those that never count.
 
-    Each name comes after a letter for its kind.
+    Each name follows a letter for its kind.
     """
     lead = "" if folder == "." else f"{folder}/"
     kept = sorted(n for n in names if n[1:] not in NOT_LISTED and not own(f"{lead}{n[1:]}"))
@@ -270,7 +271,7 @@ def digest_names(names: Iterable[str], folder: str, *, own: Callable[[str], bool
 
 
 def _sentence(item: TraceItem, now: str | None) -> str:
-    """Return "`mylib/fit.py` changed (imported by cell 2)" and its like."""
+    """Return a sentence such as "'mylib/fit.py' changed (imported by In [2])"."""
     via = f" ({item.via})" if item.via else ""
     name = f"'{item.name}'"
     match item.kind:

@@ -1,6 +1,6 @@
-"""Turn what a run was seen to do into a trace: what counts, and what it was worth then.
+"""Turn what a run was seen to do into a trace: the answers that it got.
 
-`Scope` says which paths count; here are the answers that the run got about them.
+`Scope` decides which paths count; this module records the answers about them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def traced(watching: Watching, observed: Observed) -> Watched:
 
 
 def _made(watching: Watching, observed: Observed) -> dict[str, str]:
-    """Return name → path of what the run made, or that it found absent and then made."""
+    """Return name → path of everything that the run made, even if it had looked for it before."""
     found = (
         (watching.scope.name(use.path), use.path)
         for use in observed.files
@@ -86,7 +86,7 @@ def _made(watching: Watching, observed: Observed) -> dict[str, str]:
 
 
 class _OwnOrMade:
-    """Own paths, and those that the run made beside them."""
+    """A task's own paths, and the others that the run made."""
 
     def __init__(self, scope: Scope, made: Collection[str]) -> None:
         self._own = scope.own
@@ -96,14 +96,14 @@ class _OwnOrMade:
         return path in self._made or self._own.name(path)
 
     def made(self, path: str) -> bool:
-        """Whether the run made just this."""
+        """Whether the run made exactly this path."""
         return path in self._made
 
 
 def _sets(one: Variable, readers: Collection[str]) -> bool:
-    """Whether it was the notebook that set a variable, by itself or through what is meant for it.
+    """Whether the notebook set a variable, by itself or through a package that is made for it.
 
-    What a package sets as it is imported is its own affair.
+    Variables that other packages set when they are imported do not count.
     """
     by = one.reader.partition(".")[0]
     return one.deed == "set" and (one.reader in readers or by in _SETTERS)
@@ -122,7 +122,7 @@ def _files(
 
 
 def _file(watching: Watching, use: FileUse, name: str, changed: list[str]) -> Iterator[TraceItem]:
-    """Yield what the questions about one path were answered."""
+    """Yield items for the answers about one path."""
     via = via_cell(use.cell)
     if not use.written and not _OWN.isdisjoint(use.uses):
         yield from _own_answer(watching, use, name, via, changed)
@@ -138,7 +138,7 @@ def _file(watching: Watching, use: FileUse, name: str, changed: list[str]) -> It
         if "stat" in use.uses and not use.written:
             yield TraceItem("stat", name, answered(use.first, "stat", use.path), via, "stat")
     elif not use.written:
-        # What is looked for and then written anew, as libraries do, an earlier run left there.
+        # A file that was looked for and then rewritten, as libraries do, is from an earlier run.
         yield from _answer(watching, use, name, via, changed)
 
 
@@ -147,7 +147,7 @@ def _absent(
 ) -> Iterator[TraceItem]:
     left = left_at(use.path, watching.digests.digest, way=way)
     if left.startswith("d") and len(left) < 9 and watching.scope.own.name(name):
-        return  # a folder of its own artefacts comes back with them
+        return  # a folder for its own artefacts comes back with them
     if left and not use.written:
         changed.append(f"'{name}' appeared")
     yield TraceItem("absent", name, left, via, way)
@@ -159,10 +159,10 @@ def _content(
     path = Path(use.path)
     look = watching.digests.look(path)
     if use.path.endswith("-shm") and use.written:
-        return  # SQLite's shared memory, which holds nothing that lasts
+        return  # SQLite's shared memory, which holds nothing lasting
     if not changes.untouched(use, look) and not (use.written and changes.unchanged(use, look)):
         by_itself = f"it read '{name}' and then changed it itself"
-        deed = "went away" if look is None else "changed"
+        deed = "disappeared" if look is None else "changed"
         changed.append(by_itself if use.written else f"'{name}' {deed}")
     if look is not None:
         yield TraceItem("file", name, watching.digests.fresh(path) or "", via)
@@ -171,26 +171,26 @@ def _content(
 def _answer(
     watching: Watching, use: FileUse, name: str, via: str, changed: list[str]
 ) -> Iterator[TraceItem]:
-    """Yield what `stat` and its like told of a file, or of what is none."""
+    """Yield an item for the answer of `stat` and its like about a path."""
     way = next((way for way in reversed(WAYS) if way in use.uses), "exists")
     assert use.first is not None
     folder = use.first.type == "d"
     if folder and (watching.scope.own.name(name) or watching.scope.surrounds(use.path)):
-        # A folder of its own artefacts comes back with them; one around the project is there.
+        # A folder for its own artefacts comes back with them; one around the project always exists.
         return
     value = answered(use.first, way, use.path)
     if answer(use.path, way) != value:
         changed.append(f"'{name}' changed")
     yield TraceItem("stat", name, value, via, way)
     if "enter" in use.uses or way == "stat":
-        # From here on names are those of where the links led; and an inode tells, too.
+        # From here on, names are relative to where the links lead; an inode shows that, too.
         yield from _links(watching, use.path, via)
 
 
 def _own_answer(
     watching: Watching, use: FileUse, name: str, via: str, changed: list[str]
 ) -> Iterator[TraceItem]:
-    """Yield what was told of a path itself, where it may be a link."""
+    """Yield an item for the answer about a path itself, which may be a link."""
     if use.own is None:
         return
     if use.own.type == "d" and (
@@ -205,7 +205,7 @@ def _own_answer(
 
 
 def _links(watching: Watching, path: str, via: str) -> Iterator[TraceItem]:
-    """Yield where the links on the way to `path` lead."""
+    """Yield an item for each link on the way to `path`: where it leads."""
     done = ""
     for part in os.path.normpath(path).split("/")[1:]:
         done += f"/{part}"
@@ -245,7 +245,7 @@ def _globs(
         value = digest_matches(one.matches, watching.scope.root, own=ours)
         now = glob_matches(Path(watching.scope.root), name, way)
         if digest_matches(now, watching.scope.root, own=ours) != value:
-            changed.append(f"what '{pattern}' matches changed")
+            changed.append(f"the matches of '{pattern}' changed")
         yield TraceItem("glob", name, value, via_cell(one.cell), way)
 
 
@@ -254,7 +254,7 @@ def _literals(
 ) -> Iterator[TraceItem]:
     """Yield the existing files that string literals name: C code may have opened them."""
     if observed.level == "syscalls":
-        return  # what was not opened was not read
+        return  # every open was seen, so nothing else was read
     rewritten = {use.path for use in observed.files if use.made or use.written}
     for text in (*watching.cells, *texts):
         for literal in literals(text):

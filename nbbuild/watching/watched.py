@@ -1,4 +1,4 @@
-"""What turning an account into a trace takes, and what it gives."""
+"""The input and the result of turning an account into a trace."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nbbuild.watching.scope import Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """All that turning an account into a trace takes; tracing.py does it.
+    """Everything needed to turn an account into a trace; tracing.py does it.
 
-    `named` says which modules a text imports, by their dotted names. `declared` are the files that
-    the action key holds and looks at itself. `cells` are the sources of the cells, `cwd` is the
-    folder the kernel started in, and `began_ns` when, on the clock of file times (see
-    digests.now_ns). `before` and `after` are what the interpreter had installed. `scratch` says
-    which names are private to a run, `left` what earlier runs of the task left undeclared and lies
-    there still, by name, with its digest; `tracked` are the names that any task left so.
+    `named` returns the dotted names of the modules that a text imports. `declared` are the files
+    that the action key itself covers. `cells` are the sources of the cells. The kernel started in
+    the folder `cwd` at `began_ns`, on the clock of file times (see digests.now_ns). `before` and
+    `after` are what the interpreter had installed. `scratch` says which names are private to a run.
+    `left` holds the undeclared files of the task's earlier runs that still exist, name → digest;
+    `tracked` are the names of such files of any task.
     """
 
     scope: Scope
@@ -40,32 +40,32 @@ class Watching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What a run turned out to use and to write."""
+    """What a run used and wrote."""
 
     trace: Trace
-    undeclared: tuple[ArtefactFile, ...] = ()  # changed in the root, under no artefact pattern
-    changed: tuple[str, ...] = ()  # inputs that were not the same when the run ended
-    altered: tuple[str, ...] = ()  # those of `undeclared` that lay there before
-    rewritten: tuple[str, ...] = ()  # written back with the bytes that they had
-    removed: tuple[str, ...] = ()  # that lay there before the run, and do not now
+    undeclared: tuple[ArtefactFile, ...] = ()  # changed in the root, matching no artefact pattern
+    changed: tuple[str, ...] = ()  # inputs that had changed when the run ended
+    altered: tuple[str, ...] = ()  # those of `undeclared` that existed before
+    rewritten: tuple[str, ...] = ()  # written back with the same bytes
+    removed: tuple[str, ...] = ()  # existed before the run, but not after it
     scratch: tuple[str, ...] = ()  # made by the run, and private to it
-    left: tuple[LeftFile, ...] = ()  # what its next run may find
-    own: tuple[str, ...] = ()  # read, and left there undeclared by an earlier run of the task
-    touched: frozenset[str] = frozenset()  # all that it used or wrote, its own files too
+    left: tuple[LeftFile, ...] = ()  # files that its next run may find
+    own: tuple[str, ...] = ()  # undeclared files of the task's earlier runs that it read
+    touched: frozenset[str] = frozenset()  # all that it used or wrote, including its own files
 
 
 @dataclass(frozen=True, slots=True)
 class LeftFile:
-    """A file that a run changed without declaring it, and left."""
+    """An undeclared file that a run changed and left."""
 
     path: str  # root-relative
     digest: str
-    anew: bool  # the run writes it whatever lies there, and would tell that it did
+    anew: bool  # the run writes it whatever is there, and would notice an old one
     scratch: bool
     asked: bool  # the run looked for it, or read it, before it wrote it
     shared: bool = False  # another task had left it, and this one changed it
 
 
 def via_cell(number: int) -> str:
-    """Return how a trace item names the cell that it came by; "" for an unknown one."""
+    """Return what a trace item calls the cell that asked; "" if unknown."""
     return f"In [{number}]" if number else ""

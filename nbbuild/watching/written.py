@@ -1,4 +1,4 @@
-"""What a run changed without declaring it, and what it read of what earlier runs had left."""
+"""Find undeclared files that a run changed, and those of earlier runs that it read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Written:
 
 
 def written(watching: Watching, observed: Observed) -> Written:
-    """Return what the run changed in the root, under no artefact pattern."""
+    """Return what the run changed in the root that matches no artefact pattern."""
     done = Written()
     by_magic = {
         os.path.normpath(watching.cwd / name) for name in changes.written_by_magic(watching.cells)
@@ -64,7 +64,7 @@ def _change(
     if changes.untouched(use, look):
         return
     ours = use.first is None or name in watching.left
-    # What an earlier run of the task has put there counts as made by each run that writes it.
+    # A file made by an earlier run of the task counts as made by each run that writes it.
     same = not ours and changes.unchanged(use, look)
     scratch = ours and watching.scratch(name)
     if ours or name in watching.tracked:
@@ -83,7 +83,7 @@ def _change(
 
 
 def read_of_earlier_runs(watching: Watching, observed: Observed) -> Iterator[str]:
-    """Yield what the run read and an earlier run of the task had left, undeclared."""
+    """Yield the undeclared files of the task's earlier runs that this run read."""
     for use in observed.files:
         name = watching.scope.counts(use.path)
         if name is None or name in watching.declared or name not in watching.left:

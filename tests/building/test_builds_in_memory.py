@@ -234,7 +234,7 @@ def test_two_that_meet_on_a_file_while_both_run_go_one_after_the_other():
     assert again
     for name in again:
         other = "b" if name == "a" else "a"
-        text = f"met '{other}' on a file while both ran: it runs again by itself"
+        text = f"used the same file as '{other}' while both ran: it runs again by itself"
         assert Noted(name, text) in told
         assert turns[name] == 2
     for name in "ab":  # whoever came last, each shows what it wrote itself

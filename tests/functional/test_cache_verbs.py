@@ -195,7 +195,7 @@ def test_a_build_that_ends_brings_the_cache_back_to_its_size(project):
     project.notebook("c.ipynb", "print('c')")
     done = project.nbbuild("c.ipynb")
     assert done.ran == ["c"]
-    assert "note: the cache was past its max_size: " in done.err
+    assert "note: the cache was over its max_size: removed " in done.err
     left = records(project)
     assert "c.ipynb" in left
     assert "a.ipynb" not in left
@@ -207,7 +207,7 @@ def test_a_build_that_ends_brings_the_cache_back_to_its_size(project):
     done = project.nbbuild("c.ipynb")
     assert list(records(project)) == ["c.ipynb"]
     (told,) = [line for line in done.err.splitlines() if "running builds use" in line]
-    assert told.startswith("note: the cache is past its max_size, 100 bytes: running builds use ")
+    assert told.startswith("note: the cache is over its max_size, 100 bytes: running builds use ")
     assert told.endswith("; raise [cache] max_size")
     assert project.build("c.ipynb") == []
 

@@ -260,7 +260,7 @@ def test_an_input_that_vanishes_while_the_build_runs_fails_its_reader_only(proje
     told = failure(done, "b.ipynb")
     assert (told["kind"], told["message"]) == (
         "input",
-        "asset 'gone.txt' of 'b.ipynb' is not there",
+        "asset 'gone.txt' of 'b.ipynb' does not exist",
     )
 
 

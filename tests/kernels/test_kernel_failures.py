@@ -64,7 +64,7 @@ def test_a_cell_past_its_limit_is_a_failure_and_keeps_what_it_showed(run, python
             message="cell 2 (In [2]) ran longer than its limit of 0.4 s",
             cell=1,
             execution_count=2,
-            hint="allow more with 'timeout' in jcache.toml, under [execution] or [[notebook]]",
+            hint="raise 'timeout' in jcache.toml, under [execution] or [[notebook]]",
         )
         assert [o["output_type"] for o in done.notebook.cells[1].outputs] == ["stream", "error"]
         assert done.notebook.cells[1].outputs[1]["ename"] == "KeyboardInterrupt"
@@ -88,7 +88,7 @@ def test_the_notebook_has_a_limit_too(run):
         message="the notebook ran longer than its limit of 2.5 s, in cell 2 (In [2])",
         cell=1,
         execution_count=2,
-        hint="allow more with 'notebook_timeout' in jcache.toml, under [execution] or [[notebook]]",
+        hint="raise 'notebook_timeout' in jcache.toml, under [execution] or [[notebook]]",
     )
 
 
@@ -192,7 +192,7 @@ def test_a_reply_without_its_idle_is_never_success(run, monkeypatch):
 
     assert done.failure is not None
     assert (done.failure.kind, done.failure.cell) == ("lost", 0)
-    assert done.failure.message == "outputs may be missing: the kernel fell silent for 0.3 s"
+    assert done.failure.message == "outputs may be missing: the kernel sent nothing for 0.3 s"
     assert text(done.notebook.cells[0]) == "shown\n"
 
 

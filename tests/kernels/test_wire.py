@@ -69,7 +69,7 @@ def test_what_is_not_the_kernels_is_refused(stock):
     frames = stock.serialize(stock.msg("status", {"execution_state": "idle"}))
     with pytest.raises(ValueError, match="its signature is not the kernel's"):
         Wire(b"another key").recv(Pipe(*frames))
-    with pytest.raises(TypeError, match="a message has 4 parts at least, not 3"):
+    with pytest.raises(TypeError, match="a message has at least 4 parts, not 3"):
         Wire(KEY).recv(Pipe(*frames[:-1]))
     with pytest.raises(ValueError, match="not in list"):
         Wire(KEY).recv(Pipe(*frames[1:]))

@@ -61,12 +61,12 @@ def test_every_command_that_the_page_on_debugging_shows_has_its_options() -> Non
 MESSAGES = """
     is judged when what it waits for is done | waits for ' | it failed last time: |
     was watched down to its system calls | was watched in Python only | it was made with |
-    not all that it used was seen: | not all was seen: | may have read other files |
+    not everything that it used was seen: | not all was seen: | may have read other files |
     it reads these variables, whose values do not count yet |
     its kernel was started in the ordinary way: | is imported from PYTHONPATH: |
     is not loaded beforehand: | it cannot be imported: | the kernel died | killed by |
     , out of memory? | It held | as far as it went: | to look at it: | nbbuild show --open |
-    does not start: | ran longer than its limit of | allow more with ' |
+    does not start: | ran longer than its limit of | raise ' |
     the process that starts kernels has ended | the process that forks kernels | was lost |
     nbbuild itself failed: | this is a bug, please report it; NBBUILD_DEBUG=1 shows the traceback |
     forced to run | is up to date | also used:

@@ -232,7 +232,7 @@ def test_a_store_that_can_only_be_read_is_not_pruned(disk: DiskStore, tmp_path: 
     assert str(caught.value) == (
         "the cache is read-only, so nothing is removed from it\n"
         f"  path: {disk.layout.folder}\n\n"
-        "hint: make it writable, or use --dry-run to see what would go"
+        "hint: make it writable, or use --dry-run to see what would be removed"
     )
     assert [one.id for one in store.prune(Limits(max_records=0), dry_run=True).records] == ["a"]
     (fault,) = store.check().faults

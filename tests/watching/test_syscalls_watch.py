@@ -286,7 +286,7 @@ def test_what_the_launcher_saw_and_cannot_be_read_is_told(tmp_path):
     for text in ("", "[]", '{"blind": "", "records": 7}'):
         (tmp_path / "seen.json").write_text(text)
         seen = Seen.read(tmp_path / "seen.json")
-        assert seen.blind == "what was seen of its system calls got lost"
+        assert seen.blind == "the record of its system calls was lost"
     assert Seen.read(tmp_path / "none.json").blind == seen.blind
 
 

@@ -261,7 +261,7 @@ def test_what_changed_between_first_use_and_end_is_told(root, watched):
     write(root, "new.txt")
     assert watched(files=uses).changed == (
         "'edited.txt' changed",
-        "'gone.txt' went away",
+        "'gone.txt' disappeared",
         "'new.txt' appeared",
     )
 
@@ -427,7 +427,7 @@ def test_an_import_keeps_the_path_of_its_moment_where_the_last_one_would_not_do(
         paths=(at_the_end,),
     )
     assert here.exists()
-    assert "what `import mine` finds changed" in result.changed
+    assert "the result of `import mine` changed" in result.changed
 
 
 def test_what_a_child_imported_counts_too(root, watched):

@@ -12,23 +12,23 @@ from nbbuild.errors import UsageError, did_you_mean
 GROUP = "nbbuild.executors"
 
 OWN = ("local", "serial")
-"""Names that mean nbbuild's own, whatever else is installed."""
+"""Names that always mean nbbuild's own executors, whatever else is installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """A started executor and how many tasks it is to be given at once."""
+    """A started executor, and how many tasks to give it at once."""
 
     executor: Executor
     slots: int
 
 
 def find(name: str) -> Callable[[int], Workers]:
-    """Return what starts the executor called `name`, given the number of jobs.
+    """Return the function that starts the executor `name` for a number of jobs.
 
     Raises `UsageError` when no installed package has an executor of that name.
     """
-    if name in OWN:  # to ask every installed distribution takes longer than a small notebook
+    if name in OWN:  # asking every installed distribution takes longer than a small notebook
         from nbbuild.building.executors import local
 
         return local.local if name == "local" else local.serial

@@ -1,6 +1,6 @@
 """Run actions on this machine: each in a thread that supervises one kernel process.
 
-The kernel is the isolation, so threads are enough; a pool of processes would add pickling only.
+Each kernel is a process of its own, so threads are enough; a process pool would only add pickling.
 """
 
 from __future__ import annotations

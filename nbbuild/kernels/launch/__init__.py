@@ -1,1 +1,1 @@
-"""Start kernel processes, and see that none outlives its build."""
+"""Start kernel processes, and make sure that none outlives its build."""

@@ -1,4 +1,4 @@
-"""What this machine gives a build: cores and memory, as far as its container lets it."""
+"""The cores and the memory that this machine, or its container, gives a build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 def cores() -> int:
-    """Return the cores that this process may use: its affinity, and its container's quota."""
+    """Return how many cores this process may use, by its affinity and its container's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = (_CGROUP / "cpu.max").read_text().split()
@@ -23,28 +23,28 @@ def cores() -> int:
 
 
 def slots_of(jobs: int | Literal["auto"]) -> int:
-    """Return how many notebooks run at once with `jobs` as configured or asked for."""
+    """Return how many notebooks run at once, given `jobs` as configured or asked for."""
     return cores() if jobs == "auto" else jobs
 
 
 def threads_each(slots: int, tasks: int) -> int:
-    """Return how many cores each of `tasks` gets, `slots` at once; 0 when one may have them all."""
+    """Return how many cores each of `tasks` gets `slots` at once; 0 if one may use all."""
     at_once = min(slots, tasks)
     return max(1, cores() // at_once) if at_once > 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: all that this process could have, and what of that is left now."""
+    """In bytes: the memory that this process could have, and how much of it is left now."""
 
     total: int
     left: int
 
     @classmethod
     def now(cls, *, meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> Memory | None:
-        """Return the machine's or the container's, whichever is shorter of it.
+        """Return the machine's memory or the container's, whichever has less left.
 
-        None where it cannot be known: on systems other than Linux.
+        None where it is unknown: on systems other than Linux.
         """
         try:
             lines = (line.split() for line in meminfo.read_text().splitlines())
@@ -58,6 +58,6 @@ class Memory:
             stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         except (OSError, ValueError):  # no container, or "max": no limit
             return machine
-        # Cached files are given back when the memory is wanted.
+        # The memory of cached files is freed when it is needed.
         container = cls(most, most - used + int(stat.get("inactive_file", 0)))
         return min(machine, container, key=lambda one: one.left)

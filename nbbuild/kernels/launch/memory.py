@@ -1,7 +1,7 @@
 """Start a kernel only while there is memory for it.
 
-How much a notebook will need, nobody knows; so a new kernel waits while those that run hold as much
-as they may, or the machine is nearly out of memory. One kernel may always run.
+Nobody knows how much a notebook will need. So a new kernel waits while the running ones hold as
+much as they may, or while the machine is nearly out of memory. One kernel may always run.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from nbbuild.kernels.launch.machine import Memory
 from nbbuild.text.quantities import amount
 
 RESERVE = 1 / 20
-"""The share of the memory that shall be left before a new kernel starts."""
+"""The share of the memory that must be left for a new kernel to start."""
 
 PAUSE = 0.25
-"""Seconds between two looks at the memory."""
+"""Seconds between checks of the memory."""
 
 _TICK = 0.05
 
@@ -32,8 +32,8 @@ def most_memory(most: int | float, memory: Memory | None) -> int | float:
 class Room:
     """The memory of one build's kernels; thread-safe.
 
-    Together they may hold `most`: bytes, or a share of all memory as a float. `held` returns the
-    bytes that they hold now. `memory` is what there is; None when that is not known.
+    Together they may hold `most`: bytes, or a share of all memory as a float. `held` returns how
+    many bytes they hold now. `memory` returns what the machine has; None if that is unknown.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Room:
 
     @contextmanager
     def place(self, check: Callable[[], None], on_wait: Callable[[str], None]) -> Iterator[None]:
-        """Wait until a kernel may start; it is one of those that run until the context is left.
+        """Wait until a kernel may start; it counts as running until the context is left.
 
-        While it waits `check` is called, which may raise to give up, and `on_wait` once, with what
-        it waits for.
+        Meanwhile `check` is called again and again; it may raise to give up. `on_wait` is called
+        once, with what it waits for.
         """
         told = False
         while not self._admitted():
@@ -74,7 +74,7 @@ class Room:
                 self._changed.notify_all()
 
     def shortage(self) -> str:
-        """Say what a new kernel had better wait for, "" if it need not."""
+        """Return what a new kernel should wait for, "" if it need not wait."""
         memory = self._memory()
         if memory is None:
             return ""
@@ -90,7 +90,7 @@ class Room:
         return f"memory: kernels hold {amount(held)}, and max_memory is {amount(int(most))}"
 
     def _admitted(self) -> bool:
-        with self._changed:  # one at a time: each changes what the next one finds
+        with self._changed:  # one at a time: each admission changes the answer for the next
             if self._running and self.shortage():
                 return False
             self._running += 1

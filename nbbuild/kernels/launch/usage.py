@@ -1,4 +1,4 @@
-"""Measure how much memory the kernels of a build use, with everything that they started."""
+"""Measure how much memory the kernels of a build use, with the processes that they started."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import psutil
 
 
 def held_below(pid: int) -> int:
-    """Return the bytes that the descendants of a process hold; what they share counts once."""
+    """Return how many bytes the descendants of a process hold; shared memory counts once."""
     try:
         family = psutil.Process(pid).children(recursive=True) if pid else []
     except psutil.Error:
@@ -18,7 +18,7 @@ def _memory_of(process: psutil.Process) -> int:
     try:
         try:
             return int(process.memory_full_info().pss)
-        except (psutil.AccessDenied, AttributeError):  # another user's, or not Linux
+        except (psutil.AccessDenied, AttributeError):  # another user's process, or not Linux
             return int(process.memory_info().rss)
     except psutil.Error:  # it has just ended
         return 0
