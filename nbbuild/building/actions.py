@@ -31,7 +31,7 @@ POOLS: Mapping[str, tuple[str, ...]] = {
 Variables that set a ceiling, which no notebook could raise, are left out; Numba's is one.
 """
 
-# A kernel that leaves no bytecode behind cannot leave any that outlives a same-second edit.
+# No bytecode is left behind: it would stay valid after an edit within the same second.
 _NO_BYTECODE: Mapping[str, str] = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -86,10 +86,10 @@ def warm(action: Action) -> Warm | None:
     if action.warmth is None:
         return None
     bare = bare_warm(action.kernel, action.environ, installed=action.installed)
-    # Without an account there is none of what was loaded beforehand.
+    # An unwatched kernel could give no account of modules loaded beforehand.
     if action.warmth.parent is None or not action.watched or bare is None:
         return bare
-    # Without python_path, which lies elsewhere in each sandbox.
+    # python_path is left out: it lies elsewhere in each sandbox.
     whole = action.kernel.environment(environment(action, []))
     return _parent(action.warmth.parent, bare, tuple(sorted(whole.items())), zygote_code())
 

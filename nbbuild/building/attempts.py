@@ -28,10 +28,10 @@ class Attempted:
     cancelled: bool = False
     seconds: float = 0.0  # kernel start and end included
     cell_seconds: tuple[float, ...] = ()  # of each cell that ran, in order
-    notes: tuple[str, ...] = ()  # what a user should know, and no failure
-    shortfall: str = ""  # why its kernel was not forked as wanted, "" if it was
-    cut_short: bool = False  # its kernel was killed while it was leaving
-    preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
+    notes: tuple[str, ...] = ()  # for users, about anything that is no failure
+    shortfall: str = ""  # what its kernel lacks, "" if it was forked as wanted
+    cut_short: bool = False  # its kernel was killed while it was shutting down
+    preloads: tuple[str, ...] = ()  # the modules that were loaded when its kernel was forked
     preload_seconds: float = 0.0  # how long their imports took
     observed: Observed | None = None  # None: it was not watched, or gave no account
     root: Path = Path()  # where it ran: the project's root, or that of a sandbox

@@ -214,7 +214,7 @@ class _Ahead:
 
 
 def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: int) -> HeadStart:
-    """Return what starts the first kernels while all is being judged."""
+    """Return what starts the first kernels while the tasks are being judged."""
     return HeadStart(
         session.graph.tasks,
         launcher,
