@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -121,3 +124,39 @@ def test_leaving_gives_up_what_is_being_started(project, begun):
         project.notebook(f"{name}.ipynb", "1")
     started = begun(ready=False)  # would wait for ever
     assert sorted(started.zygotes, key=repr) == sorted([EARLY, BARE], key=repr)
+
+
+FIRST = """
+import json, sys
+from nbbuild.kernels.launch.process import Launcher
+
+begin = Launcher.begin
+
+def told(self):
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+    begin(self)
+
+Launcher.begin = told
+sys.argv = ["nbbuild", "-s"]
+from nbbuild.__main__ import main
+main()
+"""
+
+LATER = "nbformat jsonschema jupytext yaml networkx doit nbclient jupyter_client zmq traitlets rich"
+
+
+def test_kernels_are_begun_before_what_runs_notebooks_is_imported(project):
+    project.config("")
+    for name in ("a", "b"):
+        project.notebook(f"{name}.ipynb", "1")
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST], cwd=project.root, capture_output=True, text=True, check=True
+    )
+    loaded = json.loads(done.stderr.splitlines()[0])
+    assert [name for name in LATER.split() if name in loaded] == []
+    assert len(loaded) < 420  # 357 on Python 3.11
+    assert sorted(path.name for path in project.root.glob("_build/executed/*")) == [
+        ".gitignore",
+        "a.ipynb",
+        "b.ipynb",
+    ]
