@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,11 @@ def main(
 def machine() -> str:
     """Say what this is measured on."""
     python, system = platform.python_version(), f"{platform.system()} {platform.release()}"
-    return f"{os.cpu_count()} cores, {system}, {platform.machine()}, Python {python}"
+    packages = sum(1 for _ in metadata.distributions())
+    return (
+        f"{os.cpu_count()} cores, {system}, {platform.machine()}, Python {python}, "
+        f"{packages} packages installed"
+    )
 
 
 def table(result: Result) -> str:

@@ -186,7 +186,7 @@ def cold_trivial(work: Path, rounds: int) -> Result:
     contenders = there(ours, cold, jupyter_cache, nbmake, papermill, plain)
     interleaved(contenders, rounds=rounds, warm_up=0)
     bars = [
-        *ratio("cold", ours, jupyter_cache, 1 / 5),
+        *ratio("cold", ours, jupyter_cache, 1 / 8),
         *ratio("cold", ours, nbmake, 1 / 4),
     ]
     return Result("24 trivial notebooks, cold", tuple(contenders), tuple(bars))
@@ -242,7 +242,7 @@ def many_cells(work: Path, rounds: int, *, count: int = 12, cells: int = 60) -> 
     )
     stock = Contender(f"nbclient, {JOBS} at a time", peers.nbclient(paths, jobs=JOBS), root)
     interleaved([ours, stock], rounds=rounds, warm_up=0)
-    bars = tuple(ratio("many cells", ours, stock, 0.6))
+    bars = tuple(ratio("many cells", ours, stock, 0.3))
     return Result(f"{count} notebooks of {cells} cells", (ours, stock), bars)
 
 
