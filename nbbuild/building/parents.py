@@ -19,6 +19,9 @@ PARENTS = 5
 START = 0.05
 """Seconds that a parent costs beside its imports: it is forked, and forks from more memory."""
 
+ENOUGH = 60
+"""Different sets of imports that are looked at: those that take most time, in all their tasks."""
+
 LEAST = 0.1
 """Seconds that a parent has to save, all in all, to be worth a process."""
 
@@ -63,8 +66,8 @@ def choose(
     chosen: what saves most, first.
     """
     choice = _Choice(wanted, costs, slots)
-    distinct = set(wanted.values())  # few, however many the tasks
-    candidates = sorted({one & other for one in distinct for other in distinct}, key=_words)
+    heaviest = choice.heaviest
+    candidates = sorted({one & other for one in heaviest for other in heaviest}, key=_words)
     for _ in range(limit):
         open_to = [one for one in candidates if choice.memory_with(one) <= memory]
         best = max(open_to, key=choice.gain, default=None)
@@ -84,11 +87,15 @@ class _Choice:
         self._tasks: dict[frozenset[Import], list[str]] = {}  # by what they want
         for name, imports in wanted.items():
             self._tasks.setdefault(imports, []).append(name)
+        self._of_each = {one: costs.seconds(one) for imports in self._tasks for one in imports}
+        weights = {one: len(tasks) * self._seconds(one) for one, tasks in self._tasks.items()}
+        self.heaviest = sorted(weights, key=lambda one: (-weights[one], _words(one)))[:ENOUGH]
+        """The wants that decide what is chosen."""
         self._given: dict[frozenset[Import], frozenset[Import]] = {}
 
     def gain(self, one: frozenset[Import]) -> float:
         """Return the seconds that are saved if this set is chosen as well."""
-        served = self._served(one)
+        served = self._served(one, self.heaviest)
         ready = START + self._seconds(self._to_load(one))
         alone = sum(
             self._costs.took(task) + self._seconds(imports)
@@ -114,7 +121,7 @@ class _Choice:
 
     def take(self, one: frozenset[Import]) -> None:
         """Choose a set."""
-        self._given.update(dict.fromkeys(self._served(one), one))
+        self._given.update(dict.fromkeys(self._served(one, self._tasks), one))
         self._chosen.append(one)
 
     def parents(self) -> dict[str, Parent]:
@@ -131,13 +138,15 @@ class _Choice:
         by_use = sorted(self._given.items(), key=lambda pair: self._chosen.index(pair[1]))
         return {name: made[one] for imports, one in by_use for name in self._tasks[imports]}
 
-    def _served(self, one: frozenset[Import]) -> list[frozenset[Import]]:
-        """Return the wants that are better met by this set than by what is given to them."""
+    def _served(
+        self, one: frozenset[Import], wants: Iterable[frozenset[Import]]
+    ) -> list[frozenset[Import]]:
+        """Return those of `wants` that are better met by this set than by what they are given."""
+        seconds = self._seconds(one)
         return [
             imports
-            for imports in self._tasks
-            if one <= imports
-            and self._seconds(one) > self._seconds(self._given.get(imports, frozenset()))
+            for imports in wants
+            if one <= imports and seconds > self._seconds(self._given.get(imports, frozenset()))
         ]
 
     def _to_load(self, one: frozenset[Import]) -> frozenset[Import]:
@@ -147,7 +156,7 @@ class _Choice:
         return one - _largest(chosen for chosen in self._chosen if chosen < one)
 
     def _seconds(self, imports: Iterable[Import]) -> float:
-        return sum(map(self._costs.seconds, imports))
+        return sum(map(self._of_each.__getitem__, imports))
 
     def _order(self, one: Import) -> tuple[object, ...]:
         return self._costs.rank(one), *msgspec.structs.astuple(one)
