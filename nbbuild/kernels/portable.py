@@ -9,7 +9,8 @@ Both are used as they are, but for what loses messages or comes too late:
 * nbclient waits 4 s for outputs after the reply, then goes on. Here it waits, and the run ends the
   notebook when the kernel falls silent. The run also keeps the deadlines, obeys a cancellation and
   sees a death at once, which nbclient does within a second.
-* ipykernel 7.0 to 7.3 may overlook what comes while it answers: it is woken (knocking.py).
+* ipykernel 7.0 to 7.3 and jupyter_client may overlook what comes while they send: both are woken
+  (knocking.py).
 * No signal handlers are set: nbclient's go when the first of several notebooks is done.
 
 Kernels talk over Unix sockets in a private folder; over TCP on Windows, where two kernels may be
@@ -250,8 +251,15 @@ class PortableKernel(RunningKernel):
 
     def send_message(self, message: Message) -> None:
         """Send a message that was made with `jupyter_session` on the shell channel."""
-        self._client.kc.shell_channel.send(message)
+        self._loop.run_until_complete(self._send_aside(message))
         self._knocking.sent_aside()
+
+    async def _send_aside(self, message: Message) -> None:
+        shell = self._client.kc.shell_channel
+        shell.send(message)
+        # jupyter_client does what knocking.py tells of ipykernel: it sends behind the back of the
+        # reader, nbclient, which may wait for a reply. To ask for events has it look again.
+        shell.socket.get(zmq.EVENTS)
 
     def _connect_again(self) -> Any:
         return self._client.kc.connect_shell()

@@ -1,13 +1,15 @@
-"""A kernel that overlooks what came while it was answering goes on all the same."""
+"""What comes while the other end is sending is read, though ZeroMQ's announcement is gone."""
 
 import itertools
 from collections.abc import Callable
 
 import pytest
+import zmq
 
 from nbbuild.kernels import session
 from nbbuild.kernels.kernel import Channel
 from nbbuild.kernels.knocking import Knocking
+from nbbuild.kernels.portable import PortableKernel
 from nbbuild.kernels.session import KernelSession
 
 OVERLOOKS = """
@@ -49,6 +51,27 @@ def test_what_a_widget_sent_as_a_cell_ended_is_read(run, way, monkeypatch, tmp_p
     ]
     came = tmp_path / "came"
     assert not came.exists() or came.read_text() == "came: True\n" * 2
+
+
+def test_a_reply_that_comes_as_a_widget_sends_is_read(run, pipe, monkeypatch):
+    """On the portable way nbclient waits for it, and is not told what is sent meanwhile."""
+    monkeypatch.setenv("NBBUILD_PORTABLE", "1")
+    send, came = PortableKernel.send_message, []
+
+    def send_as_the_cell_ends(kernel, message):
+        if not came:
+            pipe.write_text("go on")
+            shell = kernel._client.kc.shell_channel.socket
+            came.append(zmq.Socket.shadow(shell.underlying).poll(20_000) == zmq.POLLIN)
+        send(kernel, message)
+
+    monkeypatch.setattr(PortableKernel, "send_message", send_as_the_cell_ends)
+
+    done = run(SETUP, f"with out: print('captured')\nopen({str(pipe)!r}).read()", SYNCED)
+
+    assert done.failure is None
+    assert done.notebook.cells[2].outputs[0]["text"] == "['captured\\n']\n"
+    assert came == [True]
 
 
 def test_nobody_knocks_where_only_requests_are_sent():
