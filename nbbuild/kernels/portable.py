@@ -9,6 +9,8 @@ Both are used as they are, except where they lose messages or react too late:
 * nbclient waits 4 s for outputs after the reply, then goes on. Here it keeps waiting, and the run
   ends the notebook when the kernel falls silent. The run also keeps the deadlines, obeys a
   cancellation, and sees a death at once, for which nbclient takes up to a second.
+* ipykernel 7.0 to 7.3 and jupyter_client may overlook what comes while they send: both are woken
+  (knocking.py).
 * No signal handlers are set: nbclient removes its own when the first of several notebooks is done.
 
 Kernels talk over Unix sockets in a private folder. On Windows they talk over TCP, where two kernels
@@ -55,6 +57,7 @@ from nbbuild.kernels.kernel import (
     RunningKernel,
     private_folder,
 )
+from nbbuild.kernels.knocking import Knocking
 from nbbuild.kernels.wire import Message
 from nbbuild.watching.seen import Seen
 
@@ -227,6 +230,7 @@ class PortableKernel(RunningKernel):
                 iopub_timeout=_NEVER,
                 raise_on_iopub_timeout=True,
             )
+            self._knocking = Knocking(self._connect_again)
             stack.callback(self._clean_up)
             self.process = self._started(cwd, kernel.environment(env))
             stack.callback(self.process.kill)
@@ -242,12 +246,24 @@ class PortableKernel(RunningKernel):
     def send(self, kind: str, content: Mapping[str, Any]) -> str:
         """Send a request on the shell channel; return the id that its replies will name."""
         message = self.jupyter_session.msg(kind, dict(content))
-        self.send_message(message)
+        self._client.kc.shell_channel.send(message)
+        self._knocking.sent_request()
         return str(message["header"]["msg_id"])
 
     def send_message(self, message: Message) -> None:
         """Send, on the shell channel, a message made with `jupyter_session`."""
-        self._client.kc.shell_channel.send(message)
+        self._loop.run_until_complete(self._send_aside(message))
+        self._knocking.sent_aside()
+
+    async def _send_aside(self, message: Message) -> None:
+        shell = self._client.kc.shell_channel
+        shell.send(message)
+        # jupyter_client does what knocking.py tells of ipykernel: it sends behind the back of the
+        # reader, nbclient, which may wait for a reply. To ask for events has it look again.
+        shell.socket.get(zmq.EVENTS)
+
+    def _connect_again(self) -> Any:
+        return self._client.kc.connect_shell()
 
     def execute_cell(self, index: int, content: Mapping[str, Any]) -> str:
         """Have nbclient execute a cell; nbclient makes the `content` itself."""
@@ -261,6 +277,7 @@ class PortableKernel(RunningKernel):
         del shell.sent
         if not sent.done():
             self._cell.result()
+        self._knocking.sent_request()
         return str(sent.result())
 
     def receive(self, timeout: float) -> Iterator[tuple[Channel, Message]]:
@@ -385,7 +402,11 @@ class PortableKernel(RunningKernel):
     async def _get_ready(self) -> Mapping[str, Any]:
         client = self._client
         await client.async_start_new_kernel_client()
-        reply = await client.async_wait_for_reply(client.kc.kernel_info())
+        # jupyter_client asks every second, answered or not.
+        self._knocking.sent_aside()
+        request = client.kc.kernel_info()
+        self._knocking.sent_request()
+        reply = await client.async_wait_for_reply(request)
         return dict(reply["content"])
 
     def _hear(self, channel: Channel, message: Message) -> None:

@@ -5,8 +5,8 @@ Unix sockets in a folder that only this user can enter. So no two kernels can ge
 no stranger can listen.
 
 A subscriber misses what was published before its subscription arrived. So a kernel is ready once
-it has answered on the shell channel *and* something has come on iopub; until then it is asked
-again.
+it has answered on the shell channel *and* something has come on iopub. Until then it is asked
+again, but never before it has answered: one request at a time (knocking.py).
 
 After that nothing may be lost, but ZeroMQ silently drops what does not fit into a queue, 1,000
 messages by default. Our queue has no limit (RCVHWM=0). The kernel's has one, and a cell that
@@ -26,7 +26,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -43,6 +43,7 @@ from nbbuild.kernels.kernel import (
     RunningKernel,
     private_folder,
 )
+from nbbuild.kernels.knocking import Knocking
 from nbbuild.kernels.launch.process import LOSSES, KernelProcess, Launcher
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.kernels.wire import Message, Socket, Wire
@@ -79,9 +80,12 @@ class KernelSession(RunningKernel):
             self._session = Wire(key.encode())
             context = zmq.Context()
             stack.callback(context.destroy, linger=0)
-            self._shell = self._connect(context, zmq.DEALER, "shell")
-            self._control = self._connect(context, zmq.DEALER, "control")
+            known = self._session.bsession
+            self._shell = self._connect(context, zmq.DEALER, "shell", known)
+            self._control = self._connect(context, zmq.DEALER, "control", known)
             self._iopub = self._connect(context, zmq.SUB, "iopub")
+            # Nobody that the kernel knows: replies would go there.
+            self._knocking = Knocking(partial(self._connect, context, zmq.DEALER, "shell"))
             argv = self._command(self._write_connection_file(key))
             log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
@@ -110,6 +114,7 @@ class KernelSession(RunningKernel):
     def send(self, kind: str, content: Mapping[str, Any]) -> str:
         """Send a request on the shell channel; return the id that its replies will name."""
         message: Message = self._session.send(self._shell, kind, dict(content))
+        self._knocking.sent_request()
         return str(message["header"]["msg_id"])
 
     def execute_cell(self, index: int, content: Mapping[str, Any]) -> str:
@@ -119,6 +124,7 @@ class KernelSession(RunningKernel):
     def send_message(self, message: Message) -> None:
         """Send, on the shell channel, a message made with `jupyter_session`."""
         self.jupyter_session.send(self._shell, message)
+        self._knocking.sent_aside()
 
     @cached_property
     def jupyter_session(self) -> Any:
@@ -176,22 +182,20 @@ class KernelSession(RunningKernel):
             NotStarted: it ended, or did not answer in time.
         """
         began = time.monotonic()
-        pause, ask_again, heard = _FIRST_PAUSE, math.inf, False
-        self.send("kernel_info_request", {})
-        while not (self.info and heard):
+        pause, ask_again, asked, heard = _FIRST_PAUSE, began, False, False
+        while asked or not (self.info and heard):
             check()
             self._check_start(began)
             now = time.monotonic()
-            if now > ask_again:
-                pause *= 2
-                ask_again = now + pause
+            if now >= ask_again:
+                ask_again, asked = math.inf, True
                 self.send("kernel_info_request", {})
             for channel, message in self.receive(min(TICK, ask_again - now)):
                 if channel is Channel.IOPUB:
                     heard = True
-                elif message["msg_type"] == "kernel_info_reply" and not self.info:
-                    self.info = message["content"]
-                    ask_again = time.monotonic() + pause
+                elif message["msg_type"] == "kernel_info_reply":
+                    self.info, asked = message["content"], False
+                    ask_again, pause = time.monotonic() + pause, 2 * pause
         self._adapt(str(self.info.get("protocol_version", "5.3")))
 
     def _adapt(self, protocol: str) -> None:
@@ -200,7 +204,7 @@ class KernelSession(RunningKernel):
         if major.isdigit() and int(major) != 5:
             self._session.adapt_version = int(major)
 
-    def _connect(self, context: Context, kind: int, channel: str) -> Socket:
+    def _connect(self, context: Context, kind: int, channel: str, known: bytes = b"") -> Socket:
         connection: Socket = context.socket(kind)
         connection.setsockopt(zmq.LINGER, 0)
         connection.setsockopt(zmq.RCVHWM, 0)
@@ -209,8 +213,8 @@ class KernelSession(RunningKernel):
         connection.setsockopt(zmq.RECONNECT_IVL, 3)
         if kind == zmq.SUB:
             connection.setsockopt(zmq.SUBSCRIBE, b"")
-        else:
-            connection.setsockopt(zmq.IDENTITY, self._session.bsession)
+        if known:
+            connection.setsockopt(zmq.IDENTITY, known)
         connection.connect(f"ipc://{self._folder / 'k'}-{_CHANNELS[channel]}")
         return connection
 

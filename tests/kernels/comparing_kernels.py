@@ -57,10 +57,6 @@ class Varies(UserWarning):
     """An item differs between stock kernels, too, so that it says nothing."""
 
 
-class Hung(UserWarning):
-    """A kernel did not answer within its limit, and did the next time."""
-
-
 class Bench:
     """Runs notebooks in folders of the same names, with stock kernels and with warm ones."""
 
@@ -80,19 +76,7 @@ class Bench:
             return [line for lines in pool.map(self._differences, compared) for line in lines]
 
     def told(self, one: Compared, *, warm: bool) -> dict[str, object]:
-        """Run a notebook; return all that a user can see of it, item → value.
-
-        One that hangs, as a kernel did once on Python 3.10 in a cell of widgets and asyncio, is run
-        once more, and a warning says so: what hangs each time is still a difference.
-        """
-        told = self._told(one, warm=warm)
-        kind = told["failure"][0] if isinstance(told.get("failure"), tuple) else ""
-        if kind != "timeout":
-            return told
-        warnings.warn(f"{one.name}: hung once, warm: {warm}: {told['failure']}", Hung, stacklevel=1)
-        return self._told(one, warm=warm)
-
-    def _told(self, one: Compared, *, warm: bool) -> dict[str, object]:
+        """Run a notebook; return all that a user can see of it, item → value."""
         folder = self._root / "work" / re.sub(r"\W+", "-", one.name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
