@@ -1,12 +1,17 @@
 """Draw which folder of nbbuild imports which: `python docs/folders.py` writes docs/folders.svg.
 
 The rows are the layers of the import contract in pyproject.toml, so that every arrow points down.
+`python docs/folders.py REVISION FILE` draws an earlier state of the repository to FILE.
 """
 
 from __future__ import annotations
 
 import ast
+import io
+import subprocess
 import sys
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,19 +21,19 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
-ROW, BOX, GAP, HEIGHT, WIDTH = 74, 108, 26, 30, 760
+ROW, BOX, GAP, HEIGHT, LEAST = 74, 108, 26, 30, 760
 
 
-def layers() -> list[list[str]]:
+def layers(root: Path = ROOT) -> list[list[str]]:
     """Return the folders and modules right below nbbuild, row by row, from the top."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     rows = contracts["tool"]["importlinter"]["contracts"][0]["layers"]
     return [row.split(" | ") for row in rows]
 
 
-def imports() -> Iterator[tuple[str, str]]:
+def imports(root: Path = ROOT) -> Iterator[tuple[str, str]]:
     """Yield (importer, imported), as the parts right below nbbuild."""
-    package = ROOT / "nbbuild"
+    package = root / "nbbuild"
     for path in package.rglob("*.py"):
         importer = path.relative_to(package).with_suffix("").parts[0]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -41,21 +46,22 @@ def imports() -> Iterator[tuple[str, str]]:
             yield from ((importer, one) for one in found if one != importer)
 
 
-def drawing() -> str:
+def drawing(root: Path = ROOT) -> str:
     """Return the picture as SVG."""
-    rows = layers()
+    rows = layers(root)
+    width = max(LEAST, *(len(row) * (BOX + GAP) + GAP for row in rows))
     places: dict[str, tuple[float, float]] = {}
     for number, row in enumerate(rows):
-        left = (WIDTH - len(row) * BOX - (len(row) - 1) * GAP) / 2
+        left = (width - len(row) * BOX - (len(row) - 1) * GAP) / 2
         for place, name in enumerate(row):
             places[name] = (left + place * (BOX + GAP), 20.0 + number * ROW)
     height = 20 + len(rows) * ROW
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="13">',
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
-    for importer, imported in sorted(set(imports())):
+    for importer, imported in sorted(set(imports(root))):
         if importer in places and imported in places:
             lines.append(_arrow(places[importer], places[imported]))
     for name, (x, y) in places.items():
@@ -81,5 +87,22 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
     )
 
 
+def drawing_of(revision: str) -> str:
+    """Return the picture of an earlier state, which git knows as `revision`."""
+    archive = subprocess.run(
+        ["git", "archive", revision, "nbbuild", "pyproject.toml"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+            files.extractall(folder)
+        return drawing(Path(folder))
+
+
 if __name__ == "__main__":
-    (ROOT / "docs/folders.svg").write_text(drawing(), encoding="utf-8")
+    if sys.argv[1:]:
+        Path(sys.argv[2]).write_text(drawing_of(sys.argv[1]), encoding="utf-8")
+    else:
+        (ROOT / "docs/folders.svg").write_text(drawing(), encoding="utf-8")
