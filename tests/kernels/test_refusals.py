@@ -8,7 +8,7 @@ import pytest
 
 from nbbuild.errors import KernelError
 from nbbuild.interpreter.imports import Import
-from nbbuild.kernels.warm.import_facts import ImportFacts
+from nbbuild.kernels.warm.import_facts import ImportCost, ImportFacts
 from nbbuild.kernels.warm.nursery import Nursery, Warm
 
 
@@ -73,3 +73,14 @@ def test_nothing_is_kept_where_nobody_knows_what_is_installed():
     kept = Kept()
     kept.facts().refuse("", "bad", "it prints")
     assert kept.values == {}
+
+
+def test_what_an_import_took_is_known_in_the_next_build_too():
+    kept = Kept()
+    assert kept.facts().cost("as it is now", "good") is None
+    kept.facts().keep_cost("as it is now", "good", ImportCost(0.25, 1 << 20))
+    assert kept.facts().cost("as it is now", "good") == ImportCost(0.25, 1 << 20)
+    assert kept.facts().cost("after an upgrade", "good") is None
+    for damaged in (b"", b"\xff", b"[1"):
+        kept.values = dict.fromkeys(kept.values, damaged)
+        assert kept.facts().cost("as it is now", "good") is None

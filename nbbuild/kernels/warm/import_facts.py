@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from nbbuild.disk.shapes import Misshapen, Shape
+from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.version import __version__
 
 _REFUSED = f"refused-{__version__}"
@@ -24,7 +24,6 @@ class ImportCost(msgspec.Struct, frozen=True, array_like=True):
 
 
 _SHAPE: Shape[ImportCost] = Shape(ImportCost)
-_encoder = msgspec.json.Encoder()
 
 
 class ImportFacts:
@@ -56,13 +55,13 @@ class ImportFacts:
         """Return what the import of `module` takes, None when nothing is known."""
         found = self._get(_COST, installed, module)
         try:
-            return _SHAPE.from_json(found) if found else None
+            return _SHAPE.unpack(found) if found else None
         except Misshapen:
             return None
 
     def keep_cost(self, installed: str, module: str, cost: ImportCost) -> None:
         """Keep what the import of `module` took."""
-        self._put(_COST, installed, module, _encoder.encode(cost))
+        self._put(_COST, installed, module, packed(cost))
 
     def _get(self, kind: str, installed: str, module: str) -> bytes:
         name = f"{installed} {module}"
