@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 @click.option("-t", "--accept", is_flag=True, help="Accept what is there as up to date.")
 @click.option("-s", "--silent", is_flag=True, help="Show only failures.")
 @click.option("-v", "--verbose", is_flag=True, help="Also show reasons and what is up to date.")
+@click.option(
+    "--durations",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="List the N notebooks that took longest; 0: all.",
+)
+@click.option("--last-failed", is_flag=True, help="Build only what failed in its last run.")
 @click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
 @json_option
 @project_options
@@ -49,6 +56,8 @@ def command(
     accept: bool,
     silent: bool,
     verbose: bool,
+    durations: int | None,
+    last_failed: bool,
     executor: str | None,
     as_json: bool,
     directory: Path,
@@ -67,6 +76,15 @@ def command(
 
     with open_session(directory, file=file) as session:
         _check_words(session, targets)
+        if last_failed:
+            from nbbuild.model import Report
+
+            targets = _failed(session, targets)
+            if not targets:
+                say("nothing to do: no notebook failed in its last run")
+                if as_json:
+                    emit(Report())
+                return 0
         if not silent:
             for notice in notices(session.config):
                 say(f"note: {notice}")
@@ -77,7 +95,9 @@ def command(
             return int(question and not plan.fresh)
         from nbbuild.report import observer
 
-        with observer(stream=sys.stderr, silent=silent, verbose=verbose) as tell, interruptible():
+        slowest = 0 if durations is None else durations or None
+        watching = observer(stream=sys.stderr, silent=silent, verbose=verbose, slowest=slowest)
+        with watching as tell, interruptible():
             if accept:
                 from nbbuild.verbs.touch import accept as publish
 
@@ -103,6 +123,18 @@ def command(
 def _check_one_of(one: str, is_one: bool, other: str, is_other: bool) -> None:
     if is_one and is_other:
         raise UsageError(f"{one} and {other} contradict each other", hint="leave one of them out")
+
+
+def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the tasks that failed in their last run, of those that `targets` mean."""
+    from nbbuild.model import OutcomeKind
+
+    last = {name: session.state.outcome(name) for name in session.wanted(targets)}
+    return tuple(
+        name
+        for name, outcome in last.items()
+        if outcome is not None and outcome.kind is OutcomeKind.FAILED
+    )
 
 
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:

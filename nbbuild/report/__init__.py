@@ -41,14 +41,17 @@ def observer(
     stream: TextIO,
     silent: bool = False,
     verbose: bool = False,
+    slowest: int | None = 0,
     environ: Mapping[str, str] = os.environ,
 ) -> BuildObserver:
     """Return the observer that fits `stream`: live lines on a terminal, else plain ones.
 
-    `silent` leaves only failures; `verbose` adds fresh notebooks, reasons and whole tracebacks.
+    `silent` leaves only failures; `verbose` adds notebooks whose results were there already, their
+    reasons and whole tracebacks; `slowest` is how many of those that took longest are listed,
+    None: all.
     In CI (the variable `CI`) and where TERM is "dumb" a terminal gets plain lines too.
     """
-    words = Words(silent=silent, verbose=verbose)
+    words = Words(silent=silent, verbose=verbose, slowest=slowest)
     plain = Plain(stream, words=words)
     if silent or not _draws(stream, environ):
         return plain

@@ -55,13 +55,17 @@ class Line:
 class Words:
     """Says each thing once: remembers which tasks and notes have been told.
 
-    `silent` leaves only failures; `verbose` adds fresh notebooks, reasons and whole tracebacks.
+    `silent` leaves only failures; `verbose` adds notebooks whose results were there already, all
+    reasons and whole tracebacks. At the end the `slowest` notebooks that ran are listed, None: all.
     Not thread-safe: the caller holds a lock.
     """
 
-    def __init__(self, *, silent: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, *, silent: bool = False, verbose: bool = False, slowest: int | None = 0
+    ) -> None:
         self.silent = silent
         self._verbose = verbose and not silent
+        self._slowest = slowest
         self._told: set[str] = set()
         self._notes: set[tuple[str, str]] = set()
 
@@ -90,7 +94,7 @@ class Words:
         return [Line("note:", about + event.text)]
 
     def closing(self, report: Report) -> list[Line]:
-        """Return the last lines: outcomes that nobody has told, and the sum of the build."""
+        """Return the last lines: outcomes that nobody has told, a recap, the sum of the build."""
         lines = [
             line
             for outcome in report.outcomes
@@ -100,13 +104,15 @@ class Words:
         for problem in report.problems:
             first, *rest = problem.splitlines()
             lines += [Line("error:", first, Tone.BAD), *map(Line, rest)]
-        return lines if self.silent else [*lines, _sum(report)]
+        if self.silent:
+            return lines
+        return [*lines, *_longest(report, self._slowest), *_recap(report), _sum(report)]
 
     def _is_shown(self, outcome: Outcome) -> bool:
         if outcome.failure is not None or outcome.kind is OutcomeKind.FAILED:
             return True
-        if outcome.kind in (OutcomeKind.FRESH, OutcomeKind.CANCELLED):
-            return self._verbose
+        if outcome.kind in (*_REUSED, OutcomeKind.CANCELLED):
+            return self._verbose  # they are counted
         return not self.silent
 
     def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
@@ -150,6 +156,34 @@ def _sum(report: Report) -> Line:
     return Line(summary(report), tone=Tone.BAD if bad else Tone.PLAIN)
 
 
+def _recap(report: Report) -> list[Line]:
+    """Return each failure in a line, unless it is all that the build did.
+
+    What came before it may have scrolled away.
+    """
+    ran = [o for o in report.outcomes if o.kind not in (*_REUSED, OutcomeKind.CANCELLED)]
+    failed = [o for o in ran if o.kind is OutcomeKind.FAILED]
+    if not failed or len(ran) == 1:
+        return []
+    lines = [Line(f"    {in_one_line(_why(one))}") for one in failed]
+    return [Line("failed:", tone=Tone.BAD), *lines]
+
+
+def _longest(report: Report, number: int | None) -> list[Line]:
+    """Return the `number` notebooks that took longest, None: all that ran."""
+    ran = [o for o in report.outcomes if o.kind in (OutcomeKind.EXECUTED, OutcomeKind.FAILED)]
+    slowest = sorted(ran, key=lambda one: (-one.seconds, one.task))[:number]
+    if not slowest:
+        return []
+    times = [duration(one.seconds) for one in slowest]
+    wide = max(map(len, times))
+    lines = (
+        Line(f"    {took.rjust(wide)}  {in_one_line(one.task)}")
+        for took, one in zip(times, slowest, strict=True)
+    )
+    return [Line("slowest:"), *lines]
+
+
 def _headline(outcome: Outcome) -> Line:
     tone = _TONES.get(outcome.kind, Tone.PLAIN)
     return Line(outcome.kind.value, in_one_line(_what_became(outcome)), tone)
@@ -160,15 +194,20 @@ def _what_became(outcome: Outcome) -> str:
         uncached = "" if outcome.cached else ", not cached"
         return f"{outcome.task} in {duration(outcome.seconds)}{uncached}"
     if outcome.kind is OutcomeKind.FAILED:
-        failure = outcome.failure or Failure("error", "no reason is known")
-        # The notebook need not be the task's name: a failure has to lead to the file.
-        of = "" if outcome.task == outcome.source else f" ({outcome.source})"
-        cell = f", in {failure.where}" if failure.where else ""
-        return f"{outcome.task}{of} after {duration(outcome.seconds)}{cell}: {failure.message}"
+        return _why(outcome, f" after {duration(outcome.seconds)}")
     if outcome.kind is OutcomeKind.BLOCKED:
         why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)
         return f"{outcome.task}: {why}" if why else outcome.task
     return outcome.task
+
+
+def _why(outcome: Outcome, after: str = "") -> str:
+    """Say what failed, where and why."""
+    failure = outcome.failure or Failure("error", "no reason is known")
+    # The notebook need not be the task's name: a failure has to lead to the file.
+    of = "" if outcome.task == outcome.source else f" ({outcome.source})"
+    cell = f", in {failure.where}" if failure.where else ""
+    return f"{outcome.task}{of}{after}{cell}: {failure.message}"
 
 
 def _dim(text: str) -> Line:

@@ -100,10 +100,47 @@ def test_each_kind_has_its_line_and_fresh_ones_are_silent():
         "executed a in 12.3 s",
         "executed b in 1.0 s, not cached",
         "note: b: b.csv changed",
-        "refreshed c",
-        "restored d",
         "blocked f: 'a' failed",
     ]
+    words = Words(verbose=True)
+    assert [line for one in outcomes[2:5] for line in said(words, one)] == [
+        "refreshed c",
+        "restored d",
+        "fresh e",
+    ]
+
+
+def test_failures_are_listed_once_more_after_other_lines():
+    other = outcome("a", OutcomeKind.EXECUTED, seconds=1)
+    report = Report(outcomes=(FAILED, other), seconds=3)
+    words = Words()
+    for one in report.outcomes:
+        words.ended(one)
+    assert [str(line) for line in words.closing(report)] == [
+        "failed:",
+        "    uk (model.ipynb), in cell 4 (In [2]): ZeroDivisionError: division by zero",
+        "1 executed, 1 failed in 3.0 s",
+    ]
+    # A single one has just been shown.
+    alone = Report(outcomes=(FAILED, outcome("b", OutcomeKind.FRESH)), seconds=3)
+    words.ended(alone.outcomes[1])
+    assert [str(line) for line in words.closing(alone)] == ["1 fresh, 1 failed in 3.0 s"]
+    assert Words(silent=True).closing(Report()) == []
+
+
+@pytest.mark.parametrize(
+    ("slowest", "names"), [(0, []), (1, ["c"]), (2, ["c", "a"]), (None, ["c", "a", "b"])]
+)
+def test_the_slowest_are_listed_where_asked_for(slowest, names):
+    took = {"a": 2.0, "b": 0.5, "c": 75.0}
+    outcomes = [outcome(name, OutcomeKind.EXECUTED, seconds=s) for name, s in took.items()]
+    outcomes.append(outcome("d", OutcomeKind.RESTORED))
+    words = Words(slowest=slowest)
+    for one in outcomes:
+        words.ended(one)
+    *lines, _ = [str(line) for line in words.closing(Report(outcomes=tuple(outcomes)))]
+    shown = {"c": "    1 min 15 s  c", "a": "         2.0 s  a", "b": "         0.5 s  b"}
+    assert lines == (["slowest:", *(shown[name] for name in names)] if names else [])
 
 
 def test_a_failure_shows_the_cell_and_the_end_of_the_traceback():
@@ -149,6 +186,9 @@ def test_closing_tells_what_nobody_has_told():
     lines = words.closing(Report(outcomes=(FAILED, other), seconds=3))
     assert [str(line) for line in lines] == [
         "failed z.ipynb after 0.0 s: no kernel",
+        "failed:",
+        "    uk (model.ipynb), in cell 4 (In [2]): ZeroDivisionError: division by zero",
+        "    z.ipynb: no kernel",
         "2 failed in 3.0 s",
     ]
     assert lines[-1].tone is Tone.BAD
