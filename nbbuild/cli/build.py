@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,7 @@ from nbbuild.errors import UsageError, did_you_mean
 from nbbuild.quick.verbs import VERBS
 
 if TYPE_CHECKING:
+    from nbbuild.model import Report
     from nbbuild.session import Session
 
 
@@ -75,29 +77,51 @@ def command(
             if dry_run:
                 _tell_plan(plan, as_json=as_json, verbose=verbose)
             return int(question and not plan.fresh)
-        from nbbuild.report import observer
+        report = _run(
+            session,
+            targets,
+            accept=accept,
+            silent=silent,
+            verbose=verbose,
+            how={
+                "jobs": jobs,
+                "executor": executor,
+                "keep_going": True if keep_going else False if fail_fast else None,
+                "force": always_run,
+            },
+        )
+    if as_json:
+        emit(report)
+    return report.exit_status
 
-        with observer(stream=sys.stderr, silent=silent, verbose=verbose) as tell, interruptible():
-            if accept:
-                from nbbuild.verbs.touch import accept as publish
 
-                report = publish(session, targets=targets, observer=tell)
-            else:
-                from nbbuild.building.pipeline import build
+def _run(
+    session: Session,
+    targets: tuple[str, ...],
+    *,
+    accept: bool,
+    silent: bool,
+    verbose: bool,
+    how: Mapping[str, Any],
+) -> Report:
+    """Build, or accept what is there, and say what comes of it."""
+    from nbbuild.report import observer
 
-                report = build(
-                    session,
-                    targets=targets,
-                    jobs=jobs,
-                    executor=executor,
-                    keep_going=True if keep_going else False if fail_fast else None,
-                    force=always_run,
-                    observer=tell,
-                )
-            tell.finish(report)
-        if as_json:
-            emit(report)
-        return report.exit_status
+    shown = session.here.shown
+    with (
+        observer(stream=sys.stderr, silent=silent, verbose=verbose, shown=shown) as tell,
+        interruptible(),
+    ):
+        if accept:
+            from nbbuild.verbs.touch import accept as publish
+
+            report = publish(session, targets=targets, observer=tell)
+        else:
+            from nbbuild.building.pipeline import build
+
+            report = build(session, targets=targets, observer=tell, **how)
+        tell.finish(report)
+    return report
 
 
 def _check_one_of(one: str, is_one: bool, other: str, is_other: bool) -> None:
@@ -107,14 +131,12 @@ def _check_one_of(one: str, is_one: bool, other: str, is_other: bool) -> None:
 
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:
     """Raise what `wanted` raises, with the verb that an unknown first word may have been."""
-    from nbbuild.project.selecting import select
-
     try:
         session.wanted(targets)
     except UsageError as error:
         near = did_you_mean(targets[0], VERBS) if targets[0].isalpha() else ""
         verb = near.removeprefix("did you mean ")
-        if not verb or select(session.project.tasks, targets[0]):
+        if not verb or session.targets.find(targets[0]):
             raise
         target = error.hint if error.hint.startswith("did you mean ") else ""
         hint = f"{target[:-1]}, or the verb {verb}" if target else f"did you mean the verb {verb}"

@@ -33,9 +33,10 @@ def command(
         else:
             names = set(session.tree.known())
         removed = session.tree.clean(sorted(names), dry_run=dry_run)
+        shown = session.here.shown
     if as_json:
         emit([{"path": path, "what": what} for path, what in removed])
         return
-    emit("\n".join(f"{what}  {path}" for path, what in removed))
+    emit("\n".join(f"{what}  {shown(path)}" for path, what in removed))
     if not removed:
         say("nothing to remove")

@@ -40,6 +40,7 @@ def command(
             for task in map(session.graph.tasks.__getitem__, names)
             for last, record in [session.runs.last(task)]
         ]
+        shown = session.here.shown
     if as_json:
         emit([_plain(task, last, seconds, found) for task, last, seconds, found in rows])
         return
@@ -49,7 +50,7 @@ def command(
             [
                 (
                     task.name,
-                    task.source if task.source != task.name else "",
+                    shown(task.source) if shown(task.source) != task.name else "",
                     ",".join(task.groups),
                     last.kind.value if last else "",
                     "" if seconds is None else duration(seconds),

@@ -36,7 +36,7 @@ def command(
         raise UsageError("name the NOTEBOOKs to remove, or use --all")
     from nbbuild.verbs.edit import clear, remove
 
-    path = find(directory, str(file or "jcache.toml"))
+    path = find(directory, file)
     if everything:
         tell(clear(path, environ=os.environ), as_json=as_json)
     else:

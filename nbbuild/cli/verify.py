@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,10 +58,11 @@ def command(
 
     with (
         open_session(directory, file=file) as session,
-        observer(stream=sys.stderr, silent=silent) as tell,
+        observer(stream=sys.stderr, silent=silent, shown=session.here.shown) as tell,
         interruptible(),
     ):
         found = verify(session, targets=targets, jobs=jobs, seed=seed, observer=tell)
+        shown = session.here.shown
     if as_json:
         emit(
             {
@@ -72,16 +74,21 @@ def command(
             }
         )
     else:
-        emit("\n\n".join(describe(one) for one in found.findings if one.result.value != "same"))
+        emit(
+            "\n\n".join(
+                describe(one, shown) for one in found.findings if one.result.value != "same"
+            )
+        )
         if found.left:
-            say(f"note: written or altered, but not declared by any notebook: {_named(found.left)}")
+            named = _named(found.left, shown)
+            say(f"note: written or altered, but not declared by any notebook: {named}")
         say(summary(found))
     return found.exit_status
 
 
-def describe(finding: Finding) -> str:
+def describe(finding: Finding, shown: Callable[[str], str]) -> str:
     """Return the lines about one task whose result is not the same."""
-    lines = [f"{finding.result.value}: {finding.task}", f"  {_why(finding)}"]
+    lines = [f"{finding.result.value}: {finding.task}", f"  {_why(finding, shown)}"]
     if finding.failure is not None:
         where = f"{finding.failure.where}: " if finding.failure.where else ""
         lines.append(f"  failed: {where}{finding.failure.message}")
@@ -91,11 +98,11 @@ def describe(finding: Finding) -> str:
         where = f"{first.where}, " if first.where else ""
         lines.append(f"  {where}{first.what}{more}")
         lines += [f"    {line}" for line in first.diff]
-    lines += [f"  artefact differs: {path}" for path in finding.artefacts]
+    lines += [f"  artefact differs: {shown(path)}" for path in finding.artefacts]
     return "\n".join(lines)
 
 
-def _why(finding: Finding) -> str:
+def _why(finding: Finding, shown: Callable[[str], str]) -> str:
     from nbbuild.verbs.findings import VerifyResult
 
     if finding.result is VerifyResult.SKIPPED:
@@ -103,10 +110,12 @@ def _why(finding: Finding) -> str:
     if finding.result is VerifyResult.NOT_DETERMINISTIC:
         return "runs under the same conditions gave different results"
     if finding.result is VerifyResult.ORDER:
-        left = _named(finding.left)
+        left = _named(finding.left, shown)
         return f"by itself it gives the stored result, but not where others have left {left}"
     if finding.missing:
-        return f"it looks for '{finding.missing}', which the copy lacks: {finding.missing_why}"
+        return (
+            f"it looks for '{shown(finding.missing)}', which the copy lacks: {finding.missing_why}"
+        )
     since = "something that is not declared has changed since"
     if finding.failure is not None:
         return f"it fails when run again, unlike the stored run: {since}"
@@ -121,6 +130,6 @@ def summary(found: Verification) -> str:
     return f"{said} in {duration(found.seconds)}{again}"
 
 
-def _named(paths: tuple[str, ...]) -> str:
+def _named(paths: tuple[str, ...], shown: Callable[[str], str]) -> str:
     more = f" and {len(paths) - _MOST} more" if len(paths) > _MOST else ""
-    return ", ".join(f"'{path}'" for path in paths[:_MOST]) + more
+    return ", ".join(f"'{shown(path)}'" for path in paths[:_MOST]) + more

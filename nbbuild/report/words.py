@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import shlex
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nbbuild.events import Noted
@@ -56,11 +57,15 @@ class Words:
     """Says each thing once: remembers which tasks and notes have been told.
 
     `silent` leaves only failures; `verbose` adds fresh notebooks, reasons and whole tracebacks.
-    Not thread-safe: the caller holds a lock.
+    `shown` turns a path seen from the root into what is to be printed. Not thread-safe: the caller
+    holds a lock.
     """
 
-    def __init__(self, *, silent: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, *, silent: bool = False, verbose: bool = False, shown: Callable[[str], str] = str
+    ) -> None:
         self.silent = silent
+        self._shown = shown
         self._verbose = verbose and not silent
         self._told: set[str] = set()
         self._notes: set[tuple[str, str]] = set()
@@ -70,7 +75,7 @@ class Words:
         self._told.add(outcome.task)
         lines: list[Line] = []
         if self._is_shown(outcome):
-            lines.append(_headline(outcome))
+            lines.append(_headline(outcome, self._shown))
             if self._verbose:
                 lines += [_dim(f"    because {reason}") for reason in outcome.reasons]
             if outcome.failure is not None:
@@ -119,7 +124,7 @@ class Words:
         lines += [_dim(f"    {line}".rstrip()) for line in traceback[above:]]
         if outcome.kind is OutcomeKind.FAILED and outcome.built:
             look = f"nbbuild show --open {shlex.quote(outcome.task)}"
-            lines.append(Line(f"    as far as it went: {outcome.built}"))
+            lines.append(Line(f"    as far as it went: {self._shown(outcome.built)}"))
             lines.append(Line(f"    to look at it: {look}"))
         if failure.hint:
             lines.append(Line(f"    hint: {failure.hint}"))
@@ -150,19 +155,20 @@ def _sum(report: Report) -> Line:
     return Line(summary(report), tone=Tone.BAD if bad else Tone.PLAIN)
 
 
-def _headline(outcome: Outcome) -> Line:
+def _headline(outcome: Outcome, shown: Callable[[str], str]) -> Line:
     tone = _TONES.get(outcome.kind, Tone.PLAIN)
-    return Line(outcome.kind.value, in_one_line(_what_became(outcome)), tone)
+    return Line(outcome.kind.value, in_one_line(_what_became(outcome, shown)), tone)
 
 
-def _what_became(outcome: Outcome) -> str:
+def _what_became(outcome: Outcome, shown: Callable[[str], str]) -> str:
     if outcome.kind is OutcomeKind.EXECUTED:
         uncached = "" if outcome.cached else ", not cached"
         return f"{outcome.task} in {duration(outcome.seconds)}{uncached}"
     if outcome.kind is OutcomeKind.FAILED:
         failure = outcome.failure or Failure("error", "no reason is known")
         # The notebook need not be the task's name: a failure has to lead to the file.
-        of = "" if outcome.task == outcome.source else f" ({outcome.source})"
+        file = shown(outcome.source)
+        of = "" if outcome.task == file else f" ({file})"
         cell = f", in {failure.where}" if failure.where else ""
         return f"{outcome.task}{of} after {duration(outcome.seconds)}{cell}: {failure.message}"
     if outcome.kind is OutcomeKind.BLOCKED:

@@ -208,7 +208,8 @@ def test_folder_and_file_can_be_named_and_folders_and_groups_are_targets(project
     done = project.nbbuild("-n")
     assert done.status == 2
     assert done.err == (
-        f"error: there is no 'jcache.toml' in '{project.root}'\n\nhint: `nbbuild init` writes one\n"
+        f"error: there is no 'jcache.toml' in '{project.root}' or in a folder above it\n\n"
+        "hint: `nbbuild init` writes one\n"
     )
 
 
