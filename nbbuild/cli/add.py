@@ -9,13 +9,21 @@ import click
 
 from nbbuild.cli._editing import tell
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import json_option
 from nbbuild.quick.above import NAME, find_above
 
 _FILE = click.Path()
 
 
-@click.command("add")
+@click.command(
+    "add",
+    cls=Verb,
+    examples={
+        "nbbuild add report.ipynb": "list a notebook",
+        "nbbuild add report.ipynb --asset data.csv": "and what it reads",
+    },
+)
 @click.argument("notebooks", nargs=-1, required=True, type=_FILE, metavar="NOTEBOOK...")
 @click.option(
     "--asset", "assets", multiple=True, type=_FILE, metavar="PATTERN", help="A file that they read."

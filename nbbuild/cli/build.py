@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from nbbuild.cli._options import project_options
+from nbbuild.cli._options import Whole, project_options, refuse
 from nbbuild.cli._signals import interruptible
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError, did_you_mean
 from nbbuild.quick.verbs import VERBS
@@ -20,12 +21,31 @@ if TYPE_CHECKING:
     from nbbuild.session import Session
 
 
-@click.command("build")
+_CONTRARY = (
+    ("-k", "keep_going", "-x", "fail_fast", "one goes on after a failure, the other does not"),
+    ("-n", "dry_run", "-q", "question", "one says what would run, the other only whether"),
+    ("-n", "dry_run", "-t", "accept", "one does nothing, the other accepts what is there"),
+    ("-q", "question", "-t", "accept", "one only asks, the other accepts what is there"),
+    ("-q", "question", "-B", "always_run", "with -B everything is out of date"),
+    ("-B", "always_run", "-t", "accept", "one runs everything, the other nothing"),
+    ("-s", "silent", "-v", "verbose", "one says less, the other more"),
+)
+
+
+@click.command(
+    "build",
+    cls=Verb,
+    examples={
+        "nbbuild": "everything that is out of date",
+        "nbbuild report.ipynb -j 4": "one notebook and what it needs, 4 at once",
+        "nbbuild -n": "say what would run, and how long it would take",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(min=1),
+    type=Whole(least=1),
     metavar="N",
     help="Run N notebooks at once [as configured].",
 )
@@ -43,18 +63,11 @@ if TYPE_CHECKING:
 def command(
     targets: tuple[str, ...],
     jobs: int | None,
-    keep_going: bool,
-    fail_fast: bool,
-    dry_run: bool,
-    question: bool,
-    always_run: bool,
-    accept: bool,
-    silent: bool,
-    verbose: bool,
     executor: str | None,
     as_json: bool,
     directory: Path,
     file: Path | None,
+    **flags: bool,
 ) -> int:
     """Bring TARGETs up to date, or everything.
 
@@ -62,34 +75,29 @@ def command(
     notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
     nbbuild itself, 130 interrupted.
     """
-    _check_one_of("-k", keep_going, "-x", fail_fast)
-    _check_one_of("-B", always_run, "-t", accept)
+    refuse(flags, _CONTRARY)
     from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
         _check_words(session, targets)
-        if not silent:
+        if not flags["silent"]:
             for notice in notices(session.config):
                 say(f"note: {notice}")
-        if question or dry_run:
-            plan = session.plan(targets, forced=always_run)
-            if dry_run:
-                _tell_plan(plan, as_json=as_json, verbose=verbose)
-            return int(question and not plan.fresh)
-        report = _run(
-            session,
-            targets,
-            accept=accept,
-            silent=silent,
-            verbose=verbose,
-            how={
-                "jobs": jobs,
-                "executor": executor,
-                "keep_going": True if keep_going else False if fail_fast else None,
-                "force": always_run,
-            },
-        )
+        if flags["question"] or flags["dry_run"]:
+            from nbbuild.cli._plan import out_of_date, totals
+            from nbbuild.cli.status import describe
+
+            plan = session.plan(targets, forced=flags["always_run"])
+            if as_json:
+                emit(list(plan.judgements))
+            elif flags["dry_run"]:
+                emit(describe(plan, verbose=flags["verbose"]))
+                say(totals(session, plan, jobs=jobs))
+            elif not plan.fresh and not flags["silent"] and sys.stderr.isatty():
+                say(out_of_date(plan))
+            return int(flags["question"] and not plan.fresh)
+        report = _run(session, targets, jobs=jobs, executor=executor, flags=flags)
     if as_json:
         emit(report)
     return report.exit_status
@@ -99,34 +107,41 @@ def _run(
     session: Session,
     targets: tuple[str, ...],
     *,
-    accept: bool,
-    silent: bool,
-    verbose: bool,
-    how: Mapping[str, Any],
+    jobs: int | None,
+    executor: str | None,
+    flags: Mapping[str, bool],
 ) -> Report:
     """Build, or accept what is there, and say what comes of it."""
     from nbbuild.report import observer
 
-    shown = session.here.shown
     with (
-        observer(stream=sys.stderr, silent=silent, verbose=verbose, shown=shown) as tell,
+        observer(
+            stream=sys.stderr,
+            silent=flags["silent"],
+            verbose=flags["verbose"],
+            shown=session.here.shown,
+        ) as tell,
         interruptible(),
     ):
-        if accept:
-            from nbbuild.verbs.touch import accept as publish
+        if flags["accept"]:
+            from nbbuild.verbs.touch import accept
 
-            report = publish(session, targets=targets, observer=tell)
+            report = accept(session, targets=targets, observer=tell)
         else:
             from nbbuild.building.pipeline import build
 
-            report = build(session, targets=targets, observer=tell, **how)
+            going = True if flags["keep_going"] else False if flags["fail_fast"] else None
+            report = build(
+                session,
+                targets=targets,
+                jobs=jobs,
+                executor=executor,
+                keep_going=going,
+                force=flags["always_run"],
+                observer=tell,
+            )
         tell.finish(report)
     return report
-
-
-def _check_one_of(one: str, is_one: bool, other: str, is_other: bool) -> None:
-    if is_one and is_other:
-        raise UsageError(f"{one} and {other} contradict each other", hint="leave one of them out")
 
 
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:
@@ -141,14 +156,3 @@ def _check_words(session: Session, targets: tuple[str, ...]) -> None:
         target = error.hint if error.hint.startswith("did you mean ") else ""
         hint = f"{target[:-1]}, or the verb {verb}" if target else f"did you mean the verb {verb}"
         raise UsageError(error.what, facts=error.facts, hint=hint) from None
-
-
-def _tell_plan(plan: object, *, as_json: bool, verbose: bool) -> None:
-    from nbbuild.cli.status import describe
-    from nbbuild.judging.verdicts import Plan
-
-    assert isinstance(plan, Plan)
-    if as_json:
-        emit(list(plan.judgements))
-    else:
-        emit(describe(plan, verbose=verbose))

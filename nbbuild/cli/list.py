@@ -8,13 +8,21 @@ from typing import Any
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, table
 from nbbuild.cli.show import discovered
 from nbbuild.model import Outcome, OutcomeKind, Record, Task
 from nbbuild.report import duration
 
 
-@click.command("list")
+@click.command(
+    "list",
+    cls=Verb,
+    examples={
+        "nbbuild list": "all tasks",
+        "nbbuild list --assets chapters": "those of a folder, and what they read",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--assets", "with_assets", is_flag=True, help="Also show the files that they read.")
 @json_option

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.model import Outcome, Record, Task
 from nbbuild.notebook.skipped import is_skipped
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from nbbuild.session import Session
 
 
-@click.command("show")
+@click.command(
+    "show",
+    cls=Verb,
+    examples={
+        "nbbuild show report.ipynb": "its last run, and why it failed",
+        "nbbuild show --open report.ipynb": "look at the notebook itself",
+    },
+)
 @click.argument("target")
 @click.option(
     "--traceback/--no-traceback",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbbuild.cli._options import project_options
+from nbbuild.cli._options import Whole, project_options
 from nbbuild.cli._signals import interruptible
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.report import duration, observer
 
@@ -21,17 +22,24 @@ if TYPE_CHECKING:
 _MOST = 10  # files that are listed
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    cls=Verb,
+    examples={
+        "nbbuild verify": "do all notebooks give the same again?",
+        "nbbuild verify report.ipynb --seed 7": "in the order of an earlier run",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(min=1),
+    type=Whole(least=1),
     metavar="N",
     help="Run N notebooks at once [as configured].",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Repeat the order of an earlier run."
+    "--seed", type=Whole(least=0), metavar="N", help="Repeat the order of an earlier run."
 )
 @click.option("-s", "--silent", is_flag=True, help="Print nothing while notebooks run.")
 @json_option

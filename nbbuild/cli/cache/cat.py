@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import found
 from nbbuild.cli.render import say
 from nbbuild.disk import temporary
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from nbbuild.session import Session
 
 
-@click.command("cat")
+@click.command(
+    "cat",
+    cls=Verb,
+    examples={
+        "nbbuild cache cat report.ipynb > old.ipynb": "the notebook that it made",
+        "nbbuild cache cat report.ipynb plot.png": "one of its artefacts",
+    },
+)
 @click.argument("record")
 @click.argument("path", required=False)
 @project_options
