@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
@@ -121,9 +120,53 @@ def _flat(error: NbbuildError) -> Iterator[NbbuildError]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the nearest of `known`, or "" when nothing is near.
 
-    A path is near to its file name, with its suffix and without.
+    Near is what `word` has a slip of: one wrong, missing, doubled or swapped letter for every three
+    (cargo's measure), in each part of a path. A path is also near to its file name, with its
+    suffix and without, and a word to the one that it begins.
     """
     words = sorted(known)
     named = [one for one in words if word in (PurePosixPath(one).name, PurePosixPath(one).stem)]
-    near = named or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else ""
+    if named:
+        return f"did you mean '{named[0]}'?"
+    far = len(word) + 1
+    slips = [(_slips(word, one, far), one) for one in words]
+    close = [(number, one) for number, one in slips if number < far]
+    if close:
+        return f"did you mean '{min(close)[1]}'?"
+    begun = [one for one in words if len(word) > 2 and one.startswith(word)]
+    return f"did you mean '{begun[0]}'?" if len(begun) == 1 else ""
+
+
+def _slips(word: str, other: str, far: int) -> int:
+    """Return how many slips of the hand lead from `other` to `word`, `far` when it is too many."""
+    ours, theirs = word.split("/"), other.split("/")
+    if len(ours) != len(theirs):
+        return far
+    total = 0
+    for mine, known in zip(ours, theirs, strict=True):
+        suffix = PurePosixPath(mine).suffix
+        if suffix != PurePosixPath(known).suffix:
+            suffix = ""
+        # A suffix that both have says nothing.
+        one, two = mine.removesuffix(suffix), known.removesuffix(suffix)
+        most = max(len(one), len(two), 3) // 3
+        slips = _distance(one, two) if abs(len(one) - len(two)) <= most else most + 1
+        if slips > most:
+            return far
+        total += slips
+    return min(total, far)
+
+
+def _distance(one: str, two: str) -> int:
+    """Return how many letters to insert, drop, replace or swap with their neighbour."""
+    before: list[int] = []
+    last = list(range(len(two) + 1))
+    for row, letter in enumerate(one, 1):
+        now = [row]
+        for column, other in enumerate(two, 1):
+            best = min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != other))
+            if row > 1 and column > 1 and (letter, one[row - 2]) == (two[column - 2], other):
+                best = min(best, before[column - 2] + 1)
+            now.append(best)
+        before, last = last, now
+    return last[-1]

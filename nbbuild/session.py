@@ -15,11 +15,12 @@ from blake3 import blake3
 
 from nbbuild.config import load as configuration
 from nbbuild.config.find import find
+from nbbuild.config.here import Here
 from nbbuild.config.types import Config
 from nbbuild.disk.digests import Digests
 from nbbuild.disk.project_folder import DOT
 from nbbuild.disk.state import State
-from nbbuild.errors import StoreError, UsageError, did_you_mean, raise_all
+from nbbuild.errors import StoreError, UsageError, raise_all
 from nbbuild.events import Noted, Observer
 from nbbuild.interpreter.environment import Environments
 from nbbuild.interpreter.kernelspec import KernelSpecs
@@ -43,7 +44,7 @@ from nbbuild.project import project
 from nbbuild.project.graph import Graph, link
 from nbbuild.project.project import Project
 from nbbuild.project.readings import Readings
-from nbbuild.project.selecting import known_words, select
+from nbbuild.project.targets import Targets
 from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.watching.traces import Traces
@@ -79,8 +80,10 @@ class Session:
     """A loaded project with its store, state and tree; made by `open_session`, for `with`."""
 
     root: Path
+    here: Here
     config: Config
     project: Project
+    targets: Targets
     graph: Graph
     environ: Mapping[str, str]
     state: State
@@ -128,18 +131,9 @@ class Session:
 
         No targets mean all tasks. Raises `UsageError` for a word that means nothing.
         """
-        tasks = self.project.tasks
-        names = {task.name for task in tasks} if not targets else set[str]()
+        names = {task.name for task in self.project.tasks} if not targets else set[str]()
         for word in targets:
-            found = select(tasks, word)
-            if not found:
-                raise UsageError(
-                    f"there is no notebook, task, artefact or group '{word}'",
-                    facts=[("project", str(self.config.path))],
-                    hint=did_you_mean(word, known_words(tasks))
-                    or "`nbbuild list` shows what there is",
-                )
-            names.update(found)
+            names.update(self.targets.select(word))
         return self.graph.needed(names) if upstream else self.graph.sorted(names)
 
     def task(self, target: str) -> Task:
@@ -216,30 +210,35 @@ def open_session(
     environ: Mapping[str, str] | None = None,
     overrides: Settings | None = None,
 ) -> Session:
-    """Load the project of `directory` and open its store and state; writes nothing.
+    """Load the project that `directory` lies in and open its store and state; writes nothing.
 
+    Targets are then seen from `directory`. A `file` that was named is looked for there only.
     Raises `ConfigError` (or `Problems`) for whatever cannot be right.
     """
     opened_ns = time.time_ns()
     environ = dict(os.environ if environ is None else environ)
-    path = find(Path(directory), str(file or "jcache.toml"))
+    path = find(Path(directory), file)
     config = configuration.with_environment(configuration.load(path), environ)
-    return session_of(config, environ=environ, overrides=overrides, opened_ns=opened_ns)
+    here = Here.at(Path(directory), config.root)
+    return session_of(config, environ=environ, here=here, overrides=overrides, opened_ns=opened_ns)
 
 
 def session_of(
     config: Config,
     *,
     environ: Mapping[str, str],
+    here: Here | None = None,
     overrides: Settings | None = None,
     opened_ns: int | None = None,
 ) -> Session:
     """Open the project that `config` describes, as `open_session` does; raises what that raises.
 
-    `opened_ns` is when `config` was read, in ns since the epoch (None: just now).
+    Targets are seen from `here` (None: the root). `opened_ns` is when `config` was read, in ns
+    since the epoch (None: just now).
     """
     opened_ns = time.time_ns() if opened_ns is None else opened_ns
     root = config.root
+    here = here or Here(root)
     if os.path.lexists(root / DOT) and not (root / DOT).is_dir():
         raise StoreError(
             f"'{DOT}' is not a folder",
@@ -298,8 +297,10 @@ def session_of(
     runs = LastRuns(state.outcome, store.records)
     return Session(
         root=root,
+        here=here,
         config=config,
         project=loaded,
+        targets=Targets(loaded.tasks, here, project=str(config.path)),
         graph=graph,
         environ=environ,
         state=state,

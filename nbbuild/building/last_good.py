@@ -66,7 +66,8 @@ def keep(
         "notes": [f"note: {text}" for text in (*notices(session.config), *remarks)],
         "summary": summary,
     }
-    place = Path(uptodate.place(str(session.root), session.config.path.name, targets))
+    root, config = str(session.root), session.config.path.name
+    place = Path(uptodate.place(root, config, targets, here=session.here.folder))
     with suppress(OSError):
         own_folder(place.parent, below=session.root / DOT)
         write(place, uptodate.seal(known), sync=False, ours=True)
@@ -185,6 +186,7 @@ class _Basis:
             sources, readers=session.readers, path=session.environ.get("PATH", "")
         )
         yield from map(self._absolute, session.pairs.looked)
+        yield from session.targets.looked
         yield from inputs.kernels.rests_on
 
     def _rewritten(self) -> Iterator[str]:

@@ -6,28 +6,31 @@ interrupted, 141 when whoever read our output has gone (what a shell shows for S
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
+import re
 import select
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import click
 
-from nbbuild.errors import NbbuildError, Problems, UsageError, internal
+from nbbuild.cli.render import emit
+from nbbuild.errors import NbbuildError, Problems, UsageError, did_you_mean, internal
 from nbbuild.text.printable import clean
 
 INTERRUPTED = 130
 NOBODY_READS = 141
 
 
-def exit_status(work: Callable[[], object]) -> int:
+def exit_status(work: Callable[[], object], *, as_json: Callable[[], bool] = bool) -> int:
     """Do the work and return the exit status: the int that `work` returned, else 0.
 
-    What `work` raises is printed on stderr. SystemExit passes.
+    What `work` raises is printed on stderr and, if `as_json` then says so, as JSON on stdout, too.
+    SystemExit passes.
     """
     try:
         status = _result(work)
@@ -40,6 +43,8 @@ def exit_status(work: Callable[[], object]) -> int:
             status = NOBODY_READS
         else:
             status = _tell(error)
+            if as_json():
+                _emit(error, status)
         _let_go_of_stdout()
     return status
 
@@ -64,6 +69,16 @@ def _tell(error: Exception) -> int:
     return known.exit_status
 
 
+def _emit(error: Exception, status: int) -> None:
+    """Write an error to stdout as JSON."""
+    errors = [
+        {"what": one.what, "facts": [list(fact) for fact in one.facts], "hint": one.hint}
+        for one in _each(_known(error))
+    ]
+    with suppress(OSError, ValueError):  # a stdout that is closed or full has been told
+        emit({"exit_status": status, "errors": errors})
+
+
 def _each(error: NbbuildError) -> Iterator[NbbuildError]:
     if isinstance(error, Problems):
         for one in error.errors:
@@ -84,26 +99,51 @@ def _known(error: Exception) -> NbbuildError:
 
 
 def _usage(error: click.ClickException) -> UsageError:
+    """Return what click finds wrong with a command line, in our words."""
     ctx = error.ctx if isinstance(error, click.UsageError) else None
-    see = f"see '{ctx.command_path if ctx else 'nbbuild'} --help'"
+    path = ctx.command_path if ctx else "nbbuild"
+    see = f"see '{path} --help'"
     if isinstance(error, click.NoSuchOption):
         known = (
             [name for param in ctx.command.get_params(ctx) for name in param.opts] if ctx else ()
         )
         near = _near_option(error.option_name, known)
         return UsageError(f"no such option: {error.option_name}", hint=near or see)
+    if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Argument):
+        name = error.param.make_metavar(ctx) if ctx else error.param.human_readable_name
+        name = name.removesuffix("...")
+        return UsageError(f"'{path}' needs a{'n' * (name[0] in 'AEIO')} {name}", hint=see)
+    if isinstance(error, click.BadOptionUsage):
+        return UsageError(f"{error.option_name} needs a value", hint=see)
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return _wrong_value(error, error.param, see)
     message = error.format_message().rstrip(".")
+    many = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", message)
+    if many:
+        return UsageError(f"'{path}' takes fewer words: {many[1]} is too much", hint=see)
     return UsageError(message[:1].lower() + message[1:], hint=see)
+
+
+def _wrong_value(error: click.BadParameter, param: click.Parameter, see: str) -> UsageError:
+    """Return what is wrong with the value of an option, or with a word."""
+    name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+    said = re.search(r"'(.*)'", error.message.split(" is not ")[0])
+    value = said[1] if said else ""
+    if isinstance(param.type, click.Choice):
+        choices = [str(one) for one in param.type.choices]
+        hint = did_you_mean(value, choices) or f"choose one of {', '.join(choices)}"
+        return UsageError(f"{name} cannot be '{value}'", hint=hint)
+    message = error.message.rstrip(".")
+    return UsageError(f"{name}: {message[:1].lower() + message[1:]}", hint=see)
 
 
 def _near_option(word: str, known: Sequence[str]) -> str:
     """Return "did you mean '--x'?" for an option that `word` begins, or is a slip of, else ""."""
-    begun = [name for name in known if word.startswith("--") and name.startswith(word)]
+    if not word.startswith("--"):
+        return ""
     # Without the dashes, which all of them share.
-    bare = {name.lstrip("-"): name for name in known if name.startswith("--")}
-    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.7)
-    found = [*begun, *(bare[name] for name in near)]
-    return f"did you mean '{found[0]}'?" if found else ""
+    bare = {name[2:] for name in known if name.startswith("--")}
+    return did_you_mean(word[2:], bare).replace("'", "'--", 1)
 
 
 def _of_the_system(error: OSError) -> NbbuildError:

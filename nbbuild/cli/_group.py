@@ -16,14 +16,23 @@ import click
 from click.shell_completion import CompletionItem
 
 from nbbuild.cli._errors import exit_status
+from nbbuild.cli._verb import write_examples
+from nbbuild.cli.render import EMITTED
 from nbbuild.version import __version__
 
 BUILD = "build"
 
-_ABOUT = """Make for notebooks: execute what changed, in order, in parallel, and cache the rest.
+_ABOUT = """Make for notebooks: execute what changed, and cache the rest. A target is a
+notebook, a task, an artefact, a group, a folder or a glob."""
 
-Without a verb, nbbuild builds the targets, or everything. A target is a notebook, a task, an
-artefact, a group or a glob."""
+_EXAMPLES = {
+    "nbbuild": "build everything that is out of date",
+    "nbbuild report.ipynb": "build one notebook, and what it needs",
+    "nbbuild explain report.ipynb": "say why it would run",
+}
+
+_COMMON = frozenset({"--jobs", "--dry-run", "--always-run", "--verbose", "--directory", "--help"})
+"""The options of a build that the first page of the help shows."""
 
 
 class VerbGroup(click.Group):
@@ -78,30 +87,40 @@ class VerbGroup(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         words = sys.argv[1:] if args is None else list(args)
 
+        said: dict[str, Any] = {}
+
         def work() -> object:
             with self.make_context(prog_name or self.name, words, **extra) as ctx:
-                return self.invoke(ctx)
+                try:
+                    return self.invoke(ctx)
+                finally:
+                    said.update(ctx.meta)
 
-        sys.exit(exit_status(work))
+        def as_json() -> bool:
+            return "--json" in _before_dashes(words) and EMITTED not in said
+
+        sys.exit(exit_status(work, as_json=as_json))
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help: the build's options, and a line for each verb without importing it."""
         formatter.write_usage(ctx.command_path, "[OPTIONS] [TARGET]...")
         formatter.write_usage(ctx.command_path, "VERB [OPTIONS] [ARGUMENT]...", prefix="       ")
+        write_examples(formatter, _EXAMPLES)
         formatter.write_paragraph()
         with formatter.indentation():
             formatter.write_text(_ABOUT)
         with formatter.section("Verbs"):
             formatter.write_dl(list(self._verbs.items()))
-        with formatter.section("Build options"):
+        with formatter.section("Options of a build"):
             formatter.write_dl(self._options(ctx))
         formatter.write_paragraph()
-        formatter.write_text(f"'{ctx.command_path} VERB --help' says more about a verb.")
+        name = ctx.command_path
+        formatter.write_text(f"'{name} help VERB' says more; '{name} help build' has all options.")
 
     def _options(self, ctx: click.Context) -> list[tuple[str, str]]:
         build = self._load(BUILD)
         of_build = click.Context(build, parent=ctx, info_name=BUILD)
-        options = [p for p in build.get_params(of_build) if isinstance(p, click.Option)]
+        options = [p for p in build.get_params(of_build) if _COMMON.intersection(p.opts)]
         # Its `--help` comes last; before that, what only the group has.
         records = [param.get_help_record(of_build) for param in options]
         records[-1:-1] = [param.get_help_record(ctx) for param in self.params]

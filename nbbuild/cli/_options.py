@@ -3,16 +3,64 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from nbbuild.errors import UsageError
 
 _Result = TypeVar("_Result")
 
 _DIRECTORY = "nbbuild.cli.directory"
 _FILE = "nbbuild.cli.file"
+
+
+if TYPE_CHECKING:
+    _Number = click.ParamType[int]
+    _Path = click.ParamType[Path]
+else:  # older versions of click have it without parameters
+    _Number = _Path = click.ParamType
+
+
+class Whole(_Number):
+    """A whole number that is not too small."""
+
+    name = "number"
+
+    def __init__(self, *, least: int) -> None:
+        self.least = least
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number; raise `UsageError` for anything else."""
+        text = str(value)
+        if text.isascii() and text.isdigit() and int(text) >= self.least:
+            return int(text)
+        name = param.opts[0] if param is not None else "this"
+        raise UsageError(
+            f"{name} takes a whole number, {self.least} or more, not '{text}'",
+            hint=f"`{name} {max(self.least, 4)}`",
+        )
+
+
+class Folder(_Path):
+    """A folder that exists."""
+
+    name = "folder"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Return the folder; raise `UsageError` if it is none."""
+        path = Path(str(value))
+        if path.is_dir():
+            return path
+        there = "is not a folder" if path.exists() else "does not exist"
+        name = param.opts[0] if param is not None else "this"
+        raise UsageError(f"{name}: '{path}' {there}", hint="name the folder to work in")
 
 
 def project_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -27,7 +75,7 @@ def project_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
         "-C",
         "--directory",
         "_directory",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=Folder(),
         callback=functools.partial(_keep, _DIRECTORY),
         expose_value=False,
         metavar="DIR",
@@ -56,3 +104,15 @@ def _keep(key: str, ctx: click.Context, param: click.Parameter, value: Path | No
     # A context shares its `meta` with those of the verbs inside it.
     if value is not None:
         ctx.meta[key] = value
+
+
+def refuse(flags: Mapping[str, bool], contrary: Iterable[tuple[str, str, str, str, str]]) -> None:
+    """Raise `UsageError` if two options are given that contradict each other.
+
+    `contrary` has such pairs: an option and its flag, another one and its flag, and why.
+    """
+    for one, its_flag, other, other_flag, why in contrary:
+        if flags[its_flag] and flags[other_flag]:
+            raise UsageError(
+                f"{one} and {other} contradict each other: {why}", hint="leave one of them out"
+            )

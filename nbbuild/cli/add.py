@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 
 import click
 
 from nbbuild.cli._editing import tell
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import json_option
-from nbbuild.config.find import find_above
-from nbbuild.errors import ConfigError
+from nbbuild.quick.above import NAME, find_above
 
 _FILE = click.Path()
 
 
-@click.command("add")
+@click.command(
+    "add",
+    cls=Verb,
+    examples={
+        "nbbuild add report.ipynb": "list a notebook",
+        "nbbuild add report.ipynb --asset data.csv": "and what it reads",
+    },
+)
 @click.argument("notebooks", nargs=-1, required=True, type=_FILE, metavar="NOTEBOOK...")
 @click.option(
     "--asset", "assets", multiple=True, type=_FILE, metavar="PATTERN", help="A file that they read."
@@ -47,19 +53,14 @@ def command(
     """Add NOTEBOOKs, files or patterns, to jcache.toml; comments and layout stay.
 
     Options can be repeated and apply to all NOTEBOOKs. For notebooks that are listed already, they
-    add to what is declared. If there is no jcache.toml yet, one is written.
+    add to what is declared. If there is no jcache.toml here or above, one is written here;
+    -f jcache.toml begins a project of its own in this folder.
     """
     from nbbuild.verbs.edit import Declared, add
 
-    path = directory / (file or "jcache.toml")
-    if not os.path.lexists(path) and file is None:
-        above = find_above(Path(os.path.abspath(directory)))  # noqa: PTH100 - as shown
-        if above is not None:
-            where = shlex.quote(os.path.relpath(above))
-            raise ConfigError(
-                f"there is no 'jcache.toml' in '{Path(os.path.abspath(directory))}'",  # noqa: PTH100
-                hint=f"there is one in '{above}': use `nbbuild -C {where} add`, with paths from "
-                "there; `-f jcache.toml` begins another project here",
-            )
+    path = directory / (file or NAME)
+    above = None if file or os.path.lexists(path) else find_above(str(directory))
+    if above is not None:
+        path = Path(above, NAME)
     declared = Declared(assets=assets, modules=modules, artefacts=artefacts, reader=reader)
     tell(add(path, notebooks, declared, folder=directory, environ=os.environ), as_json=as_json)

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nbbuild.cli._options import project_options
+from nbbuild.cli._options import Whole, project_options, refuse
 from nbbuild.cli._signals import interruptible
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError, did_you_mean
 from nbbuild.quick.verbs import VERBS
 
 if TYPE_CHECKING:
+    from nbbuild.model import Report
     from nbbuild.session import Session
 
 
-@click.command("build")
+_CONTRARY = (
+    ("-k", "keep_going", "-x", "fail_fast", "one goes on after a failure, the other does not"),
+    ("-n", "dry_run", "-q", "question", "one says what would run, the other only whether"),
+    ("-n", "dry_run", "-t", "accept", "one does nothing, the other accepts what is there"),
+    ("-q", "question", "-t", "accept", "one only asks, the other accepts what is there"),
+    ("-q", "question", "-B", "always_run", "with -B everything is out of date"),
+    ("-B", "always_run", "-t", "accept", "one runs everything, the other nothing"),
+    ("-s", "silent", "-v", "verbose", "one says less, the other more"),
+)
+
+
+@click.command(
+    "build",
+    cls=Verb,
+    examples={
+        "nbbuild": "everything that is out of date",
+        "nbbuild report.ipynb -j 4": "one notebook and what it needs, 4 at once",
+        "nbbuild -n": "say what would run, and how long it would take",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(min=1),
+    type=Whole(least=1),
     metavar="N",
     help="Run N notebooks at once [as configured].",
 )
@@ -37,7 +59,7 @@ if TYPE_CHECKING:
 @click.option("-v", "--verbose", is_flag=True, help="Also show reasons and what is up to date.")
 @click.option(
     "--durations",
-    type=click.IntRange(min=0),
+    type=Whole(least=0),
     metavar="N",
     help="List the N notebooks that took longest; 0: all.",
 )
@@ -48,20 +70,12 @@ if TYPE_CHECKING:
 def command(
     targets: tuple[str, ...],
     jobs: int | None,
-    keep_going: bool,
-    fail_fast: bool,
-    dry_run: bool,
-    question: bool,
-    always_run: bool,
-    accept: bool,
-    silent: bool,
-    verbose: bool,
     durations: int | None,
-    last_failed: bool,
     executor: str | None,
     as_json: bool,
     directory: Path,
     file: Path | None,
+    **flags: bool,
 ) -> int:
     """Bring TARGETs up to date, or everything.
 
@@ -69,14 +83,13 @@ def command(
     notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
     nbbuild itself, 130 interrupted.
     """
-    _check_one_of("-k", keep_going, "-x", fail_fast)
-    _check_one_of("-B", always_run, "-t", accept)
+    refuse(flags, _CONTRARY)
     from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
         _check_words(session, targets)
-        if last_failed:
+        if flags["last_failed"]:
             from nbbuild.model import Report
 
             targets = _failed(session, targets)
@@ -85,44 +98,71 @@ def command(
                 if as_json:
                     emit(Report())
                 return 0
-        if not silent:
+        if not flags["silent"]:
             for notice in notices(session.config):
                 say(f"note: {notice}")
-        if question or dry_run:
-            plan = session.plan(targets, forced=always_run)
-            if dry_run:
-                _tell_plan(plan, as_json=as_json, verbose=verbose)
-            return int(question and not plan.fresh)
-        from nbbuild.report import observer
+        if flags["question"] or flags["dry_run"]:
+            from nbbuild.cli._plan import out_of_date, totals
+            from nbbuild.cli.status import describe
 
-        slowest = 0 if durations is None else durations or None
-        watching = observer(stream=sys.stderr, silent=silent, verbose=verbose, slowest=slowest)
-        with watching as tell, interruptible():
-            if accept:
-                from nbbuild.verbs.touch import accept as publish
-
-                report = publish(session, targets=targets, observer=tell)
-            else:
-                from nbbuild.building.pipeline import build
-
-                report = build(
-                    session,
-                    targets=targets,
-                    jobs=jobs,
-                    executor=executor,
-                    keep_going=True if keep_going else False if fail_fast else None,
-                    force=always_run,
-                    observer=tell,
-                )
-            tell.finish(report)
-        if as_json:
-            emit(report)
-        return report.exit_status
+            plan = session.plan(targets, forced=flags["always_run"])
+            if as_json:
+                emit(list(plan.judgements))
+            elif flags["dry_run"]:
+                emit(describe(plan, verbose=flags["verbose"]))
+                say(totals(session, plan, jobs=jobs))
+            elif not plan.fresh and not flags["silent"] and sys.stderr.isatty():
+                say(out_of_date(plan))
+            return int(flags["question"] and not plan.fresh)
+        report = _run(
+            session, targets, jobs=jobs, executor=executor, durations=durations, flags=flags
+        )
+    if as_json:
+        emit(report)
+    return report.exit_status
 
 
-def _check_one_of(one: str, is_one: bool, other: str, is_other: bool) -> None:
-    if is_one and is_other:
-        raise UsageError(f"{one} and {other} contradict each other", hint="leave one of them out")
+def _run(
+    session: Session,
+    targets: tuple[str, ...],
+    *,
+    jobs: int | None,
+    executor: str | None,
+    durations: int | None,
+    flags: Mapping[str, bool],
+) -> Report:
+    """Build, or accept what is there, and say what comes of it."""
+    from nbbuild.report import observer
+
+    with (
+        observer(
+            stream=sys.stderr,
+            silent=flags["silent"],
+            verbose=flags["verbose"],
+            slowest=0 if durations is None else durations or None,
+            shown=session.here.shown,
+        ) as tell,
+        interruptible(),
+    ):
+        if flags["accept"]:
+            from nbbuild.verbs.touch import accept
+
+            report = accept(session, targets=targets, observer=tell)
+        else:
+            from nbbuild.building.pipeline import build
+
+            going = True if flags["keep_going"] else False if flags["fail_fast"] else None
+            report = build(
+                session,
+                targets=targets,
+                jobs=jobs,
+                executor=executor,
+                keep_going=going,
+                force=flags["always_run"],
+                observer=tell,
+            )
+        tell.finish(report)
+    return report
 
 
 def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,26 +179,13 @@ def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:
     """Raise what `wanted` raises, with the verb that an unknown first word may have been."""
-    from nbbuild.project.selecting import select
-
     try:
         session.wanted(targets)
     except UsageError as error:
         near = did_you_mean(targets[0], VERBS) if targets[0].isalpha() else ""
         verb = near.removeprefix("did you mean ")
-        if not verb or select(session.project.tasks, targets[0]):
+        if not verb or session.targets.find(targets[0]):
             raise
         target = error.hint if error.hint.startswith("did you mean ") else ""
         hint = f"{target[:-1]}, or the verb {verb}" if target else f"did you mean the verb {verb}"
         raise UsageError(error.what, facts=error.facts, hint=hint) from None
-
-
-def _tell_plan(plan: object, *, as_json: bool, verbose: bool) -> None:
-    from nbbuild.cli.status import describe
-    from nbbuild.judging.verdicts import Plan
-
-    assert isinstance(plan, Plan)
-    if as_json:
-        emit(list(plan.judgements))
-    else:
-        emit(describe(plan, verbose=verbose))

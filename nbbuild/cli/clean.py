@@ -7,10 +7,18 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 
 
-@click.command("clean")
+@click.command(
+    "clean",
+    cls=Verb,
+    examples={
+        "nbbuild clean": "remove all that was built",
+        "nbbuild clean -n report.ipynb": "say what would be removed for one",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Say what would be removed, and remove nothing."
@@ -33,9 +41,10 @@ def command(
         else:
             names = set(session.tree.known())
         removed = session.tree.clean(sorted(names), dry_run=dry_run)
+        shown = session.here.shown
     if as_json:
         emit([{"path": path, "what": what} for path, what in removed])
         return
-    emit("\n".join(f"{what}  {path}" for path, what in removed))
+    emit("\n".join(f"{what}  {shown(path)}" for path, what in removed))
     if not removed:
         say("nothing to remove")

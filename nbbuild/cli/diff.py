@@ -11,12 +11,17 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import found as record_of
 from nbbuild.cli.explain import as_lines, as_plain
 from nbbuild.cli.render import emit, json_option, say
 
 
-@click.command("diff")
+@click.command(
+    "diff",
+    cls=Verb,
+    examples={"nbbuild diff report.ipynb": "what changed in its code since it ran"},
+)
 @click.argument("target")
 @click.argument("record", required=False)
 @click.option("--plain", is_flag=True, help="Do not use nbdime, even if it is installed.")

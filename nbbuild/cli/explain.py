@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.errors import UsageError
 from nbbuild.model import Reason, TraceItem, Verdict
@@ -34,7 +35,14 @@ _DIGESTED = ("assets", "modules", "files", "code", "file")
 """Classes whose values are digests of files or cells; those of `env` are never shown."""
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    cls=Verb,
+    examples={
+        "nbbuild explain report.ipynb": "why it would run",
+        "nbbuild explain --suggest": "lines for jcache.toml that are missing",
+    },
+)
 @click.argument("target", required=False)
 @click.option("-v", "--verbose", is_flag=True, help="Also show all that the last run used.")
 @click.option("--suggest", "suggesting", is_flag=True, help="Print lines for jcache.toml.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verbs
 from nbbuild.cli.render import emit, json_option, say
 
 if TYPE_CHECKING:
@@ -16,13 +17,22 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.group("export")
+@click.group(
+    "export",
+    cls=Verbs,
+    examples={
+        "nbbuild export jupyter-cache": "for MyST-NB and Jupyter Book 1",
+        "nbbuild export mystmd": "for mystmd and Jupyter Book 2",
+    },
+)
 @project_options
 def command(directory: Path, file: Path | None) -> None:
     """Hand results over to other tools."""
 
 
-@command.command("jupyter-cache")
+@command.command(
+    "jupyter-cache", examples={"nbbuild export jupyter-cache": "where the book's tool looks"}
+)
 @click.argument("path", required=False, type=_PATH)
 @click.option(
     "--doctrees",
@@ -49,7 +59,7 @@ def jupyter_cache(
     return _export("jupyter-cache", path, directory, file, doctrees=doctrees, as_json=as_json)
 
 
-@command.command("mystmd")
+@command.command("mystmd", examples={"nbbuild export mystmd": "where mystmd looks"})
 @click.argument("path", required=False, type=_PATH)
 @json_option
 @project_options

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit
 
 if TYPE_CHECKING:
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 FORMATS = ("tree", "mermaid", "dot", "json")
 
 
-@click.command("graph")
+@click.command(
+    "graph",
+    cls=Verb,
+    examples={
+        "nbbuild graph": "a tree of what waits for what",
+        "nbbuild graph --format mermaid report.ipynb": "a picture for Markdown",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")

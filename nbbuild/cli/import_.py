@@ -9,19 +9,30 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verbs
 from nbbuild.cli.render import emit, json_option, say, table
 
 if TYPE_CHECKING:
     from nbbuild.bridges.jupyter_cache import Imported
 
 
-@click.group("import")
+@click.group(
+    "import",
+    cls=Verbs,
+    examples={"nbbuild import jupyter-cache .jupyter_cache": "what it has for this project"},
+)
 @project_options
 def command(directory: Path, file: Path | None) -> None:
     """Import results from another tool's cache, so that their notebooks need not run."""
 
 
-@command.command("jupyter-cache")
+@command.command(
+    "jupyter-cache",
+    examples={
+        "nbbuild import jupyter-cache .jupyter_cache": "",
+        "nbbuild import jupyter-cache -n .jupyter_cache": "say what would be imported",
+    },
+)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Say what would be imported, and import nothing."

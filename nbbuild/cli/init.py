@@ -11,6 +11,7 @@ import click
 
 from nbbuild.cli import _template, books, finding
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.books import Book
 from nbbuild.cli.finding import Found
 from nbbuild.cli.render import emit, say
@@ -18,7 +19,14 @@ from nbbuild.disk import durable
 from nbbuild.errors import UsageError
 
 
-@click.command("init")
+@click.command(
+    "init",
+    cls=Verb,
+    examples={
+        "nbbuild init": "for the notebooks of this folder",
+        "nbbuild init -n docs": "say what would be written for docs",
+    },
+)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--toc",

@@ -7,11 +7,19 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError
 
 
-@click.command("invalidate")
+@click.command(
+    "invalidate",
+    cls=Verb,
+    examples={
+        "nbbuild invalidate report.ipynb": "run it again in the next build",
+        "nbbuild invalidate --all": "run everything again",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("-a", "--all", "everything", is_flag=True, help="Every notebook of the project.")
 @json_option

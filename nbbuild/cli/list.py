@@ -8,13 +8,21 @@ from typing import Any
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, table
 from nbbuild.cli.show import discovered
 from nbbuild.model import Outcome, OutcomeKind, Record, Task
 from nbbuild.report import duration
 
 
-@click.command("list")
+@click.command(
+    "list",
+    cls=Verb,
+    examples={
+        "nbbuild list": "all tasks",
+        "nbbuild list --assets chapters": "those of a folder, and what they read",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--assets", "with_assets", is_flag=True, help="Also show the files that they read.")
 @json_option
@@ -40,6 +48,7 @@ def command(
             for task in map(session.graph.tasks.__getitem__, names)
             for last, record in [session.runs.last(task)]
         ]
+        shown = session.here.shown
     if as_json:
         emit([_plain(task, last, seconds, found) for task, last, seconds, found in rows])
         return
@@ -49,7 +58,7 @@ def command(
             [
                 (
                     task.name,
-                    task.source if task.source != task.name else "",
+                    shown(task.source) if shown(task.source) != task.name else "",
                     ",".join(task.groups),
                     last.kind.value if last else "",
                     "" if seconds is None else duration(seconds),

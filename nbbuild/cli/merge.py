@@ -7,10 +7,15 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import say
 
 
-@click.command("merge")
+@click.command(
+    "merge",
+    cls=Verb,
+    examples={"nbbuild merge report.ipynb out.ipynb": "prose and outputs in one file"},
+)
 @click.argument("target")
 @click.argument("out", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--force", is_flag=True, help="Overwrite OUT if it exists.")

@@ -9,12 +9,15 @@ import click
 
 from nbbuild.cli._editing import tell
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import json_option
 from nbbuild.config.find import find
 from nbbuild.errors import UsageError
 
 
-@click.command("remove")
+@click.command(
+    "remove", cls=Verb, examples={"nbbuild remove draft.ipynb": "take it out; its file stays"}
+)
 @click.argument("notebooks", nargs=-1, type=click.Path(), metavar="[NOTEBOOK]...")
 @click.option(
     "-a", "--all", "everything", is_flag=True, help="Remove all; a copy of the file is kept."
@@ -36,7 +39,7 @@ def command(
         raise UsageError("name the NOTEBOOKs to remove, or use --all")
     from nbbuild.verbs.edit import clear, remove
 
-    path = find(directory, str(file or "jcache.toml"))
+    path = find(directory, file)
     if everything:
         tell(clear(path, environ=os.environ), as_json=as_json)
     else:

@@ -14,6 +14,10 @@ from nbbuild.text.printable import clean, clean_but_colours, in_one_line
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+EMITTED = "nbbuild.cli.emitted"
+"""In the `meta` of click's context: whether JSON was written to stdout."""
+
+
 def json_option(function: _Function) -> _Function:
     """Give a verb `--json`: it is called with `as_json: bool`."""
     return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(function)
@@ -28,6 +32,9 @@ def emit(data: object, *, as_json: bool = False, coloured: bool = False) -> None
         if data:
             click.echo(clean_but_colours(data) if coloured else clean(data))
     else:
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.meta[EMITTED] = True
         click.echo(to_json(data))
 
 

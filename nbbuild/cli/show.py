@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.model import Outcome, Record, Task
 from nbbuild.notebook.skipped import is_skipped
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from nbbuild.session import Session
 
 
-@click.command("show")
+@click.command(
+    "show",
+    cls=Verb,
+    examples={
+        "nbbuild show report.ipynb": "its last run, and why it failed",
+        "nbbuild show --open report.ipynb": "look at the notebook itself",
+    },
+)
 @click.argument("target")
 @click.option(
     "--traceback/--no-traceback",
@@ -63,7 +71,7 @@ def command(
         outcome, record = session.runs.last(task)
         records = _records(session, outcome)
         reader = session.readers.label(task.source)
-        root = session.root
+        root, here = session.root, session.here
         cells = _cells(session.root, outcome, record) if outcome is not None else []
     if outcome is None:
         if as_json:
@@ -85,7 +93,7 @@ def command(
         )
     else:
         shown = outcome if with_traceback else _without_traceback(outcome)
-        emit(_text(task, shown, record, records, cells=cells, reader=reader))
+        emit(_text(task, shown, record, records, cells=cells, reader=reader, shown=here.shown))
     if opening:
         from nbbuild.cli._viewer import open_copy
 
@@ -143,17 +151,18 @@ def _text(
     *,
     cells: Sequence[Mapping[str, Any]],
     reader: str,
+    shown: Callable[[str], str],
 ) -> str:
     lines = [f"{task.name}: {outcome.kind.value}, {_when(outcome.when)}"]
-    lines += [f"  built notebook: {outcome.built}"] if outcome.built else []
+    lines += [f"  built notebook: {shown(outcome.built)}"] if outcome.built else []
     lines += [f"  because: {reason}" for reason in outcome.reasons]
     lines += [f"  note: {note}" for note in outcome.notes]
     if record is not None:
         lines.append(f"  executed: {_when(record.created)}, in {duration(record.seconds)}")
-        lines += [f"  artefact: {one.path} ({one.size} bytes)" for one in record.artefacts]
+        lines += [f"  artefact: {shown(one.path)} ({one.size} bytes)" for one in record.artefacts]
     lines.append(f"  reader: {reader}")
-    lines += [f"  asset: {text}" for text in task.assets]
-    lines += [f"  also used: {path}" for path in discovered(record)]
+    lines += [f"  asset: {shown(text)}" for text in task.assets]
+    lines += [f"  also used: {shown(path)}" for path in discovered(record)]
     if cells:
         rows = [
             (str(one["position"] or ""), f"[{one['execution_count']}]", f"{one['seconds']:.3f}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.judging.verdicts import Plan
 from nbbuild.model import Verdict
@@ -22,7 +23,14 @@ WORDS = {
 }
 
 
-@click.command("status")
+@click.command(
+    "status",
+    cls=Verb,
+    examples={
+        "nbbuild status": "what is out of date, and why",
+        "nbbuild status chapters": "the same of one folder",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("-v", "--verbose", is_flag=True, help="Also list what is up to date.")
 @json_option

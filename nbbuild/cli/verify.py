@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nbbuild.cli._options import project_options
+from nbbuild.cli._options import Whole, project_options
 from nbbuild.cli._signals import interruptible
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.report import duration, observer
 
@@ -20,17 +22,24 @@ if TYPE_CHECKING:
 _MOST = 10  # files that are listed
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    cls=Verb,
+    examples={
+        "nbbuild verify": "do all notebooks give the same again?",
+        "nbbuild verify report.ipynb --seed 7": "in the order of an earlier run",
+    },
+)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
     "-j",
     "--jobs",
-    type=click.IntRange(min=1),
+    type=Whole(least=1),
     metavar="N",
     help="Run N notebooks at once [as configured].",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Repeat the order of an earlier run."
+    "--seed", type=Whole(least=0), metavar="N", help="Repeat the order of an earlier run."
 )
 @click.option("-s", "--silent", is_flag=True, help="Print nothing while notebooks run.")
 @json_option
@@ -57,10 +66,11 @@ def command(
 
     with (
         open_session(directory, file=file) as session,
-        observer(stream=sys.stderr, silent=silent) as tell,
+        observer(stream=sys.stderr, silent=silent, shown=session.here.shown) as tell,
         interruptible(),
     ):
         found = verify(session, targets=targets, jobs=jobs, seed=seed, observer=tell)
+        shown = session.here.shown
     if as_json:
         emit(
             {
@@ -72,16 +82,21 @@ def command(
             }
         )
     else:
-        emit("\n\n".join(describe(one) for one in found.findings if one.result.value != "same"))
+        emit(
+            "\n\n".join(
+                describe(one, shown) for one in found.findings if one.result.value != "same"
+            )
+        )
         if found.left:
-            say(f"note: written or altered, but not declared by any notebook: {_named(found.left)}")
+            named = _named(found.left, shown)
+            say(f"note: written or altered, but not declared by any notebook: {named}")
         say(summary(found))
     return found.exit_status
 
 
-def describe(finding: Finding) -> str:
+def describe(finding: Finding, shown: Callable[[str], str]) -> str:
     """Return the lines about one task whose result is not the same."""
-    lines = [f"{finding.result.value}: {finding.task}", f"  {_why(finding)}"]
+    lines = [f"{finding.result.value}: {finding.task}", f"  {_why(finding, shown)}"]
     if finding.failure is not None:
         where = f"{finding.failure.where}: " if finding.failure.where else ""
         lines.append(f"  failed: {where}{finding.failure.message}")
@@ -91,11 +106,11 @@ def describe(finding: Finding) -> str:
         where = f"{first.where}, " if first.where else ""
         lines.append(f"  {where}{first.what}{more}")
         lines += [f"    {line}" for line in first.diff]
-    lines += [f"  artefact differs: {path}" for path in finding.artefacts]
+    lines += [f"  artefact differs: {shown(path)}" for path in finding.artefacts]
     return "\n".join(lines)
 
 
-def _why(finding: Finding) -> str:
+def _why(finding: Finding, shown: Callable[[str], str]) -> str:
     from nbbuild.verbs.findings import VerifyResult
 
     if finding.result is VerifyResult.SKIPPED:
@@ -103,10 +118,12 @@ def _why(finding: Finding) -> str:
     if finding.result is VerifyResult.NOT_DETERMINISTIC:
         return "runs under the same conditions gave different results"
     if finding.result is VerifyResult.ORDER:
-        left = _named(finding.left)
+        left = _named(finding.left, shown)
         return f"by itself it gives the stored result, but not where others have left {left}"
     if finding.missing:
-        return f"it looks for '{finding.missing}', which the copy lacks: {finding.missing_why}"
+        return (
+            f"it looks for '{shown(finding.missing)}', which the copy lacks: {finding.missing_why}"
+        )
     since = "something that is not declared has changed since"
     if finding.failure is not None:
         return f"it fails when run again, unlike the stored run: {since}"
@@ -121,6 +138,6 @@ def summary(found: Verification) -> str:
     return f"{said} in {duration(found.seconds)}{again}"
 
 
-def _named(paths: tuple[str, ...]) -> str:
+def _named(paths: tuple[str, ...], shown: Callable[[str], str]) -> str:
     more = f" and {len(paths) - _MOST} more" if len(paths) > _MOST else ""
-    return ", ".join(f"'{path}'" for path in paths[:_MOST]) + more
+    return ", ".join(f"'{shown(path)}'" for path in paths[:_MOST]) + more

@@ -7,25 +7,31 @@ import shlex
 from pathlib import Path
 
 from nbbuild.errors import ConfigError
+from nbbuild.quick.above import NAME, find_above
 
 
-def find(start: Path, name: str = "jcache.toml") -> Path:
-    """Return the path of `name` in the folder `start`; ConfigError when it is not there.
+def find(start: Path, file: Path | str | None = None) -> Path:
+    """Return the path of the jcache.toml in `start` or in the nearest folder above it.
 
-    As with make, folders above are not built by accident: they are looked at for the hint only.
+    A `file` that was named is looked for in `start` only. Raises ConfigError when there is none.
     """
+    name = str(file or NAME)
     path = start / name
     if path.is_file():
         return path
-    start = Path(os.path.abspath(start))  # noqa: PTH100 - not through links: what the user sees
-    above = find_above(start, name)
-    if above is None or Path(name).is_absolute():
-        hint = "`nbbuild init` writes one" if not path.exists() else "it has to be a file"
-    else:
-        hint = f"there is one in '{above}': use `nbbuild -C {shlex.quote(os.path.relpath(above))}`"
-    raise ConfigError(f"there is no '{name}' in '{start}'", hint=hint)
-
-
-def find_above(start: Path, name: str = "jcache.toml") -> Path | None:
-    """Return the nearest folder above `start`, an absolute path, that holds the file `name`."""
-    return next((folder for folder in start.parents if (folder / name).is_file()), None)
+    shown = os.path.abspath(start)  # noqa: PTH100 - not through links: what the user sees
+    if not start.is_dir():
+        raise ConfigError(f"there is no folder '{shown}'")
+    if path.exists():
+        raise ConfigError(f"there is no '{name}' in '{shown}'", hint="it has to be a file")
+    above = None if Path(name).is_absolute() else find_above(str(start), name)
+    found = Path(above, name) if above else None
+    if found is not None and file is None:
+        return found
+    what, hint = f"there is no '{name}' in '{shown}'", "`nbbuild init` writes one"
+    if file is None:
+        what += " or in a folder above it"
+    elif found is not None:
+        use = os.path.relpath(found, os.path.realpath(start))
+        hint = f"there is one in '{above}': use `-f {shlex.quote(use)}`"
+    raise ConfigError(what, hint=hint)

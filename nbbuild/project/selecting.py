@@ -39,11 +39,19 @@ class Selector:
             self._meant[word] = tuple(self._tasks[place].name for place in places)
         return self._meant[word]
 
-    def _places(self, word: str) -> set[int]:
+    def exactly(self, word: str) -> tuple[str, ...]:
+        """Return the names of the tasks that `word` means as a name, a file or a group."""
+        return tuple(self._tasks[place].name for place in sorted(self._exact(word)))
+
+    def _exact(self, word: str) -> set[int]:
         text = Pattern.parse(word).text if word else word
         exact = {*self._names.get(word, ()), *self._files.get(text, ())}
-        if exact or word in self._groups:
-            return exact or {*self._groups[word]}
+        return exact or {*self._groups.get(word, ())}
+
+    def _places(self, word: str) -> set[int]:
+        exact = self._exact(word)
+        if exact:
+            return exact
         pattern = Pattern.parse(word)
         named = {
             place

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from nbbuild.disk import regular
 from nbbuild.disk.project_folder import DOT, UPTODATE
+from nbbuild.quick.above import NAME, find_above, standing
 from nbbuild.quick.verbs import VERBS
 from nbbuild.text.printable import clean
 
@@ -46,14 +47,18 @@ class Request(NamedTuple):
 
     targets: tuple[str, ...] = ()
     directory: str = "."
-    file: str = "jcache.toml"
+    file: str = ""  # "" is the jcache.toml of the folder, or else the nearest one above it
     silent: bool = False
     question: bool = False
 
     @property
-    def root(self) -> str:
-        """The folder of the configuration file."""
-        return os.path.dirname(os.path.join(self.directory, self.file)) or "."  # noqa: PTH118, PTH120
+    def root(self) -> str | None:
+        """The folder of the configuration file, None where there is none."""
+        path = os.path.join(self.directory, self.file or NAME)  # noqa: PTH118
+        if self.file or os.path.isfile(path):  # noqa: PTH113
+            return os.path.dirname(path) or "."  # noqa: PTH120
+        there = os.path.isdir(self.directory) and not os.path.exists(path)  # noqa: PTH110, PTH112
+        return find_above(self.directory) if there else None
 
 
 def answer(words: Sequence[str]) -> int | None:
@@ -64,8 +69,13 @@ def answer(words: Sequence[str]) -> int | None:
     request = understood(words)
     if request is None:
         return None
-    known = read(place(request.root, os.path.basename(request.file), request.targets))  # noqa: PTH119
-    if known is None or not holds(known, root=request.root, environ=os.environ):
+    root = request.root
+    if root is None:
+        return None
+    config = os.path.basename(request.file or NAME)  # noqa: PTH119
+    here = standing(request.directory, root) if request.targets else ""
+    known = read(place(root, config, request.targets, here=here))
+    if known is None or not holds(known, root=root, environ=os.environ):
         return None
     lines = [] if request.silent else [*known["notes"]]
     if not request.silent and not request.question:
@@ -77,7 +87,7 @@ def answer(words: Sequence[str]) -> int | None:
 
 def understood(words: Sequence[str]) -> Request | None:
     """Return what the plainest of command lines ask for, None for all others."""
-    values = {"directory": ".", "file": "jcache.toml", "jobs": "1"}
+    values = {"directory": ".", "file": "", "jobs": "1"}
     flags: set[str] = set()
     targets: list[str] = []
     built = False  # whether the verb was said
@@ -111,9 +121,13 @@ def understood(words: Sequence[str]) -> Request | None:
     )
 
 
-def place(root: str, config: str, targets: Sequence[str]) -> str:
-    """Return where what a build of `targets` rested on is kept; `config` is the file's name."""
-    asked = json.dumps([config, *targets]).encode()
+def place(root: str, config: str, targets: Sequence[str], *, here: str = "") -> str:
+    """Return where what a build of `targets` rested on is kept; `config` is the file's name.
+
+    `here` is the folder that the targets are typed in, seen from the root. Without targets it does
+    not count.
+    """
+    asked = json.dumps([config, here if targets else "", *targets]).encode()
     return f"{root}/{FOLDER}/{hashlib.blake2b(asked, digest_size=12).hexdigest()}"
 
 

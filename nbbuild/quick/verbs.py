@@ -18,5 +18,6 @@ VERBS = {
     "clean": "Remove what was built.",
     "cache": "Inspect and manage the cache.",
     "import": "Import results from another tool's cache.",
+    "help": "Show how a verb is used.",
 }
 """Verb → one line of help; in the order of `nbbuild --help`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Protocol, TextIO
@@ -42,16 +42,17 @@ def observer(
     silent: bool = False,
     verbose: bool = False,
     slowest: int | None = 0,
+    shown: Callable[[str], str] = str,
     environ: Mapping[str, str] = os.environ,
 ) -> BuildObserver:
     """Return the observer that fits `stream`: live lines on a terminal, else plain ones.
 
     `silent` leaves only failures; `verbose` adds notebooks whose results were there already, their
     reasons and whole tracebacks; `slowest` is how many of those that took longest are listed,
-    None: all.
+    None: all. `shown` turns a path seen from the root into what is to be printed.
     In CI (the variable `CI`) and where TERM is "dumb" a terminal gets plain lines too.
     """
-    words = Words(silent=silent, verbose=verbose, slowest=slowest)
+    words = Words(silent=silent, verbose=verbose, slowest=slowest, shown=shown)
     plain = Plain(stream, words=words)
     if silent or not _draws(stream, environ):
         return plain

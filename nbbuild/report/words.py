@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import shlex
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nbbuild.events import Noted
@@ -57,13 +58,20 @@ class Words:
 
     `silent` leaves only failures; `verbose` adds notebooks whose results were there already, all
     reasons and whole tracebacks. At the end the `slowest` notebooks that ran are listed, None: all.
-    Not thread-safe: the caller holds a lock.
+    `shown` turns a path seen from the root into what is to be printed. Not thread-safe: the caller
+    holds a lock.
     """
 
     def __init__(
-        self, *, silent: bool = False, verbose: bool = False, slowest: int | None = 0
+        self,
+        *,
+        silent: bool = False,
+        verbose: bool = False,
+        slowest: int | None = 0,
+        shown: Callable[[str], str] = str,
     ) -> None:
         self.silent = silent
+        self._shown = shown
         self._verbose = verbose and not silent
         self._slowest = slowest
         self._told: set[str] = set()
@@ -74,7 +82,7 @@ class Words:
         self._told.add(outcome.task)
         lines: list[Line] = []
         if self._is_shown(outcome):
-            lines.append(_headline(outcome))
+            lines.append(_headline(outcome, self._shown))
             if self._verbose:
                 lines += [_dim(f"    because {reason}") for reason in outcome.reasons]
             if outcome.failure is not None:
@@ -106,7 +114,12 @@ class Words:
             lines += [Line("error:", first, Tone.BAD), *map(Line, rest)]
         if self.silent:
             return lines
-        return [*lines, *_longest(report, self._slowest), *_recap(report), _sum(report)]
+        return [
+            *lines,
+            *_longest(report, self._slowest),
+            *_recap(report, self._shown),
+            _sum(report),
+        ]
 
     def _is_shown(self, outcome: Outcome) -> bool:
         if outcome.failure is not None or outcome.kind is OutcomeKind.FAILED:
@@ -125,7 +138,7 @@ class Words:
         lines += [_dim(f"    {line}".rstrip()) for line in traceback[above:]]
         if outcome.kind is OutcomeKind.FAILED and outcome.built:
             look = f"nbbuild show --open {shlex.quote(outcome.task)}"
-            lines.append(Line(f"    as far as it went: {outcome.built}"))
+            lines.append(Line(f"    as far as it went: {self._shown(outcome.built)}"))
             lines.append(Line(f"    to look at it: {look}"))
         if failure.hint:
             lines.append(Line(f"    hint: {failure.hint}"))
@@ -156,7 +169,7 @@ def _sum(report: Report) -> Line:
     return Line(summary(report), tone=Tone.BAD if bad else Tone.PLAIN)
 
 
-def _recap(report: Report) -> list[Line]:
+def _recap(report: Report, shown: Callable[[str], str]) -> list[Line]:
     """Return each failure in a line, unless it is all that the build did.
 
     What came before it may have scrolled away.
@@ -165,7 +178,7 @@ def _recap(report: Report) -> list[Line]:
     failed = [o for o in ran if o.kind is OutcomeKind.FAILED]
     if not failed or len(ran) == 1:
         return []
-    lines = [Line(f"    {in_one_line(_why(one))}") for one in failed]
+    lines = [Line(f"    {in_one_line(_why(one, shown))}") for one in failed]
     return [Line("failed:", tone=Tone.BAD), *lines]
 
 
@@ -184,28 +197,29 @@ def _longest(report: Report, number: int | None) -> list[Line]:
     return [Line("slowest:"), *lines]
 
 
-def _headline(outcome: Outcome) -> Line:
+def _headline(outcome: Outcome, shown: Callable[[str], str]) -> Line:
     tone = _TONES.get(outcome.kind, Tone.PLAIN)
-    return Line(outcome.kind.value, in_one_line(_what_became(outcome)), tone)
+    return Line(outcome.kind.value, in_one_line(_what_became(outcome, shown)), tone)
 
 
-def _what_became(outcome: Outcome) -> str:
+def _what_became(outcome: Outcome, shown: Callable[[str], str]) -> str:
     if outcome.kind is OutcomeKind.EXECUTED:
         uncached = "" if outcome.cached else ", not cached"
         return f"{outcome.task} in {duration(outcome.seconds)}{uncached}"
     if outcome.kind is OutcomeKind.FAILED:
-        return _why(outcome, f" after {duration(outcome.seconds)}")
+        return _why(outcome, shown, f" after {duration(outcome.seconds)}")
     if outcome.kind is OutcomeKind.BLOCKED:
         why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)
         return f"{outcome.task}: {why}" if why else outcome.task
     return outcome.task
 
 
-def _why(outcome: Outcome, after: str = "") -> str:
+def _why(outcome: Outcome, shown: Callable[[str], str], after: str = "") -> str:
     """Say what failed, where and why."""
     failure = outcome.failure or Failure("error", "no reason is known")
     # The notebook need not be the task's name: a failure has to lead to the file.
-    of = "" if outcome.task == outcome.source else f" ({outcome.source})"
+    file = shown(outcome.source)
+    of = "" if outcome.task == file else f" ({file})"
     cell = f", in {failure.where}" if failure.where else ""
     return f"{outcome.task}{of}{after}{cell}: {failure.message}"
 

@@ -177,7 +177,9 @@ def _task(session: Session, place: Path, target: str) -> Task:
             facts=[("tasks", ", ".join(task.name for task in tasks[:8]))],
             hint="name the task whose result it is with --target",
         )
-    near = did_you_mean(path, [task.source for task in session.project.tasks])
+    near = did_you_mean(
+        session.here.shown(path), [session.here.shown(t.source) for t in session.project.tasks]
+    )
     raise UsageError(
         f"no task has '{place}' for its source or its built notebook",
         hint=near or "name the task whose result it is with --target",

@@ -200,7 +200,7 @@ class _Editor:
             self._changes[self._normal(entry["path"])].append("its [[notebook]] was removed")
         raise_all(
             [
-                _unknown(word, [*listed_by, *self._before.project.notebooks])
+                _unknown(word, map(self._typed, [*listed_by, *self._before.project.notebooks]))
                 for one, word in found.items()
                 if not self._changes[one.text] and one.path not in listed_by
             ]
@@ -322,6 +322,10 @@ class _Editor:
             text = escape(text)
             text = text.replace("{", "{{").replace("}", "}}") if braces else text
         return rooted(self._root, f"{text}/" if word.endswith("/") else text)
+
+    def _typed(self, path: str) -> str:
+        """Return a path seen from the root as it has to be typed."""
+        return os.path.relpath(self._root / path, self._folder.resolve())
 
     def _module(self, word: str) -> str:
         is_file = word.endswith(".py") or "/" in word

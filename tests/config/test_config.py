@@ -684,25 +684,55 @@ def test_what_cannot_be_read_at_all(complain: Complain, root: Path) -> None:
 # -- where it is --------------------------------------------------------------------------------
 
 
-def test_the_file_is_looked_for_in_the_folder_only(
+def test_the_file_is_looked_for_in_the_folder_and_above(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (root / "a/b").mkdir(parents=True)
+    (root / "a/b/c").mkdir(parents=True)
     monkeypatch.chdir(root / "a/b")
-    with pytest.raises(ConfigError) as caught:
-        find(Path(), "rare.toml")
-    assert str(caught.value) == (
-        f"there is no 'rare.toml' in '{root}/a/b'\n\nhint: `nbbuild init` writes one"
-    )
-    (root / "jcache.toml").write_text("")
-    assert find(root) == root / "jcache.toml"
     with pytest.raises(ConfigError) as caught:
         find(Path())
     assert str(caught.value) == (
-        f"there is no 'jcache.toml' in '{root}/a/b'\n\n"
-        f"hint: there is one in '{root}': use `nbbuild -C ../..`"
+        f"there is no 'jcache.toml' in '{root}/a/b' or in a folder above it\n\n"
+        "hint: `nbbuild init` writes one"
     )
-    assert find(Path(), str(root / "jcache.toml")) == root / "jcache.toml"
+    (root / "jcache.toml").write_text("")
+    (root / "a/jcache.toml").mkdir()
+    assert find(root) == root / "jcache.toml"
+    assert find(Path()) == root / "jcache.toml"
+    assert find(Path("c")) == root / "jcache.toml"
+    (root / "a/b/jcache.toml").write_text("")
+    assert find(Path("c")) == root / "a/b/jcache.toml"
+    assert find(Path()) == Path("jcache.toml")
+    (root / "a/b/c/jcache.toml").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        find(Path("c"))
+    assert str(caught.value) == (
+        f"there is no 'jcache.toml' in '{root}/a/b/c'\n\nhint: it has to be a file"
+    )
+    with pytest.raises(ConfigError) as caught:
+        find(Path("nowhere"))
+    assert str(caught.value) == f"there is no folder '{root}/a/b/nowhere'"
+
+
+def test_a_file_that_was_named_is_not_looked_for_above(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a").mkdir()
+    monkeypatch.chdir(root / "a")
+    with pytest.raises(ConfigError) as caught:
+        find(Path(), "other.toml")
+    assert str(caught.value) == (
+        f"there is no 'other.toml' in '{root}/a'\n\nhint: `nbbuild init` writes one"
+    )
+    (root / "other.toml").write_text("")
+    with pytest.raises(ConfigError) as caught:
+        find(Path(), "other.toml")
+    assert str(caught.value) == (
+        f"there is no 'other.toml' in '{root}/a'\n\n"
+        f"hint: there is one in '{root}': use `-f ../other.toml`"
+    )
+    assert find(Path(), "../other.toml") == Path("../other.toml")
+    assert find(Path(), root / "other.toml") == root / "other.toml"
 
 
 # -- what comes from elsewhere ------------------------------------------------------------------

@@ -125,7 +125,7 @@ def test_a_pattern_or_a_folder_can_be_added_and_a_file_with_wildcards_in_its_nam
     )
 
 
-def test_where_there_is_no_jcache_toml_one_is_written_but_not_below_another(project, monkeypatch):
+def test_where_there_is_no_jcache_toml_here_or_above_one_is_written(project, monkeypatch):
     project.notebook("a.ipynb")
     assert done(project, "add", "a.ipynb") == (
         "wrote 'jcache.toml'\na.ipynb: listed in [project] notebooks\n"
@@ -138,12 +138,19 @@ def test_where_there_is_no_jcache_toml_one_is_written_but_not_below_another(proj
 
     project.notebook("sub/b.ipynb")
     monkeypatch.chdir(project.root / "sub")
-    assert refused(project, "add", "b.ipynb") == (
-        f"error: there is no 'jcache.toml' in '{project.root}/sub'\n\n"
-        f"hint: there is one in '{project.root}': use `nbbuild -C .. add`, with paths from there; "
-        "`-f jcache.toml` begins another project here\n"
+    assert done(project, "add", "b.ipynb", "--asset", "data.csv") == (
+        "sub/b.ipynb: listed in [project] notebooks; assets: sub/data.csv\n"
+        "note: no file matches the asset 'sub/data.csv' so far\n"
+    )
+    assert not project.exists("sub/jcache.toml")
+    assert refused(project, "remove", "bb.ipynb") == (
+        "error: there is no notebook 'bb.ipynb' in jcache.toml\n\nhint: did you mean 'b.ipynb'?\n"
+    )
+    assert done(project, "remove", "b.ipynb") == (
+        "sub/b.ipynb: taken out of [project] notebooks; its [[notebook]] was removed\n"
     )
     assert done(project, "add", "-f", "jcache.toml", "b.ipynb").startswith("wrote 'jcache.toml'\n")
+    assert project.exists("sub/jcache.toml")
 
 
 def test_what_is_no_notebook_is_not_added(book):

@@ -87,7 +87,8 @@ def test_a_session_plans_and_builds_and_tells_an_observer_in_order(project):
 def test_errors_are_raised_and_have_their_parts(project):
     with pytest.raises(ConfigError) as missing:
         nbbuild.open_session(project.root)
-    assert missing.value.what == f"there is no 'jcache.toml' in '{project.root}'"
+    nowhere = f"there is no 'jcache.toml' in '{project.root}' or in a folder above it"
+    assert missing.value.what == nowhere
     project.config("")
     project.notebook("a.ipynb")
     with nbbuild.open_session(project.root) as session:

@@ -103,12 +103,12 @@ def test_a_configuration_that_is_wrong_by_itself(three, config, message):
 
 def test_a_file_a_folder_or_a_project_that_is_not_there(project):
     assert refused(project) == (
-        "error: there is no 'jcache.toml' in 'ROOT'\n\nhint: `nbbuild init` writes one\n"
+        "error: there is no 'jcache.toml' in 'ROOT' or in a folder above it\n"
+        "\n"
+        "hint: `nbbuild init` writes one\n"
     )
     assert refused(project, "-C", "nowhere") == (
-        "error: invalid value for '-C' / '--directory': Directory 'nowhere' does not exist\n"
-        "\n"
-        "hint: see 'nbbuild build --help'\n"
+        "error: -C: 'nowhere' does not exist\n\nhint: name the folder to work in\n"
     )
     project.write("jcache.toml", "")
     for words in ((), ("list",), ("status",)):
@@ -444,17 +444,20 @@ def test_notebooks_that_are_in_each_others_way(three, config, message):
         ),
         (
             ("-k", "-x"),
-            "error: -k and -x contradict each other\n\nhint: leave one of them out\n",
+            "error: -k and -x contradict each other: one goes on after a failure, "
+            "the other does not\n"
+            "\n"
+            "hint: leave one of them out\n",
         ),
         (
             ("-B", "-t"),
-            "error: -B and -t contradict each other\n\nhint: leave one of them out\n",
+            "error: -B and -t contradict each other: one runs everything, the other nothing\n"
+            "\n"
+            "hint: leave one of them out\n",
         ),
         (
             ("-j", "0"),
-            "error: invalid value for '-j' / '--jobs': 0 is not in the range x>=1\n"
-            "\n"
-            "hint: see 'nbbuild build --help'\n",
+            "error: -j takes a whole number, 1 or more, not '0'\n\nhint: `-j 4`\n",
         ),
         (
             ("--job", "2"),

@@ -114,7 +114,11 @@ def test_after_a_failure_others_go_on_unless_it_is_to_fail_fast(project):
 
     done = project.nbbuild("-k", "-x")
     assert (done.status, done.ran) == (2, [])
-    assert done.err == ("error: -k and -x contradict each other\n\nhint: leave one of them out\n")
+    assert done.err == (
+        "error: -k and -x contradict each other: one goes on after a failure, "
+        "the other does not\n\n"
+        "hint: leave one of them out\n"
+    )
 
 
 def test_what_is_there_can_be_accepted_as_up_to_date(project):
@@ -208,7 +212,8 @@ def test_folder_and_file_can_be_named_and_folders_and_groups_are_targets(project
     done = project.nbbuild("-n")
     assert done.status == 2
     assert done.err == (
-        f"error: there is no 'jcache.toml' in '{project.root}'\n\nhint: `nbbuild init` writes one\n"
+        f"error: there is no 'jcache.toml' in '{project.root}' or in a folder above it\n\n"
+        "hint: `nbbuild init` writes one\n"
     )
 
 

@@ -7,11 +7,19 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verbs
 from nbbuild.cli.cache import add, cat, clear, gc, info, path, remove, verify
 from nbbuild.cli.cache import list as list_
 
 
-@click.group("cache")
+@click.group(
+    "cache",
+    cls=Verbs,
+    examples={
+        "nbbuild cache info": "what is in it",
+        "nbbuild cache gc --max-size 1GB": "make it smaller",
+    },
+)
 @project_options
 def command(directory: Path, file: Path | None) -> None:
     """Inspect and manage the cache of results."""

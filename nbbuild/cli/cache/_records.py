@@ -32,9 +32,7 @@ def found(session: Session, word: str) -> Record:
     begun = record_named(word, session.store.all_records())
     if begun is not None:
         return begun
-    from nbbuild.project.selecting import select
-
-    if len(select(session.project.tasks, word)) != 1:
+    if len(session.targets.find(word)) != 1:
         raise UsageError(
             f"there is no record '{word}'",
             hint="name a record from `nbbuild cache list`, or one notebook",

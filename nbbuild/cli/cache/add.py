@@ -7,12 +7,17 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import NbbuildError, UsageError, raise_all
 from nbbuild.model import Outcome, OutcomeKind
 
 
-@click.command("add")
+@click.command(
+    "add",
+    cls=Verb,
+    examples={"nbbuild cache add executed/report.ipynb": "a result that was made elsewhere"},
+)
 @click.argument("notebooks", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--target", metavar="TASK", default="", help="The task that NOTEBOOK is a result of.")
 @click.option(

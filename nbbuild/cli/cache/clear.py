@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import as_data, count, folder, told
 from nbbuild.cli.render import confirm, emit, json_option, say
 from nbbuild.errors import UsageError
 
 
-@click.command("clear")
+@click.command("clear", cls=Verb, examples={"nbbuild cache clear": "remove all results"})
 @click.option("--force", is_flag=True, help="Do not ask.")
 @json_option
 @project_options

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from nbbuild.cli._options import project_options
+from nbbuild.cli._options import Whole, project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import as_data, told
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.config import values
@@ -31,7 +32,14 @@ def _as_configured(
     return convert
 
 
-@click.command("gc")
+@click.command(
+    "gc",
+    cls=Verb,
+    examples={
+        "nbbuild cache gc --max-age 30d": "what was not used for a month",
+        "nbbuild cache gc -n": "say what would be removed",
+    },
+)
 @click.option(
     "--max-size",
     metavar="SIZE",
@@ -44,9 +52,7 @@ def _as_configured(
     callback=_as_configured(values.duration),
     help='Remove what was not used for this long: "30d".',
 )
-@click.option(
-    "--max-records", type=click.IntRange(min=0), metavar="N", help="Keep at most N records."
-)
+@click.option("--max-records", type=Whole(least=0), metavar="N", help="Keep at most N records.")
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Say what would be removed, and remove nothing."
 )

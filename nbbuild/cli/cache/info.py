@@ -8,12 +8,20 @@ from typing import Any
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import count, earlier_as_data, folder, found, plain, when
 from nbbuild.cli.render import emit, json_option
 from nbbuild.model import Record
 
 
-@click.command("info")
+@click.command(
+    "info",
+    cls=Verb,
+    examples={
+        "nbbuild cache info": "how large it is",
+        "nbbuild cache info report.ipynb": "what its result rests on",
+    },
+)
 @click.argument("record", required=False)
 @json_option
 @project_options

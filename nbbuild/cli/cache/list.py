@@ -7,12 +7,17 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import plain, when
 from nbbuild.cli.render import emit, json_option, table
 from nbbuild.report import duration
 
 
-@click.command("list")
+@click.command(
+    "list",
+    cls=Verb,
+    examples={"nbbuild cache list --latest-only": "the newest result of each task"},
+)
 @click.option("-l", "--latest-only", is_flag=True, help="Show only the newest record of each task.")
 @click.option("-k", "--keys", is_flag=True, help="Also show action keys.")
 @json_option

@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import count, found
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError
 
 
-@click.command("remove")
+@click.command(
+    "remove", cls=Verb, examples={"nbbuild cache remove report.ipynb": "the result of one notebook"}
+)
 @click.argument("records", nargs=-1, metavar="[RECORD]...")
 @click.option("-a", "--all", "everything", is_flag=True, help="Every record.")
 @json_option

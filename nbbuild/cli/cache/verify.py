@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import count
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.store.checking import Fault
@@ -15,7 +16,7 @@ from nbbuild.store.checking import Fault
 _DAMAGED = 3
 
 
-@click.command("verify")
+@click.command("verify", cls=Verb, examples={"nbbuild cache verify": "is anything damaged?"})
 @json_option
 @project_options
 def command(as_json: bool, directory: Path, file: Path | None) -> int:

@@ -1,0 +1,66 @@
+"""Say what a plan comes to, in one line."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from nbbuild.events import Planned
+from nbbuild.judging.verdicts import Plan
+from nbbuild.kernels.launch.machine import slots_of
+from nbbuild.model import Verdict
+from nbbuild.report.progress import Progress
+from nbbuild.text.quantities import duration
+
+if TYPE_CHECKING:
+    from nbbuild.session import Session
+
+_WORDS = {
+    Verdict.RUN: "to run",
+    Verdict.WAIT: "to run if what they wait for changes",
+    Verdict.REFRESH: "to write again",
+    Verdict.BLOCKED: "blocked",
+}
+
+_MOST = 3  # tasks that are named
+
+
+def totals(session: Session, plan: Plan, *, jobs: int | None) -> str:
+    """Return "12 to run, about 3 min": what a build would do, and how long it would take.
+
+    The time is what their last runs took, shared among `jobs` (None: as configured); left out if
+    none has run yet.
+    """
+    number = len(plan.judgements)
+    if not number:
+        return "nothing to do: there are no notebooks"
+    if plan.fresh:
+        are = "notebook is" if number == 1 else "notebooks are"
+        return f"nothing to do: {number} {are} up to date"
+    counts = Counter(one.verdict for one in plan.judgements)
+    said = [f"{counts[verdict]} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
+    about = _about(session, plan, jobs=jobs)
+    if about:
+        said.insert(bool(counts[Verdict.RUN]) + bool(counts[Verdict.WAIT]), about)
+    return ", ".join(said)
+
+
+def _about(session: Session, plan: Plan, *, jobs: int | None) -> str:
+    runs = [one.task for one in plan.judgements if one.verdict in (Verdict.RUN, Verdict.WAIT)]
+    known = session.state.durations()
+    durations = {task: known[task] for task in runs if task in known}
+    slots = slots_of(jobs or session.config.execution.jobs)
+    # The estimate with which the build will begin.
+    progress = Progress(clock=time.monotonic)
+    progress.follow(Planned(len(plan.judgements), len(runs), min(slots, len(runs) or 1), durations))
+    left = progress.left() if runs else None
+    return "" if left is None else f"about {duration(left, whole=True)}"
+
+
+def out_of_date(plan: Plan) -> str:
+    """Return which tasks are out of date, for whoever asks with -q on a terminal."""
+    names = [one.task for one in plan.judgements if one.verdict is not Verdict.FRESH]
+    named = ", ".join(names[:_MOST])
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"out of date: {named}{more}; nothing was run (-q only asks, -s builds and says little)"
