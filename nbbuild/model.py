@@ -292,6 +292,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     own: tuple[str, ...] = ()  # files that it read and an earlier run of the task left undeclared
     when: float = 0.0  # seconds since the epoch
+    peak_memory: int = 0  # bytes that its kernel held at most; 0: no kernel, or unknown
+    cpu_seconds: float = 0.0  # that its kernel took; 0: no kernel, or unknown
 
     @classmethod
     def of(
@@ -331,6 +333,8 @@ class _More(TypedDict, total=False):
     own: tuple[str, ...]
     saved: float
     when: float
+    peak_memory: int
+    cpu_seconds: float
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

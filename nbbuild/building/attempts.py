@@ -33,6 +33,8 @@ class Attempted:
     cut_short: bool = False  # its kernel was killed while it was shutting down
     preloads: tuple[str, ...] = ()  # the modules that were loaded when its kernel was forked
     preload_seconds: float = 0.0  # how long their imports took
+    peak_memory: int = 0  # bytes that its kernel held at most; 0: unknown
+    cpu_seconds: float = 0.0  # that its kernel took; 0: unknown
     observed: Observed | None = None  # None: it was not watched, or gave no account
     root: Path = Path()  # where it ran: the project's root, or that of a sandbox
     private: tuple[Path, ...] = ()  # folders made for this attempt; gone by now

@@ -20,8 +20,10 @@ from nbbuild.judging.verdicts import Judge, Plan
 from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
-from nbbuild.model import Judgement, Report, Verdict
+from nbbuild.model import Judgement, OutcomeKind, Report, Verdict
+from nbbuild.quick.uptodate import STEP_SUMMARY
 from nbbuild.report import summary
+from nbbuild.report.recording import Recorder
 from nbbuild.session import Session
 from nbbuild.store import Limits
 from nbbuild.text.quantities import amount
@@ -56,6 +58,7 @@ def build(
     going = execution.keep_going if keep_going is None else keep_going
     slots = slots_of(jobs or execution.jobs)
     names = session.wanted(targets)
+    observer = recorder = Recorder(observer)
     tally = _tally(session, observer)
     with (
         Launcher(facts_of(session)) as launcher,
@@ -75,7 +78,7 @@ def build(
         observer(Planned(len(names), len(_executing(todo)), slots, tally.durations))
         tally.blocked_from_the_start(plan.judgements)
         if idle or start is None:
-            return _nothing_to_do(session, plan, tally, targets, observer=observer, began=began)
+            return _nothing_to_do(session, plan, tally, targets, recorder=recorder, began=began)
         if going or not tally.outcomes:
             _execute(
                 session,
@@ -87,9 +90,10 @@ def build(
                 keep_going=going,
                 cancelled=threading.Event() if cancelled is None else cancelled,
             )
-    if not tally.interrupted:
-        tally.problems = _export(session, names, None, observer).problems
-    return tally.report(names, seconds=time.monotonic() - began)
+    tally.problems = () if tally.interrupted else _export(session, names, None, observer).problems
+    report = tally.report(names, seconds=time.monotonic() - began)
+    _write_report(session, recorder, report, targets)
+    return report
 
 
 def _tally(session: Session, observer: Observer) -> Tally:
@@ -148,7 +152,7 @@ def _nothing_to_do(
     tally: Tally,
     targets: Sequence[str],
     *,
-    observer: Observer,
+    recorder: Recorder,
     began: float,
 ) -> Report:
     """Report that all is fresh, and write down why, so that the next build knows at once."""
@@ -156,9 +160,10 @@ def _nothing_to_do(
     for judgement in plan.judgements:
         if judgement.verdict is Verdict.FRESH:
             tally.fresh(judgement)
-    handed = _export(session, names, plan, observer)
+    handed = _export(session, names, plan, recorder)
     tally.problems = handed.problems
     report = tally.report(names, seconds=time.monotonic() - began)
+    reports = _write_report(session, recorder, report, targets)
     if handed.rests_on is not None:
         said = summary(report)
         last_good.keep(
@@ -167,9 +172,28 @@ def _nothing_to_do(
             targets=targets,
             summary=said,
             remarks=[f"{task}: {text}" for task in names for text in tally.remarks.get(task, ())],
-            also=handed.rests_on,
+            also=(*handed.rests_on, *reports),
         )
     return report
+
+
+def _write_report(
+    session: Session, recorder: Recorder, report: Report, targets: Sequence[str]
+) -> tuple[str, ...]:
+    """Write the report, unless there was nothing to do and nobody misses it.
+
+    Return the files that have to stay for a next build with nothing to do to write none.
+    """
+    done = report.exit_status or any(o.kind is not OutcomeKind.FRESH for o in report.outcomes)
+    wanted = session.config.report.wanted or session.environ.get(STEP_SUMMARY)
+    if not done and not wanted:
+        return ()
+    from nbbuild.building import reporting
+
+    if not done:
+        return reporting.write_if_missing(session, recorder, report, targets)
+    reporting.write(session, recorder, report, targets)
+    return ()
 
 
 def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[str]:

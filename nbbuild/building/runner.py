@@ -106,6 +106,8 @@ def _attempted(
         cut_short=done.cut_short,
         preloads=done.preloads,
         preload_seconds=done.preload_seconds,
+        peak_memory=done.peak_memory,
+        cpu_seconds=done.cpu_seconds,
         observed=observed,
         root=root,
         private=tuple(private),

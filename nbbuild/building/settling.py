@@ -183,6 +183,8 @@ class Settling:
             judgement=run.judgement,
             record=record,
             cell_seconds=done.cell_seconds,
+            peak_memory=done.peak_memory,
+            cpu_seconds=done.cpu_seconds,
             cached=not unpublished,
             own=watched.own,
             notes=(*notes, *more, *([unpublished] if unpublished and task.cache else [])),
@@ -199,6 +201,8 @@ class Settling:
             judgement=run.judgement,
             failure=failure,
             cell_seconds=done.cell_seconds,
+            peak_memory=done.peak_memory,
+            cpu_seconds=done.cpu_seconds,
             notes=run.notes,
             built=partial,
         )

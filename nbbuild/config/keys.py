@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbbuild.config import paths, values
-from nbbuild.config.types import CacheTable, Config, ReportTable
+from nbbuild.config.types import CacheTable, Config
 from nbbuild.model import Settings
 
 LATER: Final = {
     "cache": ("remote",),
-    "report": ("junit", "html"),
 }
 """Keys that are read and checked, but not acted on in this version."""
+
+_REPORTS: Final = {"junit": ".xml", "html": ".html", "markdown": ".md", "trace": ".json"}
 
 SETTINGS: Final = tuple(setting.name for setting in fields(Settings))
 
@@ -55,7 +56,7 @@ def readers(root: Path) -> Keys:
             "max_size": values.size,
             "remote": values.string,
         },
-        "report": {"junit": values.string, "html": values.string},
+        "report": {key: paths.written(root, suffix) for key, suffix in _REPORTS.items()},
         "export": {
             "jupyter_cache": paths.handed_over(root),
             "doctrees": values.listed(paths.path(root)),
@@ -102,7 +103,7 @@ def notices(config: Config) -> list[str]:
     text = "{where} {key} is read but not acted on in this version"
     return [
         text.format(where=f"[{table}]", key=key)
-        for table, default in (("cache", CacheTable()), ("report", ReportTable()))
+        for table, default in (("cache", CacheTable()),)
         for key in LATER[table]
         if getattr(getattr(config, table), key) != getattr(default, key)
     ]

@@ -174,6 +174,28 @@ def handed_over(root: Path) -> Reader[str]:
     return lambda key, value: some(key, value) if value != "" else ""
 
 
+def written(root: Path, suffix: str) -> Reader[str]:
+    """Return a reader of the path of one file that nbbuild writes; "" is none."""
+    plain = path(root)
+
+    def read(key: str, value: object) -> str:
+        if value == "":
+            return ""
+        text = plain(key, value)
+        if not text.endswith(suffix) or text.endswith(f"/{suffix}") or text == suffix:
+            raise ConfigError(
+                f"'{key}' must be the path of a {suffix} file, not {quoted(str(value))}",
+                hint=f"write '{key} = \"report{suffix}\"', for example",
+            )
+        if text.split("/")[0] == DOT:
+            raise ConfigError(
+                f"'{key}' {quoted(text)} lies in nbbuild's own folder", hint="choose another folder"
+            )
+        return text
+
+    return read
+
+
 def module(root: Path) -> Reader[str]:
     """Return a reader of modules: dotted names, or paths of .py files."""
     plain = path(root)

@@ -40,13 +40,14 @@ def read_table(
     """Read the keys of one table; what is wrong goes to `problem` and is left out."""
     found: dict[str, Any] = {}
     said: dict[str, Any] = {}
+    has_settings = known[name].keys() >= {*SETTINGS}  # [report] has a `trace` of its own
     for key, value in data.items():
         reader = known[name].get(key)
         if reader is None:
             problem(_unknown_key(key, name, known))
             continue
         try:
-            (said if key in SETTINGS else found)[key] = reader(key, value)
+            (said if has_settings and key in SETTINGS else found)[key] = reader(key, value)
         except (ConfigError, Problems) as error:
             problem(error)
     if said:

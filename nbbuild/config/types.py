@@ -72,8 +72,21 @@ class CacheTable:
 class ReportTable:
     """`[report]`: files written after a build; "" is none."""
 
-    junit: str = ""
+    junit: str = ""  # absolute, or relative to the root
     html: str = ""
+    markdown: str = ""
+    trace: str = ""
+
+    @property
+    def wanted(self) -> Mapping[str, str]:
+        """Format → where to write it."""
+        said = {
+            "junit": self.junit,
+            "html": self.html,
+            "markdown": self.markdown,
+            "trace": self.trace,
+        }
+        return {name: path for name, path in said.items() if path}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@
         marked                 tasks that run at the next build, one name per line
         uptodate/<key>         what the last good build of some targets rested on
         tracer/                what the tracer in the kernels keeps for the next one
+        reports/<id>.json      what the last builds came to
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
@@ -39,4 +40,5 @@ RETIRED: Final = "retired"
 MARKED: Final = "marked"
 UPTODATE: Final = "uptodate"
 TRACER: Final = "tracer"
+REPORTS: Final = "reports"
 LOCKS: Final = "locks"

@@ -48,6 +48,8 @@ class Execution:
     preload_seconds: float = 0.0  # how long their imports took
     shortfall: str = ""  # what of a warm start there was not, and why
     seen: Seen | None = None  # from outside; None: it was not watched
+    peak_memory: int = 0  # bytes that the kernel held at most; 0: unknown
+    cpu_seconds: float = 0.0  # that the kernel took; 0: unknown
 
 
 def execute(
@@ -135,4 +137,6 @@ def _result(run: NotebookRun) -> Execution:
         preload_seconds=run.preload_seconds,
         shortfall=run.shortfall,
         seen=None if run.seen is None else run.seen.during(run.cells_began),
+        peak_memory=run.peak_memory,
+        cpu_seconds=run.cpu_seconds,
     )

@@ -80,6 +80,8 @@ class Process(Protocol):
 
     peak_memory: int
     """The most bytes that the kernel held; known after its end, 0 if unknown."""
+    cpu_seconds: float
+    """Seconds of CPU that it took; known after its end, 0 if unknown."""
     preloads: tuple[str, ...]
     """The modules that it had loaded as it was forked."""
     preload_seconds: float

@@ -135,6 +135,7 @@ class _Process:
     """The process of a kernel, and its group."""
 
     peak_memory = 0
+    cpu_seconds = 0.0
     preloads: tuple[str, ...] = ()
     preload_seconds = 0.0
     shortfall = ""

@@ -103,6 +103,7 @@ class NotebookRun:
         self.preloads: tuple[str, ...] = ()
         self.preload_seconds = 0.0
         self.shortfall = ""
+        self.peak_memory, self.cpu_seconds = 0, 0.0
         self.seen: Seen | None = None
         self.cells_began: list[float] = []
         self._kernel = kernel
@@ -150,6 +151,8 @@ class NotebookRun:
             finally:
                 session.close()
                 self.seen = session.process.seen
+                self.peak_memory = session.process.peak_memory
+                self.cpu_seconds = session.process.cpu_seconds
             return
 
     def _run_cells(self, session: RunningKernel, *, last: bool) -> None:

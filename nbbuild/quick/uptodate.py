@@ -38,6 +38,9 @@ FOLDER = f"{DOT}/{UPTODATE}"
 PREFIXES = ("CONDA", "JUPYTER", "NBBUILD_", "PYTHON", "XDG_")
 """Variables that begin so may choose interpreters, kernels, configurations, or the store."""
 
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The variable that names the file to which a step on GitHub adds a summary of its build."""
+
 _TAKES_VALUE = {"-C": "directory", "-f": "file", "-j": "jobs"}
 _FLAGS = frozenset("kxsq")
 
@@ -67,7 +70,7 @@ def answer(words: Sequence[str]) -> int | None:
     `words` are those of the command line, without the program's name.
     """
     request = understood(words)
-    if request is None:
+    if request is None or os.environ.get(STEP_SUMMARY):
         return None
     root = request.root
     if root is None:

@@ -7,6 +7,7 @@ VERBS = {
     "list": "List the notebooks and their tasks.",
     "graph": "Show what depends on what.",
     "diff": "Show how the code differs from that of an earlier run.",
+    "report": "Show what a build came to, and write it as HTML, JUnit, …",
     "show": "Show what became of a notebook: outcome, timings, traceback.",
     "merge": "Write a notebook with its cached outputs to a file.",
     "invalidate": "Make notebooks run again in the next build.",

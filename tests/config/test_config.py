@@ -773,15 +773,12 @@ def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
         max_size = "1GB"
         [report]
         junit = "j.xml"
-        html = "r.html"
         [[notebook]]
         path = "a"
         max_age = "1d"
     """)
     assert notices(loaded) == [
         "[cache] remote is read but not acted on in this version",
-        "[report] junit is read but not acted on in this version",
-        "[report] html is read but not acted on in this version",
     ]
 
 

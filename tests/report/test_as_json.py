@@ -64,6 +64,8 @@ def test_a_report_and_its_outcomes():
                 "notes": [],
                 "own": [],
                 "when": 0.0,
+                "peak_memory": 0,
+                "cpu_seconds": 0.0,
             },
             {
                 "task": "b",
@@ -81,6 +83,8 @@ def test_a_report_and_its_outcomes():
                 "notes": [],
                 "own": [],
                 "when": 0.0,
+                "peak_memory": 0,
+                "cpu_seconds": 0.0,
             },
         ],
         "problems": [],

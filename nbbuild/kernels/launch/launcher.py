@@ -28,8 +28,9 @@ answers in lines of JSON:
 
     {"pid": 123, "cold": ""}   once the program runs, or {"error": "…"} when it cannot
     {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
-    {"gone": [], "peak": 7}   the family is dead, else the process ids that did not die; and the
-                      most memory that the kernel and its own children had, in bytes
+    {"gone": [], "peak": 7, "cpu": 0.5}   the family is dead, else the process ids that did not
+                      die; the most memory that the kernel, or a child of it that it waited for,
+                      had, in bytes; the seconds of CPU that they took
 
 Two ways lead to a process: "cold" is fork and exec. For "warm" a fourth descriptor is a channel to
 a process that a zygote (zygote.py) forks meanwhile, and that has become the helper's own child when
@@ -565,13 +566,15 @@ class Helper:
             self._selector.unregister(kernel.report)
             os.close(kernel.report)
         self._leave_channel(kernel)
-        peak = 0
+        peak, cpu = 0, 0.0
         if kernel.pid:
             with contextlib.suppress(ChildProcessError):
-                peak = os.wait4(kernel.pid, os.WNOHANG)[2].ru_maxrss
+                usage = os.wait4(kernel.pid, os.WNOHANG)[2]
+                peak, cpu = usage.ru_maxrss, usage.ru_utime + usage.ru_stime
         _close_all(kernel.stdio)
         self._write_down(kernel)
-        self._tell(kernel, gone=left, peak=peak * (1024 if sys.platform == "linux" else 1))
+        peak *= 1024 if sys.platform == "linux" else 1
+        self._tell(kernel, gone=left, peak=peak, cpu=cpu)
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(kernel.connection)
         kernel.connection.close()

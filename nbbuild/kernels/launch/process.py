@@ -53,6 +53,8 @@ class KernelProcess:
         """The kernel's process id, and that of its process group."""
         self.peak_memory = 0
         """Bytes that the kernel held at most; known after `kill`, 0 where it is not."""
+        self.cpu_seconds = 0.0
+        """Seconds of CPU that it took, with the children that it waited for; known as that is."""
         self.preloads: tuple[str, ...] = ()
         """The modules that it had loaded as it was forked."""
         self.preload_seconds = 0.0
@@ -160,7 +162,7 @@ class KernelProcess:
             self._status = news["status"]
         if "gone" in news:
             self._left = tuple(news["gone"])
-            self.peak_memory = news["peak"]
+            self.peak_memory, self.cpu_seconds = news["peak"], news["cpu"]
 
     def _kill_without_launcher(self) -> tuple[int, ...]:
         """Do what the launcher would have done; its orphans are init's by now."""

@@ -1,0 +1,102 @@
+"""`nbbuild report`: what a build came to, in any format."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nbbuild.cli._options import project_options
+from nbbuild.cli.render import emit, json_option, say, table
+from nbbuild.report import duration
+
+if TYPE_CHECKING:
+    from nbbuild.report.kept import ReportFolder
+
+_FILE = click.Path(dir_okay=False, allow_dash=True)
+
+
+@click.command("report")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write a page with everything.")
+@click.option("--junit", type=_FILE, metavar="FILE", help="Write JUnit XML.")
+@click.option("--markdown", type=_FILE, metavar="FILE", help="Write a summary in Markdown.")
+@click.option("--trace", type=_FILE, metavar="FILE", help="Write a Chrome trace.")
+@click.option(
+    "--build",
+    "word",
+    default="last",
+    metavar="ID",
+    help="Take the build whose id is, or begins with, ID [last].",
+)
+@click.option("--list", "listing", is_flag=True, help="List the builds that have a report.")
+@json_option
+@project_options
+def command(
+    html: str | None,
+    junit: str | None,
+    markdown: str | None,
+    trace: str | None,
+    word: str,
+    listing: bool,
+    as_json: bool,
+    directory: Path,
+    file: Path | None,
+) -> None:
+    """Show what the last build came to, or an earlier one; write it to files.
+
+    Without a FILE, the summary goes to stdout as Markdown. A FILE of "-" is stdout. --json writes
+    the report itself. A build that had nothing to do leaves no report.
+    """
+    from nbbuild.config.find import find
+    from nbbuild.report.formats import rendered
+    from nbbuild.report.kept import ReportFolder
+
+    root = find(directory, str(file or "jcache.toml")).parent.resolve()
+    kept = ReportFolder(root)
+    if listing:
+        _list(kept, as_json=as_json)
+        return
+    document = kept.find(word)
+    if as_json:
+        emit(document)
+        return
+    asked = {"html": html, "junit": junit, "markdown": markdown, "trace": trace}
+    places = {name: place for name, place in asked.items() if place is not None}
+    for name, place in (places or {"markdown": "-"}).items():
+        _put(rendered(name, document, kept), place)
+
+
+def _put(data: bytes, place: str) -> None:
+    from nbbuild.disk.durable import write, writing
+
+    if place == "-":
+        sys.stdout.write(data.decode(errors="surrogateescape"))
+        return
+    with writing(f"'{place}' cannot be written", place):
+        write(Path(place), data, sync=False)
+    say(f"wrote {place}")
+
+
+def _list(kept: ReportFolder, *, as_json: bool) -> None:
+    found = list(kept.readable())
+    if as_json:
+        keys = ("id", "began", "seconds", "exit_status", "targets", "counts")
+        emit([{key: getattr(one, key) for key in keys} for one in found])
+        return
+    if not found:
+        say("there is no report of a build yet")
+        return
+    rows = [
+        (
+            one.id,
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.began)),
+            duration(one.seconds),
+            ", ".join(f"{count} {kind}" for kind, count in one.counts.items()),
+            " ".join(one.targets) or "everything",
+        )
+        for one in found
+    ]
+    emit(table(rows, header=("build", "began", "took", "outcomes", "targets"), right=(2,)))
