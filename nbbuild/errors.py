@@ -149,7 +149,9 @@ def _slips(word: str, other: str, far: int) -> int:
             suffix = ""
         # A suffix that both have says nothing.
         one, two = mine.removesuffix(suffix), known.removesuffix(suffix)
-        most = max(len(one), len(two), 3) // 3
+        longest = max(len(one), len(two))
+        # Of two letters one may be too many; another letter makes it another word.
+        most = longest // 3 if longest > 2 else int(len(one) != len(two))
         slips = _distance(one, two) if abs(len(one) - len(two)) <= most else most + 1
         if slips > most:
             return far

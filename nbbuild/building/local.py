@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +22,15 @@ from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import KernelSession
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.model import Failure, Task
+from nbbuild.paths.module_folders import folders_with
 from nbbuild.paths.patterns import Pattern
 from nbbuild.paths.walk import Walker
 from nbbuild.tree import Tree
 from nbbuild.watching.observed import Observed
 from nbbuild.watching.sandbox import BeyondSandbox, Sandbox, hint
 from nbbuild.watching.sandbox import failure as undeclared
+
+_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,7 @@ class LocalAttempts:
     ) -> Attempted:
         """Execute `action`; see `Attempts`."""
         task = self.tasks[action.task]
-        return runner.run(
+        done = runner.run(
             action,
             launcher=self.launcher,
             bring_in=self.tree.bring_in,
@@ -62,6 +67,23 @@ class LocalAttempts:
             ready=self.ready,
             on_end=self.on_end,
         )
+        return replace(done, failure=self._with_folder(task, done.failure))
+
+    def _with_folder(self, task: Task, failed: Failure | None) -> Failure | None:
+        """Add a hint to the failure of an import that a folder of the project would answer."""
+        missing = _NO_MODULE.fullmatch(failed.message) if failed is not None else None
+        if failed is None or failed.hint or missing is None:
+            return failed
+        there = [
+            folder
+            for folder in folders_with(self.walker, missing[1])
+            if folder not in task.python_path
+        ]
+        if len(there) != 1:  # none, or nobody knows which one is meant
+            return failed
+        folders = json.dumps([*task.python_path, *there], ensure_ascii=False)
+        hint = f"'{missing[1]}' is in '{there[0]}'; in {self.config}, under [project]: python_path"
+        return msgspec.structs.replace(failed, hint=f"{hint} = {folders}")
 
     def _matching(self, task: Task, home: Path, root: Path) -> list[str]:
         """Return the files below `root` that match the artefact patterns of `task`."""

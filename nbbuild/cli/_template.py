@@ -25,7 +25,11 @@ def lines(found: Found, book: Book | None) -> Iterator[str]:
     yield _said(
         f"output = {_text(OUTPUT)}", "executed notebooks go here; sources are never changed"
     )
-    yield _comment('python_path = ["src"]', "folders to import from")
+    if found.python_path:
+        why = f"folders to import from, such as {next(iter(found.python_path.values()))}"
+        yield from _list("python_path", dict.fromkeys(found.python_path, ""), why)
+    else:
+        yield _comment('python_path = ["src"]', "folders to import from")
     yield ""
     yield from _execution(found, book)
     yield ""

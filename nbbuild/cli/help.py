@@ -18,7 +18,8 @@ from nbbuild.errors import UsageError, did_you_mean
 def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Show how VERB is used, as `nbbuild VERB --help` does; without one, list the verbs.
 
-    A notebook or group of the name "help" is built by `nbbuild ./help` or `nbbuild build help`.
+    A target of the name "help" is built by `nbbuild build help`, a file or folder also by
+    `nbbuild ./help`.
     """
     where = ctx.find_root()
     for word in words:

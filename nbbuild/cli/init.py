@@ -16,6 +16,7 @@ from nbbuild.cli.books import Book
 from nbbuild.cli.finding import Found
 from nbbuild.cli.render import emit, say
 from nbbuild.disk import durable
+from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import UsageError
 
 
@@ -82,6 +83,7 @@ def command(
         return
     _write(target, text)
     say(f"wrote '{target}'")
+    say(f"git ignores what nbbuild makes: '{DOT}' and '{finding.OUTPUT}' have a .gitignore")
     say(f"next: {_next(directory if file else place, file)}")
 
 

@@ -39,7 +39,8 @@ class Targets:
         raise UsageError(
             f"there is no notebook, task, artefact or group '{word}'",
             facts=[("project", self._project)],
-            hint=did_you_mean(word, self.known()) or "`nbbuild list` shows what there is",
+            hint=did_you_mean(word.removeprefix("./"), self.known())
+            or "`nbbuild list` shows what there is",
         )
 
     def find(self, word: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 from nbbuild.cli import group
 
+GITIGNORE = "git ignores what nbbuild makes: '.nbbuild' and '_build/executed' have a .gitignore"
+
 
 def init(*args, status=0):
     result = CliRunner().invoke(group, ["init", *args])

@@ -1,11 +1,12 @@
 """`nbbuild init`: the file it writes means exactly the notebooks that were found."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from initialised import init, lines, listed, said
+from initialised import GITIGNORE, init, lines, listed, said
 
 from nbbuild.config.load import load
 from nbbuild.disk.digests import Digests
@@ -41,6 +42,7 @@ def test_a_folder_of_notebooks_becomes_a_glob(at):
     assert said(init()) == [
         "found 2 notebooks in '.'",
         "wrote 'jcache.toml'",
+        GITIGNORE,
         "next: nbbuild",
     ]
     assert lines() == [
@@ -178,6 +180,7 @@ def test_a_folder_elsewhere_gets_its_own_file(at):
     assert said(init("book")) == [
         "found 1 notebook in 'book'",
         "wrote 'book/jcache.toml'",
+        GITIGNORE,
         "next: nbbuild -C book",
     ]
     assert sources("book/jcache.toml") == ["a.ipynb"]
@@ -475,3 +478,31 @@ def test_the_real_command_has_the_real_statuses(at):
         for args in ([], [], ["--force"], ["--frce"])
     ]
     assert statuses == [0, 2, 0, 2]
+
+
+def importing(*modules):
+    cells = [
+        {"cell_type": "code", "source": [f"import {name}\n"], "metadata": {}, "outputs": []}
+        for name in modules
+    ]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+
+
+def test_folders_that_notebooks_import_from_are_found(at):
+    at(
+        "a.ipynb",
+        **{
+            "notebooks/b.ipynb": importing("os", "beside", "models.linear", "numpy", "helper"),
+            "notebooks/broken.ipynb": "{",
+            "notebooks/beside.py": "",
+            "src/models/__init__.py": "",
+            "src/models/linear.py": "import deep\n",
+            "lib/helper.py": "",
+            "x/twice.py": "",
+            "y/twice.py": "",
+            "c.ipynb": importing("twice", "linear"),
+        },
+    )
+    init()
+    assert 'python_path = ["lib", "src"]' in lines()
+    assert "  # folders to import from, such as helper" in Path("jcache.toml").read_text()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from initialised import init, lines, listed, said
+from initialised import GITIGNORE, init, lines, listed, said
 
 from nbbuild.config.load import load
 
@@ -42,6 +42,7 @@ def test_a_book_one_folder_down_is_found_with_its_settings(at):
         " `nbbuild add` lists more",
         "note: 1 left out by exclude_patterns of _config.yml: book/slow.ipynb",
         "wrote 'jcache.toml'",
+        GITIGNORE,
         "next: nbbuild",
     ]
     assert lines() == [

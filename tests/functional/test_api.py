@@ -94,8 +94,8 @@ def test_errors_are_raised_and_have_their_parts(project):
     with nbbuild.open_session(project.root) as session:
         for ask in (session.plan, lambda words: nbbuild.build(session, targets=words)):
             with pytest.raises(UsageError) as unknown:
-                ask(["b.ipynb"])
-            assert unknown.value.what == "there is no notebook, task, artefact or group 'b.ipynb'"
+                ask(["aa.ipynb"])
+            assert unknown.value.what == "there is no notebook, task, artefact or group 'aa.ipynb'"
             assert unknown.value.hint == "did you mean 'a.ipynb'?"
     assert not project.exists(".nbbuild")
 

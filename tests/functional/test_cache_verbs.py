@@ -148,7 +148,7 @@ def test_collecting_takes_what_was_not_used_for_longest(project):
     for words, what in (
         (("--max-size", "much"), "'--max-size' must be a size such as \"500MB\""),
         (("--max-age", "0s"), "'--max-age' must be longer than zero"),
-        (("--max-records", "-1"), "invalid value for '--max-records'"),
+        (("--max-records", "-1"), "--max-records takes a whole number, 0 or more, not '-1'"),
     ):
         done = project.nbbuild("cache", "gc", *words)
         assert done.status == 2

@@ -64,7 +64,7 @@ def test_what_an_ordinary_notebook_says_is_read_without_nbformat(project):
     project.config("")
     project.notebook("one.ipynb", "print('one')", log=False)
     said, heavy = imported(project.root, "-n")
-    assert said == ["run  one.ipynb  it has not been run yet"]
+    assert said == ["run  one.ipynb  it has not been run yet", "1 to run"]
     assert heavy == "[]"
 
 

@@ -45,7 +45,8 @@ def test_a_dry_run_and_a_question_run_nothing_and_write_nothing(project):
     chain(project)
     before = project.files()
     done = project.nbbuild("-n")
-    assert (done.status, done.ran, done.err) == (0, [], "")
+    assert (done.status, done.ran) == (0, [])
+    assert done.err == "1 to run, 1 to run if what they wait for changes\n"
     assert done.out == (
         "run   prepare.ipynb  it has not been run yet\n"
         "wait  report.ipynb   waits for 'prepare.ipynb'\n"
@@ -483,7 +484,11 @@ def test_init_writes_a_file_that_builds(project):
     project.write("README.md", "```bash\nfalse\n```\n")
     done = project.nbbuild("init")
     assert (done.status, done.out) == (0, "")
-    assert done.err == ("found 2 notebooks in '.'\nwrote 'jcache.toml'\nnext: nbbuild\n")
+    assert done.err == (
+        "found 2 notebooks in '.'\nwrote 'jcache.toml'\n"
+        "git ignores what nbbuild makes: '.nbbuild' and '_build/executed' have a .gitignore\n"
+        "next: nbbuild\n"
+    )
     assert project.build() == ["deep/er/two", "one"]
     assert project.nbbuild("init").status == 2
 

@@ -88,6 +88,21 @@ def test_names_are_the_same_in_all_folders(book, monkeypatch):
     )
 
 
+def test_what_is_called_like_a_verb_can_be_reached(project):
+    for path in ("help/a.ipynb", "build.ipynb", "x.ipynb"):
+        project.write(path, ipynb(["1"]))
+    project.config('[[notebook]]\npath = "x.ipynb"\ngroups = ["status"]\n')
+
+    def planned(*words):
+        return [one["task"] for one in project.nbbuild("-n", "--json", *words).data]
+
+    assert (
+        planned("./help") == planned("build", "help") == planned("--", "help") == ["help/a.ipynb"]
+    )
+    assert planned("./build.ipynb") == planned("build.ipynb") == ["build.ipynb"]
+    assert planned("build", "status") == ["x.ipynb"]
+
+
 def test_what_lies_here_is_never_mistaken_for_something_at_the_root(book, monkeypatch):
     monkeypatch.chdir(book.root / "drafts")
     assert "no notebook, task, artefact or group 'one.ipynb'" in refused(book, "list", "one.ipynb")

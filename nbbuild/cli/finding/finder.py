@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbbuild.cli.books import Book, ContentsLine
+from nbbuild.cli.finding.modules import python_path
 from nbbuild.cli.finding.pages import PageSettings
 from nbbuild.cli.finding.patterns import PROSE, Writer, said
 from nbbuild.cli.finding.tree import FoundTree, joined, without
@@ -30,6 +31,7 @@ class Found:
     own: Mapping[str, PageSettings] = field(
         default_factory=dict
     )  # notebooks with settings of their own
+    python_path: Mapping[str, str] = field(default_factory=dict)  # folder → a module in it
     notes: tuple[str, ...] = ()  # what a user should know
 
 
@@ -173,6 +175,7 @@ def _chosen(
         pages=pages,
         kernels=frozenset(tree.page(path).kernel for path in chosen) - {""},
         own={said(escape(path)): page for path in chosen if (page := tree.page(path)).has_settings},
+        python_path=python_path(tree, chosen),
         notes=(*notes, *gone, *unfit),
     )
 
