@@ -295,6 +295,25 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory: int = 0  # bytes that its kernel held at most; 0: no kernel, or unknown
     cpu_seconds: float = 0.0  # that its kernel took; 0: no kernel, or unknown
 
+    def _repr_html_(self) -> str:
+        """Return a table of its fields, as Jupyter shows it."""
+        from nbbuild.text.markup import joined, table, tag
+
+        failure = self.failure
+        facts = [
+            ("task", self.task),
+            ("outcome", self.kind.value),
+            ("because", "; ".join(self.reasons)),
+            ("seconds", f"{self.seconds:.1f}"),
+            ("notes", "; ".join(self.notes)),
+            ("built", self.built),
+        ]
+        if failure is not None:
+            where = f"{failure.where}: " if failure.where else ""
+            told = joined(where, failure.message, tag("pre", failure.traceback))
+            facts.append(("failure", told))
+        return table((), [one for one in facts if one[1]])
+
     @classmethod
     def of(
         cls,
@@ -344,6 +363,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     interrupted: bool = False
     problems: tuple[str, ...] = ()  # that belong to no task: whole messages
+
+    def _repr_html_(self) -> str:
+        """Return a table of its outcomes, as Jupyter shows it."""
+        from nbbuild.text.markup import joined, table, tag
+
+        rows = [
+            (
+                one.task,
+                one.kind.value,
+                f"{one.seconds:.1f}",
+                one.failure.message if one.failure else "; ".join(one.reasons),
+            )
+            for one in self.outcomes
+        ]
+        problems = (tag("p", text) for text in self.problems)
+        return joined(table(("task", "outcome", "seconds", "why"), rows), *problems)
 
     @property
     def exit_status(self) -> int:

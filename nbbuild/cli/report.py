@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,11 @@ from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.report import duration
 
 if TYPE_CHECKING:
+    from nbbuild.report.document import Document, TaskRun
     from nbbuild.report.kept import ReportFolder
+
+_LEAST = 0.05
+"""Seconds; smaller differences are not shown."""
 
 _FILE = click.Path(dir_okay=False, allow_dash=True)
 
@@ -31,6 +34,12 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
     metavar="ID",
     help="Take the build whose id is, or begins with, ID [last].",
 )
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="A B",
+    help="Show which outcomes and times differ between two builds.",
+)
 @click.option("--list", "listing", is_flag=True, help="List the builds that have a report.")
 @json_option
 @project_options
@@ -40,6 +49,7 @@ def command(
     markdown: str | None,
     trace: str | None,
     word: str,
+    compare: tuple[str, str] | None,
     listing: bool,
     as_json: bool,
     directory: Path,
@@ -59,6 +69,9 @@ def command(
     if listing:
         _list(kept, as_json=as_json)
         return
+    if compare is not None:
+        _compare(kept.find(compare[0]), kept.find(compare[1]), as_json=as_json)
+        return
     document = kept.find(word)
     if as_json:
         emit(document)
@@ -69,11 +82,44 @@ def command(
         _put(rendered(name, document, kept), place)
 
 
+def _compare(before: Document, after: Document, *, as_json: bool) -> None:
+    """Show the tasks whose outcome or time differs, the one that lost the most time first."""
+    then, now = ({one.task: one for one in each.tasks} for each in (before, after))
+    rows: list[tuple[str, str, str, float, float]] = []
+    for name in {**then, **now}:
+        old, new = then.get(name), now.get(name)
+        row = (name, _outcome(old), _outcome(new), _seconds(old), _seconds(new))
+        if row[1] != row[2] or abs(row[4] - row[3]) >= _LEAST:
+            rows.append(row)
+    rows.sort(key=lambda row: row[3] - row[4])
+    if as_json:
+        keys = ("task", "outcome_before", "outcome_after", "seconds_before", "seconds_after")
+        emit([dict(zip(keys, row, strict=True)) for row in rows])
+        return
+    if not rows:
+        say("the two builds had the same outcomes and took the same time")
+        return
+    lines = [
+        (name, old if old == new else f"{old} → {new}", f"{a:.1f}", f"{b:.1f}", f"{b - a:+.1f}")
+        for name, old, new, a, b in rows
+    ]
+    header = ("task", "outcome", "before", "after", "change")
+    emit(table(lines, header=header, right=(2, 3, 4)))
+
+
+def _outcome(task: TaskRun | None) -> str:
+    return task.outcome if task is not None else "absent"
+
+
+def _seconds(task: TaskRun | None) -> float:
+    return task.seconds if task is not None else 0.0
+
+
 def _put(data: bytes, place: str) -> None:
     from nbbuild.disk.durable import write, writing
 
     if place == "-":
-        sys.stdout.write(data.decode(errors="surrogateescape"))
+        emit(data.decode().removesuffix("\n"))
         return
     with writing(f"'{place}' cannot be written", place):
         write(Path(place), data, sync=False)

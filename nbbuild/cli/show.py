@@ -14,9 +14,9 @@ import msgspec
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
-from nbbuild.model import Outcome, Record, Task
+from nbbuild.model import Outcome, OutcomeKind, Record, Task
 from nbbuild.notebook.skipped import is_skipped
-from nbbuild.report import duration
+from nbbuild.report import amount, duration
 
 if TYPE_CHECKING:
     from nbbuild.session import Session
@@ -44,12 +44,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also open the notebook: as it was built, or as far as it went.",
 )
+@click.option("--history", is_flag=True, help="Show what became of it in each build instead.")
 @json_option
 @project_options
 def command(
     target: str,
     with_traceback: bool,
     opening: bool,
+    history: bool,
     as_json: bool,
     directory: Path,
     file: Path | None,
@@ -68,6 +70,8 @@ def command(
 
     with open_session(directory, file=file) as session:
         task = session.task(target)
+        if history:
+            return _show_history(session.root, task, as_json=as_json)
         outcome, record = session.runs.last(task)
         records = _records(session, outcome)
         reader = session.readers.label(task.source)
@@ -99,6 +103,37 @@ def command(
 
         say(f"opened a copy: {open_copy(root / (outcome.built or task.built))}")
     return 0
+
+
+def _show_history(root: Path, task: Task, *, as_json: bool) -> int:
+    """Show what became of a task in the builds whose reports are kept, the newest first."""
+    from nbbuild.report.kept import ReportFolder
+
+    found = [
+        (document, one)
+        for document in ReportFolder(root).readable()
+        for one in document.tasks
+        if one.task == task.name and one.outcome != OutcomeKind.FRESH.value
+    ]
+    if as_json:
+        emit([{"build": document.id, "task": one} for document, one in found])
+    elif not found:
+        say(f"no report of a build has anything about {task.name}")
+    else:
+        rows = [
+            (
+                document.id,
+                _when(document.began),
+                one.outcome,
+                duration(one.seconds) if one.begin is not None else "",
+                amount(one.peak_memory) if one.peak_memory else "",
+                one.failure.message if one.failure else "; ".join(one.reasons),
+            )
+            for document, one in found
+        ]
+        header = ("build", "began", "outcome", "took", "memory", "why")
+        emit(table(rows, header=header, right=(3, 4)))
+    return 0 if found else 1
 
 
 def _records(session: Session, outcome: Outcome | None) -> list[Record]:

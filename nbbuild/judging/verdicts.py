@@ -92,6 +92,16 @@ class Plan:
         """Whether there is nothing to do."""
         return all(judgement.verdict is Verdict.FRESH for judgement in self.judgements)
 
+    def _repr_html_(self) -> str:
+        """Return a table of its judgements, as Jupyter shows it."""
+        from nbbuild.text.markup import table
+
+        rows = [
+            (one.task, one.verdict.value, "; ".join(map(str, one.reasons)))
+            for one in self.judgements
+        ]
+        return table(("task", "verdict", "why"), rows)
+
 
 class Judge:
     """Gives the verdict on one task at a time.

@@ -162,3 +162,27 @@ def test_only_the_last_reports_are_kept(project, monkeypatch):
     for _ in range(3):
         project.build("-B")
     assert len(kept(project)) == 2
+
+
+def test_two_builds_are_compared_and_a_notebook_has_a_history(project):
+    project.config("")
+    project.notebook("a.ipynb")
+    assert project.nbbuild("show", "--history", "a.ipynb").status == 1
+    project.build()
+    project.notebook("a.ipynb", "1 / 0")
+    project.notebook("b.ipynb")
+    project.build(status=1)
+    new, old = (one["id"] for one in project.nbbuild("report", "--list", "--json").data)
+    done = project.nbbuild("report", "--compare", old, new, "--json")
+    changed = {one["task"]: (one["outcome_before"], one["outcome_after"]) for one in done.data}
+    assert changed == {"a.ipynb": ("executed", "failed"), "b.ipynb": ("absent", "executed")}
+    shown = project.nbbuild("report", "--compare", old, new).out
+    assert shown.startswith("TASK     OUTCOME")
+    assert "executed → failed" in shown
+    same = project.nbbuild("report", "--compare", new, "last")
+    assert same.err == "the two builds had the same outcomes and took the same time\n"
+    history = project.nbbuild("show", "--history", "a.ipynb").out.splitlines()
+    assert [line.split()[0] for line in history] == ["BUILD", new, old]
+    assert history[1].endswith("ZeroDivisionError: division by zero")
+    data = project.nbbuild("show", "--history", "b.ipynb", "--json").data
+    assert [one["build"] for one in data] == [new]

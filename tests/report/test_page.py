@@ -9,7 +9,6 @@ from reports import CONTROLS, HOSTILE, TASKS, document, ran
 
 from nbbuild.report import page
 from nbbuild.report.page.graph import layers
-from nbbuild.report.page.markup import Markup, shortened, tag
 
 COMPLAINTS = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 
@@ -181,12 +180,6 @@ def test_the_page_is_well_formed_and_says_what_a_screen_reader_needs():
     assert "\x00" not in text
     assert "\u202e" not in text
     assert CONTROLS not in text
-
-
-def test_text_is_escaped_wherever_it_stands():
-    assert tag("p", "<b>", Markup("<i>"), title='"<') == '<p title="&quot;&lt;">&lt;b&gt;<i></p>'
-    assert tag("a", "x", href=Markup('"><script>')) == '<a href="&quot;&gt;&lt;script&gt;">x</a>'
-    assert shortened("chapters/long-name.ipynb", 11) == "chapt…ipynb"
 
 
 def test_the_graph_has_each_task_to_the_right_of_what_it_waits_for():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbbuild.report.document import Document
 from nbbuild.report.page import graph, notebooks, summary, table, timeline
-from nbbuild.report.page.markup import Markup, tag
+from nbbuild.text.markup import Markup, tag
 
 _HERE = Path(__file__).parent
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from nbbuild.report.document import Document, TaskRun
-from nbbuild.report.page.markup import Markup, tag
+from nbbuild.text.markup import Markup, tag
 
 SIGNS: Final[Mapping[str, str]] = {
     "fresh": "·",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nbbuild.report.document import Document, TaskRun
 from nbbuild.report.page.badges import SIGNS, anchors
-from nbbuild.report.page.markup import NOTHING, Markup, shortened, tag
+from nbbuild.text.markup import NOTHING, Markup, shortened, tag
 
 MOST = 300
 """Larger graphs are cut down to what was done, and then left out."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nbbuild.report.document import CellRun, Document, Failed, TaskRun
 from nbbuild.report.page.badges import anchors, badge
-from nbbuild.report.page.markup import NOTHING, Markup, joined, tag
+from nbbuild.text.markup import NOTHING, Markup, joined, tag
 from nbbuild.text.quantities import amount, duration
 
 MOST_RUNS = 30

@@ -6,7 +6,7 @@ import time
 
 from nbbuild.report.document import Document
 from nbbuild.report.page.badges import anchors, badge
-from nbbuild.report.page.markup import NOTHING, Markup, joined, tag
+from nbbuild.text.markup import NOTHING, Markup, joined, tag
 from nbbuild.text.quantities import amount, duration
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nbbuild.model import OutcomeKind
 from nbbuild.report.document import Document, TaskRun
 from nbbuild.report.page.badges import anchors, badge, link
-from nbbuild.report.page.markup import Markup, joined, shortened, tag
+from nbbuild.text.markup import Markup, joined, shortened, tag
 from nbbuild.text.quantities import amount
 
 _COLUMNS = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nbbuild.report.document import Document, TaskRun
 from nbbuild.report.page.badges import SIGNS, anchors
-from nbbuild.report.page.markup import NOTHING, Markup, joined, shortened, tag
+from nbbuild.text.markup import NOTHING, Markup, joined, shortened, tag
 from nbbuild.text.quantities import duration
 
 _LEFT, _WIDTH, _ROW, _TOP = 90.0, 1000.0, 30.0, 24.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from nbbuild.text.printable import clean
@@ -33,6 +34,13 @@ def tag(name: str, /, *children: str, **attributes: str | float | bool | None) -
 def joined(*children: str) -> Markup:
     """Return children in a row."""
     return Markup("".join(one if isinstance(one, Markup) else escaped(one) for one in children))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Return a table: for notebooks, which show objects so; cells are text unless `Markup`."""
+    heads = (tag("th", name, scope="col") for name in header)
+    lines = (tag("tr", *(tag("td", cell) for cell in row)) for row in rows)
+    return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *lines))
 
 
 def escaped(text: str) -> Markup:
