@@ -36,9 +36,9 @@ the later `when_ns` owns a path; an older one no longer removes it.
 **What a run left undeclared** is also listed in its ledger, with the bytes that it had when the run
 ended. A file that still has these bytes is the run's, otherwise it is the user's. Before the task's
 next run two kinds are cleared away, so that it begins as in a clean build: scratch, and what the
-run is sure to write again. The second kind moves to `.nbbuild/aside/<task>/`, where it stays until the next
-file of its name comes. Everything else stays: a run may keep a download on purpose. Before a forced
-run, what the last one had looked for moves to `.nbbuild/replaced/`.
+run is sure to write again. The second kind moves to `.nbbuild/aside/<task>/`, where it stays until
+the next file of its name comes. Everything else stays: a run may keep a download on purpose. Before
+a forced run, what the last one had looked for moves to `.nbbuild/replaced/`.
 
 **A task that is gone** leaves its ledger. Files that another task's patterns match are inherited:
 they are that task's leftovers until it has run or been restored. All others are removed by the
