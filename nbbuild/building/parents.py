@@ -90,7 +90,7 @@ class _Choice:
         self._of_each = {one: costs.seconds(one) for imports in self._tasks for one in imports}
         weights = {one: len(tasks) * self._seconds(one) for one, tasks in self._tasks.items()}
         self.heaviest = sorted(weights, key=lambda one: (-weights[one], _words(one)))[:ENOUGH]
-        """The wants that decide what is chosen."""
+        """The sets of imports that decide what is chosen."""
         self._given: dict[frozenset[Import], frozenset[Import]] = {}
 
     def gain(self, one: frozenset[Import]) -> float:

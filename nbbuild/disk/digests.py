@@ -94,7 +94,7 @@ class Digests:
         rows = [] if state is None else state.load_files()
         self._looks = {row.path: _look_from(row) for row in rows}
         self.asked: dict[str, Look | None] = {}
-        """The files asked about so far, by absolute path, and what was answered last."""
+        """The files asked about so far, by absolute path, each with the last answer."""
 
     def digest(self, path: Path | str) -> Digest | None:
         """Return the file's digest; None if it does not exist or is not a regular file.

@@ -68,7 +68,7 @@ class ModuleGraph:
         self._remember = remember
         self._known: dict[str, Imports] = {}
         self.looked: set[str] = set()
-        """The paths (root-relative) at which files and folders were looked for so far."""
+        """The root-relative paths where files and folders have been looked for so far."""
 
     def closure(
         self,

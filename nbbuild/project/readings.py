@@ -51,7 +51,7 @@ class Readings:
         self.readers = readers or Readers()
         self._read: dict[str, tuple[str, Parsed]] = {}
         self.anew: set[str] = set()
-        """The notebooks that had to be parsed, since what they say was not remembered."""
+        """The notebooks that had to be parsed, since their contents were not remembered."""
         self._identities: dict[tuple[str, str, str], str] = {}
 
     def is_notebook(self, path: str) -> bool:

@@ -52,15 +52,15 @@ class KernelProcess:
         self.pid = 0
         """The kernel's process id, and that of its process group."""
         self.peak_memory = 0
-        """Bytes that the kernel held at most; known after `kill`, 0 where it is not."""
+        """The most bytes that the kernel held; known after `kill`, 0 if it is not."""
         self.preloads: tuple[str, ...] = ()
-        """The modules that it had loaded as it was forked."""
+        """The modules that were loaded when it was forked."""
         self.preload_seconds = 0.0
-        """How long their imports took."""
+        """Seconds that their imports took."""
         self.shortfall = ""
-        """What of a warm start there was not, and why: a sentence, or ""."""
+        """What a warm start lacked, and why: a sentence, or ""."""
         self.seen: Seen | None = None
-        """What it and its descendants asked for; known after `kill`, None: it was not watched."""
+        """What it and its descendants asked for; known after `kill`; None if it was not watched."""
         self._seen_file: Path | None = None
 
     @property

@@ -72,9 +72,9 @@ class Preload:
         self._looked_for: set[str] = set()  # missing from the working folder
         self._streams = _Stream(), _Stream()
         self.threads = 1
-        """The threads of this process, those of native pools included."""
+        """The threads of this process, including those of native pools."""
         self.names: set[str] = set()
-        """Top-level modules that were looked for, so that no others may come before them."""
+        """Top-level modules that were looked for: no others may now come before them."""
         self.costs: list[tuple[float, int]] = []
         """The seconds that each import took, and the bytes by which this process grew."""
         watcher.sleep()
