@@ -1,9 +1,10 @@
 """Start the first kernels while tasks are still being judged.
 
-What will run is a guess: the notebooks read for the first time whose code differs from that of
-their last run. For these only zygotes are started, which leave nothing behind if the guess was
-wrong: at once the one that has ipykernel in memory and, forked from it once it is known what is
-installed, the ones that have packages. A kernel is started ahead once a task is judged to run.
+What will run is a guess: the notebooks that were read for the first time and whose code differs
+from that of their last run. For these only zygotes are started, which leave nothing behind if the
+guess was wrong. The one with only ipykernel in memory starts at once. Those with packages are
+forked from it when it is known what is installed. A kernel starts ahead once a task is judged to
+run.
 """
 
 from __future__ import annotations

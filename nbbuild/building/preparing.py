@@ -25,7 +25,7 @@ class Warming(Protocol):
     """Tells what is loaded in the process that a task's kernel is forked from."""
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
-        """Return what is loaded; None if the kernel is to be started afresh."""
+        """Return that; None if the kernel is to be started afresh."""
         ...
 
 

@@ -122,7 +122,7 @@ class KernelSpecs:
         self._lock = threading.Lock()
 
     def find(self, name: str, *, language: str = "") -> Kernel:
-        """Return the kernel called `name`, or for "" one that speaks `language` (Python for "").
+        """Return the kernel called `name`; if that is "", one for `language` (if "", Python).
 
         Python's is the one called "python3", which is the running interpreter's ipykernel if none
         is installed under that name.

@@ -308,7 +308,7 @@ def _keeps_a_generator() -> bool:
         known.append(numpy.mtrand._rand)
     drawing = tuple(kinds)
     there = gc.get_objects()  # a hundred thousand: too many for a loop in Python
-    # Compare ids: a type need not be hashable.
+    # Keyed by id: a type need not be hashable.
     types = dict(zip(map(id, map(type, there)), map(type, there)))
     suspected = {
         number
