@@ -1,10 +1,10 @@
-"""Say what a notebook will import whatever happens, from its code alone.
+"""Find out what a notebook will import in any case, from its code alone.
 
-An import may be made before the notebook begins if nothing that comes before it in the notebook
-could notice: nothing that decides which package the import finds, nothing that such a package looks
-at as it is imported, and nothing that looks whether it is there. What comes later in the notebook
-finds the package imported in either case. So what counts are the imports that stand in cells by
-themselves, up to the first line that might do such a thing.
+An import may be made before the notebook begins if nothing earlier in the notebook could notice:
+nothing that decides which package the import finds, nothing that such a package looks at when it
+is imported, and nothing that checks whether it is loaded. Code after the import finds the package
+imported in either case. So the imports that count stand in cells by themselves, up to the first
+line that might do such a thing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import PurePosixPath
 from nbbuild.interpreter.imports import Import, certain_imports
 from nbbuild.interpreter.installed import normalised
 
-# Variables that packages look at as they are imported; warnings' filters, among which packages put
-# their own, in the order of the imports; whether a package is loaded by now, as IPython's
-# %precision looks for numpy and ipywidgets' interact for matplotlib.
+# Variables that packages look at when they are imported; the filters of warnings, where packages
+# add their own in the order of the imports; and checks whether a package is already loaded, as
+# IPython's %precision looks for numpy and ipywidgets' interact for matplotlib.
 _NOTICES = re.compile(
     r"environ\s*(?:\[[^\]]*\]\s*=(?!=)|\.\s*(?:update|setdefault|pop|popitem|clear)\b|\|=)"
     r"|del\s+\S*environ|putenv|unsetenv|%\s*(?:set_)?env\b|dotenv"
@@ -31,8 +31,8 @@ _NOTICES = re.compile(
 _SETS_UP = r"matplotlib\s+inline|config\s+InlineBackend|(?:load_ext\s+)?autoreload"
 _SHOWS = "time|timeit|prun|capture|xmode|pprint|pwd|whos?|lsmagic|quickref|html|latex|markdown|svg"
 
-# Paths, installers, programs, magics, hooks, a backend. IPython's magics that set up the notebook,
-# time something or show something decide nothing.
+# Paths, installers, programs, magics, hooks, a backend. Some of IPython's magics decide nothing:
+# those that set up the notebook, time something or show something.
 _DECIDES = re.compile(
     rf"^\s*!|^\s*%(?!%?(?:{_SHOWS})\b|{_SETS_UP})"
     r"|=\s*[!%]|\bsys\s*\.(?!\s*(?:version|executable|platform)\b)|from\s+sys\b|\bchdir\b"
@@ -53,10 +53,10 @@ _LOOKS = re.compile(
 def foreseen(sources: Iterable[str], installed: Collection[str] = ()) -> Iterator[Import]:
     """Yield what the cells `sources` import before anything that could notice or decide.
 
-    `installed` are the distributions that are there, by their normalised names: to install one of
-    those again decides nothing.
+    `installed` holds the normalised names of installed distributions: installing one of those
+    again decides nothing.
     """
-    hidden: set[str] = set()  # what files that the notebook writes may be imported as
+    hidden: set[str] = set()  # names under which files that the notebook writes may be imported
     for source in sources:
         written = _WRITES.match(source)
         if written:
@@ -71,12 +71,12 @@ def foreseen(sources: Iterable[str], installed: Collection[str] = ()) -> Iterato
 
 
 def depends_on_when(source: str) -> bool:
-    """Say whether what a cell does may depend on when a package is imported, by its looks."""
+    """Return whether what a cell does may depend on when a package is imported, by its looks."""
     return _NOTICES.search(source) is not None
 
 
 def installs(source: str, installed: Collection[str] = ()) -> bool:
-    """Say whether a cell may install what is not there yet."""
+    """Return whether a cell may install what is not installed yet."""
     return "pip" in _without_harmless(source, installed)
 
 
@@ -85,7 +85,7 @@ def _noticed(source: str) -> Iterator[re.Match[str]]:
 
 
 def _without_harmless(source: str, installed: Collection[str]) -> str:
-    """Return a cell without its lines that only look at something, or install what is there."""
+    """Return a cell without lines that only look at something, or install what is installed."""
     if "!" not in source and "%" not in source:
         return source
     return "\n".join(

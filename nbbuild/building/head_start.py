@@ -1,9 +1,10 @@
 """Start the first kernels while tasks are still being judged.
 
-What will run is guessed: notebooks that were read for the first time, and whose code is not that
-of their last run. For these only zygotes are started, which leave nothing behind when that was in
-vain: at once the one that has ipykernel in memory, and from it, when it is known what is installed,
-the ones that have packages. A kernel is started ahead once a task is judged to run.
+What will run is a guess: the notebooks that were read for the first time and whose code differs
+from that of their last run. For these only zygotes are started, which leave nothing behind if the
+guess was wrong. The one with only ipykernel in memory starts at once. Those with packages are
+forked from it when it is known what is installed. A kernel starts ahead once a task is judged to
+run.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ from nbbuild.project.readings import Readings
 
 
 class Likely(Protocol):
-    """What the kernels of tasks that are likely to run are like."""
+    """Which kernels the tasks that are likely to run need."""
 
     def forerunner(self, task: str) -> Warm | None:
-        """Return what all zygotes for such a task are forked from, without a look at packages."""
+        """Return what all zygotes for such a task are forked from, without looking at packages."""
         ...
 
     def zygotes(self, tasks: Sequence[str]) -> Sequence[Warm]:
-        """Return what the kernels of `tasks` are forked from, what serves most first."""
+        """Return what the kernels of `tasks` are forked from, the most useful first."""
         ...
 
     def kernel(self, tasks: Sequence[str]) -> Wanted | None:
-        """Return the kernel of the first of `tasks`; None where that is not known."""
+        """Return the kernel of the first of `tasks`; None if it is not known."""
         ...
 
 
@@ -46,18 +47,18 @@ class StartsAhead(Protocol):
     """Starts kernels ahead; see kernels.ahead.Ahead."""
 
     def begin(self, wanted: Wanted) -> None:
-        """Have a kernel started as it is `wanted`."""
+        """Start a kernel as described by `wanted`."""
         ...
 
 
 ENOUGH = 100
-"""Tasks that are looked at, at most: with more, the first kernels soon matter little."""
+"""The most tasks that are looked at: with more, the first kernels soon matter little."""
 
 
 class HeadStart:
-    """What is started before all is judged; a context manager.
+    """Starts kernels before everything is judged; a context manager.
 
-    Leaving the context waits for whatever is being started; that is given up at once.
+    Leaving the context gives up whatever is being started, and waits for that to end.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class HeadStart:
         likely: Likely,
         kernels: Callable[[], StartsAhead],
     ) -> None:
-        """`is_new` says whether a task's code is another one than in its last run."""
+        """`is_new` tells whether a task's code differs from that of its last run."""
         self._tasks = tasks
         self._is_new = is_new
         self._launcher = launcher
@@ -95,15 +96,15 @@ class HeadStart:
             thread.join()
 
     def guess(self, names: Collection[str], *, forced: bool) -> None:
-        """Start what forks the kernels of those of `names` that are likely to run.
+        """Start zygotes for the kernels of those `names` that are likely to run.
 
-        That begins before it is known what is installed, which takes as long to find out.
+        This begins before it is known what is installed, because finding out takes just as long.
         """
         likely = (name for name in names if forced or self._is_new(self._tasks[name]))
         self._expected = list(islice(likely, ENOUGH))
         self._guessed = len(self._expected)
         if self._guessed:
-            with suppress(OSError):  # the first task that needs it meets the same, and tells
+            with suppress(OSError):  # the first task that needs it will report the same error
                 self._launcher.begin()
             forerunner = self._likely.forerunner(self._expected[0])
             if forerunner is not None:
@@ -111,14 +112,14 @@ class HeadStart:
             self._start_zygotes()
 
     def judged(self, judgement: Judgement) -> None:
-        """Take in a verdict as it is given."""
+        """Take note of a verdict as soon as it is given."""
         if judgement.verdict is not Verdict.RUN:
             return
-        if self._guessed > 1 or len(self._to_run) > 1:  # the zygote is on its way
+        if self._guessed > 1 or len(self._to_run) > 1:  # a zygote is on its way
             return
         self._to_run.append(judgement.task)
         self._expected = list(self._to_run)
-        if len(self._to_run) > 1:  # together they may want more to be loaded
+        if len(self._to_run) > 1:  # together they may need more to be loaded
             self._start_zygotes()
         elif not self._guessed:
             self._in_a_thread(self._start_kernel)
@@ -132,7 +133,7 @@ class HeadStart:
         try:
             zygotes = self._likely.zygotes(list(self._expected))
         except (NbbuildError, OSError):
-            return  # told when its turn comes
+            return  # reported when its turn comes
         if zygotes:
             self._in_a_thread(partial(self._warm_up, zygotes))
 
@@ -141,13 +142,13 @@ class HeadStart:
             for warm in zygotes:
                 self._launcher.warm_up(warm, self._check)
         except (KernelError, OSError, _GivenUp):
-            return  # the first task that needs it meets the same, and tells
+            return  # the first task that needs it will report the same error
 
     def _start_kernel(self) -> None:
         try:
             wanted = self._likely.kernel(list(self._expected))
         except (NbbuildError, OSError):
-            return  # told when its turn comes
+            return  # reported when its turn comes
         if wanted is not None:
             self._kernels().begin(wanted)
 
@@ -158,7 +159,7 @@ class HeadStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsNew:
-    """Says whether the code of a task is another one than in its last run, as far as is known."""
+    """Tells whether a task's code differs from that of its last run, as far as is known."""
 
     readings: Readings
     unreadable: Collection[str]
@@ -166,7 +167,7 @@ class IsNew:
     last: Callable[[str], Outcome | None]
 
     def __call__(self, task: Task) -> bool:
-        """Compare the code; a notebook that was not read anew is not."""
+        """Compare the code; a notebook that was not read again counts as not new."""
         if task.source not in self.readings.anew or task.source in self.unreadable:
             return False
         outcome = self.last(task.name)
@@ -177,4 +178,4 @@ class IsNew:
 
 
 class _GivenUp(Exception):
-    """Nobody waits any more."""
+    """Nobody is waiting any more."""

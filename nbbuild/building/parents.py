@@ -1,7 +1,7 @@
 """Choose what is loaded in the processes that the kernels of one build are forked from.
 
-A *parent* has imported packages that several notebooks want. It is forked from another parent, its
-stem, which has some of them, or from the process that has ipykernel alone.
+A *parent* has imported packages that several notebooks need. It is forked from another parent, its
+stem, which has some of them, or from the process that has only ipykernel.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import msgspec
 from nbbuild.interpreter.imports import Import
 
 PARENTS = 5
-"""Processes with packages in memory, for one build."""
+"""The most processes with packages in memory, for one build."""
 
 START = 0.05
-"""Seconds that a parent costs beside its imports: it is forked, and forks from more memory."""
+"""Seconds that a parent costs besides its imports: it is forked, and forks from more memory."""
 
 ENOUGH = 60
-"""Different sets of imports that are looked at: those that take most time, in all their tasks."""
+"""The most different sets of imports to look at: those that take most time over all their tasks."""
 
 LEAST = 0.1
-"""Seconds that a parent has to save, all in all, to be worth a process."""
+"""Seconds that a parent has to save in total to be worth a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Parent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What imports cost, each by itself, once what it needs of the others is imported.
+    """What each import costs by itself, once what it needs of the others is imported.
 
-    `rank` says in which order they are made: what others need comes first. `took` is how long a
-    task takes without its imports.
+    `rank` gives the order of imports: what others need comes first. `took` is how long a task takes
+    without its imports.
     """
 
     seconds: Callable[[Import], float]
@@ -56,14 +56,14 @@ def choose(
     limit: int = PARENTS,
     memory: float = float("inf"),
 ) -> dict[str, Parent]:
-    """Choose at most `limit` sets of imports, and for each task one that is all its own.
+    """Choose up to `limit` sets of imports, and for each task one that has only its own imports.
 
-    A set is chosen for what it saves: the seconds that its tasks need not spend on imports, less
-    those that it takes to load what no other parent has in memory. So one that serves a single task
-    is chosen only as a step on the way to others, and none whose tasks, `slots` at once, would have
-    ended before it is ready.
-    Together the parents hold `memory` bytes at most. They come in the order in which they were
-    chosen: what saves most, first.
+    A set is chosen for what it saves: the seconds that its tasks need not spend on imports, minus
+    the seconds to load what no other parent has in memory. So a set that serves a single task is
+    chosen only as a step on the way to others. A set is never chosen if its tasks, `slots` at once,
+    would have ended before it is ready.
+    Together the parents hold at most `memory` bytes. They come in the order in which they were
+    chosen: the one that saves most comes first.
     """
     choice = _Choice(wanted, costs, slots)
     heaviest = choice.heaviest
@@ -78,23 +78,23 @@ def choose(
 
 
 class _Choice:
-    """The sets that are chosen so far, and which task is given which."""
+    """The sets chosen so far, and which task gets which."""
 
     def __init__(self, wanted: Mapping[str, frozenset[Import]], costs: Costs, slots: int) -> None:
         self._costs = costs
         self._slots = slots
         self._chosen: list[frozenset[Import]] = []
-        self._tasks: dict[frozenset[Import], list[str]] = {}  # by what they want
+        self._tasks: dict[frozenset[Import], list[str]] = {}  # by what they import
         for name, imports in wanted.items():
             self._tasks.setdefault(imports, []).append(name)
         self._of_each = {one: costs.seconds(one) for imports in self._tasks for one in imports}
         weights = {one: len(tasks) * self._seconds(one) for one, tasks in self._tasks.items()}
         self.heaviest = sorted(weights, key=lambda one: (-weights[one], _words(one)))[:ENOUGH]
-        """The wants that decide what is chosen."""
+        """The sets of imports that decide what is chosen."""
         self._given: dict[frozenset[Import], frozenset[Import]] = {}
 
     def gain(self, one: frozenset[Import]) -> float:
-        """Return the seconds that are saved if this set is chosen as well."""
+        """Return the seconds saved if this set is chosen as well."""
         served = self._served(one, self.heaviest)
         ready = START + self._seconds(self._to_load(one))
         alone = sum(
@@ -127,7 +127,7 @@ class _Choice:
     def parents(self) -> dict[str, Parent]:
         """Return the parent of each task that has one."""
         given = set(self._given.values())
-        # A set that lost all its tasks to others may still be what several of those have in common.
+        # A set that lost all its tasks to others may still be what several of those share.
         used = [one for one in self._chosen if one in given or sum(one < s for s in given) > 1]
         made: dict[frozenset[Import], Parent] = {}
         for one in sorted(used, key=len):
@@ -141,7 +141,7 @@ class _Choice:
     def _served(
         self, one: frozenset[Import], wants: Iterable[frozenset[Import]]
     ) -> list[frozenset[Import]]:
-        """Return those of `wants` that are better met by this set than by what they are given."""
+        """Return those of `wants` for which this set is better than the one they have now."""
         seconds = self._seconds(one)
         return [
             imports
@@ -150,7 +150,7 @@ class _Choice:
         ]
 
     def _to_load(self, one: frozenset[Import]) -> frozenset[Import]:
-        """Return the imports that have to be made for this set, and are not made anyway."""
+        """Return the imports that this set adds to those that are made anyway."""
         if any(one < chosen for chosen in self._chosen):
             return frozenset()  # a step on the way
         return one - _largest(chosen for chosen in self._chosen if chosen < one)

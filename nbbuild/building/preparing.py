@@ -1,4 +1,4 @@
-"""Say what it takes to execute a task, given all settings in effect for it."""
+"""Collect what is needed to execute a task, given all settings in effect for it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from nbbuild.paths.walk import Walker
 
 
 class Warming(Protocol):
-    """Says what is loaded in the process that a task's kernel is forked from."""
+    """Tells what is loaded in the process that a task's kernel is forked from."""
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
-        """Return it; None when the kernel is to be started anew."""
+        """Return that; None if the kernel is to be started afresh."""
         ...
 
 
 def stock(task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
-    """Have every kernel started anew."""
+    """Start every kernel afresh."""
     return None
 
 
@@ -45,10 +45,10 @@ class Preparing:
     environ: Mapping[str, str]
     warming: Warming = stock
     threads: int = 0
-    """How many threads a library's pool gets in a kernel that the user gave no number; 0: any."""
+    """How many threads a library's pool gets in a kernel if the user set no number; 0: any."""
 
     def action(self, task: Task, notebook: bytes) -> Action:
-        """Return what it takes to execute `task`; may raise `NotebookError`, `KernelError`."""
+        """Return what is needed to execute `task`; may raise `NotebookError`, `KernelError`."""
         now = self.inputs.in_effect(task)
         settings = now.settings
         return Action(
@@ -73,7 +73,7 @@ class Preparing:
     def wanted(self, name: str) -> Wanted | None:
         """Return the kernel that a task would run in, if it ran now.
 
-        None where that is not known beforehand, or where a kernel is not to be started without it.
+        None if that is not known beforehand, or if its kernel must not be started before the task.
         """
         task = self.tasks[name]
         try:
@@ -83,12 +83,12 @@ class Preparing:
             action = self.action(task, b"")
             return kernel_of(action, action.root)
         except (NbbuildError, OSError):
-            return None  # told when its turn comes
+            return None  # reported when its turn comes
 
     def forerunner(self, name: str) -> Warm | None:
-        """Return what a task's kernel, or what that is forked from, will be forked from.
+        """Return what a task's kernel, or that kernel's parent, will be forked from.
 
-        Nobody needs to know for it what is installed.
+        This does not depend on what is installed.
         """
         task = self.tasks[name]
         try:
@@ -98,10 +98,10 @@ class Preparing:
                 return None
             return bare_warm(self.inputs.kernel_of(parsed, settings), self.environ, installed="")
         except (NbbuildError, OSError):
-            return None  # told when its turn comes
+            return None  # reported when its turn comes
 
     def _staged(self, task: Task) -> tuple[str, ...]:
-        """Return all that a sandbox holds for `task`."""
+        """Return all files that a sandbox holds for `task`."""
         now = self.inputs.in_effect(task)
         assets = (Pattern.parse(text) for text in task.assets)
         files = [path for asset in assets for path in self.inputs.asset_paths(task, asset)]

@@ -1,8 +1,8 @@
-"""Say what is loaded already in the processes that the kernels of one build are forked from.
+"""Choose what is already loaded in the processes that the kernels of one build are forked from.
 
 With `warm = "auto"`, the default, a few of these *parents* are chosen (parents.py). A notebook gets
-one that has loaded nothing but what the notebook itself imports. Its last trace says what it really
-imported, from installed packages. Before its first run its code says so (foreseeing.py).
+one that has loaded only what the notebook itself imports. Its last trace shows what it really
+imported from installed packages. Before its first run, its code shows that (foreseeing.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nbbuild.kernels.warm.nursery import UNSAFE
 from nbbuild.model import Record, Settings, Task
 
 _UNKNOWN = ImportCost(seconds=0.1, memory=20 << 20)
-"""What is taken for the cost of an import that was never made beforehand."""
+"""The assumed cost of an import that was never made beforehand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Warmings:
         executing: Sequence[str],
         bounds: Bounds,
     ) -> None:
-        """`facts` are those that earlier builds found out about imports."""
+        """`facts` are what earlier builds found out about imports."""
         self._inputs = inputs
         self._runs = runs
         self._facts = facts
@@ -62,7 +62,7 @@ class Warmings:
             self._parents |= choose(wanted, costs, slots=bounds.slots, memory=bounds.memory)
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
-        """Return it for `task`; None when its kernel is to be started anew."""
+        """Return what `task`'s kernel is forked from; None if it is to be started afresh."""
         if not settings.warm or probe is None:
             return None
         if isinstance(settings.warm, tuple):
@@ -71,7 +71,7 @@ class Warmings:
 
     @property
     def first(self) -> tuple[str, ...]:
-        """One task of each parent, that of the parent which saves most first."""
+        """One task for each parent, beginning with the parent that saves most."""
         first: dict[Parent, str] = {}
         for name, parent in self._parents.items():
             first.setdefault(parent, name)
@@ -91,7 +91,7 @@ class Warmings:
         )
 
     def _wanted(self, task: Task) -> tuple[Probe | None, frozenset[Import]]:
-        """Return what `task`, with `warm = "auto"`, may have loaded beforehand."""
+        """Return what may be loaded beforehand for `task`, if it has `warm = "auto"`."""
         nothing = None, frozenset[Import]()
         try:
             parsed = self._inputs.parsed(task)
@@ -99,7 +99,7 @@ class Warmings:
                 return nothing
             probe = self._inputs.probe(task)
         except NbbuildError:
-            return nothing  # told when its turn comes
+            return nothing  # reported when its turn comes
         if probe is None:
             return nothing
         sources = [cell.source for cell in parsed.cells]
@@ -111,11 +111,11 @@ class Warmings:
         return probe, frozenset(one for one in found if self._can_be_loaded(one, probe))
 
     def _known(self, record: Record, sources: Sequence[str], probe: Probe) -> Iterator[Import]:
-        """Yield what cells import, now that it is known what they imported in their last run."""
+        """Yield the cells' imports, given what they imported in their last run."""
         tops = _imported(record)
         notices = any(map(depends_on_when, sources))
         if record.trace.set_variables != () and not notices:
-            return  # nobody knows where
+            return  # nobody knows where they run
         if notices or any(installs(source, probe.distributions) for source in sources):
             every = foreseen(sources, probe.distributions)
         else:

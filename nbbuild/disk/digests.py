@@ -1,13 +1,12 @@
 """The digests of files: made once, remembered, and trusted only where that is safe.
 
-A remembered digest stands for a file whose size, mtime, ctime and inode are as they were. That is
+A remembered digest stands for a file whose size, mtime, ctime and inode have not changed. That is
 not enough by itself: a file can change twice within one tick of its file system's clock, and then
 looks the same. So a digest from an earlier build counts only if both times were at least two
-seconds old when it was made (git's racy-clean rule, with ctime, which no program can set back).
+seconds old when it was made (git's racy-clean rule, plus ctime, which no program can set back).
 
 Within one build, that is within one `Digests`, the same stat means the same digest, so that each
-file is hashed once however many tasks ask. When a run ends, `fresh` closes the gap which that
-leaves.
+file is hashed once however many tasks ask. That leaves a gap, which `fresh` closes when a run ends.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from nbbuild.errors import StoreError
 from nbbuild.model import Digest
 
 SETTLED_NS = 2_000_000_000
-"""How old (ns) a file's times must be when its digest is made, for later builds to trust it."""
+"""How old (ns) a file's times must be when its digest is made, so that later builds trust it."""
 
 UNREADABLE: Digest = "0" * 64
-"""Stands for a file that is there and may not be read: neither absent nor any content."""
+"""Stands for a file that exists but may not be read: neither absent nor any content."""
 
 _CHUNK = 1 << 20
-_BIG = 64 << 20  # bytes from which on several threads hash one file
+_BIG = 64 << 20  # from this many bytes on, several threads hash one file
 _BIG_CHUNK = 16 << 20
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _CLOCK_REALTIME_COARSE = 5  # Linux; has no name in `time`
@@ -49,7 +48,7 @@ def digest_bytes(data: bytes) -> Digest:
 
 
 def now_ns() -> int:
-    """Return the time (ns since the epoch) that a file changed right now would get, or one before.
+    """Return the time (ns since the epoch) that a file changed right now would get, or earlier.
 
     File times come from a clock that advances in ticks of some milliseconds, behind `time.time`.
     """
@@ -60,7 +59,7 @@ def now_ns() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A regular file as it was when looked at; symbolic links are followed."""
+    """A regular file as it looked at one moment; symbolic links are followed."""
 
     size: int
     mtime_ns: int
@@ -95,13 +94,13 @@ class Digests:
         rows = [] if state is None else state.load_files()
         self._looks = {row.path: _look_from(row) for row in rows}
         self.asked: dict[str, Look | None] = {}
-        """The files asked about so far, by absolute path, and what was answered last."""
+        """The files asked about so far, by absolute path, each with the last answer."""
 
     def digest(self, path: Path | str) -> Digest | None:
         """Return the file's digest; None if it does not exist or is not a regular file.
 
-        A file that may not be read has the digest UNREADABLE. Raises StoreError when reading fails
-        for reasons of the moment (too many open files, a failing disk).
+        A file that may not be read has the digest UNREADABLE. Raises StoreError if reading fails
+        for a passing reason (too many open files, a failing disk).
         """
         look = self.look(path)
         return None if look is None else look.digest
@@ -113,20 +112,20 @@ class Digests:
     def fresh(self, path: Path | str) -> Digest | None:
         """Like `digest`, but hash again unless the file looks as at its first use and had settled.
 
-        For the end of a run: a change that hid within the first look's tick is found.
+        Used at the end of a run: it finds a change hidden within the tick of the first look.
         """
         look = self._looked(path, Look.settled)
         return None if look is None else look.digest
 
     def learn(self, path: Path, digest: Digest, was: os.stat_result, made_ns: int) -> None:
-        """Take over a digest made elsewhere, of a file that looked like `was` before and after."""
+        """Accept a digest made elsewhere, of a file that looked like `was` before and after."""
         key = _key(path)
         with self._guard:
             self._looks[key] = _look_at(was, digest, made_ns)
             self._unsaved.add(key)
 
     def forget(self, path: Path) -> None:
-        """Forget the file, in later builds too; the next question hashes it."""
+        """Forget the file, in later builds too; the next question hashes it again."""
         key = _key(path)
         with self._guard:
             self._looks.pop(key, None)
@@ -134,9 +133,9 @@ class Digests:
             self._gone.add(key)
 
     def changed_since(self, path: Path, ns: int) -> bool:
-        """Whether the file, or a link on its last name, changed at `ns` (see now_ns) or later.
+        """Whether the file, or a link that its last name is, changed at `ns` (see now_ns) or later.
 
-        A file that is not there any more has changed.
+        A file that no longer exists has changed.
         """
         try:
             return max(os.stat(path).st_ctime_ns, os.lstat(path).st_ctime_ns) >= ns  # noqa: PTH116
@@ -185,7 +184,7 @@ class Digests:
 
     def _hashed(self, key: str) -> Look | None:
         look, steady = None, False
-        for _ in range(3):  # a file that is being written is asked for again, but not for ever
+        for _ in range(3):  # a file that is being written is read again, but not for ever
             made_ns = self._clock()
             try:
                 # Quietly: a pipe that took the file's place must not make us wait for a writer.
@@ -210,7 +209,7 @@ class Digests:
 
 
 class _Unknown:
-    """The answer when there is none yet: the file must be hashed."""
+    """The answer if there is none yet: the file must be hashed."""
 
 
 _UNKNOWN = _Unknown()
@@ -243,13 +242,13 @@ def _answer_to(error: OSError | ValueError, key: str) -> Look | None:
         return None
     if error.errno in (errno.EACCES, errno.EPERM):
         return Look(0, 0, 0, 0, False, UNREADABLE, 0)
-    # Never "absent": a record of an absence would hold because of a moment's trouble.
+    # Never "absent": the record of an absence would outlast a passing trouble.
     reason = error.strerror or str(error)
     raise StoreError("a file cannot be read", facts=[("path", key), ("reason", reason)]) from error
 
 
 def _digest_file(file: BinaryIO, size: int) -> Digest:
-    # Read, not mapped: a file that is cut short while it is mapped kills the process (SIGBUS).
+    # Read, not mapped: if a file is cut short while it is mapped, the process is killed (SIGBUS).
     big = size > _BIG
     hasher = blake3(max_threads=blake3.AUTO) if big else blake3()
     buffer = bytearray(_BIG_CHUNK if big else min(_CHUNK, size + 1))

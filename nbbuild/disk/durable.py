@@ -1,4 +1,4 @@
-"""Write files so that a crash leaves the old one or the new one, never half of one."""
+"""Write files so that a crash leaves either the old one or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _TRIES = 100
 
 
 class Draft:
-    """A new file that takes its place by `commit`, or vanishes when its block ends without one.
+    """A new file that takes its place by `commit`, or vanishes if its block ends without that.
 
-    `folder` must exist and be on the file system of the place that it will take. Methods raise
+    `folder` must exist, on the same file system as the place that the file will take. Methods raise
     OSError.
     """
 
     def __init__(self, folder: Path, *, mode: int = 0o666) -> None:
         self.path = folder / f"{DOT}-{os.urandom(8).hex()}.tmp"
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | ONLY_HERE
-        # The mode goes through the umask, as it would for a file that the user makes.
+        # The umask applies to the mode, as it would to a file that the user makes.
         self._file = os.fdopen(os.open(self.path, flags, mode), "wb", buffering=0)
         self._committed = False
 
@@ -63,8 +63,8 @@ class Draft:
     def commit(self, target: Path, *, sync: bool = True, ours: bool = False) -> None:
         """Rename to `target`, replacing what is there; with `sync`, only once it is on the disk.
 
-        A folder there is an error, unless the place is `ours` alone: then it is set aside. Can be
-        called again if it raised. Nothing can be written after the first call.
+        A folder there is an error, unless the place is `ours` alone: then it is set aside. If this
+        raised, it can be called again. Nothing can be written after the first call.
         """
         if not self._file.closed:
             if sync:
@@ -100,17 +100,17 @@ def write(
 
 
 def in_folder(place: Path, put: Callable[[], T]) -> T:
-    """Return what `put` does, which puts a file at `place`, in a folder that is there.
+    """Call `put`, which puts a file at `place`, and return its result; the folder exists by then.
 
-    Somebody may remove the folder each time it is empty: it is made again, and `put` called again.
-    Raises OSError.
+    Somebody may remove the folder each time it is empty: then it is made again, and `put` called
+    again. Raises OSError.
     """
     for left in reversed(range(_TRIES)):
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             return put()
         except (FileNotFoundError, FileExistsError):
-            # (Path.mkdir says that a folder exists when it vanishes before it has looked whether
+            # (Path.mkdir says that a folder exists if it vanishes before mkdir has checked that
             # it is one.)
             if not left:
                 raise
@@ -120,7 +120,7 @@ def in_folder(place: Path, put: Callable[[], T]) -> T:
 def discard(place: Path) -> None:
     """Remove what is at `place`, which is nbbuild's own; a folder is set aside. Raises OSError.
 
-    So nothing goes that nbbuild cannot have made.
+    So nothing is lost that nbbuild cannot have made.
     """
     try:
         place.unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def discard(place: Path) -> None:
 
 
 def set_aside(place: Path) -> Path:
-    """Rename what is at `place` to a name beside it that nbbuild does not look at; return that.
+    """Rename what is at `place` to a name beside it that nbbuild ignores; return the new path.
 
     Raises OSError.
     """
@@ -139,9 +139,9 @@ def set_aside(place: Path) -> Path:
 
 
 def own_folder(folder: Path, *, below: Path) -> None:
-    """Make `folder` if it is not there; it is nbbuild's own, as is all below the folder `below`.
+    """Make `folder` if it does not exist; it is nbbuild's own, like everything below `below`.
 
-    What is in its way and is not a folder is set aside; a `.nbbuild` above it is tagged. Raises
+    Anything in its way that is not a folder is set aside; a `.nbbuild` above it is tagged. Raises
     OSError.
     """
     _tag_above(folder)
@@ -155,7 +155,7 @@ def own_folder(folder: Path, *, below: Path) -> None:
 
 
 def keep_copy(target: Path) -> Path:
-    """Copy the file `target` to the first free name beside it, and return that. Raises OSError."""
+    """Copy the file `target` to the first free name beside it; return the copy. Raises OSError."""
     old = target.read_bytes()
     number = 0
     while True:
@@ -170,8 +170,8 @@ def keep_copy(target: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` last through a power failure, where its file system can."""
-    if sys.platform == "win32":  # which opens no folders
+    """Make the names in `folder` survive a power failure, if its file system can."""
+    if sys.platform == "win32":  # which cannot open folders
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -193,7 +193,7 @@ _IGNORE_ALL = b"*\n"
 
 
 def ignore_by_git(folder: Path) -> None:
-    """Put a `.gitignore` into `folder`, unless there is one. Raises OSError."""
+    """Put a `.gitignore` into `folder`, unless it has one. Raises OSError."""
     with suppress(FileExistsError), (folder / ".gitignore").open("xb") as file:
         file.write(_IGNORE_ALL)
 
@@ -207,7 +207,7 @@ def drop_gitignore(folder: Path) -> None:
 
 
 def private_folder(folder: Path) -> Path:
-    """Return `folder` (some project's `.nbbuild`), made and tagged if it was not there.
+    """Return `folder` (some project's `.nbbuild`), made and tagged if it did not exist.
 
     Raises OSError.
     """
@@ -221,9 +221,9 @@ def private_folder(folder: Path) -> Path:
 
 @contextmanager
 def writing(what: str, path: Path | str) -> Iterator[None]:
-    """Tell an OSError in the block as a StoreError: `what` could not be done, at `path`, why.
+    """Turn an OSError in the block into a StoreError: `what` could not be done, at `path`, why.
 
-    It is an OneTaskError where nothing but this one place is wrong.
+    It is a OneTaskError if only this one place is affected.
     """
     try:
         yield
@@ -263,7 +263,7 @@ def _hint(number: int | None) -> str:
 
 
 def below_private(folder: Path) -> Path:
-    """Return `folder`, made; a `.nbbuild` above it is made and tagged. Raises OSError."""
+    """Make and return `folder`; a `.nbbuild` above it is made and tagged. Raises OSError."""
     _tag_above(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -13,7 +13,7 @@ else:
     """No waiting for a pipe's writer, no terminal that becomes ours, not for our programs."""
 
     NO_LINK = os.O_NOFOLLOW
-    """No link to a file."""
+    """Do not open a link to a file."""
 
 ONLY_HERE = QUIETLY | NO_LINK
-"""For a file of ours."""
+"""For one of our own files."""

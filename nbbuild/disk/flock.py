@@ -1,8 +1,8 @@
 """Lock an open file until it is closed or its process ends: flock(2), and a form for Windows.
 
-`msvcrt` has no lock that is shared by many, only locks on ranges of bytes. So on Windows a shared
-lock takes any one of `_SLOTS` bytes, and an exclusive one takes them all. The bytes lie far behind
-the end of the file: nobody else can read a byte that is locked. We have not run this form.
+`msvcrt` has no shared locks, only locks on ranges of bytes. So on Windows a shared lock takes any
+one of `_SLOTS` bytes, and an exclusive lock takes them all. The bytes lie far behind the end of the
+file, because nobody else can read a locked byte. We have not run this form.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ else:
     import fcntl
 
     def take(descriptor: int, *, shared: bool = False) -> None:
-        """Lock an open file, or raise BlockingIOError at once where somebody else holds it.
+        """Lock an open file, or raise BlockingIOError at once if somebody else holds it.
 
-        Raises OSError where its file system has no locks.
+        Raises OSError if its file system has no locks.
         """
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
     def leave(descriptor: int) -> None:
-        """Let go of the lock before the file is closed: a forked child may share the descriptor."""
+        """Release the lock before the file is closed: a forked child may share the descriptor."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)

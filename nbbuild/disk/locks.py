@@ -1,20 +1,20 @@
-"""Locks between processes that die with their owner.
+"""Locks between processes that end with their owner.
 
 A lock is `flock(2)` on a file of its own: exclusive, or shared by many. The kernel drops it when
-its owner ends, however it ends, so there are no stale locks and nothing to break. What the file
-holds (who took it last) is only for messages.
+its owner ends, in whatever way, so there are no stale locks and nothing to break. The file's
+content (who took it last) is only for messages.
 
 - Two threads of one process exclude each other too, since each opens the file for itself. So a
-  thread that asks again for what it holds waits for ever: locks do not nest.
+  thread that asks again for a lock it holds waits for ever: locks do not nest.
 - A file may vanish between opening and locking it (`sweep` removes those that nobody holds), and
-  two processes could then hold "the same" lock on different files. Whoever gets a lock therefore
-  looks whether the name still leads to the file, and starts again if not.
-- Descriptors are not inherited by programs that we start. A process that merely forks shares the
+  two processes could then hold "the same" lock on different files. So whoever gets a lock checks
+  that the name still leads to the file, and starts again if not.
+- Programs that we start do not inherit the descriptors. A process that merely forks shares the
   lock until it ends or executes a program.
 
-Why not `filelock`: its ReadWriteLock (version 4) dies with its process too, but it is a transaction
-on a SQLite file. Its waits end by time only, not by an event; nobody can tell who holds it; and it
-takes 0.6 ms where flock takes 0.02 (measured), for each of a task's several locks.
+Why not `filelock`: its ReadWriteLock (version 4) also ends with its process, but it is a
+transaction on a SQLite file. Its waits end by time only, not by an event; it cannot tell who holds
+it; and it takes 0.6 ms where flock takes 0.02 (measured), for each of a task's several locks.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from nbbuild.disk.regular import is_taken
 from nbbuild.errors import StoreError
 
 FOLDER = "locks"
-"""What folders of nothing but lock files are called."""
+"""The name of folders that contain only lock files."""
 
 PATIENCE = 0.5
 """Seconds of waiting after which `on_wait` is called."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1  # seconds between two looks
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1  # seconds between two attempts
 
 
 class Cancelled(Exception):
-    """The wait was called off."""
+    """The wait was cancelled."""
 
 
 class Held(Exception):
@@ -61,12 +61,12 @@ def lock(
     on_wait: Callable[[str], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> Iterator[None]:
-    """Hold the lock at `path`; its file and the folders above are made.
+    """Hold the lock at `path`; make its file and the folders above it.
 
-    `on_wait` is called once, with who holds the lock ("process 123"), when that takes longer than
-    half a second. Raises Cancelled when `cancelled` is set before the lock is ours, Held when it
-    would have to wait and must not, StoreError when the file cannot be made or its file system has
-    no locks.
+    `on_wait` is called once, with who holds the lock ("process 123"), if that takes longer than
+    half a second. Raises Cancelled if `cancelled` is set before the lock is ours, Held if it would
+    have to wait and must not, StoreError if the file cannot be made or its file system has no
+    locks.
     """
     descriptor = _acquire(path, shared=shared, wait=wait, on_wait=on_wait, cancelled=cancelled)
     try:
@@ -77,10 +77,10 @@ def lock(
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock at `path` alone just now; makes no file."""
+    """Whether somebody now holds the lock at `path` exclusively; makes no file."""
     try:
         with _opened(path, os.O_RDONLY) as descriptor:
-            # Shared: NFS gives an exclusive one only on a file that is open for writing.
+            # Shared: NFS grants an exclusive lock only on a file that is open for writing.
             flock.take(descriptor, shared=True)
     except FileNotFoundError:
         return False
@@ -150,7 +150,7 @@ def _open(path: Path) -> int:
             descriptor = os.open(path, flags, 0o666)
         except (FileNotFoundError, NotADirectoryError) as error:
             folder = path.parent
-            ours = folder.name == FOLDER  # else a user may have named the place
+            ours = folder.name == FOLDER  # else a user may have chosen the place
             if isinstance(error, NotADirectoryError) and not ours:
                 raise
             own_folder(folder, below=folder.parent if ours else folder)
@@ -166,7 +166,7 @@ def _clear(path: Path) -> None:
     with suppress(FileNotFoundError):
         aside = set_aside(path)
         if stat.S_ISREG(aside.lstat().st_mode):
-            aside.rename(path)  # somebody was quicker, and may hold it already
+            aside.rename(path)  # somebody else was quicker, and may hold it already
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def _leads_to(path: Path, descriptor: int) -> bool:
 
 
 def _sign(descriptor: int) -> None:
-    """Leave a word on who holds the lock; a full disk must not keep us from it."""
+    """Write down who holds the lock; a full disk must not stop us."""
     with suppress(OSError):
         text = f"{os.getpid()} {platform.node()}\n".encode()
         os.lseek(descriptor, 0, os.SEEK_SET)

@@ -16,8 +16,8 @@
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
-nbbuild/quick imports this module before it can say that there is nothing to do, so this imports
-nothing that takes time.
+nbbuild/quick imports this module before it can say that there is nothing to do, so this module
+imports nothing that takes time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import Final
 
 DOT: Final = ".nbbuild"
-"""The folder in a project's root that holds what nbbuild itself needs."""
+"""The folder in a project's root for nbbuild's own files."""
 
 STORE: Final = f"{DOT}/store"
 """Where the store is by default, relative to the root."""

@@ -1,9 +1,9 @@
 """Read one of nbbuild's own files, whatever may have taken its place.
 
-Stores are shared, and folders are copied and restored by other tools: where a record should lie
-there may be a pipe, which would make its reader wait for ever, a folder, a device, or a loop of
-links. All that reads files of the store or of `.nbbuild` whole does it by `read`. It is used by the
-quick way (uptodate.py), so nothing is imported here that Python has not loaded anyway.
+Stores are shared, and other tools copy and restore folders. So in place of a record there may be a
+pipe, which would make its reader wait for ever, a folder, a device, or a loop of links. Everything
+that reads whole files of the store or of `.nbbuild` uses `read`. So does the quick way
+(uptodate.py), and therefore this module imports only what Python has loaded anyway.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from nbbuild.disk.flags import ONLY_HERE, QUIETLY
 
 
 class NotRegular(OSError):
-    """What is there is not a regular file."""
+    """What is at the path is not a regular file."""
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of the regular file at `path`, which may be a link to one.
 
-    Raises NotRegular for a pipe, a folder, a device or a loop of links, without waiting for
-    anybody, and else OSError as `open` does.
+    Raises NotRegular for a pipe, a folder, a device or a loop of links, without waiting, and
+    otherwise OSError as `open` does.
     """
     with os.fdopen(opened(path), "rb", buffering=0) as file:
         return file.read()
 
 
 def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:
-    """Return a descriptor of the regular file at `path`, for reading; raises what `read` does.
+    """Return a descriptor for reading the regular file at `path`; raises what `read` raises.
 
-    Without `links`, a link to a file is none.
+    Without `links`, a link to a file counts as not regular.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | (QUIETLY if links else ONLY_HERE))
@@ -47,7 +47,7 @@ def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:
 
 
 def is_taken(path: str | os.PathLike[str]) -> bool:
-    """Whether something is at `path` that is not a regular file, nor a link to one."""
+    """Whether something is at `path` that is neither a regular file nor a link to one."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
     except OSError:

@@ -1,12 +1,12 @@
 """Types that data from outside is read into: JSON, MessagePack, plain dicts and lists.
 
-Each `Shape` is a constant of its module, made while that is imported. Two threads that have msgspec
-meet a type for the first time at once can crash the process, so no type is given to msgspec at the
-moment of a call; a test looks.
+Each `Shape` is a constant of its module, made while that is imported. If two threads make msgspec
+meet a type for the first time at once, the process can crash. So no type is given to msgspec only
+when it is needed; a test checks this.
 
-Text may hold halves of surrogate pairs: names of files that are not UTF-8 do, and JSON can. msgspec
-refuses them. What holds one is written, and read, as JSON by the standard library: many times
-slower, and rare.
+Text may hold halves of surrogate pairs: file names that are not UTF-8 do, and JSON can. msgspec
+refuses them. Data with such text is written and read as JSON by the standard library, which is many
+times slower, but rarely needed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import msgspec
 
 T = TypeVar("T")
 
-_MEETING = threading.Lock()  # modules are imported in several threads, and types hold others
+_MEETING = threading.Lock()  # several threads import modules, and types contain others
 _BAD = (ValueError, RecursionError)  # UnicodeDecodeError and all errors of msgspec are ValueErrors
 
 
 class Misshapen(ValueError):
-    """Data is not of the shape that was expected, or cannot be read at all."""
+    """Data does not have the expected shape, or cannot be read at all."""
 
 
 class Shape(Generic[T]):
-    """One type, with all that it takes to read it. Readers raise Misshapen, and nothing else."""
+    """One type, with everything needed to read it. Readers raise Misshapen, and nothing else."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
@@ -37,14 +37,14 @@ class Shape(Generic[T]):
             self._msgpack: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
 
     def from_json(self, data: bytes | str, *, surrogates: bool = True) -> T:
-        """Return what JSON holds; with `surrogates`, halves of pairs may be escaped in it."""
+        """Return what JSON holds; with `surrogates`, it may escape halves of surrogate pairs."""
         try:
             return self._json.decode(data)
         except _BAD as error:
             if not surrogates or not _has_escapes(data):
                 raise Misshapen(str(error)) from error
         try:
-            # As text: given bytes, it would take surrogates that are not escaped as well.
+            # As text: given bytes, it would also accept surrogates that are not escaped.
             found = json.loads(data.decode() if isinstance(data, bytes) else data)
         except _BAD as error:
             raise Misshapen(str(error)) from error
@@ -59,7 +59,7 @@ class Shape(Generic[T]):
 
     def unpack(self, data: bytes) -> T:
         """Return what was written by `packed`."""
-        if data[:1] in (b"{", b"["):  # no MessagePack of a struct begins so
+        if data[:1] in (b"{", b"["):  # no MessagePack of a struct begins like this
             return self.from_json(data)
         try:
             return self._msgpack.decode(data)
@@ -68,9 +68,9 @@ class Shape(Generic[T]):
 
 
 def packed(value: Any) -> bytes:
-    """Return the MessagePack of a struct or a sequence; JSON where it holds half a surrogate pair.
+    """Return the MessagePack of a struct or sequence; JSON if it holds half a surrogate pair.
 
-    No two values have one encoding: every string is framed by its length, or escaped.
+    No two values have the same encoding: every string is framed by its length, or escaped.
     """
     try:
         return msgspec.msgpack.encode(value)
@@ -79,7 +79,7 @@ def packed(value: Any) -> bytes:
 
 
 def as_json(value: Any) -> bytes:
-    """Return the JSON of `value`. Raises TypeError, ValueError for what is not JSON."""
+    """Return the JSON of `value`. Raises TypeError or ValueError if it cannot be JSON."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:

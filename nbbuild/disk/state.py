@@ -5,10 +5,10 @@
     outcomes   task → its last Outcome            for `show`, `status` and retries
     durations  task → seconds of its last run     for priorities and estimates
 
-A file that is corrupt or of another version is set aside (`state.sqlite.bad`) and made anew. In a
-folder that cannot be written the state lives in memory, for this process only. Rows of `files`,
-`memo` and `durations` are caches: when another process keeps the file locked for too long, or the
-disk is full, a write of them is dropped without a word. An outcome that cannot be written is told.
+A file that is corrupt or of another version is set aside (`state.sqlite.bad`) and made again. If
+the folder cannot be written, the state lives in memory, for this process only. Rows of `files`,
+`memo` and `durations` are caches: if another process keeps the file locked for too long, or the
+disk is full, a write to them is silently dropped. An outcome that cannot be written is reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nbbuild.errors import StoreError
 from nbbuild.model import Digest, Outcome, OutcomeKind
 
 FORMAT = 1
-"""Raise it whenever a table or a value in one changes its meaning."""
+"""Raise it whenever a table, or a value in one, changes its meaning."""
 
 BUSY_SECONDS = 30.0
 
@@ -47,7 +47,7 @@ CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
 _SUFFIXES = ("-wal", "-shm", "-journal", "")
 _TABLES = {"files", "memo", "outcomes", "durations"}
 
-_SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # power loss: the last writes may go, no more
+_SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # a power loss may undo the last writes, no more
 
 T = TypeVar("T")
 
@@ -90,14 +90,14 @@ class State:
         self.close()
 
     def close(self) -> None:
-        """Give the file back; the object is of no use afterwards."""
+        """Close the file; the object cannot be used afterwards."""
         with self._turn:
             if self._connection is not None:
                 self._connection.close()
 
     @property
     def persistent(self) -> bool:
-        """Whether what is kept outlives this object; the folder and the file are made to see."""
+        """Whether the state outlives this object; makes the folder and the file to find out."""
         with self._turn:
             self._connected()
             return not self._in_memory
@@ -115,7 +115,7 @@ class State:
         return self._read(read, None)
 
     def remember(self, kind: str, key: str, value: bytes) -> None:
-        """Remember `value`; it may be lost, so it must be possible to work it out again."""
+        """Remember `value`; it may be lost, so it must be possible to compute it again."""
         query = "INSERT OR REPLACE INTO memo VALUES (?, ?, ?)"
         self._write_cache(lambda c: c.execute(query, (kind, _pack(key), value)))
 
@@ -127,7 +127,7 @@ class State:
             self._write_cache(lambda c: c.executemany(query, rows))
 
     def forget(self, kind: str, key: str | None = None) -> None:
-        """Forget what was remembered under `kind`, all of it unless `key` is given."""
+        """Forget everything remembered under `kind`, or only `key` if that is given."""
         if key is None:
             self._write_cache(lambda c: c.execute("DELETE FROM memo WHERE kind = ?", (kind,)))
         else:
@@ -137,7 +137,7 @@ class State:
     # -- outcomes and durations ----------------------------------------------------------------
 
     def outcome(self, task: str) -> Outcome | None:
-        """Return the task's last outcome, if there is one that can be read."""
+        """Return the task's last outcome, if there is a readable one."""
 
         def read(connection: sqlite3.Connection) -> Outcome | None:
             query = "SELECT value FROM outcomes WHERE task = ?"
@@ -157,7 +157,7 @@ class State:
         return self._read(read, {})
 
     def save_outcomes(self, outcomes: Iterable[Outcome]) -> None:
-        """Keep outcomes, and the seconds of those that executed. Raises StoreError."""
+        """Keep outcomes, and the seconds of tasks that executed. Raises StoreError."""
         kept = list(outcomes)
         rows = [(_pack(o.task), packed(o)) for o in kept]
         durations = [(_pack(o.task), o.seconds) for o in kept if o.kind is OutcomeKind.EXECUTED]
@@ -176,7 +176,7 @@ class State:
             ) from error
 
     def durations(self) -> dict[str, float]:
-        """Return the seconds that each task's last run took."""
+        """Return how many seconds each task's last run took."""
 
         def read(connection: sqlite3.Connection) -> dict[str, float]:
             rows = connection.execute("SELECT task, seconds FROM durations").fetchall()
@@ -190,7 +190,7 @@ class State:
         """Return all rows about files."""
 
         def read(connection: sqlite3.Connection) -> list[FileRow]:
-            # A damaged page can hold anything; these two are worked with before they are compared.
+            # A damaged page can hold anything; these two are used before they are compared.
             sound = "typeof(digest) = 'text' AND typeof(made_ns) = 'integer'"
             rows = connection.execute(f"SELECT * FROM files WHERE {sound}").fetchall()
             return [
@@ -201,7 +201,7 @@ class State:
         return self._read(read, [])
 
     def save_files(self, rows: Iterable[FileRow], *, gone: Iterable[str] = ()) -> None:
-        """Add or replace rows, and drop those of the paths in `gone`; they may be lost."""
+        """Add or replace rows, and drop those of the paths in `gone`; this may be lost."""
         values = [(_pack(r.path), *r[1:4], _signed(r.inode), *r[5:]) for r in rows]
         dropped = [(_pack(path),) for path in gone]
 
@@ -226,7 +226,7 @@ class State:
         try:
             return self._run(work)
         except (sqlite3.OperationalError, TypeError, ValueError):
-            # Locked for too long, a failing disk, a damaged row: as if never remembered.
+            # Locked for too long, a failing disk, a damaged row: as if nothing was remembered.
             return default
 
     def _write_cache(self, work: Callable[[sqlite3.Connection], object]) -> None:
@@ -241,13 +241,13 @@ class State:
         self._run(whole)
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work`; if the file turns out to be corrupt, once more on a new one."""
+        """Do `work`; if the file turns out to be corrupt, do it once more on a new one."""
         with self._turn:
             connection = self._connected()
             try:
                 return work(connection)
             except sqlite3.DatabaseError as error:
-                if type(error) is not sqlite3.DatabaseError:  # its subclasses: no corruption
+                if type(error) is not sqlite3.DatabaseError:  # a subclass: not corruption
                     raise
             connection.close()
             self._connection = self._connect(bad=True)
@@ -261,7 +261,7 @@ class State:
     def _connect(self, *, bad: bool = False) -> sqlite3.Connection:
         """Open the file, or a new one if it is missing, bad or foreign, or else one in memory."""
         if self._folder is not None:
-            # Read-only, full or without locks: a build can do without.
+            # Read-only, full or without locks: a build can do without the file.
             with suppress(OSError, sqlite3.Error, StoreError):
                 private_folder(self._folder)
                 connection = None if bad else self._existing()
@@ -293,7 +293,7 @@ class State:
         return connection
 
     def _is_blocked(self) -> bool:
-        """Whether a pipe, a folder or the like lies where SQLite would open a file."""
+        """Whether a pipe, a folder or the like is where SQLite would open a file."""
         return any(is_taken(f"{self._path}{suffix}") for suffix in _SUFFIXES)
 
     def _new(self) -> sqlite3.Connection:
@@ -305,7 +305,7 @@ class State:
                 os.replace(path, bad)  # noqa: PTH105
         connection = _opened(self._path)
         connection.execute(_SYNCHRONOUS)
-        with suppress(sqlite3.OperationalError):  # refused: the journal stays as it was
+        with suppress(sqlite3.OperationalError):  # refused: the journal mode stays as it was
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
         with _transaction(connection):
             for statement in _SCHEMA.strip().split(";\n"):
@@ -332,7 +332,7 @@ def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
     if thorough and connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise _Foreign
     with _transaction(connection):
-        pass  # a file that is read-only refuses here
+        pass  # a read-only file refuses here
 
 
 @contextmanager
@@ -351,7 +351,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _decoded(value: bytes) -> Outcome | None:
     try:
         return _OUTCOME.unpack(value)
-    except (Misshapen, TypeError):  # a damaged row holds anything
+    except (Misshapen, TypeError):  # a damaged row can hold anything
         return None
 
 

@@ -4,10 +4,11 @@
       owner                         "nbbuild", locked (flock) for as long as that process lives
       <number>/                     a folder that was asked for
 
-A build that is killed removes nothing. The lock goes with its owner, however that ends, so whoever
-gets it may remove the rest: process ids come again, and mean others in other containers.
+A build that is killed removes nothing. Its lock disappears with it, however it ends, so a process
+that gets the lock may remove the rest. A process id would not do: ids are used again, and mean
+other processes in other containers.
 
-The names are short, since paths of Unix sockets are.
+The names are short, because paths of Unix sockets have to be.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from nbbuild.disk.flags import ONLY_HERE
 
 PREFIX = "nbb-"
 LONGEST_NAME = len("/nbb-12345678/12345")
-"""Characters that a folder's path has more than its parent's, at most."""
+"""The most characters by which a folder's path is longer than its parent's."""
 
 FALLBACK = "/tmp"
-"""Where sockets lie if the path of the temporary folder is too long for them."""
+"""Where sockets go if the path of the temporary folder is too long for them."""
 
 _OWNER = "owner"
 _WORD = b"nbbuild\n"
-_UNMARKED = 3600.0  # seconds after which an empty folder without an owner was left behind
+_UNMARKED = 3600.0  # seconds after which an empty folder without an owner counts as left behind
 
 
 class _Home:
-    """The folder of this process in one temporary folder, while anything is in it."""
+    """This process's folder in one temporary folder, while anything is in it."""
 
     def __init__(self, parent: str) -> None:
         self.process = os.getpid()
@@ -49,7 +50,7 @@ class _Home:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | ONLY_HERE
         self._lock = os.open(self.folder / _OWNER, flags, 0o600)
         flock.take(self._lock)
-        os.write(self._lock, _WORD)  # last: who reads it finds the lock held
+        os.write(self._lock, _WORD)  # last: any process that reads it finds the lock held
 
     def make(self) -> Path:
         self.count += 1
@@ -66,14 +67,14 @@ class _Home:
 _homes: dict[str, _Home] = {}
 _turn = threading.Lock()
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_homes.clear)  # they are the parent's
+    os.register_at_fork(after_in_child=_homes.clear)  # they belong to the parent
 
 
 @contextmanager
 def folder(parent: str | None = None) -> Iterator[Path]:
-    """Yield a new folder that only this user can enter, removed with all in it in the end.
+    """Yield a new folder that only this user can enter; it is removed in the end with its content.
 
-    It is in `parent`, the temporary folder by default. Raises OSError.
+    It is in `parent`, by default the temporary folder. Raises OSError.
     """
     place = tempfile.gettempdir() if parent is None else parent
     with _turn:
@@ -94,9 +95,9 @@ def folder(parent: str | None = None) -> Iterator[Path]:
 
 
 def sweep() -> int:
-    """Remove what processes that are gone have left behind; return how many folders.
+    """Remove what ended processes have left behind; return how many folders.
 
-    Only what this user's nbbuild has made goes.
+    Only what this user's nbbuild has made is removed.
     """
     removed = 0
     for parent in {tempfile.gettempdir(), FALLBACK}:
@@ -112,20 +113,20 @@ def _swept(place: Path) -> bool:
     """Remove one folder if it was left behind; return whether it was."""
     if sys.platform != "win32" and place.lstat().st_uid != os.geteuid():
         return False
-    # Without its mark it belongs to somebody killed between two lines, or about to write the next.
+    # Without a mark, its owner was killed between two lines, or is about to write the next.
     is_old = time.time() - place.lstat().st_mtime > _UNMARKED
     flags = os.O_RDWR | ONLY_HERE
     try:
         owner = os.open(place / _OWNER, flags)
     except FileNotFoundError:
         if is_old:
-            place.rmdir()  # an OSError if anything is in it
+            place.rmdir()  # raises OSError if anything is in it
         return is_old
     try:
         said = os.read(owner, 64) if stat.S_ISREG(os.fstat(owner).st_mode) else None
         if said != _WORD and not (said == b"" and is_old):
             return False
-        flock.take(owner)  # BlockingIOError: its owner lives
+        flock.take(owner)  # BlockingIOError: its owner is alive
         _remove(place)
     finally:
         os.close(owner)
@@ -133,7 +134,7 @@ def _swept(place: Path) -> bool:
 
 
 def _remove(place: Path) -> None:
-    """Remove a folder with all in it, as far as that can be done."""
+    """Remove a folder with its content, as far as possible."""
     shutil.rmtree(place, ignore_errors=True)
     if not place.exists():
         return

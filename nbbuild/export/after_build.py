@@ -1,8 +1,8 @@
 """Export at the end of a build, as `[export]` says, unless everything is already there.
 
-What the last export left behind is remembered in the state: for each page what it was made from
-and the files that hold it, with size and mtime. As long as these are the same, a build with nothing
-to do imports neither a notebook reader nor jupyter-cache. A page that clashes with another is not
+The state remembers what the last export left behind: for each page, what it was made from and the
+files that hold it, with size and mtime. As long as these are the same, a build with nothing to do
+imports neither a notebook reader nor jupyter-cache. A page that clashes with another is not
 remembered: the other may change.
 """
 
@@ -33,10 +33,10 @@ _TOOLS: Final = {"jupyter-cache": ("jupyter-cache", "myst-nb"), "mystmd": ()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handed:
-    """What became of all exports of a build."""
+    """The result of all exports of a build."""
 
     problems: tuple[str, ...] = ()  # a message for each target that failed
-    rests_on: tuple[str, ...] | None = ()  # nothing is to be done while these files stay; None: ask
+    rests_on: tuple[str, ...] | None = ()  # nothing to do while these files stay; None: check
 
 
 class _Left(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class _Left(msgspec.Struct, frozen=True):
 class _LastExport(msgspec.Struct, frozen=True):
     """What an export left behind."""
 
-    basis: str  # a digest of what all keys rest on
+    basis: str  # a digest of everything that all keys rest on
     variables: tuple[str, ...]
     pages: dict[str, _Left]
 
@@ -67,9 +67,9 @@ def export_all(
 ) -> Handed:
     """Do what `[export]` says.
 
-    `judgements` are those of the build, after it; `everything` gives those of the whole project,
-    and is called only if something has to be written. With `only`, the export is of these sources.
-    What a consumer will not find although it is up to date is told to `observer`.
+    `judgements` are those after the build; `everything` gives those of the whole project, and is
+    called only if something has to be written. With `only`, the export is of these sources.
+    `observer` is informed of pages that are up to date but that a consumer will not find.
     """
     built = [one for one in pages(session, judgements) if only is None or one.source in only]
     problems = []
@@ -97,10 +97,10 @@ def export_all(
 
 
 def _left(session: Session, target: str, built: Iterable[Page]) -> list[str] | None:
-    """Return the files that hold what was exported of `built`; None if another look is needed."""
+    """Return the files that hold the export of `built`; None if they must be checked again."""
     last = _last(session, target)
     if last is None or last.variables or not _is_current(session, target, built):
-        return None  # of variables only a digest with others is kept
+        return None  # variables are kept only in a digest with others
     return [path for page in built for path, *_ in last.pages[page.source].files]
 
 
@@ -177,7 +177,7 @@ def _seen(path: Path) -> tuple[str, int, int] | None:
 
 
 def _basis(session: Session, target: str, variables: Iterable[str]) -> str:
-    """Return a digest of what the keys of all pages rest on, beside the pages."""
+    """Return a digest of what the keys of all pages rest on, besides the pages."""
     place = places.mystmd(session) if target == "mystmd" else places.jupyter_cache(session)
     execution = session.config.execution
     parts = [

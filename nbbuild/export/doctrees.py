@@ -1,11 +1,11 @@
 """Make Sphinx read pages again: delete what it remembers of them.
 
-Sphinx reads a page again when its source changed or its doctree is gone. A new result changes
-neither, and to touch the source would make nbbuild, make and `watch` start again. So the doctree
-goes; Sphinx makes it anew from the source.
+Sphinx reads a page again if its source changed or its doctree is gone. A new result changes
+neither, and touching the source would make nbbuild, make and `watch` start again. So the doctree is
+deleted, and Sphinx makes it again from the source.
 
-A doctree is called by the page's path below Sphinx's own source folder, which is not known here. So
-each name that a page may have is looked for, and a file is deleted only if it also holds the full
+A doctree is named by the page's path below Sphinx's own source folder, which is not known here. So
+this looks for each name that a page may have, and deletes a file only if it also holds the full
 path of the page's source, as each doctree does.
 """
 
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 MARK = "environment.pickle"
-"""The file by which a folder of doctrees is known."""
+"""The file that shows that a folder holds doctrees."""
 
 _DEPTH = 3  # of `_build/html/.doctrees` below the project
 _CLOSED = {"node_modules", "__pycache__", "site-packages"}
@@ -26,7 +26,7 @@ _CLOSED = {"node_modules", "__pycache__", "site-packages"}
 def folders(around: Path, named: Iterable[Path] = ()) -> list[Path]:
     """Return the folders of doctrees below `around`, no deeper than Sphinx puts them, and `named`.
 
-    Of `named` those are left out that hold no doctrees, yet.
+    Those of `named` that hold no doctrees yet are left out.
     """
     found = [folder for folder in _below(around, _DEPTH) if (folder / MARK).is_file()]
     found += [folder for folder in named if (folder / MARK).is_file()]
@@ -49,7 +49,7 @@ def forget(folders: Iterable[Path], root: Path, sources: Iterable[str]) -> list[
 
 
 def _names(source: str) -> Iterator[str]:
-    """Yield what the page may be called: its path without the suffix, from each folder above."""
+    """Yield the page's possible names: its path without the suffix, from each folder above."""
     parts = PurePosixPath(source).parts
     for start in range(len(parts)):
         yield str(PurePosixPath(*parts[start:]).with_suffix(""))

@@ -1,13 +1,13 @@
 """Write results where MyST-NB and Jupyter Book 1 look for them in their mode "cache".
 
 MyST-NB reads a page with a reader of its own, may replace the kernel's name by an alias, and asks
-a jupyter-cache for a notebook with the same code cells, metadata of cells and kernelspec. So a page
-is read here as it reads it, and what it would find is written through jupyter-cache's own
-interface, from one process: several that write lose records.
+a jupyter-cache for a notebook with the same code cells, cell metadata and kernelspec. So this
+module reads a page as MyST-NB does, and writes what it would look for through jupyter-cache's own
+interface, from one process: if several write, records are lost.
 
-A record is written only if it is not there yet with the same outputs. Its page's doctree goes
-first, the record follows: a crash in between leaves a page that is read once too often, and never
-one that shows old outputs.
+A record is written only if it is not there yet with the same outputs. Its page's doctree is deleted
+first, then the record is written: a crash in between leaves a page that is read once too often, and
+never one that shows old outputs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
 from nbbuild.session import Session
 
 _OURS = "nbbuild"
-"""The key, in what a jupyter-cache keeps about a record, under which ours hold nbbuild's record."""
+"""The key under which our entries in a jupyter-cache hold nbbuild's record."""
 
 
 def export(
@@ -50,11 +50,11 @@ def export(
     doctree_folders: Iterable[Path] = (),
     only: Collection[str] | None = None,
 ) -> Exported:
-    """Bring the jupyter-cache at `path` in line with `pages`, all those of the project.
+    """Bring the jupyter-cache at `path` in line with `pages`, all pages of the project.
 
-    With `only`, just these sources are written or removed. Records that others made for pages with
-    an up-to-date result are replaced, for pages without one removed; the rest is left alone. Raises
-    `UsageError` if something else is at `path`, `StoreError` if it cannot be written.
+    With `only`, just these sources are written or removed. Records that others made are replaced
+    for pages with an up-to-date result, and removed for pages without one; the rest is left alone.
+    Raises `UsageError` if something else is at `path`, `StoreError` if it cannot be written.
     """
     check(path)
     cache = get_cache(path)
@@ -90,7 +90,7 @@ def check(path: Path) -> None:
 
 
 class _Work:
-    """What is done to one cache, and what became of it."""
+    """The work done on one cache, and its results."""
 
     def __init__(self, root: Path, cache: Any, path: Path, named: Iterable[Path]) -> None:
         self._root = root
@@ -103,9 +103,9 @@ class _Work:
         self.doctrees: list[Path] = []
 
     def give(self, settled: SettledOffers[NotebookNode]) -> None:
-        """Write what is not there yet."""
+        """Write what is missing."""
         if len(settled.give) > self._cache.get_cache_limit():
-            # It would drop as many as are too many with each one that is added.
+            # Otherwise the cache would drop its surplus records with each one that is added.
             self._cache.change_cache_limit(2 * len(settled.give))
         for key, group in settled.give.items():
             notebook, page = group[0].value, group[0].page
@@ -117,7 +117,7 @@ class _Work:
                 if there.read_text(encoding="utf-8") == new:
                     continue
             elif there.parent.exists():
-                shutil.rmtree(there.parent)  # half a record, which jupyter-cache stumbles over
+                shutil.rmtree(there.parent)  # half a record, on which jupyter-cache fails
             self._forget(group)
             self._cache.cache_notebook_bundle(
                 CacheBundleIn(
@@ -134,8 +134,8 @@ class _Work:
         """Remove what must not be found; with `stale` (all keys in use), ours of other keys too."""
         for key, group in settled.take.items():
             record = self._present.get(key)
-            # What Sphinx itself made for a page that nbbuild has no result for by its
-            # configuration is right, and would be executed again each time.
+            # If nbbuild has no result for a page by its configuration, Sphinx's own result for it
+            # is right, and would otherwise be executed again each time.
             if record is None or (all(one.page.meant for one in group) and not _is_ours(record)):
                 continue
             self._forget(group)
@@ -169,7 +169,7 @@ def _is_ours(record: Any) -> bool:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    # RuntimeError and KeyError are jupyter-cache's own, for a database that fails it.
+    # RuntimeError and KeyError are what jupyter-cache itself raises if its database fails.
     except (SQLAlchemyError, OSError, RuntimeError, KeyError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise StoreError(
@@ -179,11 +179,11 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-# -- what MyST-NB would ask for ----------------------------------------------------------------
+# -- what MyST-NB would look for ---------------------------------------------------------------
 
 
 class _NoPage(Exception):
-    """MyST-NB makes no page of a file, or none that nbbuild could fill; `meant` as in Missing."""
+    """MyST-NB makes no page of a file, or none that nbbuild can fill; `meant` is as in Missing."""
 
     def __init__(self, why: str, *, meant: bool = False) -> None:
         super().__init__(why)
@@ -194,7 +194,7 @@ class _NoPage(Exception):
 def _offers(
     session: Session, cache: Any, page: Page, missing: list[Missing]
 ) -> Iterator[Offer[NotebookNode]]:
-    """Yield what belongs under the keys of `page`; if it has nothing, `missing` gets the reason."""
+    """Yield what belongs under the keys of `page`; if nothing does, `missing` gets the reason."""
     result = built(session, page) if page.record is not None else None
     gaps: list[_NoPage] = []
     offered = False
@@ -228,13 +228,13 @@ def _read(root: Path, file: str) -> NotebookNode:
     try:
         text = (root / file).read_text(encoding="utf-8-sig")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of ids that are missing, and the like
+            warnings.simplefilter("ignore")  # about missing ids and the like
             notebook = _parsed(root / file, text)
     except ImportError:
         raise _NoPage("MyST-NB, which has to read it, is not installed beside nbbuild") from None
     except _NoPage:
         raise
-    except Exception as error:  # noqa: BLE001 - somebody else's readers can raise anything
+    except Exception as error:  # noqa: BLE001 - other people's readers can raise anything
         reason = (str(error).splitlines() or [""])[0]
         raise _NoPage(f"MyST-NB cannot read it: {type(error).__name__}: {reason}") from None
     if notebook.nbformat_minor > 5:
@@ -247,7 +247,7 @@ def _parsed(path: Path, text: str) -> NotebookNode:
     if ending == ".ipynb":
         return nbformat.reads(text, as_version=4)
     if ending not in MYST_SUFFIXES:
-        # As `nb_custom_formats` tells it to; without those the file is no page of the book.
+        # As `nb_custom_formats` says; without those, the file is not a page of the book.
         return jupytext.reads(text, fmt=ending[1:])
     reader = importlib.import_module("myst_nb.core.read")
     if not reader.is_myst_markdown_notebook(text):
@@ -257,7 +257,7 @@ def _parsed(path: Path, text: str) -> NotebookNode:
 
 
 def _fill(notebook: NotebookNode, result: NotebookNode) -> None:
-    """Put the outputs of `result` into `notebook`. Raises _NoPage if these are not its cells."""
+    """Put the outputs of `result` into `notebook`. Raises _NoPage if its cells are different."""
     theirs = [cell for cell in notebook.cells if cell.cell_type == "code"]
     ours = [cell for cell in result.cells if cell.cell_type == "code"]
     if [cell.source.strip() for cell in theirs] != [cell.source.strip() for cell in ours]:
@@ -265,7 +265,7 @@ def _fill(notebook: NotebookNode, result: NotebookNode) -> None:
     for cell, done in zip(theirs, ours, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
         if "id" in cell:
-            cell["id"] = done.id  # readers of text make random ones
+            cell["id"] = done.id  # readers of text make random ids
     for key in ("language_info", "widgets"):
         if key in result.metadata:
             notebook.metadata[key] = result.metadata[key]
@@ -284,8 +284,8 @@ def _shown(notebook: NotebookNode) -> str:
 def _variants(session: Session, page: Page, notebook: NotebookNode) -> Iterator[NotebookNode]:
     """Yield `notebook` with each name of its kernel under which MyST-NB may look for it.
 
-    `nb_kernel_rgx_aliases` replace the name before it counts. They stand in a program (conf.py), so
-    what jcache.toml says of kernels is taken for them.
+    `nb_kernel_rgx_aliases` replace the name before it counts. They are in a program (conf.py), so
+    we assume that they say the same about kernels as jcache.toml.
     """
     yield notebook
     own = notebook.metadata.get("kernelspec", {}).get("name")

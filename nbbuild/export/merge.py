@@ -15,7 +15,7 @@ from nbbuild.session import Session
 
 
 class NotCached(NbbuildError):
-    """The cache holds no result for a task as it is now."""
+    """The cache holds no result for the present state of a task."""
 
     exit_status = 1
 
@@ -23,7 +23,7 @@ class NotCached(NbbuildError):
 def merged(session: Session, task: Task) -> bytes:
     """Return the built notebook of `task` from its hit in the store.
 
-    Raises `NotCached` when there is none, and what planning raises.
+    Raises `NotCached` if there is none, and any error of planning.
     """
     if task.source in session.project.unreadable:
         raise session.project.unreadable[task.source]
@@ -40,7 +40,7 @@ def merged(session: Session, task: Task) -> bytes:
 
 
 def built_from(session: Session, task: Task, record: Record) -> bytes | None:
-    """Return the built notebook of `task` from `record`; None if its cells are not in the store."""
+    """Return the built notebook of `task` from `record`; None if the store lacks its cells."""
     cells = stored_cells(session.store.get, record.cells)
     if cells is None:
         return None
@@ -52,8 +52,8 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
 def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
     """Return the notebook that `record` made, and whether it has the source's prose.
 
-    It has, while the source is there and its code is still what ran. Otherwise the notebook is
-    made of the code cells alone. Raises `NotCached` when the cells are not in the store.
+    It has the prose if the source still exists and its code is still what ran. Otherwise the
+    notebook has only the code cells. Raises `NotCached` if the cells are not in the store.
     """
     cells = stored_cells(session.store.get, record.cells)
     if cells is None:
@@ -77,7 +77,7 @@ def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
 
 
 def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:
-    """Write `data` to the .ipynb `out`, over a file only with `force`, never over a source."""
+    """Write `data` to the .ipynb `out`; over a file only with `force`, never over a source."""
     if out.suffix.lower() != ".ipynb":
         raise UsageError(
             f"'{out}' is not an .ipynb file, the only format that holds outputs",

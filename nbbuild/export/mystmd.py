@@ -1,7 +1,7 @@
 """Write results where mystmd and Jupyter Book 2 look for them under `--execute`.
 
-That is a notebook `<key>.ipynb` in `_build/execute`, with one cell for each thing that mystmd
-executes in a page: no code, only outputs. See mystmd_nodes for the key.
+A result is a notebook `<key>.ipynb` in `_build/execute`, with one cell for each thing that mystmd
+executes in a page: no code, only outputs. mystmd_nodes explains the key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nbbuild.export.pages import Exported, Missing, Offer, Page, exported, settl
 from nbbuild.session import Session
 
 _OURS = b'{"metadata":{"mystContext":{"nbbuild":'
-"""How our files begin, so that they are known without being read whole."""
+"""The beginning of our files, so that they are recognised without being read whole."""
 
 
 def export(
@@ -35,11 +35,11 @@ def export(
     *,
     only: Collection[str] | None = None,
 ) -> Exported:
-    """Bring mystmd's folder `path` in line with `pages`, all those of the project.
+    """Bring mystmd's folder `path` in line with `pages`, all pages of the project.
 
     With `only`, just these sources are written or removed. Results that mystmd made for pages
     without an up-to-date one are removed; the rest is left alone. Raises `UsageError` if `path` is
-    no folder, `StoreError` if it cannot be written.
+    not a folder, `StoreError` if it cannot be written.
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"'{path}' is not a folder", hint="name the `_build/execute` of the book")
@@ -89,7 +89,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _remove(path: Path, key: str, *, ours: bool) -> bool:
-    """Remove the result under `key`, only if it is `ours` where that is said; return whether."""
+    """Remove the result under `key`; with `ours`, only if it is ours; return whether."""
     found = [one for ending in ("ipynb", "json") if (one := path / f"{key}.{ending}").is_file()]
     if ours:
         found = [one for one in found if one.read_bytes()[: len(_OURS)] == _OURS]
@@ -98,13 +98,13 @@ def _remove(path: Path, key: str, *, ours: bool) -> bool:
     return bool(found)
 
 
-# -- what mystmd would ask for -----------------------------------------------------------------
+# -- what mystmd would look for ----------------------------------------------------------------
 
 
 def _offers(
     session: Session, page: Page, missing: list[Missing], variables: set[str]
 ) -> Iterator[Offer[bytes]]:
-    """Yield what belongs under the keys of `page`; if it has nothing, `missing` gets the reason."""
+    """Yield what belongs under the keys of `page`; if nothing does, `missing` gets the reason."""
     result = built(session, page) if page.record is not None else None
     gaps: list[Missing] = []
     offered = False
@@ -133,7 +133,7 @@ def _offers(
     elif result is None:
         missing.append(Missing(source=page.source, why=LOST))
     elif not offered:
-        # Of a pair one file may be no page at all; what is amiss with the other counts.
+        # One file of a pair may not be a page at all; then the fault of the other one counts.
         missing.append(min(gaps, key=lambda gap: gap.meant))
 
 
@@ -151,14 +151,14 @@ def _outputs(found: Nodes, result: NotebookNode) -> list[list[dict[str, Any]]]:
 
 
 def _is_same(node: Any, cell: NotebookNode) -> bool:
-    # mystmd knows no `:load:`; for it the cell is empty.
+    # mystmd does not know `:load:`, and takes the cell as empty.
     loaded = "load" in cell.metadata and not node.content
     return loaded or lifted(cell.source)[0].strip() == node.content.strip()
 
 
 def _notebook(page: Page, found: Nodes, outputs: Sequence[Sequence[Mapping[str, Any]]]) -> bytes:
     context = {
-        "nbbuild": True,  # as _OURS has it; and nothing that differs from run to run
+        "nbbuild": True,  # as in _OURS; and nothing that differs between runs
         "kernelspec": found.kernel,
         "path": page.source.rpartition("/")[2],
     }
@@ -186,7 +186,7 @@ def _notebook(page: Page, found: Nodes, outputs: Sequence[Sequence[Mapping[str, 
 
 
 def _finite(value: Any) -> Any:
-    """Return `value` with null for NaN and infinities, as JavaScript has it."""
+    """Return `value` with null for NaN and infinities, as in JavaScript's JSON."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

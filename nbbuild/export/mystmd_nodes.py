@@ -2,12 +2,12 @@
 
 mystmd (1.11) takes the code cells and inline expressions of a page in the order of its tree, leaves
 out those tagged `skip-execution`, and digests their contents with the kernel's name and the values
-of the variables that the page says it depends on. This is not promised to stay so; tests compare it
-with the real program.
+of the variables on which the page says it depends. mystmd does not promise to keep this; tests
+compare it with the real program.
 
-Only pages whose cells stand at the top are understood here, for those are the ones that nbbuild
-executes. mystmd finds more: cells inside other directives, in included files, and expressions.
-`Beyond` is raised for a page with any of these.
+Only pages whose cells stand at the top level are understood here, for those are the ones that
+nbbuild executes. mystmd finds more: cells inside other directives, in included files, and
+expressions. `Beyond` is raised for a page with any of these.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _LIFTED_TAGS = re.compile(r"^#\s?\| \s*tags\b", re.M)
 _INLINE = re.compile(r"\{\s*eval\b[^}]*\}`")
 _INCLUDE = re.compile(r"\{\s*include\b[^}]*\}[ \t]*(\S*)")
 _COLONS = re.compile(r"^\s*:{3,}[ \t]*(.*)$")
-_HEADED = re.compile(r"^#\s?\| ")  # as mystmd has it: `#| label: x` above the code
+_HEADED = re.compile(r"^#\s?\| ")  # as in mystmd: `#| label: x` above the code
 _RAISES, _SKIPS = "raises-exception", "skip-execution"
 
 
 class NoPage(Exception):
-    """mystmd executes nothing in this file, so nothing is amiss; `str()` says why."""
+    """mystmd executes nothing in this file, so nothing is wrong; `str()` says why."""
 
 
 class Beyond(Exception):
@@ -56,11 +56,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nodes:
-    """What counts of a page."""
+    """The parts of a page that count."""
 
     kernel: Mapping[str, Any]  # its kernelspec
     cells: tuple[Cell, ...]  # all code cells, in order
-    variables: tuple[str, ...] = ()  # of the environment, that it says it depends on
+    variables: tuple[str, ...] = ()  # environment variables on which it says it depends
 
     def key(self, environ: Mapping[str, str]) -> str:
         """Return the name of the file that mystmd looks for."""
@@ -78,7 +78,7 @@ class Nodes:
 
 
 def nodes(root: Path, file: str) -> Nodes:
-    """Return what counts of the page `file`. Raises NoPage, Beyond, OSError, ValueError."""
+    """Return what counts in the page `file`. Raises NoPage, Beyond, OSError, ValueError."""
     ending = suffix(file)
     if ending != ".ipynb" and ending not in MYST_SUFFIXES:
         raise NoPage(f"mystmd makes no pages of {ending} files")
@@ -104,7 +104,7 @@ def nodes(root: Path, file: str) -> Nodes:
 
 
 def lifted(code: str) -> tuple[str, Mapping[str, Any]]:
-    """Return `code` without the `#| …` lines at its top, and what they say."""
+    """Return `code` without the `#| …` lines at its top, and the contents of those lines."""
     said: list[str] = []
     rest: list[str] = []
     at_top, magic = True, True
@@ -187,7 +187,7 @@ def _of_markdown(path: Path, text: str) -> tuple[dict[str, Any], list[Cell]]:
         if directive is None or directive[1] in _VERBATIM:
             continue
         if directive[1] != "code-cell":
-            prose += [token.info, token.content]  # which is text of the page
+            prose += [token.info, token.content]  # this is text of the page
             continue
         if token.map is not None and token.map[0] in inside:
             raise Beyond("it has code cells inside other directives")
@@ -255,7 +255,7 @@ def _inside_colons(lines: list[str], fences: Mapping[int, int]) -> set[int]:
 
 
 def _check_prose(path: Path, text: str, *, below: int = 0) -> None:
-    """Raise Beyond if mystmd would execute something in what is not a cell of the page."""
+    """Raise Beyond if mystmd would execute something outside the cells of the page."""
     if _INLINE.search(text):
         raise Beyond("it has inline expressions, {eval}`…`, which nbbuild does not evaluate")
     if re.search(r"\{\s*code-cell\b", text):

@@ -14,7 +14,7 @@ from nbbuild.notebook.read import from_bytes
 from nbbuild.session import Session
 
 LOST = "its result is no longer complete in the cache"
-"""Why there is nothing to show, when the store has lost what a record names."""
+"""The reason why there is nothing to show if the store has lost what a record names."""
 
 
 def built(session: Session, page: Page) -> NotebookNode | None:
@@ -22,7 +22,7 @@ def built(session: Session, page: Page) -> NotebookNode | None:
     assert page.task is not None and page.record is not None
     try:
         data = built_from(session, page.task, page.record)
-    except ValueError:  # a record that cannot be merged is as good as none
+    except ValueError:  # a record that cannot be merged counts as none
         return None
     return from_bytes(data) if data is not None else None
 

@@ -1,8 +1,9 @@
 """What there is to export: each source notebook as a page of a book, with the result it shows.
 
-jupyter-cache and mystmd know a notebook by its code alone, under a key of their own: neither its
-path nor what it reads counts. So one key may belong to several pages. `settle` gives a key to them
-only if they all show the same; otherwise the tool would silently show one's outputs in the other.
+jupyter-cache and mystmd know a notebook only by its code, under a key of their own: neither its
+path nor the files it reads count. So several pages may have the same key. `settle` gives such a key
+a result only if they all show the same; otherwise the tool would silently show one page's outputs
+in another.
 """
 
 from __future__ import annotations
@@ -22,50 +23,50 @@ _AT_HAND = (Verdict.FRESH, Verdict.REFRESH)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One source notebook; with `record` it shows that result, else `why` says why none."""
+    """One source notebook; it shows the result of `record`, or `why` says why there is none."""
 
     source: str
     files: tuple[str, ...]  # the source, then the rest of its Jupytext pair
     task: Task | None = None  # whose result it shows
     record: Record | None = None
     why: str = ""
-    meant: bool = False  # it has none by its configuration, so nothing is amiss
+    meant: bool = False  # its configuration rules a result out, so nothing is wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A page that the other tool finds no result for."""
+    """A page for which the other tool finds no result."""
 
     source: str
     why: str
     hint: str = ""
-    meant: bool = False  # as configured, or the tool takes it for no notebook: nothing is amiss
-    clash: bool = False  # with another page, whose change may end it
+    meant: bool = False  # as configured, or not a notebook to the tool: nothing is wrong
+    clash: bool = False  # with another page; if that changes, the clash may end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What became of one export. Pages are named by their sources."""
+    """The result of one export. Pages are named by their sources."""
 
     path: str
     written: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()  # were there already
-    removed: tuple[str, ...] = ()  # what was there for them was not theirs, or is out of date
+    kept: tuple[str, ...] = ()  # already there
+    removed: tuple[str, ...] = ()  # pages whose old result was not theirs, or is out of date
     missing: tuple[Missing, ...] = ()
-    doctrees: tuple[str, ...] = ()  # of Sphinx's, deleted so that it reads the pages again
+    doctrees: tuple[str, ...] = ()  # Sphinx's, deleted so that it reads the pages again
     files: Mapping[str, tuple[str, ...]]  # page → what holds its result there
-    variables: tuple[str, ...] = ()  # of the environment, whose values the keys depend on
+    variables: tuple[str, ...] = ()  # environment variables on whose values the keys depend
 
     @property
     def exit_status(self) -> int:
-        """1 if a page misses its result although nobody meant that."""
+        """1 if a page lacks its result although nobody intended that."""
         return int(any(not one.meant for one in self.missing))
 
 
 def pages(session: Session, judgements: Iterable[Judgement]) -> list[Page]:
     """Return the project's sources as pages, in order.
 
-    A page shows the notebook as it stands, so it is the task without parameters that fills it.
+    A page shows the notebook as it stands, so the task without parameters fills it.
     """
     by_name = {judgement.task: judgement for judgement in judgements}
     by_source: dict[str, list[Task]] = {}
@@ -96,7 +97,7 @@ def _page(tasks: list[Task], judgements: Mapping[str, Judgement]) -> Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer(Generic[_Value]):
-    """What would be under one key for one file of a page."""
+    """What one file of a page would put under one key."""
 
     key: str
     page: Page
@@ -117,7 +118,7 @@ class SettledOffers(Generic[_Value]):
 def settle(
     offers: Iterable[Offer[_Value]], *, tool: str, only: Collection[str] | None
 ) -> SettledOffers[_Value]:
-    """Group `offers` by key, and let go of those that a key cannot tell apart.
+    """Group `offers` by key, and drop those that a key cannot tell apart.
 
     With `only`, keys without any of these pages are left alone.
     """
@@ -152,7 +153,7 @@ def exported(
     doctrees: Iterable[Path] = (),
     variables: Iterable[str] = (),
 ) -> Exported:
-    """Return what became of an export of `settled`; `place` says where a key's result is."""
+    """Return the result of exporting `settled`; `place` says where a key's result is."""
     files: dict[str, tuple[str, ...]] = {}
     for key, group in settled.give.items():
         for source in dict.fromkeys(offer.page.source for offer in group):

@@ -1,4 +1,4 @@
-"""Export to one tool, by its name; its module is imported only then."""
+"""Export to one tool, by its name; only then is its module imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def export(
     doctrees: Sequence[Path] = (),
     only: Collection[str] | None = None,
 ) -> Exported:
-    """Export to one tool, at `path` or where it looks. Raises what that export raises."""
+    """Export to one tool, at `path` or where it looks. Raises whatever that export raises."""
     if target == "mystmd":
         mystmd = importlib.import_module("nbbuild.export.mystmd")
         done = mystmd.export(session, whole, path or places.mystmd(session), only=only)

@@ -1,11 +1,11 @@
-"""What a kernel's interpreter has installed; probed once, remembered.
+"""What a kernel's interpreter has installed; probed once, then remembered.
 
 The kernel's own interpreter is asked, through its own command: `conda run -n x python -m
 ipykernel_launcher …` becomes `conda run -n x python -c <probe>`. That takes a good part of a
-second, so the answer is remembered together with the *stamps* of all that it rests on: the
+second, so the answer is remembered together with the *stamps* of everything it rests on: the
 interpreter, and each folder, zip, `.pth`, `.egg-link` and `.egg-info` of its sys.path. It is used
-while every stamp is as it was. As everywhere in nbbuild (DESIGN §6), a stamp younger than 2 s when
-the question was asked proves nothing: the clock may have stood still while the file changed again.
+as long as no stamp has changed. As everywhere in nbbuild (DESIGN §6), a stamp younger than 2 s when
+the interpreter was asked proves nothing: the clock may not have advanced while the file changed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MEMORY = "probe"
 """The kind under which probes are remembered."""
 
 PROBE_TIMEOUT = 120.0
-"""Seconds that an interpreter may take to tell what it has."""
+"""Seconds that an interpreter may take to answer what it has."""
 
 _FORMAT = 3
 _MARKER = "nbbuild-probe:"
@@ -154,17 +154,17 @@ class Probe(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """Which Python this is, patch level included: "CPython 3.13.0t"."""
+        """The Python version with its patch level: "CPython 3.13.0t"."""
         return f"{self.implementation} {self.python}{self.abi}"
 
     @property
     def minor_version(self) -> str:
-        """Which Python this is as far as outputs depend on it: "CPython 3.13t"."""
+        """The Python version as far as outputs depend on it: "CPython 3.13t"."""
         return f"{self.implementation} {'.'.join(self.python.split('.')[:2])}{self.abi}"
 
     @property
     def digest(self) -> str:
-        """Stands for all of this."""
+        """A digest of all of this."""
         return blake3(packed(self)).hexdigest()
 
 
@@ -186,7 +186,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
-    """A file or folder as it was; times in nanoseconds, all 0 when it was absent."""
+    """How a file or folder looked; times in nanoseconds, all 0 if it was absent."""
 
     path: str
     mtime: int = 0
@@ -204,10 +204,10 @@ _MEMORY: Shape[_ProbeMemory] = Shape(_ProbeMemory)
 
 
 class Environments:
-    """Asks interpreters, one at a time each, and remembers; thread-safe.
+    """Asks interpreters, each only once at a time, and remembers; thread-safe.
 
     `recall(kind, key)` and `remember(kind, key, value)` keep what outlives this object. `environ`
-    is the environment that kernels are started in (os.environ when None), `extra` comes on top of
+    is the environment that kernels are started in (os.environ if None); `extra` is added on top of
     it, and what kernel.json says on top of both, as when a kernel is started. `clock` gives
     nanoseconds since the epoch.
     """
@@ -232,11 +232,11 @@ class Environments:
         self._checked: dict[int, tuple[Kernel, Probe | None]] = {}
 
     def forget(self) -> None:
-        """Look at interpreters anew from now on: something may have been installed."""
+        """Look at interpreters again from now on: something may have been installed."""
         self._checked.clear()
 
     def probe(self, kernel: Kernel) -> Probe | None:
-        """Return what the interpreter of `kernel` has; None when it starts no IPython kernel.
+        """Return what the interpreter of `kernel` has; None if it starts no IPython kernel.
 
         Raises:
             KernelError: the interpreter cannot be asked, or has no ipykernel.
@@ -255,7 +255,7 @@ class Environments:
         key = _key(kernel, (program, *prefix[1:]), env)
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock:  # who asks second finds the answer of the first
+        with lock:  # the second to ask finds the first one's answer
             memory = self._known.get(key) or self._from_memory(key)
             if memory is None or not _holds(memory.stamps):
                 memory = self._ask(kernel, prefix, env, key=key, program=program)
@@ -263,7 +263,7 @@ class Environments:
 
     @property
     def rests_on(self) -> tuple[Stamp, ...] | None:
-        """The stamps that the answers given so far rest on; None when one proves nothing later."""
+        """The stamps that the answers so far rest on; None if one proves nothing later."""
         if self._unsettled:
             return None
         return tuple({stamp: None for one in self._known.values() for stamp in one.stamps})
@@ -315,7 +315,7 @@ class Environments:
         )
         paths = dict.fromkeys([program, *answer.rests_on, *_rests_on(answer.path)])
         memory = _ProbeMemory(probe, tuple(_stamp(path) for path in paths))
-        # Also what changed while the interpreter looked is too young, so no race is left.
+        # Anything that changed while the interpreter looked is too young as well: there is no race.
         if all(max(s.mtime, s.ctime) <= began - SETTLED_NS for s in memory.stamps):
             self._known[key] = memory
             self._remember(MEMORY, key, packed(memory))
@@ -326,7 +326,7 @@ class Environments:
 
 
 def _required(requirement: str) -> str:
-    """Return the normalised name that a requirement such as `numpy[x]>=2` begins with."""
+    """Return the normalised name at the start of a requirement such as `numpy[x]>=2`."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
     return normalised(found[0]) if found else ""
 
@@ -343,7 +343,7 @@ def _key(kernel: Kernel, prefix: tuple[str, ...], env: Mapping[str, str]) -> str
 
 
 def _run(kernel: Kernel, prefix: tuple[str, ...], env: Mapping[str, str]) -> _Answer:
-    # One line without blanks to quote: `conda run` refuses arguments that hold line ends.
+    # One line without blanks to quote: `conda run` refuses arguments that contain line ends.
     source = f"exec(bytes.fromhex('{_SOURCE.encode().hex()}'))"
     facts = [("command", " ".join([*prefix, "-c", "…"]))]
     what = f"the interpreter of the kernel '{kernel.name}' cannot be asked what it has installed"
@@ -383,7 +383,7 @@ def _run(kernel: Kernel, prefix: tuple[str, ...], env: Mapping[str, str]) -> _An
 
 
 def _rests_on(path: tuple[str, ...]) -> Iterator[str]:
-    """Name what decides about the distributions on a sys.path."""
+    """Yield the paths that decide which distributions are on a sys.path."""
     for entry in path:
         yield entry
         try:

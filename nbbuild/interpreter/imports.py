@@ -1,4 +1,4 @@
-"""Find what Python source imports; it is never run, and a mistake in it raises nothing."""
+"""Find what Python source imports; the source is never run, and a mistake in it raises nothing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Import(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Imports(msgspec.Struct, frozen=True, array_like=True):
-    """What a source imports, anywhere in it, and what its `__all__` spells out."""
+    """What a source imports anywhere in it, and what its `__all__` lists literally."""
 
     found: tuple[Import, ...] = ()
     exported: tuple[str, ...] = ()
 
 
 def imports_of_file(text: str) -> Imports:
-    """Return the imports of a .py file; none when it is not valid Python."""
+    """Return the imports of a .py file; none if it is not valid Python."""
     tree = _parse(text)
     return Imports() if tree is None else _imports(tree)
 
@@ -47,9 +47,9 @@ def imports_of_cell(text: str) -> Imports:
 
 @functools.lru_cache(maxsize=4096)  # a build asks twice: ahead, and when it knows what will run
 def certain_imports(text: str) -> tuple[Import, ...]:
-    """Return the absolute imports that a cell makes whatever happens, in order.
+    """Return the absolute imports that a cell makes in any case, in order.
 
-    Those are statements of its own: not in a function or class, under no condition, in no `try`.
+    These are statements at the top level of the cell: not in a function, class, condition or `try`.
     """
     tree = parsed_cell(text) if "import" in text else None
     found: list[Import] = []
@@ -62,7 +62,7 @@ def certain_imports(text: str) -> tuple[Import, ...]:
 
 
 def parsed_cell(text: str) -> ast.Module | None:
-    """Return what a cell says in Python, without its magics; None if that is not Python."""
+    """Return a cell's Python code, without its magics, as a tree; None if it is not Python."""
     return _parse(text) or _parse(_without_magics(text))
 
 
@@ -75,7 +75,7 @@ _warnings = threading.Lock()
 
 def _parse(text: str) -> ast.Module | None:
     try:
-        # Doubtful escapes are the author's business; the filters are the whole process's.
+        # Doubtful escapes are the author's business; warning filters belong to the whole process.
         with _warnings, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(text.removeprefix("\ufeff"))
@@ -129,12 +129,12 @@ _TIMED: Final = re.compile(r"(\s*)%%?(?:time|timeit|prun|memit)\s+(?=from\b|impo
 
 
 def _without_magic(line: str) -> str:
-    """Return a line as Python: magics become `pass`, what `%time` is told to run stays."""
+    """Return a line as Python: magics become `pass`, but the code that `%time` runs stays."""
     timed = _TIMED.match(line)
     if timed:
         return timed[1] + line[timed.end() :]
     if _MAGIC.match(line):
-        # A cell magic's line stands before the cell's first indentation.
+        # The line of a cell magic stands before the cell's first indentation.
         return line[: len(line) - len(line.lstrip())] + "pass"
     return line
 

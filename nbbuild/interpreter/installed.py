@@ -1,7 +1,7 @@
 """Names of distributions; versions and places of those installed in nbbuild's own environment.
 
-importlib.metadata takes 20 ms to load and reads a whole METADATA for it: here the name of the
-folder is enough.
+importlib.metadata takes 20 ms to load and reads a whole METADATA file. Here the name of the folder
+is enough.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _METADATA = (_END, ".egg-info", ".egg")
 
 @functools.cache
 def found(distribution: str) -> tuple[str, str] | None:
-    """Return version and folder (of sys.path) of the first `distribution`; None without one."""
+    """Return version and folder (of sys.path) of the first `distribution`; None if not there."""
     wanted = normalised(distribution)
     for entry in map(os.fsdecode, sys.path):
         place = entry or os.getcwd()  # noqa: PTH109
@@ -32,23 +32,23 @@ def found(distribution: str) -> tuple[str, str] | None:
         whole = os.path.isfile(f"{place}/{known[0]}/METADATA")  # noqa: PTH113
         if len(known) == 1 and known[0].endswith(_END) and version and whole:
             return version, place
-        break  # no usual case
+        break  # not the usual case
     from importlib import metadata
 
     try:
         one = metadata.distribution(distribution)
         return (one.version, str(one.locate_file(""))) if one.version else None
-    except (metadata.PackageNotFoundError, OSError):  # or there are no metadata in its folder
+    except (metadata.PackageNotFoundError, OSError):  # or its folder has no metadata
         return None
 
 
 def _stem(name: str) -> str:
-    """Return the name of the distribution that a folder of metadata is of."""
+    """Return the name of the distribution that a folder of metadata belongs to."""
     return normalised(name.rpartition(".")[0].partition("-")[0])
 
 
 def version(distribution: str) -> str:
-    """Return the version of the first `distribution` on sys.path; "none" without one."""
+    """Return the version of the first `distribution` on sys.path; "none" if there is none."""
     place = found(distribution)
     return "none" if place is None else place[0]
 

@@ -1,8 +1,8 @@
 """Which kernels are installed: a name or a language → what to start.
 
 jupyter_client knows, but importing it takes a third of the time of a build with little to do. So a
-kernel.json that is found where jupyter_client looks first, and in which all is plain, is read here.
-Everything else, mistakes above all, is left to jupyter_client, which is imported only then.
+kernel.json is read here if it is in the first place where jupyter_client looks and all of it is
+plain. Everything else, especially mistakes, is left to jupyter_client, which is imported only then.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _PLAIN: Mapping[str, type] = {
     "mimetype": str,
     "kernel_protocol_version": str,
 }
-"""What a kernel.json may hold for it to be read here: key → type."""
+"""The keys and types that a kernel.json may have to be read here."""
 
 
 _UNUSED = frozenset({"name", "mimetype", "kernel_protocol_version"})
@@ -92,7 +92,7 @@ class Kernel:
 
     @property
     def interpreter(self) -> tuple[str, ...] | None:
-        """The part of `argv` that starts Python, or None when no IPython kernel is started.
+        """The part of `argv` that starts Python, or None if it starts no IPython kernel.
 
         `conda run -n x python -m ipykernel_launcher -f …` → `conda run -n x python`.
         """
@@ -111,7 +111,7 @@ class Kernel:
 
 
 class KernelSpecs:
-    """Finds kernels, and remembers what it found for as long as it lives; thread-safe.
+    """Finds kernels, and remembers for as long as it lives what it found; thread-safe.
 
     `aliases` are `[execution] kernel_aliases`: a name that notebooks use → an installed kernel.
     """
@@ -122,10 +122,10 @@ class KernelSpecs:
         self._lock = threading.Lock()
 
     def find(self, name: str, *, language: str = "") -> Kernel:
-        """Return the kernel called `name`, or for "" one that speaks `language` (Python when "").
+        """Return the kernel called `name`; if that is "", one for `language` (if "", Python).
 
-        Python's is the one called "python3", which is the running interpreter's ipykernel when
-        none is installed under that name.
+        Python's is the one called "python3", which is the running interpreter's ipykernel if none
+        is installed under that name.
 
         Raises:
             KernelError: there is none, or its kernel.json makes no sense.
@@ -138,7 +138,7 @@ class KernelSpecs:
 
     @property
     def rests_on(self) -> tuple[str, ...]:
-        """The folders that kernels are looked for in, and the files of those found so far."""
+        """The folders in which kernels are looked for, and the files of those found so far."""
         found = {kernel.folder for kernel in self._found.values()}
         return (*self._folders, *(f"{folder}/kernel.json" for folder in found))
 
@@ -162,7 +162,7 @@ class KernelSpecs:
             try:
                 kernel = self._read(candidate, asked=candidate, language=language)
             except KernelError:
-                continue  # somebody else's broken kernel is no reason to stop
+                continue  # another broken kernel is no reason to stop
             if kernel.language.lower() == language.lower():
                 return kernel
         raise KernelError(
@@ -176,9 +176,9 @@ class KernelSpecs:
         return _kernel(name, spec or self._spec(name, asked=asked, language=language))
 
     def _spec(self, name: str, *, asked: str, language: str) -> _Spec:
-        """Return what jupyter_client finds under `name`; raise the KernelError that tells why not.
+        """Return what jupyter_client finds under `name`; raise a KernelError that says why not.
 
-        It also has Python's kernel where none is installed. `language` is the notebook's.
+        It finds Python's kernel even if none is installed. `language` is the notebook's.
         """
         from jupyter_client.kernelspec import NoSuchKernel
         from traitlets import TraitError
@@ -186,7 +186,7 @@ class KernelSpecs:
         try:
             spec: _Spec = self._manager.get_kernel_spec(name)
         except NoSuchKernel as error:
-            # Also raised for a kernel whose provisioner is not installed.
+            # Also raised if a kernel's provisioner is not installed.
             if name.lower() in self._manager.find_kernel_specs():
                 raise _foreign(name) from error
             raise self._unknown(name, asked=asked, language=language) from error
@@ -232,20 +232,20 @@ class KernelSpecs:
 
 
 def _language_of(name: str) -> str:
-    """Return the language of the kernels that are usually called so, "" for Python's and others."""
+    """Return the language of kernels usually called `name`; "" for Python's and others."""
     names = {"r": r"x?ir?\d*", "julia": r"julia.*", "bash": r"bash"}
     found = (one for one, usual in names.items() if re.fullmatch(usual, name.lower()))
     return next(found, "")
 
 
 def _install(name: str, language: str) -> str:
-    """Say how a kernel is installed that a notebook in `language` can name as `name`."""
+    """Return how to install a kernel that a notebook in `language` can refer to as `name`."""
     match language:
         case "" | "python" if _NAME.fullmatch(name):
             command = shlex.join([*_INSTALL, name])
             return f"install it: run '{command}' with the Python that it should use"
         case "" | "python":
-            # Whatever saved this name, no kernel can be installed under it.
+            # Whatever program saved this name, no kernel can be installed under it.
             other = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or "other"
             return (
                 f"install one as {_toml(other)}, which can stand in for it as well: run "
@@ -269,7 +269,7 @@ def _install(name: str, language: str) -> str:
 
 
 _NAME = re.compile(r"[a-z0-9._-]+", re.I)
-"""What jupyter_client lets a kernel be called."""
+"""The names that jupyter_client accepts for a kernel."""
 
 _INSTALL = ("python", "-m", "ipykernel", "install", "--user", "--name")
 
@@ -280,7 +280,7 @@ def _toml(text: str) -> str:
 
 
 def _plain_spec(name: str, folders: Sequence[str]) -> _PlainSpec | None:
-    """Return the spec called `name` if there is nothing about it that takes jupyter_client."""
+    """Return the spec called `name` if reading it does not take jupyter_client."""
     folder = _spec_folder(name.lower(), folders)
     if folder is None or "JUPYTER_DEFAULT_PROVISIONER_NAME" in os.environ:
         return None
@@ -316,7 +316,7 @@ def _spec_folder(name: str, folders: Sequence[str]) -> str | None:
 def _ipython_folder() -> str:
     """Return IPython's folder, where old kernels are.
 
-    What is in a folder that IPython itself calls outdated, jupyter_client finds.
+    jupyter_client finds those in a folder that IPython itself calls outdated.
     """
     chosen = os.environ.get("IPYTHONDIR")
     if chosen is None:
@@ -326,10 +326,10 @@ def _ipython_folder() -> str:
 
 
 def _kernel(name: str, spec: _Spec | _PlainSpec) -> Kernel:
-    """Return `spec` as a Kernel, its words made ready as jupyter_client does it.
+    """Return `spec` as a Kernel, its words prepared as jupyter_client prepares them.
 
     Raises:
-        KernelError: it has no command, or is not started as a process of this machine.
+        KernelError: it has no command, or does not start as a process on this machine.
     """
     where = ("file", str(Path(spec.resource_dir) / "kernel.json"))
     provisioner = spec.metadata.get("kernel_provisioner")

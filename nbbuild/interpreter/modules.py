@@ -1,10 +1,10 @@
 """Find the project's own files that declared modules bring in, without running anything.
 
-A declared module stands for its file, those of its parent packages, and all that they import
-inside the project, however deep. Resolving follows Python: the folders of sys.path in order, a
-package before a module of its name, a folder without `__init__.py` only when nothing else is
-found (a namespace package, whose folders add up). Whatever is not found in these folders belongs
-to somebody else: the standard library, or an installed package, which counts by its version.
+A declared module stands for its file, those of its parent packages, and everything they import
+inside the project, however deep. Names are resolved as in Python: the folders of sys.path in order,
+a package before a module of the same name, and a folder without `__init__.py` only if nothing else
+is found (a namespace package, whose folders add up). Anything not found in these folders is not the
+project's: it is in the standard library or in an installed package, which counts by its version.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nbbuild.paths.patterns import escape
 from nbbuild.paths.walk import Walker
 
 Read: TypeAlias = Callable[[str], str | None]
-"""Root-relative path → the file's text, None when there is no such file."""
+"""Root-relative path → the file's text, or None if there is no such file."""
 
 _PACKAGE = "__init__.py"
 _IMPORTS: Shape[Imports] = Shape(Imports)
@@ -48,9 +48,9 @@ class _Module:
 
 
 class ModuleGraph:
-    """The imports of the project in `root`; keeps no state but what follows from a file's bytes.
+    """The imports of the project in `root`; all state it keeps follows from the files' bytes.
 
-    `recall(kind, key)` and `remember(kind, key, data)` may keep that between builds. Safe to
+    `recall(kind, key)` and `remember(kind, key, data)` may keep that state between builds. Safe to
     share between threads.
     """
 
@@ -68,7 +68,7 @@ class ModuleGraph:
         self._remember = remember
         self._known: dict[str, Imports] = {}
         self.looked: set[str] = set()
-        """The paths (root-relative) at which files and folders were looked for so far."""
+        """The root-relative paths where files and folders have been looked for so far."""
 
     def closure(
         self,
@@ -81,9 +81,9 @@ class ModuleGraph:
         """Return the files, sorted and root-relative, that the modules `declared` bring in.
 
         `search` holds root-relative folders in the order of sys.path. What the `cells` import
-        from a declared package counts too; a declared package from which they import nothing
+        from a declared package counts too. A declared package from which they import nothing
         counts with every .py file in it, and so does a namespace package. Raises ConfigError (or
-        Problems) for modules that are not there, declared in `where`.
+        Problems) for missing modules, which `where` declares.
         """
         folders = tuple(dict.fromkeys("" if folder == "." else folder for folder in search))
         files: set[str] = set()
@@ -106,7 +106,7 @@ class ModuleGraph:
         return tuple(sorted(files | by_name.files()))
 
     def imports(self, text: str) -> Imports:
-        """Return what a file of this text imports."""
+        """Return what a file with this text imports."""
         key = blake3(text.encode("utf-8", "surrogatepass")).hexdigest()
         known = self._known.get(key)
         if known is None:
@@ -127,7 +127,7 @@ class ModuleGraph:
         return imports
 
     def _of_path(self, path: str, look: _Look, folders: tuple[str, ...]) -> set[str]:
-        """Return the closure of a file that is declared by its path.
+        """Return the closure of a file declared by its path.
 
         It may be run as a script, so the folder above its packages goes first on sys.path.
         """
@@ -150,11 +150,11 @@ class ModuleGraph:
 
 
 _KIND = f"imports-{sys.version_info.major}.{sys.version_info.minor}"
-"""What is remembered depends on the grammar of the Python that parsed."""
+"""The Python that parses: what is remembered depends on its grammar."""
 
 
 class _Look:
-    """The disk as one closure sees it; everything is looked at once."""
+    """The disk as one closure sees it; everything is looked at only once."""
 
     def __init__(self, root: Path, read: Read, looked: set[str]) -> None:
         self._root = root
@@ -184,7 +184,7 @@ class _Look:
                 yield stem
 
     def below(self, folder: str, package: str) -> Iterator[_Module]:
-        """Yield every .py file below `folder`, which is the folder of `package`."""
+        """Yield every .py file below `folder`, the folder of `package`."""
         paths = self._walker.match(f"{escape(folder)}/**/*.py")
         self._looked.update(self._walker.listed)
         for path in paths:
@@ -204,13 +204,13 @@ class _Closure:
         self._todo: list[_Module] = []
 
     def files(self) -> set[str]:
-        """Follow all that was added, and return every file met."""
+        """Follow everything that was added, and return every file found."""
         while self._todo:
             self._follow(self._todo.pop())
         return {module.file for module in self._seen}
 
     def declare(self, name: str, used: Iterable[Import]) -> None:
-        """Add the module `name`, and what cells use of it."""
+        """Add the module `name`, and what the cells use of it."""
         found = self.add_name(name)
         if found is None:
             raise self._not_found(name)
@@ -223,7 +223,7 @@ class _Closure:
                     self.add(module)
 
     def _dotted(self, used: Iterable[Import]) -> Iterator[str]:
-        """Yield every dotted name of absolute imports: `from a import b` is "a" and "a.b"."""
+        """Yield every dotted name of absolute imports: `from a import b` gives "a" and "a.b"."""
         for one in used:
             if one.level == 0:
                 yield one.module
@@ -240,7 +240,7 @@ class _Closure:
             self._todo.append(module)
 
     def add_name(self, name: str) -> _Found | None:
-        """Add the files that importing `name` runs: its parents' too, as far as there are any."""
+        """Add the files that importing `name` runs, including those of its parents, if any."""
         found: _Found | None = None
         parts = name.split(".")
         for length in range(1, len(parts) + 1):
@@ -265,7 +265,7 @@ class _Closure:
                     self.add_name(f"{base}.{name}")
 
     def _names(self, names: Sequence[str], package: _Found) -> Iterable[str]:
-        """Return the names imported from a package; `*` takes those of its `__all__`."""
+        """Return the names imported from a package; `*` means those in its `__all__`."""
         if "*" not in names:
             return names
         text = self._look.text(package.file) if package.file else None
@@ -289,7 +289,7 @@ class _Closure:
                 self._resolved[name] = self._find(last, package.folders) if package else None
             else:
                 found = self._find(last, self._search)
-                # A module of the standard library comes before any folder without __init__.py.
+                # A standard library module comes before any folder without __init__.py.
                 hidden = found and not found.file and last in sys.stdlib_module_names
                 self._resolved[name] = None if hidden else found
         return self._resolved[name]
@@ -333,7 +333,7 @@ class _Closure:
 
 
 def _absolute(level: int, module: str, package: str) -> str | None:
-    """Return the dotted name that an import means, None when it climbs out of its package."""
+    """Return the dotted name that an import means; None if it climbs out of its package."""
     if level == 0:
         return module
     parts = package.split(".") if package else []

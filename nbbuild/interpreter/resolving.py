@@ -1,7 +1,7 @@
 """Find what a dotted name would import, as Python's path finder does, without importing it.
 
-One `Resolver` looks at the disk once for each folder, so that many questions cost few listings. An
-entry of the path may also be a zip file, or a folder in one. Finders of a package's own are not
+A `Resolver` looks at each folder on the disk only once, so that many questions cost few listings.
+An entry of the path may also be a zip file, or a folder in one. Packages' own finders are not
 followed: what only they can find is not found.
 """
 
@@ -12,20 +12,20 @@ import posixpath
 from collections.abc import Collection, Sequence
 
 DEFAULT_SUFFIXES = (".so", ".py", ".pyc")
-"""What module files end with, in the order in which Python looks."""
+"""The endings of module files, in the order in which Python looks."""
 
 
 class Resolver:
-    """Resolves names over folders, as the disk is now; `forget` to look again."""
+    """Resolves names in folders, as the disk is now; call `forget` to look again."""
 
     def __init__(self, suffixes: Sequence[str] = ()) -> None:
         self._suffixes = tuple(suffixes) or DEFAULT_SUFFIXES
         self._names: dict[str, frozenset[str]] = {}
-        self._no_files: set[str] = set()  # names that fit: folders, and links that lead nowhere
+        self._no_files: set[str] = set()  # fitting names: folders, and links that lead nowhere
         self._archives: dict[str, frozenset[str]] = {}  # zip file → the files in it
 
     def find(self, name: str, path: Sequence[str]) -> str | None:
-        """Return what importing `name` would run, None when it is not found.
+        """Return what importing `name` would run; None if it is not found.
 
         `path` holds absolute folders, as sys.path does. The answer is a file, or a folder for a
         namespace package (its first portion).
@@ -53,17 +53,17 @@ class Resolver:
 
     @property
     def listed(self) -> Collection[str]:
-        """The folders looked into so far, those that are not there too, and what was no file."""
+        """The folders looked into so far, including missing ones, and names that were no files."""
         return self._names.keys() | self._no_files
 
     def forget(self) -> None:
-        """Look at the disk anew from now on."""
+        """Look at the disk again from now on."""
         self._names.clear()
         self._no_files.clear()
         self._archives.clear()
 
     def _in(self, folder: str, name: str) -> str | None:
-        """Return the package or module `name` of one folder."""
+        """Return the package or module `name` in one folder."""
         names = self._listing(folder)
         if name in names:
             inside = os.path.join(folder, name)  # noqa: PTH118
@@ -81,7 +81,7 @@ class Resolver:
         return None
 
     def _is_file(self, path: str) -> bool:
-        """Whether what has a fitting name is a file, as Python asks, too."""
+        """Whether a path with a fitting name is a file; Python asks that too."""
         if os.path.isfile(path) or self._is_archived(path):  # noqa: PTH113
             return True
         self._no_files.add(path)
@@ -108,7 +108,7 @@ class Resolver:
     # Zip files, from which Python imports source and bytecode (zipimport).
 
     def _archived(self, folder: str) -> frozenset[str]:
-        """Return the names in a folder that is a zip file, or lies in one."""
+        """Return the names in a folder that is a zip file, or is inside one."""
         archive, inside = _in_archive(folder)
         if not archive:
             return frozenset()
@@ -125,7 +125,7 @@ class Resolver:
         return bool(archive) and inside in self._files_of(archive)
 
     def _files_of(self, archive: str) -> frozenset[str]:
-        """Return the files in a zip file, and its folders, with a slash; none when it is none."""
+        """Return a zip file's files, and its folders with a slash; none if it is no zip file."""
         files = self._archives.get(archive)
         if files is None:
             from zipfile import BadZipFile, ZipFile
@@ -140,7 +140,7 @@ class Resolver:
 
 
 def _in_archive(path: str) -> tuple[str, str]:
-    """Return the file that `path` leads through, and the rest of it; "" twice without one."""
+    """Return the file that `path` leads through, and the rest of the path; "" and "" if none."""
     archive, rest = path, ""
     while not os.path.isfile(archive):  # noqa: PTH113
         above, name = os.path.split(archive)

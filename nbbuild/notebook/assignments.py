@@ -23,10 +23,10 @@ class _Language:
 
     name: str
     comment: str = "#"
-    names: str  # regular expression of what can be assigned to …
-    reserved: frozenset[str] = frozenset()  # … but for these
+    names: str  # regular expression of names that can be assigned …
+    reserved: frozenset[str] = frozenset()  # … except these
     assign: Callable[[str, Any, str], str]  # name, value, the value's text → statement
-    for_times: tuple[str, str] = ("", "")  # lines before and after, where dates or times occur
+    for_times: tuple[str, str] = ("", "")  # lines before and after, if dates or times occur
     none: str
     booleans: tuple[str, str]  # false, true
     inf: str
@@ -41,8 +41,8 @@ class _Language:
 def assignments(parameters: Mapping[str, Any], *, language: str, declared: bool = True) -> str:
     """Return source code that assigns each of `parameters`, below a comment `Parameters`.
 
-    `declared` says that the notebook declares them before; otherwise JavaScript must. Raises
-    `NotebookError` for a language not known here, and for a name or value it cannot express.
+    `declared` says that the notebook declares them earlier; if not, JavaScript code must. Raises
+    `NotebookError` for an unknown language, and for a name or value that it cannot express.
     """
     known = _LANGUAGES.get(language.lower())
     if known is None:
@@ -58,7 +58,7 @@ def assignments(parameters: Mapping[str, Any], *, language: str, declared: bool 
         for name, value in parameters.items()
     ]
     if known is _JAVASCRIPT and not declared:
-        # Not always: to declare again what the `parameters` cell declared with `let` is an error.
+        # Not always: what the `parameters` cell declared with `let` must not be declared again.
         lines = [f"var {line}" for line in lines]
     if _holds_time(parameters):
         before, after = known.for_times
@@ -130,7 +130,7 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _quoted(text: str, escapes: Mapping[str, str]) -> str:
-    """Return `text` in double quotes, with what cannot be shown as \\u1234 or \\U00012345."""
+    """Return `text` in double quotes, with \\u1234 or \\U00012345 for what cannot be shown."""
 
     def one(char: str) -> str:
         if char.isprintable():
@@ -141,7 +141,7 @@ def _quoted(text: str, escapes: Mapping[str, str]) -> str:
 
 
 def _utc(value: datetime.datetime) -> datetime.datetime:
-    """Return `value` without zone, in UTC if it had one, for languages whose times have none."""
+    """Return `value` without a zone, in UTC if it had one, for languages whose times have none."""
     if value.tzinfo is None:
         return value
     return value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
@@ -163,7 +163,7 @@ _PYTHON = _Language(
     names=r"[^\W\d]\w*",
     reserved=frozenset([*keyword.kwlist, "_datetime"]),
     assign=lambda name, value, text: f"{name} = {text}",
-    # Not under its own name, which in the notebook may well be the class.
+    # Not under its own name, because the notebook may use that for the class.
     for_times=("import datetime as _datetime", "del _datetime"),
     none="None",
     booleans=("False", "True"),
@@ -210,7 +210,7 @@ _R = _Language(
     booleans=("FALSE", "TRUE"),
     inf="Inf",
     nan="NaN",
-    # R's integers have 32 bits, the lowest of which means NA; beyond, there are its doubles.
+    # R's integers have 32 bits, and the lowest one means NA; larger ones are written as doubles.
     integer=lambda value: f"{value}L" if abs(value) < 2**31 else str(value),
     string=_r_string,
     moment=_r_moment,
@@ -258,7 +258,7 @@ _JULIA = _Language(
     booleans=("false", "true"),
     inf="Inf",
     nan="NaN",
-    # The minus sign is an operator: the number behind it would not fit.
+    # The minus sign is an operator: the number after it would not fit.
     integer=lambda value: "typemin(Int64)" if value == -(2**63) else str(value),
     string=lambda text: _quoted(text, {**_ESCAPES, "$": "\\$"}),
     moment=_julia_moment,

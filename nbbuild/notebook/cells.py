@@ -1,4 +1,4 @@
-"""Bring a notebook from any reader into one shape: nbformat 4.5, valid, ids that stay the same."""
+"""Bring a notebook from any reader into one shape: nbformat 4.5, valid, with stable ids."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _KEYS = {
 def tidy(notebook: NotebookNode, source: str, *, keep_ids: bool) -> NotebookNode:
     """Return `notebook`, changed in place, as a valid nbformat 4.5 notebook.
 
-    What a cell must have is filled in, what it cannot have is dropped, and so is metadata that the
-    format forbids. `keep_ids` keeps the ids that are valid and stand there once; the others come
-    from the cells' contents. Raises `NotebookError` when that is not enough.
+    Missing parts of cells are filled in. Parts that a cell cannot have are dropped, and so is
+    metadata that the format forbids. `keep_ids` keeps valid ids that occur only once; the others
+    come from the cells' contents. Raises `NotebookError` if that is not enough.
     """
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for key in set(notebook) - {"nbformat", "nbformat_minor", "metadata", "cells"}:
@@ -77,7 +77,7 @@ def tags(value: object) -> list[str]:
 
 
 def plain(value: object) -> Any:
-    """Return `value` as JSON has it; YAML also knows dates, bytes, sets and keys of any type."""
+    """Return `value` as JSON can hold it; YAML also has dates, bytes, sets and keys of any type."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -108,8 +108,8 @@ def _complete_kernelspec(metadata: NotebookNode) -> None:
 def identify(cells: Iterable[NotebookNode], *, keep: bool = True) -> None:
     """Give each of `cells` an id of its own, in place.
 
-    Made ids come from the cell's type and source and from how many like it went before, so that
-    an edit elsewhere leaves them alone.
+    An id that is made comes from the cell's type and source, and from how many equal cells precede
+    it, so that an edit elsewhere leaves it alone.
     """
     cells = list(cells)
     taken: set[str] = set()
@@ -126,7 +126,7 @@ def identify(cells: Iterable[NotebookNode], *, keep: bool = True) -> None:
 
 
 def free_id(cell: NotebookNode, taken: set[str]) -> str:
-    """Return an id for `cell` that is not among `taken`; the same for the same two."""
+    """Return an id for `cell` that is not in `taken`; the same arguments give the same id."""
     seed = f"{cell['cell_type']}\0{cell['source']}".encode("utf-8", "surrogatepass")
     number = 0
     while True:
@@ -148,14 +148,14 @@ def _first_error(notebook: NotebookNode) -> Any:
 
 
 def _drop(notebook: NotebookNode, path: list[Any]) -> bool:
-    """Drop what is invalid at `path`, if a build can do without it."""
+    """Drop what is invalid at `path`, if a build can do without it; return whether it could."""
     match path:
         case ["metadata", key, *_]:
             del notebook.metadata[key]
         case ["cells", int(index), "metadata", key, *_]:
             del notebook.cells[index].metadata[key]
         case ["cells", int(index), "outputs", *_] if not is_skipped(notebook.cells[index]):
-            # The run makes them anew.
+            # The run makes them again.
             notebook.cells[index].outputs = []
         case ["cells", int(index), "execution_count", *_]:
             notebook.cells[index].execution_count = None
@@ -165,7 +165,7 @@ def _drop(notebook: NotebookNode, path: list[Any]) -> bool:
 
 
 def _where(path: Iterable[Any]) -> str:
-    """Return `path` for a reader: cells count from 1."""
+    """Return `path` in a form for readers: cells count from 1."""
     words = [
         f"cell {key + 1}" if isinstance(key, int) and before == "cells" else str(key)
         for before, key in zip(["", *path], path, strict=False)

@@ -20,23 +20,23 @@ from nbbuild.notebook.suffixes import SCRIPTS, suffix
 from nbbuild.text.numbering import named
 
 COUNTED_TAGS = frozenset({"raises-exception", skipped.TAG, "parameters"})
-"""The tags that change what a run does. A cell that is switched off in another way has its tag."""
+"""Tags that change what a run does. A cell switched off in another way is given its tag."""
 
 SWITCHED_OFF = "a switched-off cell"
-"""What stands for the count of a cell that does not run."""
+"""Stands for the execution count of a cell that does not run."""
 
 INJECTED = "injected-parameters"
-"""The tag of a cell that parameters replace: its place counts then, and its source does not."""
+"""The tag of a cell that parameters replace: then its place counts, but not its source."""
 
 _KEPT = COUNTED_TAGS | {INJECTED}
 _AUTO = re.compile(r"(^|[,/.])auto(?=[:,]|$)")
 
 
 def parse(notebook: Any, source: str) -> Parsed:
-    """Return what counts of `notebook`, which was read from `source`; raise `NotebookError`.
+    """Return what counts in `notebook`, which was read from `source`; raise `NotebookError`.
 
-    The result can be remembered by the file's digest. Cells that load a file are there even while
-    that file is blank, since it may change: see `with_loads`.
+    The result can be remembered by the file's digest. It includes cells that load a file even if
+    that file is blank now, since it may change: see `with_loads`.
     """
     metadata = notebook["metadata"]
     loads = can_load(notebook, source)
@@ -63,7 +63,7 @@ def parse(notebook: Any, source: str) -> Parsed:
 
 
 def with_loads(root: Path, parsed: Parsed) -> Parsed:
-    """Return `parsed` with what its cells load now; itself, when none loads anything.
+    """Return `parsed` with what its cells load now, or `parsed` itself if none loads anything.
 
     Cells whose file is blank are left out. Raises `NotebookError` if a file cannot be read.
     """
@@ -79,9 +79,9 @@ def with_loads(root: Path, parsed: Parsed) -> Parsed:
 
 
 def cell_digests(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[str, str], ...]:
-    """Return ("In [1]", digest), … of the code cells that are not blank, in order.
+    """Return ("In [1]", digest), … for the code cells that are not blank, in order.
 
-    With `injecting`, a cell that the task's parameters will replace counts by its place only.
+    With `injecting`, a cell that the task's parameters will replace counts only by its place.
     """
     return tuple(
         (SWITCHED_OFF if count is None else named(None, count), _digest(_counted(cell, injecting)))
@@ -90,16 +90,16 @@ def cell_digests(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[str,
 
 
 def places(parsed: Parsed, *, injecting: bool = False) -> tuple[tuple[int, int | None], ...]:
-    """Return position and execution count of each cell of `cell_digests`, as numbering.py has them.
+    """Return position and execution count of each cell of `cell_digests`, for numbering.py.
 
-    They are those of the built notebook, in which a cell holds the parameters.
+    They are those in the built notebook, where one cell holds the parameters.
     """
     return tuple((position, count) for _, position, count in _numbered(parsed, injecting))
 
 
 def _numbered(parsed: Parsed, injecting: bool) -> Iterator[tuple[CodeCell, int, int | None]]:
     cells = [cell for cell in parsed.cells if not is_blank(cell.source)]
-    more = 0  # once the cell with the parameters has come
+    more = 0  # one more after the cell with the parameters
     if injecting and not any(INJECTED in cell.tags for cell in cells):
         declaring = (cell.index for cell in cells if "parameters" in cell.tags)
         after: float = next(declaring, -1)
@@ -125,7 +125,7 @@ def _counted(cell: CodeCell, injecting: bool) -> CodeCell:
 
 
 def possible_digests(source: str) -> Iterator[Digest]:
-    """Yield each digest that a cell with this source can have in `cell_digests`."""
+    """Yield every digest that a cell with this source can have in `cell_digests`."""
     tags = sorted(_KEPT)
     for number in range(len(tags) + 1):
         for chosen in combinations(tags, number):
@@ -133,19 +133,19 @@ def possible_digests(source: str) -> Iterator[Digest]:
 
 
 def running(parsed: Parsed) -> int:
-    """Return how many of the cells of `parsed` a run executes: those not switched off."""
+    """Return how many cells of `parsed` a run executes: those not switched off."""
     return sum(skipped.TAG not in cell.tags for cell in parsed.cells)
 
 
 def is_blank(source: str) -> bool:
-    """Tell whether a code cell has nothing to execute."""
+    """Return whether a code cell has nothing to execute."""
     return not source.strip()
 
 
 def paired_formats(notebook: Any) -> str:
-    """Return `metadata.jupytext.formats` ("ipynb,md:myst"), "" when unpaired.
+    """Return `metadata.jupytext.formats` ("ipynb,md:myst"), or "" if the notebook is unpaired.
 
-    `auto` becomes the suffix of the notebook's language where that is known.
+    `auto` becomes the suffix of the notebook's language if that is known.
     """
     metadata = notebook["metadata"]
     formats = _dict(metadata, "jupytext").get("formats") or ""
@@ -158,7 +158,7 @@ def paired_formats(notebook: Any) -> str:
 
 
 def _digest(cell: CodeCell) -> str:
-    # Lengths first: no source can pass for another source with tags.
+    # Lengths first: no source can be taken for another source with tags.
     parts = [cell.source, *cell.tags]
     framed = "".join(f"{len(part)}:{part}" for part in parts)
     # JSON can spell half a surrogate pair, which plain UTF-8 refuses.
@@ -198,7 +198,7 @@ def _script_suffix(metadata: Any) -> str:
 
 
 def _timeout(metadata: Any, source: str) -> float | None:
-    """Return seconds, or 0 for no limit, which nbclient also lets one write as null and -1."""
+    """Return seconds, or 0 for no limit, which nbclient also accepts as null and -1."""
     execution = _dict(metadata, "execution")
     if "timeout" not in execution:
         return None

@@ -23,10 +23,11 @@ _CONFIG_NAMES = (
 
 
 def configuration_file(folder: Path) -> Path | None:
-    """Return the Jupytext configuration that applies in `folder`, searched as Jupytext does.
+    """Return the Jupytext configuration that applies in `folder`, found as Jupytext finds it.
 
-    Upwards from `folder`, the first in each folder; `pyproject.toml` only with a `[tool.jupytext]`;
-    not above a folder in JUPYTEXT_CEILING_DIRECTORIES; last, those of the user and the system.
+    The search goes up from `folder` and takes the first file in each folder; `pyproject.toml` only
+    counts with a `[tool.jupytext]`. It does not go above a folder in JUPYTEXT_CEILING_DIRECTORIES.
+    The user's and the system's files come last.
     """
     for path in candidates(folder):
         if not os.path.isfile(path):  # noqa: PTH113  called a hundred times a notebook
@@ -37,7 +38,7 @@ def configuration_file(folder: Path) -> Path | None:
 
 
 def candidates(folder: Path) -> Iterator[str]:
-    """Yield the files, in order, of which the first that says something applies in `folder`."""
+    """Yield files in order; the first that has any settings applies in `folder`."""
     folder = Path(os.path.abspath(folder))  # noqa: PTH100  Path.absolute() keeps ".."
     ceilings = [c for c in os.environ.get("JUPYTEXT_CEILING_DIRECTORIES", "").split(":") if c]
     for here in (folder, *folder.parents):
@@ -73,15 +74,15 @@ def _global_folders() -> list[str]:
 
 
 def configuration_bytes(path: Path) -> bytes:
-    """Return what of the configuration `path` counts; raise `NotebookError` if it is unreadable."""
+    """Return the part of the configuration `path` that counts; raise `NotebookError` on failure."""
     data = _bytes(path)
     if path.name != "pyproject.toml":
         return data
-    # Only its own table: a new dependency in pyproject.toml reads no notebook differently.
+    # Only its own table: a new dependency in pyproject.toml does not change how notebooks are read.
     return repr(_tool_jupytext(data)).encode()
 
 
-@functools.lru_cache(maxsize=16)  # asked for each notebook of a project
+@functools.lru_cache(maxsize=16)  # called for each notebook of a project
 def _tool_jupytext(data: bytes) -> object:
     if b"jupytext" not in data:  # most files, and parsing is slow
         return None

@@ -1,7 +1,7 @@
 """Find parameters that change nothing in a notebook; papermill warns in the same cases.
 
-What is found is a remark and no error, so doubt goes in the notebook's favour: a name counts as
-used where it occurs in any way but as the target of an assignment.
+A finding is a remark and not an error, so doubt goes in the notebook's favour: a name counts as
+used if it occurs in any way other than as the target of an assignment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nbbuild.notebook import skipped
 from nbbuild.notebook.code import INJECTED
 
 _PYTHON = ("python", "python3", "ipython", "ipython3")
-# With these a cell can reach a name that it does not spell.
+# With these a cell can use a name that it does not spell out.
 _ALL_NAMES = re.compile(r"(?<![\w.])(?:exec|eval|globals|locals|vars)\s*\(|^\s*%run\b", re.M)
 _SET = re.compile(r"(?:let\s+|const\s+|var\s+|local\s+|global\s+)?([^\W\d][\w.]*)\s*(?:<-|=(?!=))")
 
@@ -87,7 +87,7 @@ def _use(cell: CodeCell, name: str, python: bool) -> _Use:
     for statement in tree.body:
         if _mentions(statement, name, word):
             return _Use.SET if _only_sets(statement, name, word) else _Use.READ
-    # In a comment alone; or in a magic, which is not part of the tree.
+    # Only in a comment; or in a magic, which is not part of the tree.
     lines = cell.source.splitlines()
     return _Use.READ if any(_is_magic(line) and word.search(line) for line in lines) else _Use.NOT
 
@@ -96,7 +96,7 @@ def _use_by_lines(source: str, name: str, word: re.Pattern[str]) -> _Use:
     for line in source.splitlines():
         if word.search(line) is None or line.lstrip().startswith(("#", "//")):
             continue
-        found = _SET.match(line)  # indented, it may be under a condition
+        found = _SET.match(line)  # an indented line may be under a condition
         alone = found is not None and found[1] == name and not word.search(line, found.end())
         return _Use.SET if alone else _Use.READ
     return _Use.NOT
@@ -116,7 +116,7 @@ def _mentions(node: ast.AST, name: str, word: re.Pattern[str]) -> bool:
 
 
 def _only_sets(statement: ast.stmt, name: str, word: re.Pattern[str]) -> bool:
-    """Tell whether a statement gives `name` a value, whatever it was before."""
+    """Return whether a statement gives `name` a value, whatever it was before."""
     if isinstance(statement, ast.Assign):
         targets, value = statement.targets, statement.value
     elif isinstance(statement, ast.AnnAssign) and statement.value is not None:

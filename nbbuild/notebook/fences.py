@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# What CommonMark calls HTML blocks: in them no fence opens.
+# CommonMark's HTML blocks: no fence opens inside them.
 _HTML_TAGS = (
     "address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd|details"
     "|dialog|dir|div|dl|dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head"
@@ -14,16 +14,16 @@ _HTML_TAGS = (
     "|param|search|section|summary|table|tbody|td|tfoot|th|thead|title|tr|track|ul"
 )
 _BLOCK = re.compile(
-    # A fence; `before` is what stands before it in a list or a quotation.
+    # A fence; `before` is the text before it in a list or a quotation.
     r"^(?P<before>[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}|~{3,})(?P<info>.*)$"
-    # Not indented, so that no list holds it.
+    # Not indented, so that it is not inside a list.
     r"|^(?P<colons>:{3,})[ \t]*(?P<directive>\{[\w:.-]+\}).*$"
     r"|^ {0,3}<(?P<comment>!--)"
     r"|^ {0,3}<(?P<verbatim>script|pre|style|textarea)(?:[\s>]|$)"
     rf"|^ {{0,3}}(?P<html></?(?:{_HTML_TAGS})(?:[\s>]|/>|$)|</?[a-z][\w-]*(?:\s[^<>\n]*)?>[ \t]*$)",
     re.M | re.I,
 )
-# In these directives a `{code-cell}` is text that is shown.
+# In these directives a `{code-cell}` is only text to show.
 _VERBATIM = frozenset(
     {"{code}", "{code-block}", "{sourcecode}", "{myst}", "{raw}", "{parsed-literal}"}
 )
@@ -31,17 +31,17 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
 class FencedCell(NamedTuple):
-    """Where a `{code-cell}` stands in a text: the lines of its fence and its body between them."""
+    """Where a `{code-cell}` is in a text: the lines of its fence, and its body between them."""
 
     start: int  # where its first line begins
     body: int  # where its body begins
     end: int  # where its body ends
-    closed: int  # where its last line ends; as `end` if it is never closed
+    closed: int  # where its last line ends; the same as `end` if it is never closed
     colons: bool  # whether its fence is mystmd's `:::`, which CommonMark does not know
 
 
 def has_code_cell(text: str) -> bool:
-    """Tell whether a `{code-cell}` fence stands in `text`, in no other fence and no HTML block."""
+    """Return whether `text` has a `{code-cell}` fence outside other fences and HTML blocks."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return any(True for _ in code_cells(text))
 
@@ -49,10 +49,10 @@ def has_code_cell(text: str) -> bool:
 def code_cells(text: str) -> Iterator[FencedCell]:
     """Yield each `{code-cell}` of `text`, whose lines end in \\n, in order.
 
-    Those inside other fences and HTML blocks are none; `:::{note}` and its like may hold some.
+    Those inside other fences and HTML blocks do not count; `:::{note}` and the like may hold some.
     """
     position = 0
-    shown = 0  # up to here a `:::` directive shows its text as it stands
+    shown = 0  # up to here a `:::` directive shows its text unchanged
     while block := _BLOCK.search(text, position):
         fence, info = block["fence"], (block["info"] or "").strip()
         if block["colons"] is not None:
@@ -94,7 +94,7 @@ def _is_deep(before: str) -> bool:
 
 
 def _end_of_fence(text: str, block: re.Match[str]) -> int:
-    """Return where the fence that `block` opens ends: closed, or with the list or quotation."""
+    """Return where the fence that `block` opens ends: closed, or with its list or quotation."""
     before, fence = block["before"], block["fence"]
     if _is_top_level(before):
         closing = rf"^ {{0,3}}{fence}{fence[0]}*[ \t]*$"

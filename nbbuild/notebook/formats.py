@@ -1,4 +1,4 @@
-"""Which files are notebooks, and which reader reads one; loads neither nbformat nor jupytext."""
+"""Which files are notebooks, and which reader reads each; loads neither nbformat nor jupytext."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nbbuild.notebook.suffixes import MYST_SUFFIXES, NOTEBOOK_SUFFIXES, is_text,
 __all__ = ["NOTEBOOK_SUFFIXES", "PARSE_VERSION", "is_notebook", "is_text", "reader_identity"]
 
 PARSE_VERSION = 3
-"""Raised whenever this package reads the same bytes differently than before."""
+"""Raise it whenever this package reads the same bytes differently than before."""
 
 _NOTEBOOK_KEYS = ("kernelspec", "jupytext")
 _KEY_LINE = re.compile(
@@ -32,10 +32,10 @@ _CONVERTERS = {".qmd": "quarto", ".md": "pandoc", ".markdown": "pandoc", ".py": 
 
 
 def is_notebook(path: str, data: bytes) -> bool:
-    """Tell whether a file met by a glob is a notebook.
+    """Return whether a file that a glob matches is a notebook.
 
-    A text file must say so: in its header (`kernelspec` or `jupytext`, or Quarto's `jupyter`), or,
-    in MyST Markdown, by a `{code-cell}`. A README's shell block must never be executed.
+    A text file must declare it: in its header (`kernelspec` or `jupytext`, or Quarto's `jupyter`)
+    or, in MyST Markdown, by a `{code-cell}`. A README's shell block must never be executed.
     """
     ending = suffix(path)
     if ending == ".ipynb":
@@ -53,9 +53,8 @@ def is_notebook(path: str, data: bytes) -> bool:
 def reader_identity(root: Path, source: str, readers: Readers | None = None) -> str:
     """Return the reader of `source`, its version and its configuration, as a short string.
 
-    It changes when the same bytes could be read differently, or paired differently. `readers` are
-    those that the project configures. Raises `NotebookError` for a configuration that cannot be
-    opened.
+    It changes if the same bytes could be read or paired differently. `readers` are those that the
+    project configures. Raises `NotebookError` if a configuration cannot be opened.
     """
     readers = readers or Readers()
     custom = readers.custom(source)
@@ -71,17 +70,17 @@ def reader_identity(root: Path, source: str, readers: Readers | None = None) -> 
     parts.append(f"nbbuild {PARSE_VERSION}")
     found = configuration_file((root / source).parent)
     if found is not None:
-        # Where it is counts as well: prefixes of a pair are seen from its folder.
+        # Its location counts as well: a pair's prefixes are relative to its folder.
         where = Path(os.path.relpath(found, root)).as_posix()
         parts.append(f"{where} {blake3.blake3(configuration_bytes(found)).hexdigest(length=8)}")
     return ", ".join(parts)
 
 
 def rests_on(sources: Collection[str], *, readers: Readers, path: str) -> Iterator[str]:
-    """Yield what `reader_identity` of `sources` looks at, beside configurations.
+    """Yield the paths that `reader_identity` of `sources` looks at, except configurations.
 
-    These are the folders and files that hold the readers, and where on `path` (as PATH) converters
-    are, or could come before they are.
+    These are the folders and files that hold the readers, and the places on `path` (as PATH) where
+    converters are, or where others could come before them.
     """
     for custom in {reader for source in sources if (reader := readers.custom(source))}:
         yield from custom.rests_on()
@@ -100,11 +99,11 @@ def _names_a_kernel(text: str, *, quarto: bool) -> bool:
     import yaml  # takes a while to load, and most projects have no text of this kind
 
     try:
-        # Composed, not constructed: an impossible date elsewhere in the header is none of our
-        # business here, and raises in a constructor.
+        # Composed, not constructed: an impossible date elsewhere in the header does not matter
+        # here, but would raise in a constructor.
         top = mapping(yaml.compose(text, Loader=yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError):
-        # The reader is to say what is wrong with it; passing over the file would say nothing.
+        # The reader should say what is wrong with it; passing over the file would say nothing.
         return _KEY_LINE.search(text) is not None
     inner = mapping(top.get("jupyter"))
     return any(key in top or key in inner for key in _NOTEBOOK_KEYS) or (

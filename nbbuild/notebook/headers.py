@@ -1,4 +1,4 @@
-"""Find the YAML header of a text notebook, without reading the notebook."""
+"""Find the YAML header of a text notebook, without reading the rest of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import yaml
 
 HEADER_LIMIT = 100_000
-"""Characters in which a header must end: anything longer is not a header."""
+"""A header must end within this many characters; anything longer is not a header."""
 
 _RULE = re.compile(r"---\s*$")
 
@@ -39,7 +39,7 @@ def header(path: str, text: str) -> Header | None:
 def _header(lines: list[str], comment: str, comment_end: str) -> Header | None:
     sign = "#" if comment == "#'" else comment
     encoding = re.compile(rf"[ \t\f]*{re.escape(sign)}.*?coding[:=]")
-    first = 0  # line on which the YAML begins; 0 = not met yet
+    first = 0  # line on which the YAML begins; 0 = not found yet
     yaml_lines: list[str] = []
     for number, line in enumerate(lines, start=1):
         if number == 1 and line.startswith("#!"):
@@ -63,7 +63,7 @@ def _header(lines: list[str], comment: str, comment_end: str) -> Header | None:
 
 
 def uncomment(line: str, comment: str, comment_end: str = "") -> str:
-    """Return `line` without its comment signs and one blank beside each."""
+    """Return `line` without its comment signs, and without one blank beside each."""
     if comment and line.startswith(comment):
         line = line[len(comment) :].removeprefix(" ")
     if comment_end:
@@ -72,8 +72,8 @@ def uncomment(line: str, comment: str, comment_end: str = "") -> str:
 
 
 def mapping(node: yaml.Node | None) -> dict[str, yaml.Node]:
-    """Return the keys of a composed YAML mapping; none, when `node` is something else."""
-    import yaml  # who has a node has loaded it
+    """Return the keys of a composed YAML mapping; none if `node` is something else."""
+    import yaml  # whoever has a node has loaded it
 
     if not isinstance(node, yaml.MappingNode):
         return {}

@@ -18,7 +18,7 @@ _SAVE_AGAIN = "open it in Jupyter and save it again"
 
 
 def read_ipynb(source: str, text: str) -> NotebookNode:
-    """Return the notebook that `text`, the contents of the file `source`, holds.
+    """Return the notebook in `text`, the contents of the file `source`.
 
     Raises `NotebookError`.
     """
@@ -31,13 +31,13 @@ def read_ipynb(source: str, text: str) -> NotebookNode:
 
 
 def from_data(source: str, data: dict[str, Any], *, keep_ids: bool = True) -> NotebookNode:
-    """Return the notebook that `data`, the JSON object of an `.ipynb` or its like, describes.
+    """Return the notebook described by `data`, the JSON object of an `.ipynb` or similar file.
 
-    `keep_ids` as for `tidy`. `data` may be changed. Raises `NotebookError`.
+    `keep_ids` is as for `tidy`. `data` may be changed. Raises `NotebookError`.
     """
     major = _version(source, data)
     try:
-        # Older minors are not converted by nbformat: its ids for their cells are random.
+        # nbformat must not convert older minor versions: it would give their cells random ids.
         notebook = nbformat.v4.to_notebook(data) if major == 4 else _converted(data, major)
         notebook = nbformat.v4.rwbase.strip_transient(notebook)
         return tidy(notebook, source, keep_ids=keep_ids and major == 4)
@@ -54,7 +54,7 @@ def from_data(source: str, data: dict[str, Any], *, keep_ids: bool = True) -> No
         ) from error
 
 
-# What nbformat's readers and converters raise when a key is missing or a value has a wrong type.
+# What nbformat's readers and converters raise if a key is missing or a value has a wrong type.
 _MALFORMED = (
     *(nbformat.ValidationError, nbformat.NBFormatError),
     *(AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError),
@@ -63,7 +63,7 @@ _MALFORMED = (
 
 
 def _malformed_cell(data: dict[str, Any]) -> int | None:
-    """Return the number, from 1, of the first cell that nbformat cannot read by itself."""
+    """Return the number, from 1, of the first cell that nbformat cannot read on its own."""
     for number, cell in enumerate(data["cells"], start=1):
         try:
             nbformat.v4.to_notebook({**data, "metadata": {}, "cells": [cell]})
@@ -110,7 +110,7 @@ def _version(source: str, data: dict[str, Any]) -> int:
         for cell in cells:
             if not isinstance(cell.get("metadata"), dict):
                 cell["metadata"] = {}
-            # Some programs write null for what is empty.
+            # Some programs write null for empty values.
             for key in [key for key in _FILLED_IN if cell.get(key, "") is None]:
                 del cell[key]
     return major

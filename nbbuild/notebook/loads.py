@@ -1,4 +1,4 @@
-"""MyST's `:load:`: a code cell whose source is a file's text (as MyST-NB reads it)."""
+"""MyST's `:load:`: a code cell whose source is the text of a file (as MyST-NB reads it)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from nbbuild.notebook.suffixes import suffix
 
 
 def can_load(notebook: Any, source: str) -> bool:
-    """Tell whether `load` means something in the cells of `notebook`, read from `source`.
+    """Return whether `load` has a meaning in the cells of `notebook`, read from `source`.
 
-    Its paired `.ipynb` carries the same metadata, where `load` means nothing.
+    Its paired `.ipynb` carries the same metadata, but there `load` means nothing.
     """
     if suffix(source) == ".ipynb":
         return False
     said = notebook["metadata"].get("jupytext")
     form = said.get("text_representation") if isinstance(said, dict) else None
     is_myst = isinstance(form, dict) and form.get("format_name") == "myst"
-    # MyST-NB's other way to say so, which its own reader leaves as it is.
+    # MyST-NB's other way to write this, which its own reader leaves unchanged.
     return is_myst or notebook["metadata"].get("file_format") == "mystnb"
 
 
 def loaded_path(source: str, named: object) -> str:
     """Return the file that a cell of `source` loads, relative to the root; raise `NotebookError`.
 
-    A relative path is seen from the notebook's folder.
+    A relative path starts from the notebook's folder.
     """
     if not isinstance(named, str) or not named.strip():
         raise NotebookError(
@@ -56,5 +56,5 @@ def loaded_text(root: Path, path: str, *, wanted_by: str = "a cell") -> str:
 
 
 def relative(root: Path, path: Path) -> str:
-    """Return `path` relative to `root`, POSIX-style; it may begin with `../`."""
+    """Return `path` relative to `root`, in POSIX form; it may begin with `../`."""
     return str(PurePosixPath(Path(os.path.relpath(path, root))))

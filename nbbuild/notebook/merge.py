@@ -23,7 +23,7 @@ _STATE = "application/vnd.jupyter.widget-state+json"
 
 
 class ExecutedCell(msgspec.Struct, frozen=True):
-    """What a run made of one code cell."""
+    """The result of running one code cell."""
 
     source: str
     execution_count: int | None = None
@@ -31,7 +31,7 @@ class ExecutedCell(msgspec.Struct, frozen=True):
 
 
 class ExecutedCells(msgspec.Struct, frozen=True):
-    """What a run made of a notebook: its code cells that are not blank, in order."""
+    """The results of running a notebook: one for each code cell that is not blank, in order."""
 
     cells: tuple[ExecutedCell, ...]
     metadata: dict[str, Any] = {}  # kernelspec, language_info, widgets
@@ -41,7 +41,7 @@ _CELLS: Shape[ExecutedCells] = Shape(ExecutedCells)
 
 
 def executed_cells(notebook: NotebookNode) -> ExecutedCells:
-    """Return the results in `notebook`, which was executed; they share its outputs."""
+    """Return the results in the executed `notebook`; they share its outputs."""
     metadata = {key: notebook.metadata[key] for key in _OF_A_RUN if key in notebook.metadata}
     return ExecutedCells(
         cells=tuple(
@@ -58,8 +58,8 @@ def executed_cells(notebook: NotebookNode) -> ExecutedCells:
 
 def encode(cells: ExecutedCells) -> bytes:
     """Return `cells` as JSON; the same bytes for the same cells."""
-    # The standard library's JSON: msgspec's refuses halves of surrogate pairs and integers beyond
-    # 64 bits, and makes NaN null, all of which an output can hold.
+    # The standard library's JSON: an output can hold halves of surrogate pairs and integers beyond
+    # 64 bits, which msgspec refuses, and NaN, which msgspec turns into null.
     plain = {
         "cells": [msgspec.structs.asdict(cell) for cell in cells.cells],
         "metadata": cells.metadata,
@@ -80,15 +80,15 @@ def stored_cells(get: Callable[[Digest], bytes | None], cells: Digest) -> Execut
     data = get(cells)
     try:
         return None if data is None else decode(data)
-    except ValueError:  # no cells of ours: a miss, never a wrong answer
+    except ValueError:  # not cells that we wrote: a miss, never a wrong answer
         return None
 
 
 def align(source: NotebookNode, executed: ExecutedCells) -> ExecutedCells:
-    """Return `executed` with one cell for each code cell of `source`, whose code has changed since.
+    """Return `executed` with one cell per code cell of `source`, whose code has changed since.
 
-    Runs of equal cells keep their results, replaced ones go by their position in the run, and new
-    ones have no outputs.
+    Sequences of equal cells keep their results, replaced cells get results by their position in the
+    run, and new cells have no outputs.
     """
     new = [cell.source for cell in _code(source.cells)]
     old = [cell.source for cell in executed.cells]
@@ -104,8 +104,8 @@ def align(source: NotebookNode, executed: ExecutedCells) -> ExecutedCells:
 def merge(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
     """Return the built notebook: `source` with the outputs and counts of a run.
 
-    Parameters must have been injected into `source`. Skipped cells keep what the source has.
-    Raises `ValueError` if the run had another number of code cells.
+    Parameters must have been injected into `source`. Skipped cells keep the source's outputs.
+    Raises `ValueError` if the run had a different number of code cells.
     """
     built = _merged(source, executed)
     for cell in built.cells:
@@ -115,12 +115,12 @@ def merge(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
 
 
 def built_bytes(source: NotebookNode, executed: ExecutedCells) -> bytes:
-    """Return what `merge` gives as an `.ipynb` file, without a copy of all outputs in between."""
+    """Return the result of `merge` as an `.ipynb` file, without copying all outputs on the way."""
     return to_bytes(_merged(source, executed))
 
 
 def _merged(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
-    """Return what `merge` does, but with the very outputs of the run."""
+    """Return the result of `merge`, but with the run's own output objects."""
     built = nbformat.from_dict(_copied(source))
     code = _code(built.cells)
     if len(code) != len(executed.cells):
@@ -139,7 +139,7 @@ def _merged(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
 
 
 def alone(executed: ExecutedCells) -> NotebookNode:
-    """Return a notebook of nothing but the results of a run, for when its source is gone."""
+    """Return a notebook of only the results of a run, for when its source is gone."""
     cells = [
         nbformat.v4.new_code_cell(
             source=cell.source,
@@ -169,7 +169,7 @@ def _copied(value: Any) -> Any:
 def _metadata(
     source: Mapping[str, Any], run: Mapping[str, Any], code: Sequence[NotebookNode]
 ) -> dict[str, Any]:
-    """Return the source's metadata with what the run knows better."""
+    """Return the source's metadata, updated with what the run knows better."""
     metadata = dict(source)
     if "language_info" in run:
         metadata["language_info"] = run["language_info"]
@@ -178,14 +178,14 @@ def _metadata(
     old = metadata.pop("widgets", None)
     new = run.get("widgets")
     if old is not None and any(is_skipped(cell) and cell.outputs for cell in code):
-        new = _joined(old, new or {})  # outputs that stay need the widgets that they show
+        new = _joined(old, new or {})  # outputs that stay need their widgets
     if new:
         metadata["widgets"] = new
     return metadata
 
 
 def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the widget states of both, those of `new` first."""
+    """Return the widget states of both, with those of `new` first."""
     joined = {**old, **new}
     if _STATE in old and _STATE in new:
         state = {**old[_STATE].get("state", {}), **new[_STATE].get("state", {})}

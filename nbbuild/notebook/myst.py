@@ -1,4 +1,4 @@
-"""Rewrite mystmd's MyST as Jupytext reads it, line for line."""
+"""Rewrite mystmd's MyST into the form that Jupytext reads, line for line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def as_jupytext_reads(text: str) -> str:
 
 
 def _fenced(before: str, body: str, after: str) -> tuple[str, str]:
-    """Return the lines around a body, in tildes: more than stand together anywhere in it."""
+    """Return the lines around a body: more tildes than it has together anywhere."""
     fence = "~" * max(3, 1 + max((len(run) for run in _TILDES.findall(body)), default=0))
     return f"{fence}{before.lstrip(':').lstrip()}", fence if after else ""
 
@@ -63,7 +63,7 @@ def _with_listed_tags(body: str) -> str:
 
 
 def _listed(value: str, *, continued: bool) -> str | None:
-    """Return the list that a text of tags stands for; None where it is not text."""
+    """Return the list that a text of tags stands for; None if it is not text."""
     try:
         said = yaml.safe_load(value)
     except yaml.YAMLError:

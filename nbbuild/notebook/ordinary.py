@@ -1,8 +1,8 @@
 """Read what counts in an ordinary `.ipynb` file without nbformat, which takes 80 ms to load.
 
-Ordinary is a notebook that the whole reader (ipynb.py and cells.py) takes as it is, as far as
-code.py looks: it need not mend, convert or refuse anything there. About any other nothing is said
-here, and the whole reader decides.
+A notebook is ordinary if the whole reader (ipynb.py and cells.py) takes it as it is, in everything
+that code.py looks at: it need not mend, convert or refuse anything there. Any other notebook is
+left to the whole reader.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Cell(msgspec.Struct):
     metadata: dict[str, Any]
     source: str | list[str] = ""
     outputs: list[_Output] = []
-    # No value is right: attachments have rules of their own.
+    # No value is accepted: attachments have rules of their own.
     attachments: msgspec.UnsetType = msgspec.UNSET
 
 
@@ -64,9 +64,9 @@ _METADATA: Shape[_Metadata] = Shape(_Metadata)
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Return the notebook at `path` for `code.parse`; None when it is not known to be ordinary."""
+    """Return the notebook at `path` for `code.parse`; None if it is not known to be ordinary."""
     try:
-        # As text: what is skipped has to be UTF-8, too.
+        # As text: the parts that are skipped must be UTF-8, too.
         return _from_text(path.read_bytes().decode())
     except (OSError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None

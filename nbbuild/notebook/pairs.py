@@ -1,4 +1,4 @@
-"""Say which files are paired with a notebook, as Jupytext pairs them."""
+"""Find the files that are paired with a notebook, as Jupytext pairs them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nbbuild.notebook.text import configuration
 
 
 def pair(root: Path, source: str, formats: str) -> tuple[str, ...]:
-    """Return the other existing files of the Jupytext pair of `source`; see `pairable`."""
+    """Return the other existing files in the Jupytext pair of `source`; see `pairable`."""
     return tuple(path for path in pairable(root, source, formats) if (root / path).is_file())
 
 
 def pairable(root: Path, source: str, formats: str) -> tuple[str, ...]:
     """Return where the other files of the pair of `source` would be, relative to `root`, sorted.
 
-    `formats` is what the notebook's metadata says ("ipynb,md:myst"); where it says nothing, the
-    Jupytext configuration decides. Raises `NotebookError` for formats that Jupytext does not know.
+    `formats` comes from the notebook's metadata ("ipynb,md:myst"); if it is empty, the Jupytext
+    configuration decides. Raises `NotebookError` for formats that Jupytext does not know.
     """
     main = str((root / source).absolute())
     try:
@@ -34,7 +34,7 @@ def pairable(root: Path, source: str, formats: str) -> tuple[str, ...]:
         _, own = find_base_path_and_format(main, known)
         paths = [Path(path) for path, _ in paired_paths(main, own, known)]
     except InconsistentPath:
-        # The notebook was copied or renamed: Jupytext, too, then takes it as unpaired.
+        # The notebook was copied or renamed: Jupytext then takes it as unpaired, too.
         return ()
     except ValueError as error:
         raise NotebookError(

@@ -15,15 +15,15 @@ from nbbuild.notebook.assignments import assignments
 from nbbuild.notebook.cells import free_id
 
 INJECTED = "injected-parameters"
-"""The tag, and where it is free the id, of the cell that holds the assignments."""
+"""The tag of the cell that holds the assignments, and its id where that is free."""
 
 
 def inject(notebook: NotebookNode, parameters: Mapping[str, Any], *, language: str) -> NotebookNode:
-    """Return `notebook` with a cell that assigns `parameters`; without any, `notebook` itself.
+    """Return `notebook` with a cell that assigns `parameters`; `notebook` itself if there are none.
 
     The cell replaces an `injected-parameters` cell, or follows the first cell tagged `parameters`,
-    or comes first. The values go to `metadata.nbbuild.parameters` too. Raises `NotebookError` for
-    a language that cannot be written, and for a name or a value that it cannot express.
+    or comes first. The values also go to `metadata.nbbuild.parameters`. Raises `NotebookError` for
+    a language that nbbuild cannot write, and for a name or a value that it cannot express.
     """
     if not parameters:
         return notebook

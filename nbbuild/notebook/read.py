@@ -31,10 +31,10 @@ def read(
 ) -> NotebookNode:
     """Return the notebook `source`, a path relative to `root`, as valid nbformat 4.5.
 
-    `data` is its contents where the caller has them; `readers` are those that the project
-    configures. Ids are kept where an .ipynb has valid ones, and otherwise follow from the cells.
-    MyST's `:load:` cells hold what they load. What text cannot hold comes from the paired `.ipynb`:
-    the outputs of skipped cells, and attachments. Raises `NotebookError`.
+    `data` is its contents if the caller has them; `readers` are those that the project configures.
+    Valid ids in an .ipynb are kept; others are made from the cells. MyST's `:load:` cells hold what
+    they load. The paired `.ipynb` supplies what text cannot hold: the outputs of skipped cells, and
+    attachments. Raises `NotebookError`.
     """
     readers = readers or Readers()
     if data is None:
@@ -76,7 +76,7 @@ def _read_custom(custom: CustomReader, root: Path, source: str, data: bytes) -> 
 
 
 def from_bytes(data: bytes) -> NotebookNode:
-    """Return the notebook that `.ipynb` bytes hold; raise `NotebookError`."""
+    """Return the notebook in these `.ipynb` bytes; raise `NotebookError`."""
     return read_ipynb("the notebook", _decode("the notebook", data))
 
 
@@ -139,7 +139,7 @@ def _take_from_pair(root: Path, source: str, notebook: NotebookNode) -> None:
 def _attach(
     cell: NotebookNode, matched: NotebookNode | None, others: Sequence[NotebookNode]
 ) -> None:
-    """Give `cell` the attachments of the cell that is the same, and those that it shows besides."""
+    """Give `cell` the attachments of the matching cell, and any others that it shows."""
     found = dict(matched.get("attachments", {})) if matched is not None else {}
     for name in map(unquote, _SHOWN.findall(cell.source)):
         bundles = (other.get("attachments", {}).get(name) for other in others)

@@ -1,14 +1,13 @@
-"""Which reader reads a notebook: by its suffix, or as [project] readers says; loads no notebook.
+"""Which reader reads a notebook: by its suffix, or by [project] readers; loads no notebook.
 
 A reader that is not built in is an entry point of an installed distribution, in one of two groups:
 
 - `nbbuild.readers`: a function of (the file's bytes, its `pathlib.Path`), which must not read any
-  other file, since what it says is remembered by the bytes;
+  other file, since its result is remembered by the bytes;
 - `jcache.readers`, jupyter-cache's own: a function of the file's path, as a string.
 
-Both return a notebook, of any version of nbformat. Entry points are looked for only once some
-reader is configured that is not built in: that takes longer than the rest of a build with nothing
-to do.
+Both return a notebook, of any version of nbformat. Entry points are looked up only if some reader
+is configured that is not built in: that takes longer than the rest of a build with nothing to do.
 """
 
 from __future__ import annotations
@@ -31,29 +30,29 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUPS = ("nbbuild.readers", "jcache.readers")
-"""Groups of entry points; a name in the first comes before the same name in the second."""
+"""Groups of entry points; a name in the first group wins over the same name in the second."""
 
 BUILT_IN = ("jupytext", "nbformat")
-"""Readers that need no entry point. jupyter-cache has these names too, and they mean the same."""
+"""Readers that need no entry point. jupyter-cache has these names too, with the same meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomReader:
-    """A reader that some distribution brings."""
+    """A reader that an installed distribution provides."""
 
     point: EntryPoint
 
     @property
     def label(self) -> str:
-        """Which it is, for messages: "'myst_nb_md' of myst-nb 1.4.0"."""
+        """Its name for messages: "'myst_nb_md' of myst-nb 1.4.0"."""
         distribution = self.point.dist
         origin = f" of {distribution.name} {distribution.version}" if distribution else ""
         return f"'{self.point.name}'{origin}"
 
     def identity(self) -> str:
-        """Return what changes when it may read the same bytes differently.
+        """Return a string that changes when the reader may read the same bytes differently.
 
-        That is its version; of one under development, whose version does not move, its file.
+        That is its version and, since a version under development does not move, its file.
         """
         distribution = self.point.dist
         version = f"{distribution.name} {distribution.version}" if distribution else "none"
@@ -70,7 +69,7 @@ class CustomReader:
             yield str(file)
 
     def __call__(self, source: str, path: Path, data: bytes) -> Mapping[str, Any]:
-        """Return the notebook that `data`, read from `path`, holds, as the reader gives it.
+        """Return the notebook in `data`, read from `path`, as the reader gives it.
 
         Raises `NotebookError`, which calls the file `source`.
         """
@@ -97,10 +96,10 @@ class CustomReader:
 
 
 class Readers:
-    """The readers of a project: what `[project] readers` says, pattern → name, of its sources.
+    """The readers of a project: pattern → name, from `[project] readers`, for its sources.
 
-    Of several patterns that match a source the last one counts. Safe to share between threads;
-    two notebooks are never handed to custom readers at once, which need not be safe.
+    If several patterns match a source, the last one counts. Safe to share between threads; custom
+    readers need not be, so they never get two notebooks at once.
     """
 
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
@@ -109,17 +108,17 @@ class Readers:
         self.lock = threading.RLock()
 
     def configured(self, source: str) -> str:
-        """Return the name of the reader that is configured for `source`, "" when none is."""
+        """Return the name of the reader configured for `source`, or ""."""
         chosen = (name for pattern, name in reversed(self._chosen) if matches(pattern, source))
         return next(chosen, "")
 
     def name(self, source: str) -> str:
-        """Return the name of the reader of `source`, "" when no reader takes it."""
+        """Return the name of the reader of `source`, or "" if no reader takes it."""
         by_suffix = "jupytext" if is_text(source) else ""
         return self.configured(source) or ("nbformat" if source.endswith(".ipynb") else by_suffix)
 
     def label(self, source: str) -> str:
-        """Say which reader takes `source`, with its package where it is not built in."""
+        """Return the name of the reader of `source`, with its package if it is not built in."""
         name = self.configured(source)
         found = self._custom().get(name) if name and name not in BUILT_IN else None
         return found.label if found is not None else self.name(source)
@@ -146,7 +145,7 @@ class Readers:
                 )
 
     def unknown(self) -> Iterator[NbbuildError]:
-        """Yield an error for each reader that no installed distribution has."""
+        """Yield an error for each reader that no installed distribution provides."""
         for pattern, name in self._chosen:
             if name not in BUILT_IN and name not in self._custom():
                 known = sorted({*BUILT_IN, *self._custom()})
@@ -165,7 +164,7 @@ class Readers:
                 self._found = {
                     point.name: CustomReader(point)
                     for group in reversed(GROUPS)
-                    # Backwards: of two distributions with one name, the first on sys.path wins.
+                    # Backwards: if two distributions share a name, the first on sys.path wins.
                     for point in reversed(tuple(entry_points(group=group)))
                 }
             return self._found

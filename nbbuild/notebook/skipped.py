@@ -1,12 +1,12 @@
-"""Which code cells a run skips, in any of the ways in which authors say so.
+"""Which code cells a run skips, by any of the marks that authors use.
 
 A cell is switched off by
 
-- the tag `skip-execution`, as Jupyter Book, nbclient and mystmd have it;
+- the tag `skip-execution`, as in Jupyter Book, nbclient and mystmd;
 - the chunk option `eval=FALSE` of R Markdown, which Jupytext reads as metadata;
-- an option comment at its top, `#| eval: false`, as Quarto, nbdev and knitr have it.
+- an option comment at its top, `#| eval: false`, as in Quarto, nbdev and knitr.
 
-Everything that has to know asks here. A condition, such as knitr's `eval=interactive()`, is not
+All other modules ask this one. A condition, such as knitr's `eval=interactive()`, is not
 evaluated: such a cell runs.
 """
 
@@ -29,21 +29,21 @@ _OFF_IN_R = re.compile(r"(?:^|,)\s*eval\s*=\s*(?:FALSE|F)\s*(?:,|$)")
 
 
 def is_skipped(cell: Mapping[str, Any]) -> bool:
-    """Tell whether a run leaves the code cell `cell` alone, so that the source's outputs stay."""
+    """Return whether a run leaves the code cell `cell` alone, so that its old outputs stay."""
     metadata, source = cell["metadata"], cell["source"]
     return (
         TAG in metadata.get("tags", ())
         or metadata.get("eval") is False
-        or (isinstance(source, str) and is_switched_off(source))  # it may be no notebook yet
+        or (isinstance(source, str) and is_switched_off(source))  # it may not be a notebook yet
     )
 
 
 def is_switched_off(source: str) -> bool:
-    """Tell whether the options at the top of a cell's `source` switch it off.
+    """Return whether the options at the top of a cell's `source` switch it off.
 
-    Options end at the first line that is something else. Of several `eval` the last one counts.
+    Options end at the first line of any other kind. The last of several `eval` options counts.
     """
-    if "eval" not in source:  # thousands of cells are asked about, and few say it
+    if "eval" not in source:  # thousands of cells are checked, and few have it
         return False
     off = False
     for line in source.splitlines():

@@ -1,4 +1,4 @@
-"""The source notebook as it is executed and built: read, with its parameters in it."""
+"""The source notebook as it is executed and built: read, and with its parameters added."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ SCRIPTS = {
 }
 
 NOTEBOOK_SUFFIXES = frozenset({".ipynb", *MARKDOWN_SUFFIXES, *SCRIPTS})
-"""Every suffix that some reader takes; upper and lower case differ, as in Jupytext."""
+"""Every suffix that some reader takes; as in Jupytext, upper and lower case differ."""
 
 
 def suffix(path: str) -> str:
@@ -74,6 +74,6 @@ def suffix(path: str) -> str:
 
 
 def is_text(path: str) -> bool:
-    """Tell whether `path` would be read by Jupytext."""
+    """Return whether Jupytext would read `path`."""
     ending = suffix(path)
     return ending in NOTEBOOK_SUFFIXES and ending != ".ipynb"

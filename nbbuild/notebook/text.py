@@ -22,7 +22,7 @@ from nbbuild.notebook.loads import relative
 from nbbuild.notebook.myst import as_jupytext_reads
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
 
-# What Jupytext is seen to raise for text that it cannot take; OSError from Quarto and Pandoc.
+# Jupytext is seen to raise these for text that it cannot take; OSError is for Quarto and Pandoc.
 _UNREADABLE = (
     *(yaml.YAMLError, MystMetadataParsingError, ValidationError, OSError, ImportError),
     *(ValueError, TypeError, AttributeError, LookupError, AssertionError, RecursionError),
@@ -32,7 +32,7 @@ _LINE = re.compile(r"\b(at line )(\d+)")
 
 
 def read_text(root: Path, source: str, text: str) -> NotebookNode:
-    """Return the notebook that `text`, the contents of the file `source`, says.
+    """Return the notebook in `text`, the contents of the file `source`.
 
     Raises `NotebookError`.
     """
@@ -44,7 +44,7 @@ def read_text(root: Path, source: str, text: str) -> NotebookNode:
         given = as_jupytext_reads(given)
     try:
         with warnings.catch_warnings():
-            # Of what could not be written back as text, and the like; we only read.
+            # Warnings about what could not be written back as text, and the like; we only read.
             warnings.simplefilter("ignore")
             notebook = jupytext.reads(given, form, config=config)
         _sort_filters(notebook)
@@ -77,7 +77,7 @@ def _format(source: str, text: str, config: Any) -> dict[str, str]:
         preferred = config.preferred_jupytext_formats_read
         chosen = jupytext.config.preferred_format(chosen, preferred)
     if "format_name" not in chosen and suffix(source) in MYST_SUFFIXES:
-        # Jupytext's own Markdown keeps its metadata under `jupyter:`. Where they stand at the top,
+        # Jupytext's own Markdown keeps its metadata under `jupyter:`. If they are at the top level,
         # the page is MyST, whose ```bash blocks are prose, even if it has no {code-cell} (yet).
         found = header(source, text)
         keys = _top(found).keys() if found is not None else set()
@@ -87,7 +87,7 @@ def _format(source: str, text: str, config: Any) -> dict[str, str]:
 
 
 def _is_myst(source: str, text: str, form: dict[str, str]) -> bool:
-    """Tell whether the page is MyST, as far as that is chosen or the page says."""
+    """Return whether the page is MyST, as far as it was chosen or the page shows it."""
     if "format_name" in form or suffix(source) not in MYST_SUFFIXES:
         return form.get("format_name") == "myst"
     found = header(source, text)
@@ -98,14 +98,15 @@ def _top(found: Header) -> dict[str, yaml.Node]:
     try:
         return mapping(yaml.compose(found.yaml, Loader=yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError):
-        # Jupytext reads the `jupyter:` part alone, so the rest need not be YAML.
+        # Jupytext reads only the `jupyter:` part, so the rest need not be YAML.
         return {}
 
 
 def _with_display_name(source: str, text: str) -> str:
-    """Return `text` with the `display_name` that nbformat demands of a kernelspec.
+    """Return `text` with the `display_name` that nbformat requires in a kernelspec.
 
-    Nobody else does, mystmd's pages often lack it, and Jupytext validates before we could fix it.
+    No other program requires it, mystmd's pages often lack it, and Jupytext validates before we
+    could add it.
     """
     found = header(source, text)
     if found is None:
@@ -160,7 +161,7 @@ def _unreadable(source: str, text: str, error: BaseException, added: int) -> Not
 
 
 def _header_problem(found: Header) -> tuple[int, str] | None:
-    """Return a line of the file, and what is wrong there, or None if that is not to be seen."""
+    """Return a line of the file and what is wrong there; None if no fault can be seen."""
     try:
         top = mapping(yaml.compose(found.yaml, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:

@@ -1,8 +1,8 @@
 """Write a notebook as an `.ipynb` file: the text that nbformat writes, without times of day.
 
-nbformat's own writer copies all of a notebook, makes nodes of every dict and holds the text in
-pieces of a few characters: with many outputs that is ten times the size of what it writes. Here the
-text is put together output by output.
+nbformat's own writer copies the whole notebook, makes nodes of every dict and holds the text in
+pieces of a few characters: with many outputs it needs ten times the size of what it writes. Here
+the text is put together output by output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from nbformat.v4.nbjson import BytesEncoder
 
 Text: TypeAlias = Callable[[int], Iterator[str]]
-"""Yields the pieces of a value's text, so many spaces to the right but for its first line."""
+"""Yields the pieces of a value's text; all lines but the first are indented by so many spaces."""
 
 _TRANSIENT = ("orig_nbformat", "orig_nbformat_minor", "signature")
 _TEXTS = ("application/javascript", "image/svg+xml")
@@ -90,12 +90,12 @@ def _value(value: Any, at: int) -> Iterator[str]:
         ensure_ascii=False,
         cls=BytesEncoder,
     )
-    # No string in JSON holds the end of a line.
+    # No string in JSON contains a line end.
     yield text.replace("\n", "\n" + " " * at) if at else text
 
 
 def _object(parts: Mapping[str, Text], at: int) -> Iterator[str]:
-    """Yield the text of an object; `parts` are its values, at least one."""
+    """Yield the text of an object; `parts` are its values, of which it has at least one."""
     start = "{"
     for key in sorted(parts):
         yield f"{start}\n{' ' * (at + 1)}{json.dumps(key, ensure_ascii=False)}: "

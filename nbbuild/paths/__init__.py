@@ -1,1 +1,1 @@
-"""Patterns, the files that they mean, and copies of a project."""
+"""Patterns, the files that they match, and copies of a project."""

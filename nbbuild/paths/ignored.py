@@ -1,4 +1,4 @@
-"""Which files version control is told to leave out: what .gitignore says, without asking git."""
+"""Which files version control leaves out: what .gitignore files say, without asking git."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 class Ignored:
-    """Says of a file of the project at `root` whether a .gitignore in it, or above, names it.
+    """Tells whether a .gitignore in the project at `root`, or above it, names a file.
 
-    The rules are git's: the last one that matches decides, `!` takes back, a folder takes with it
-    what it holds. Where the root is in a working copy, the files above it count as well.
+    The rules are git's: the last one that matches decides, `!` takes back, and a folder includes
+    everything in it. If the root is in a working copy, the files above it count as well.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def __call__(self, path: str) -> bool:
-        """Whether the file `path` (root-relative) is to be left out."""
+        """Whether the file `path` (root-relative) should be left out."""
         place = self._root / path
         top = _top(self._root)
         parts = place.relative_to(top).parts
@@ -29,7 +29,7 @@ def _up(parts: tuple[str, ...]) -> range:
 
 
 def _top(root: Path) -> Path:
-    """Return the working copy that holds `root`; `root` itself if none does."""
+    """Return the working copy that holds `root`; `root` itself if there is none."""
     return next((one for one in (root, *root.parents) if (one / ".git").exists()), root)
 
 

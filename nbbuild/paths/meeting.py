@@ -1,4 +1,4 @@
-"""Whether two patterns, compiled to parts, can mean one path: decided exactly, without the disk."""
+"""Whether two patterns, compiled to parts, can match the same path; exact, without the disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Part: TypeAlias = Name | Loop
 
 
 def parts_meet(a: tuple[Part | UnknownName, ...], b: tuple[Part | UnknownName, ...]) -> bool:
-    """Walk both automata at once; a pair of places is looked at once."""
+    """Walk both automata together; look at each pair of places only once."""
     todo = [(0, 0)]
     seen = set(todo)
     while todo:
@@ -53,7 +53,7 @@ def parts_meet(a: tuple[Part | UnknownName, ...], b: tuple[Part | UnknownName, .
 
 
 def _segment_meets(x: Part | UnknownName, y: Part | UnknownName) -> bool:
-    """Tell whether one segment is taken by both parts."""
+    """Return whether both parts can take the same segment."""
     if isinstance(x, Name) and isinstance(y, Name):
         if x.literal is not None:
             return y.matches(x.literal)
@@ -71,7 +71,7 @@ def _segment_meets(x: Part | UnknownName, y: Part | UnknownName) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _names_meet(x: Name, y: Name) -> bool:
-    """Tell whether one segment is taken by both; "." and ".." are no segments.
+    """Return whether both can take the same segment; "." and ".." are not segments.
 
     A state is the place in both token lists and how the segment began: 0 nothing yet, 1 ".",
     2 "..", 3 a name.

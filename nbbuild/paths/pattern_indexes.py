@@ -1,4 +1,4 @@
-"""Find, among many patterns or many paths, those that can meet a given one, without trying all."""
+"""Find, among many patterns or paths, those that can meet a given one, without trying them all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from nbbuild.paths.patterns import Pattern, can_meet, climbs, matches, plain_lea
 
 
 class PatternIndex:
-    """Of many patterns, find those that can meet one, without asking all.
+    """Finds, among many patterns, those that can meet a given one, without trying them all.
 
-    Two patterns can meet only if the plain text that one begins with is the beginning of the
-    other's. So the index is sorted by that text: the longer ones are neighbours, the shorter
-    ones a few look-ups. Patterns come out in the order given, equal ones once.
+    Two patterns can meet only if the plain text at the start of one begins with that of the other.
+    So the index is sorted by that text: longer ones are neighbours, and shorter ones take a few
+    look-ups. Patterns come out in the order given, equal ones only once.
     """
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
@@ -63,10 +63,10 @@ class PatternIndex:
 
 
 class PathIndex:
-    """Of many paths, find those that a pattern means, without asking all.
+    """Finds, among many paths, those that a pattern means, without trying them all.
 
-    The paths that begin with the plain text of the pattern are neighbours once sorted. They come
-    out sorted, each once.
+    Once sorted, the paths that begin with the pattern's plain text are neighbours. They come out
+    sorted, each once.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:

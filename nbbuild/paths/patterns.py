@@ -1,12 +1,12 @@
-"""Say which paths a glob pattern means, and whether two patterns can mean one path; no I/O.
+"""Which paths a glob pattern means, and whether two patterns can mean the same path; no I/O.
 
 A pattern is relative to the root, with `/` between its segments, and may begin with `../`:
 
-    data/a.csv        literal: this file, or this folder with all that is in it
-    data/             literal: this folder with all that is in it
+    data/a.csv        literal: this file, or this folder with everything in it
+    data/             literal: this folder with everything in it
     data/*.csv        `*`, `?`, `[abc]`, `[a-z]`, `[!a]` stay within a segment; files only
-    data/**/*.csv     `**` is any number of folders, none too
-    run-*/            folders with all that is in them
+    data/**/*.csv     `**` is any number of folders, including none
+    run-*/            folders with everything in them
 
 A wildcard matches a leading dot only when its segment begins with one. `[*]`, `[?]` and `[[]` are
 the plain characters, as `glob.escape` writes them.
@@ -16,7 +16,7 @@ small automaton over segments, whose names are automata over characters, and "ca
 the emptiness of an intersection, decided exactly on both levels.
 
 The names of the root and of the folders above it are not known here. A wildcard after `../` may
-match them (`../*/a.csv` meets `a.csv`), a literal does not: write paths inside the root without
+match them (`../*/a.csv` meets `a.csv`), but a literal does not: write paths inside the root without
 `../` (config does so for the paths of jcache.toml).
 """
 
@@ -36,24 +36,24 @@ _UP: Final = ".."
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A parsed pattern; make it with `Pattern.parse`, two of the same meaning are mostly equal.
+    """A parsed pattern; make it with `Pattern.parse`. Two with the same meaning are mostly equal.
 
-    `text` is the normal form; `ups` counts the leading `..` of `segments`; `parts` is what comes
-    after them, compiled.
+    `text` is the normal form; `ups` counts the leading `..` of `segments`; `parts` is the rest,
+    compiled.
     """
 
     text: str
     segments: tuple[str, ...]
-    literal: bool  # no wildcard: a file, or a folder with all that is in it
-    folder: bool  # ended with "/": folders with all that is in them, never a file
+    literal: bool  # no wildcard: a file, or a folder with everything in it
+    folder: bool  # ended with "/": folders with everything in them, never a file
     ups: int = field(repr=False, compare=False)
     parts: tuple[Part, ...] = field(repr=False, compare=False)
 
     @staticmethod
     def parse(text: str) -> Pattern:
-        """Parse and remember a pattern.
+        """Parse a pattern, and remember the result.
 
-        Raises ConfigError when it is empty, absolute, or climbs (`..`) after a wildcard.
+        Raises ConfigError if it is empty or absolute, or climbs (`..`) after a wildcard.
         """
         return _parse(text)
 
@@ -69,19 +69,19 @@ class Pattern:
 
 
 def escape(text: str) -> str:
-    """Return `text` with its wildcards made plain characters."""
+    """Return `text` with its wildcards turned into plain characters."""
     return re.sub(r"([*?[])", r"[\1]", text)
 
 
 def has_magic(text: str) -> bool:
-    """Tell whether some segment of `text` has a wildcard."""
+    """Return whether any segment of `text` has a wildcard."""
     return any(segment == "**" or name_part(segment).literal is None for segment in text.split("/"))
 
 
 def matches(pattern: Pattern, path: str) -> bool:
-    """Tell whether `pattern` means the file `path` (root-relative, normal form).
+    """Return whether `pattern` means the file `path` (root-relative, normal form).
 
-    The names decide; a Walker leaves out more, such as virtual environments.
+    Only names decide here; a Walker leaves out more, such as virtual environments.
     """
     segments = path.split("/")
     ups = _leading_ups(segments)
@@ -97,7 +97,7 @@ def matches(pattern: Pattern, path: str) -> bool:
 
 
 def can_meet(a: Pattern, b: Pattern) -> bool:
-    """Tell whether some path is meant by both patterns, whatever is on the disk. Exact."""
+    """Return whether both patterns mean some path, whatever is on the disk. Exact."""
     if a.ups < b.ups:
         a, b = b, a
     unknown = [UnknownName.NAME] * (a.ups - b.ups)
@@ -165,7 +165,7 @@ def _leading_ups(segments: list[str]) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def _path_expression(pattern: Pattern) -> re.Pattern[str]:
-    """Return the regular expression of whole paths."""
+    """Return the regular expression that matches whole paths."""
     parts = pattern.parts
     pieces = [r"\.\./" * pattern.ups]
     for place, part in enumerate(parts):
@@ -181,7 +181,7 @@ def _path_expression(pattern: Pattern) -> re.Pattern[str]:
 
 
 def literal_lead(pattern: Pattern) -> list[str]:
-    """Return the names of the segments before the first one with a wildcard, after `../`."""
+    """Return the segments after any `../` and before the first one with a wildcard."""
     names = []
     for part in pattern.parts:
         if not isinstance(part, Name) or part.literal is None:
@@ -191,12 +191,12 @@ def literal_lead(pattern: Pattern) -> list[str]:
 
 
 def climbs(pattern: Pattern) -> bool:
-    """Tell whether the pattern may come down again into the folders that it climbed out of."""
+    """Return whether the pattern may lead back down into the folders that it climbed out of."""
     return pattern.ups > 0 and not literal_lead(pattern)
 
 
 def plain_lead(pattern: Pattern) -> str:
-    """Return the text that every path of the pattern begins with."""
+    """Return the text with which every path of the pattern begins."""
     names = literal_lead(pattern)
     lead = "".join(f"{name}/" for name in [_UP] * pattern.ups + names)
     if pattern.literal and not pattern.folder:

@@ -1,8 +1,8 @@
-"""A scratch copy of a project, to run notebooks where nothing undeclared is left from before.
+"""A scratch copy of a project, to run notebooks without anything undeclared left from before.
 
 It is in a temporary folder under the project's own path (`<temporary>/home/me/project`), so that
-`../data` has its place, and a path in an output differs from the real one only by what comes
-first. Files are copied or, where the file system can, cloned; never hard-linked, since a notebook
+`../data` has its place, and a path in an output differs from the real one only at its beginning.
+Files are copied or, if the file system can do that, cloned; never hard-linked, since a notebook
 that writes into one would write into the project.
 """
 
@@ -30,7 +30,7 @@ LEFT_OUT: Final = SKIPPED | {".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"}
 
 _VIRTUAL: Final = ("pyvenv.cfg", "conda-meta")
 _FICLONE: Final = 0x40049409
-_PATIENCE = 1.0  # seconds of copying after which progress is told, and between two tellings
+_PATIENCE = 1.0  # seconds of copying before progress is reported, and between reports
 
 Told: TypeAlias = Callable[[int, int], None]
 _Stamp: TypeAlias = tuple[int, ...]
@@ -53,17 +53,17 @@ class Scratch:
         self._clones = True
 
     def fill(self) -> None:
-        """Copy the project, without what is left out."""
+        """Copy the project, except for what is left out."""
         self.root.mkdir(parents=True)
         for path, entry in _walk(self._original, self._is_closed_there, folders=True):
             self._bring(path, entry)
 
     def lacks(self, path: str) -> bool:
-        """Whether nothing is here at `path`, which may lead out of the project."""
+        """Whether nothing is at `path` here; it may lead out of the project."""
         return not os.path.lexists(os.path.normpath(self.root / path))
 
     def add(self, paths: Iterable[str]) -> None:
-        """Copy more of the project's files, or of those around it, that are not here yet."""
+        """Copy more files, of the project or around it, that are not here yet."""
         for path in paths:
             source = self._original / path
             target = Path(os.path.normpath(self.root / path))
@@ -72,7 +72,7 @@ class Scratch:
                 self._copy(path, source, target)
 
     def link(self, path: str) -> None:
-        """Make a folder around the project appear here as a link to it."""
+        """Make a folder around the project appear here, as a link to it."""
         target = Path(os.path.normpath(self.root / path))
         source = self._original / path
         if self.lacks(path) and source.is_dir():
@@ -82,14 +82,14 @@ class Scratch:
     def changed(self) -> list[str]:
         """Return the files that are new, altered or gone since they were copied, sorted.
 
-        Folders that are never copied, such as the output, are not looked into.
+        This does not look into folders that are never copied, such as the output.
         """
         new = (path for path, _ in _walk(self.root, self._is_closed) if path not in self._stamps)
         altered = (p for p, seen in self._stamps.items() if _stamp(self.root / p) != seen)
         return sorted({*new, *altered})
 
     def reset(self) -> None:
-        """Make the copy what it was. What is around it, and nbbuild's own folder, stay."""
+        """Reset the copy to what it was. Files around it, and nbbuild's own folder, stay."""
         for folder in self._left_out:
             if (self.root / folder).is_dir():
                 shutil.rmtree(self.root / folder)
@@ -102,7 +102,7 @@ class Scratch:
         there = [p for p, e in _walk(self.root, self._is_closed, folders=True) if _is_folder(e)]
         for name in sorted(there, reverse=True):
             if name not in self._folders:
-                with contextlib.suppress(OSError):  # it holds what is never looked into
+                with contextlib.suppress(OSError):  # it holds something that we never look into
                     (self.root / name).rmdir()
         for name in sorted(self._folders):
             (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ class Scratch:
         folder = self._original / path
         if self._is_closed(path, name) or any((folder / mark).exists() for mark in _VIRTUAL):
             return True
-        # A project that holds the temporary folder.
+        # The project contains the temporary folder.
         return folder.resolve() in (self.above, self.above.parent)
 
     def _bring(self, path: str, entry: os.DirEntry[str]) -> None:
@@ -131,7 +131,7 @@ class Scratch:
             self._copy(path, source, target)
 
     def _bring_link(self, path: str, source: Path, target: Path) -> None:
-        """Copy a link: inside the project it leads to the copy, and a file outside is copied."""
+        """Copy a link: inside the project it leads to the copy; a file outside is copied."""
         if path in self._left_out:
             return
         real = Path(os.path.realpath(source))
@@ -154,7 +154,7 @@ class Scratch:
             target.unlink(missing_ok=True)
             return
         except FileNotFoundError:
-            return  # it went while the project was being copied
+            return  # it vanished while the project was being copied
         except OSError as error:
             raise NbbuildError(
                 "the project cannot be copied to a temporary folder",
@@ -174,7 +174,7 @@ class Scratch:
             self._next_word = time.monotonic() + 5 * _PATIENCE
 
     def _cloned(self, source: Path, target: Path) -> bool:
-        """Share the blocks of both files until one is written to, where that can be done."""
+        """Share the blocks of both files until one is written to, where that is possible."""
         if not self._clones:
             return False
         try:
@@ -194,7 +194,7 @@ def scratch_copy(original: Path, *, left_out: Collection[str], told: Told) -> It
     """Yield a scratch copy of the project at `original`; it is removed in the end.
 
     `left_out` are files and folders, relative to the root. `told(files, bytes)` is called now and
-    then when copying takes longer than a second. Raises `NbbuildError` when there is no room.
+    then if copying takes longer than a second. Raises `NbbuildError` if there is not enough room.
     """
     with temporary.folder() as made:
         scratch = Scratch(original, made.resolve(), left_out, told)
@@ -205,7 +205,7 @@ def scratch_copy(original: Path, *, left_out: Collection[str], told: Told) -> It
 def _walk(
     root: Path, closed: Callable[[str, str], bool], *, folders: bool = False
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield what is below `root`, folders before what is in them; links are not followed."""
+    """Yield everything below `root`, folders before their contents; links are not followed."""
     waiting = [""]
     while waiting:
         folder = waiting.pop()

@@ -26,7 +26,7 @@ class Name:
     tokens: tuple[Ranges | None, ...] = field(repr=False, compare=False)  # None is `*`
 
     def matches(self, name: str) -> bool:
-        """Tell whether this part takes the segment `name`."""
+        """Return whether this part takes the segment `name`."""
         if self.literal is not None:
             return name == self.literal
         return _expression_of(self).fullmatch(name) is not None
@@ -34,11 +34,11 @@ class Name:
 
 @lru_cache(maxsize=1 << 16)
 def name_part(text: str) -> Name:
-    """Return the part that takes what the segment `text` of a pattern means."""
+    """Return the part for the segment `text` of a pattern."""
     if not _WILD.search(text):  # nearly all names, and there can be tens of thousands
         return Name(text, text, tuple(((letter, letter),) for letter in map(ord, text)))
     tokens: list[Ranges | None] = []
-    letters: list[str] = []  # of the literal, as long as there is one
+    letters: list[str] = []  # of the literal, while it can still be one
     place = 0
     while place < len(text):
         letter = text[place]
@@ -66,7 +66,7 @@ def _expression_of(name: Name) -> re.Pattern[str]:
 
 
 def _class_end(text: str, start: int) -> int:
-    """Return where the class that begins at `start` ends, 0 when the bracket is a plain one."""
+    """Return where the class that begins at `start` ends; 0 if the bracket is a plain character."""
     first = start + 1
     if text[first : first + 1] == "!":
         first += 1
@@ -120,8 +120,8 @@ def intersection(a: Ranges, b: Ranges) -> Ranges:
 def name_expression(name: Name, *, groups: str) -> str:
     """Return the regular expression of one segment; its groups are called `groups` and a number.
 
-    Text between two stars is taken at its first occurrence and kept (a look-ahead is atomic), as
-    fnmatch does it, or else `*a*a*a*a*b` would try every combination.
+    Text between two stars is taken at its first occurrence and kept (a look-ahead is atomic), as in
+    fnmatch. Otherwise `*a*a*a*a*b` would try every combination.
     """
     if name.literal is not None:
         return re.escape(name.literal)
@@ -148,4 +148,4 @@ def name_expression(name: Name, *, groups: str) -> str:
 
 
 CONTENT: Final = Name("", None, (ANY, None))
-"""Anything in a folder; hidden too, which no pattern of one segment can say."""
+"""Anything in a folder, even if hidden, which no pattern of one segment can express."""

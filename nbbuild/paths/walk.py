@@ -1,4 +1,4 @@
-"""Find the files that patterns mean, on the disk; a folder is listed once."""
+"""Find the files on the disk that patterns mean; each folder is listed only once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nbbuild.paths.patterns import Pattern, literal_prefix
 from nbbuild.paths.segments import Name
 
 SKIPPED: Final = frozenset({".git", ".ipynb_checkpoints", DOT, "__pycache__"})
-"""Folders that are entered only where a pattern names them."""
+"""Folders that are entered only if a pattern names them."""
 
 _VIRTUAL: Final = frozenset({"pyvenv.cfg", "conda-meta"})
-"""What marks a folder as a virtual environment."""
+"""The file that marks a folder as a virtual environment."""
 
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
-"""The part of one that is known by its name: the root may be one, or hold a part of one."""
+"""The part of a virtual environment with a known name: the root may be one, or hold part of one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a folder holds under one name; links are followed, so a link to a folder is one."""
+    """What a folder holds under one name; links are followed, so a link to a folder is a folder."""
 
     name: str
     folder: bool
@@ -37,8 +37,8 @@ class Walker:
     """The tree around `root` as it was when each folder was first listed.
 
     A wildcard never enters hidden folders, virtual environments, `SKIPPED` or the folders
-    `closed` (root-relative: output, the store), unless the pattern begins in them. The contents of
-    a folder that a pattern names leave out the same, but hidden files and folders are in it.
+    `closed` (root-relative: output, the store), unless the pattern begins in them. If a pattern
+    names a folder, its contents leave out the same, but include hidden files and folders.
     A linked file counts as a file; a linked folder is followed, but not back into a folder that
     holds the link. What cannot be listed is empty. Safe to share between threads.
     """
@@ -48,18 +48,18 @@ class Walker:
         self._closed = frozenset(closed)
         self._lock = RLock()
         self._listings: dict[str, tuple[Entry, ...]] = {}
-        self._named: dict[str, dict[str, Entry]] = {}  # the same by name, where names are asked for
+        self._named: dict[str, dict[str, Entry]] = {}  # the same by name, if looked up by name
         self._matches: dict[str, tuple[str, ...]] = {}
         self._hidden: frozenset[str] = frozenset()
 
     def hide(self, paths: Collection[str]) -> None:
-        """Match as if the files `paths` were not there, and no others hidden before."""
+        """Match as if the files `paths` did not exist; this replaces files hidden earlier."""
         self._hidden = frozenset(paths)
 
     def match(self, pattern: Pattern | str, *, hidden: bool = False) -> list[str]:
         """Return the files that `pattern` means, sorted, as root-relative POSIX paths.
 
-        With `hidden`, also those told to `hide`.
+        With `hidden`, this includes the files given to `hide`.
         """
         pattern = Pattern.parse(pattern) if isinstance(pattern, str) else pattern
         with self._lock:
@@ -89,7 +89,7 @@ class Walker:
             return dict(self._listings)
 
     def forget(self) -> None:
-        """Look at the disk anew from now on."""
+        """Look at the disk again from now on."""
         with self._lock:
             self._listings.clear()
             self._named.clear()
@@ -99,7 +99,7 @@ class Walker:
         return os.path.normpath(os.path.join(self._root, folder))  # noqa: PTH118 - hot
 
     def _child(self, folder: str, name: str) -> str:
-        """Join, in normal form: the way down from `..` may lead back into the root."""
+        """Join, in normal form: after `..`, the way down may lead back into the root."""
         if not folder:
             return name
         if folder == ".." or folder.endswith("/.."):
@@ -148,7 +148,7 @@ class Walker:
     ) -> Iterator[str]:
         """Yield the files below `folder`, where the automaton is at `places`.
 
-        `trail` holds the real folders from which a link was followed to come here.
+        `trail` holds the real folders from which links were followed to get here.
         """
         for entry in self.entries(folder):
             path = self._child(folder, entry.name)
@@ -168,13 +168,13 @@ class Walker:
                 yield from self._walk(path, after, parts, beyond)
 
     def _open(self, path: str, name: str) -> bool:
-        """Tell whether a wildcard may enter the folder."""
+        """Return whether a wildcard may enter the folder."""
         if name in SKIPPED or name in _INSTALLED or path in self._closed:
             return False
         return not any(entry.name in _VIRTUAL for entry in self.entries(path))
 
     def _follow(self, path: str, trail: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the trail beyond a linked folder, empty when the link leads back."""
+        """Return the trail beyond a linked folder; empty if the link leads back."""
         absolute = self._absolute(path)
         target = os.path.realpath(absolute)
         trail = (*trail, os.path.realpath(os.path.dirname(absolute)))  # noqa: PTH120 - hot
@@ -200,7 +200,7 @@ def _list(folder: str) -> Iterator[Entry]:
 
 
 def _closure(parts: tuple[Part, ...], places: set[int]) -> set[int]:
-    """Add the places that are reached by taking no segment."""
+    """Add the places that can be reached without taking a segment."""
     closed = set(places)
     for place in places:
         after = place
@@ -213,7 +213,7 @@ def _closure(parts: tuple[Part, ...], places: set[int]) -> set[int]:
 def _after(
     parts: tuple[Part, ...], places: set[int], name: str, *, named: bool = False
 ) -> set[int]:
-    """Return the places after the segment `name`; with `named`, only by parts that spell it."""
+    """Return the places after the segment `name`; with `named`, only by parts that spell it out."""
     after = set()
     for place in places:
         part = parts[place] if place < len(parts) else None

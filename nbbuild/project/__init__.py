@@ -1,1 +1,1 @@
-"""Configuration to tasks to graph."""
+"""Turn the configuration into tasks, and the tasks into a graph."""

@@ -30,7 +30,7 @@ _LISTS = (
 
 
 class EntryIndex:
-    """The [[notebook]] entries, to be asked for those that match."""
+    """The [[notebook]] entries, to find those that match."""
 
     def __init__(self, entries: Sequence[NotebookEntry]) -> None:
         self._entries = entries
@@ -89,7 +89,7 @@ def _name(declared: str, stem: str, chosen: Mapping[str, Any]) -> str:
 
 
 class _Merged:
-    """What the entries that match one notebook say together: lists add up, later scalars win."""
+    """The combined entries that match one notebook: lists add up, and later scalars win."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

@@ -1,16 +1,16 @@
 """Estimate how long tasks take that have never run, so that the longest can begin first.
 
-Only an order comes of it: what a user is shown rests on durations that were measured. So a rough
-guess is worth much and an exact one little more. What tells most comes first:
+The estimates only decide an order; what a user sees rests on measured durations. So a rough guess
+is worth much, and an exact one little more. The best evidence comes first:
 
-1. A task that has run takes as long again.
-2. One that differs by its parameters only takes the median of the others of its notebook.
-3. Others take what their size makes likely, by a line through what was measured that a few odd
-   ones do not bend: half of the points are paired with the other half, the median slope of the
-   pairs counts (Theil's incomplete method). On top comes what those took more than their size made
-   likely that import the same: the most of any module that it imports, since most modules cost
-   nothing and one may cost minutes.
-4. Where nothing was measured, size alone decides.
+1. A task that has run will take as long again.
+2. A task that differs from others only by its parameters takes the median of those others.
+3. Any other task takes what its size makes likely, by a line through the measurements that a few
+   odd ones do not bend: half of the points are paired with the other half, and the median slope of
+   the pairs counts (Theil's incomplete method). To that is added how much longer than likely other
+   tasks with the same imports took: the largest such value for any module that the task imports,
+   since most modules cost nothing and one may cost minutes.
+4. If nothing was measured, size alone decides.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from statistics import median
 from nbbuild.interpreter.imports import scanned_imports
 from nbbuild.model import Parsed, Task
 
-_START = 0.5  # seconds that a notebook takes which does nothing
+_START = 0.5  # seconds for a notebook that does nothing
 _PER_CHARACTER = 0.001  # seconds
-_CELL = 30  # characters that a cell counts as, beyond those of its code
+_CELL = 30  # characters that each cell adds to those of its code
 _LEAST = 0.01  # seconds
-_ENOUGH = 1000  # notebooks that are compared with: more would not change the order
-_FEW = 4  # points through which no line is drawn
+_ENOUGH = 1000  # notebooks to compare with: more would not change the order
+_FEW = 4  # too few points to draw a line
 
 
 def expected(
     tasks: Mapping[str, Task], parsed: Mapping[str, Parsed], remembered: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return for each of `tasks`, by name, the seconds that its run probably takes.
+    """Return for each of `tasks`, by name, the seconds that its run will probably take.
 
-    `parsed` holds what the readable notebooks say, by source; `remembered` the seconds of each
-    task's last run, also of tasks that are long gone.
+    `parsed` holds the readable notebooks by source; `remembered` the seconds of each task's last
+    run, including tasks that are long gone.
     """
     found = {name: remembered[name] for name in tasks if name in remembered}
     if len(found) == len(tasks):
@@ -46,7 +46,7 @@ def expected(
     for name, seconds in found.items():
         of_notebook.setdefault(tasks[name].source, []).append(seconds)
     usual = {source: median(several) for source, several in of_notebook.items()}
-    # Some from everywhere in the project, not the first ones: neighbours are often alike.
+    # Take some from all over the project, not the first ones: neighbours are often alike.
     step = -(-len(usual) // _ENOUGH) or 1
     sample = islice(usual.items(), 0, None, step)
     guess = _Guess([(_features(parsed.get(source)), seconds) for source, seconds in sample])
@@ -60,10 +60,10 @@ def expected(
 
 @dataclass(frozen=True, slots=True)
 class _Features:
-    """What of a notebook has to do with how long it takes, and can be seen without running it."""
+    """The features of a notebook that affect how long it takes and are visible without a run."""
 
     size: int
-    modules: frozenset[str]  # top-level ones; "" where it imports nothing
+    modules: frozenset[str]  # top-level ones; "" if it imports nothing
 
 
 def _features(said: Parsed | None) -> _Features:
@@ -75,7 +75,7 @@ def _features(said: Parsed | None) -> _Features:
 
 
 class _Guess:
-    """Seconds by features, as `measured` has them together."""
+    """Predicts seconds from features, judging by the pairs in `measured`."""
 
     def __init__(self, measured: Sequence[tuple[_Features, float]]) -> None:
         self._base, self._slope = _line([(one.size, seconds) for one, seconds in measured])
@@ -103,7 +103,7 @@ def _line(points: Iterable[tuple[int, float]]) -> tuple[float, float]:
     if slopes:
         slope = max(0.0, median(slopes))
         return median(seconds - slope * size for size, seconds in ordered), slope
-    # The usual line, as much steeper as what was measured took longer.
+    # The usual line, made steeper in proportion to how much longer the measured ones took.
     ratios = [seconds / (_START + _PER_CHARACTER * size) for size, seconds in ordered]
     factor = median(ratios) if ratios else 1.0
     return factor * _START, factor * _PER_CHARACTER

@@ -23,7 +23,7 @@ class Edge:
 
 
 class Graph:
-    """Tasks and who waits for whom; the order of the tasks is kept among equals."""
+    """Tasks and which of them wait for which; equal tasks keep their order."""
 
     def __init__(self, tasks: Sequence[Task], edges: Iterable[Edge]) -> None:
         self.tasks: Mapping[str, Task] = {task.name: task for task in tasks}
@@ -62,7 +62,7 @@ class Graph:
         return tuple(name for name in self._order if name in wanted)
 
     def needed(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return `names` and all that they wait for, directly or not, in order."""
+        """Return `names` and everything they wait for, directly or not, in order."""
         wanted = set(names)
         todo = list(wanted)
         while todo:
@@ -75,7 +75,7 @@ class Graph:
         """Return for each task the seconds of the longest path from its start to the end.
 
         A task without a remembered duration counts `unknown` seconds. (Critical path method:
-        the longest first keeps the last worker from waiting for a chain begun too late.)
+        starting the longest first keeps the last worker from waiting for a chain begun too late.)
         """
         longest: dict[str, float] = {}
         for name in reversed(self._order):
@@ -88,7 +88,7 @@ class Graph:
 
     def _sorted(self) -> tuple[str, ...]:
         """Return every task, writers before readers; raise `ConfigError` for a cycle."""
-        # Loading it takes longer than to judge a thousand tasks, and many projects have no edge.
+        # Loading it takes longer than judging a thousand tasks, and many projects have no edge.
         import networkx as nx
 
         graph: nx.DiGraph[str] = nx.DiGraph()
@@ -113,13 +113,13 @@ def link(tasks: Sequence[Task], *, output: str) -> Graph:
     An edge is an asset pattern that can match an artefact pattern, or a `depends_on`. A built
     notebook counts as its task's artefact for patterns that begin in `output`. Raises
     `ConfigError` (or `Problems`) for a cycle, for artefact patterns of two tasks that can match
-    one path, for one that can match a source or a built notebook, for an asset that is the
+    the same path, for one that can match a source or a built notebook, for an asset that is the
     task's own artefact, and for [environment] files that a task writes.
     """
     made = [(Pattern.parse(text), task) for task in tasks for text in task.artefacts]
     writers = _Writers(made)
 
-    @cache  # there are as many as tasks, and mostly nobody asks
+    @cache  # there are as many as tasks, and mostly none is needed
     def builders() -> _Writers:
         return _Writers([(Pattern.parse(escape(task.built)), task) for task in tasks])
 
@@ -153,7 +153,7 @@ def link(tasks: Sequence[Task], *, output: str) -> Graph:
 
 
 class _Writers:
-    """Which tasks can write the paths that a pattern means."""
+    """Tells which tasks can write the paths that a pattern means."""
 
     def __init__(self, made: Sequence[tuple[Pattern, Task]]) -> None:
         self._index = PatternIndex(pattern for pattern, _ in made)
@@ -223,7 +223,7 @@ def _writes_a_notebook(tasks: Sequence[Task], writers: _Writers) -> list[Nbbuild
 
 
 def _reads_its_own(tasks: Sequence[Task]) -> list[NbbuildError]:
-    """Return an error for each asset that is just what its own task writes."""
+    """Return an error for each asset that is exactly what its own task writes."""
     return [
         ConfigError(
             f"asset '{asset.text}' of '{task.name}' is also its own artefact",
@@ -267,7 +267,7 @@ def _scratch_that_counts(tasks: Sequence[Task], writers: _Writers) -> list[Nbbui
 def _writes_what_all_need(
     tasks: Sequence[Task], met_by: Callable[[Pattern], list[tuple[Pattern, Task]]]
 ) -> list[NbbuildError]:
-    """Return an error for each of [environment] `files` that a task can write: a circle."""
+    """Return an error for each of [environment] `files` that a task can write: that is a cycle."""
     files = dict.fromkeys(text for task in tasks for text in task.files)
     return [
         ConfigError(
@@ -289,7 +289,7 @@ def _writes_what_all_need(
 def is_made(graph: Graph, name: str, asset: str) -> bool:
     """Whether a task upstream of `name` can make what the pattern `asset` matches.
 
-    What a task makes itself is not an asset of it: its run begins without.
+    A task's own output is not its asset: its run begins without that.
     """
     pattern = Pattern.parse(asset)
     return any(
@@ -300,5 +300,5 @@ def is_made(graph: Graph, name: str, asset: str) -> bool:
 
 
 def makes(task: Task, path: str) -> bool:
-    """Whether the file `path` is under the artefact patterns of `task`."""
+    """Whether the artefact patterns of `task` match the file `path`."""
     return any(matches(Pattern.parse(text), path) for text in task.artefacts)

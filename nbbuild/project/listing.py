@@ -1,4 +1,4 @@
-"""Which files the patterns of jcache.toml list as notebooks."""
+"""Which files the patterns in jcache.toml list as notebooks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nbbuild.paths.patterns import Pattern, literal_prefix
 from nbbuild.paths.walk import Walker
 
 _RENDERED: Final = "_build"
-"""Where Sphinx, Jupyter Book and mystmd put what they make: copies of the notebooks, too."""
+"""Where Sphinx, Jupyter Book and mystmd put their output, which includes copies of notebooks."""
 
 
 def not_excluded(config: Config) -> Callable[[str], bool]:
-    """Return what tells whether a path is not excluded."""
+    """Return a function that tells whether a path is not excluded."""
     excluded = PatternIndex(map(Pattern.parse, config.project.exclude))
     return lambda path: not excluded.matching(path)
 
 
 def _is_rendered(path: str, pattern: Pattern) -> bool:
-    """Whether a glob has met `path` in what a renderer made, without naming that folder."""
+    """Whether a glob has matched `path` in a renderer's output, without naming that folder."""
     named = literal_prefix(pattern).split("/")
     return _RENDERED in path.split("/")[:-1] and _RENDERED not in named
 
@@ -39,17 +39,17 @@ def listed(
     built: Callable[[], frozenset[str]],
     errors: list[NbbuildError],
 ) -> dict[str, str]:
-    """Return the notebooks that are listed, in the order in which the patterns name them.
+    """Return the listed notebooks, in the order in which the patterns name them.
 
-    Each comes with the first pattern that means it. What is wrong is added to `errors`. No notebook
-    is read; `is_notebook` is asked of text files that globs meet. `built()` as in `load`.
+    Each comes with the first pattern that matches it. Faults are added to `errors`. No notebook is
+    read; `is_notebook` is called for text files that globs match. `built()` is as in `load`.
     """
     wanted = not_excluded(config)
     found: dict[str, str] = {}
     ours: frozenset[str] | None = None
 
     def chosen_by(pattern: Pattern, path: str) -> bool:
-        """Whether `path` is a notebook: what is named in full or has a reader always is."""
+        """Whether `path` is a notebook: always, if it is named in full or has a reader."""
         if suffix(path) == ".ipynb" or _in_full(pattern, path) or readers.configured(path):
             return True
         return is_text(path) and is_notebook(path)
@@ -60,7 +60,7 @@ def listed(
         chosen = [path for path in paths if wanted(path) and chosen_by(pattern, path)]
         met = [p for p in chosen if p.endswith(".ipynb") and not _in_full(pattern, p)]
         if met:
-            # After `output` has changed, what was built lies where a glob may meet it.
+            # After `output` has changed, a glob may match what was built at the old place.
             ours = built() if ours is None else ours
             mine = ours.intersection(met)
             chosen = [path for path in chosen if path not in mine]
@@ -87,7 +87,7 @@ def listed(
 
 
 def _in_full(pattern: Pattern, path: str) -> bool:
-    """Whether `pattern` is just the name of the file `path`."""
+    """Whether `pattern` is simply the name of the file `path`."""
     return pattern.literal and pattern.path == path
 
 

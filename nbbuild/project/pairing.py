@@ -1,4 +1,4 @@
-"""Which file of a Jupytext pair is the source of a task."""
+"""Which file in a Jupytext pair is the source of a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nbbuild.project.readings import Readings
 
 
 class Contents:
-    """What the notebooks say; the errors of those that cannot be read are kept, not raised."""
+    """What the notebooks hold; errors of unreadable ones are kept, not raised."""
 
     def __init__(
         self, root: Path, readings: Readings, pair: Callable[[str, str], tuple[str, ...]]
@@ -24,9 +24,9 @@ class Contents:
         self._pair = pair
 
     def read(self, source: str) -> None:
-        """Read the notebook `source` and see that the files which its cells load are there.
+        """Read the notebook `source`, and check that the files its cells load exist.
 
-        What a notebook says is remembered, and those files may have gone since.
+        The notebook's content is remembered, and those files may have vanished since.
         """
         if source in self.parsed or source in self.unreadable:
             return
@@ -39,7 +39,7 @@ class Contents:
             self.unreadable[source] = error
 
     def paired_with(self, source: str) -> tuple[str, ...]:
-        """Return the other existing files of the Jupytext pair of `source`, which was read."""
+        """Return the other existing files in the Jupytext pair of `source`, which was read."""
         formats = self.parsed[source].formats if source in self.parsed else ""
         try:
             return self._pair(source, formats) if formats else ()
@@ -53,8 +53,8 @@ def pairs_of(
 ) -> dict[str, tuple[str, ...]]:
     """Map the source of each task to the other files of its Jupytext pair.
 
-    Of a pair the text is the source, as it is for Jupytext, also when only its .ipynb is listed.
-    A pair whose texts are all excluded is left out.
+    In a pair the text is the source, as in Jupytext, even if only its .ipynb is listed. A pair
+    whose texts are all excluded is left out.
     """
     tasks: dict[str, tuple[str, ...]] = {}
     taken: set[str] = set()

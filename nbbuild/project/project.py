@@ -1,4 +1,4 @@
-"""Turn a configuration and the files it names into a project: its tasks, and what they say."""
+"""Turn a configuration and the files it names into a project: its tasks, and their contents."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from nbbuild.project.selecting import resolve_depends_on
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A loaded `jcache.toml`: its tasks, and what their notebooks say.
+    """A loaded `jcache.toml`: its tasks, and the contents of their notebooks.
 
-    `unreadable` holds the error of each notebook that could not be read; its tasks are among
-    `tasks` all the same, so that only the targets that need them stop.
+    `unreadable` holds the error of each notebook that could not be read. Its tasks are still among
+    `tasks`, so that only the targets that need them stop.
     """
 
     root: Path
     config: Config
     tasks: tuple[Task, ...]
-    parsed: Mapping[str, Parsed]  # source → what it says
+    parsed: Mapping[str, Parsed]  # source → its contents
     unreadable: Mapping[str, NotebookError]  # source → why not
     output: str = field(default="_build/executed")
 
@@ -45,8 +45,8 @@ def load(
     """Expand `config` into tasks.
 
     `pair(source, formats)` gives the other files of a Jupytext pair. `built()` are the notebooks
-    that nbbuild itself wrote; no glob makes sources of them. Raises `ConfigError`, or
-    `Problems` with all of them: patterns that match nothing, two tasks of one name or one file.
+    that nbbuild itself wrote; no glob makes them sources. Raises `ConfigError`, or `Problems` with
+    all errors: patterns that match nothing, two tasks with the same name or the same file.
     """
     errors: list[NbbuildError] = []
     if not config.project.notebooks and not config.notebooks:
@@ -121,7 +121,7 @@ def _matches_no_notebook(entry: NotebookEntry, sources: Sequence[str]) -> Nbbuil
 
 
 def _clashes(tasks: Sequence[Task]) -> list[NbbuildError]:
-    """Return an error for each two tasks that have one name or write one built notebook."""
+    """Return an error for any two tasks that share a name or write the same built notebook."""
     errors: list[NbbuildError] = []
     for what, of in (("are both named", "name"), ("would both write", "built")):
         seen: dict[str, Task] = {}

@@ -1,4 +1,4 @@
-"""What notebooks say, remembered from one build to the next."""
+"""The contents of notebooks, remembered from one build to the next."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _PARSED: Shape[Parsed] = Shape(Parsed)
 
 
 class FileDigests(Protocol):
-    """What is asked of the table of file digests."""
+    """What this module needs of the table of file digests."""
 
     def digest(self, path: Path | str) -> Digest | None:
-        """Return a file's digest, None when it is not there."""
+        """Return a file's digest; None if it does not exist."""
         ...
 
     def fresh(self, path: Path | str) -> Digest | None:
-        """Return it, trusting no digest taken earlier of a file that may have changed since."""
+        """Return it, but do not trust an earlier digest of a file that may have changed since."""
         ...
 
 
 class Readings:
-    """Parsed notebooks, remembered by their bytes, their reader, its version and configuration."""
+    """Parsed notebooks, remembered by their bytes and their reader's version and configuration."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class Readings:
         self.readers = readers or Readers()
         self._read: dict[str, tuple[str, Parsed]] = {}
         self.anew: set[str] = set()
-        """The notebooks that had to be parsed, since what they say was not remembered."""
+        """The notebooks that had to be parsed, since their contents were not remembered."""
         self._identities: dict[tuple[str, str, str], str] = {}
 
     def is_notebook(self, path: str) -> bool:
-        """Whether the text file `path`, met by a glob, is a notebook; remembered by its bytes."""
+        """Whether the text file `path`, matched by a glob, is a notebook; remembered by bytes."""
         digest = self._digests.digest(f"{self._root}/{path}")
         if digest is None:
             return False
@@ -73,7 +73,7 @@ class Readings:
         return found
 
     def parsed(self, source: str) -> Parsed:
-        """Return what the notebook `source` says; raise `NotebookError` if it cannot be read."""
+        """Return the contents of the notebook `source`; raise `NotebookError` if unreadable."""
         digest = self._digests.digest(f"{self._root}/{source}")
         if digest is None:
             raise NotebookError(f"'{source}' is not a file that can be read")
@@ -93,7 +93,7 @@ class Readings:
         return said
 
     def identity(self, source: str) -> str:
-        """Return how `source` is read; looked up once for all notebooks of a kind in a folder."""
+        """Return how `source` is read; looked up once for all similar notebooks in a folder."""
         folder, name = posixpath.split(source)
         kind = (folder, posixpath.splitext(name)[1], self.readers.configured(source))
         if kind not in self._identities:
@@ -101,7 +101,7 @@ class Readings:
         return self._identities[kind]
 
     def forget(self) -> None:
-        """Look at the readers' configuration anew."""
+        """Look at the readers' configuration again."""
         self._identities.clear()
 
     def _recalled(self, key: str) -> Parsed | None:
@@ -115,7 +115,7 @@ class Readings:
 
 
 def _check_text(source: str, parsed: Parsed) -> None:
-    """Raise `NotebookError` if what counts of a notebook cannot be sent to a kernel, or hashed."""
+    """Raise `NotebookError` if what counts in a notebook cannot be sent to a kernel, or hashed."""
     bad = next((cell for cell in parsed.cells if not is_unicode(cell.source)), None)
     if bad is None and packed(parsed)[:1] != b"{":  # as JSON: something else is not text
         return

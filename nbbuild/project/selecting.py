@@ -16,15 +16,16 @@ _Word = TypeVar("_Word")
 
 
 def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
-    """Return the names of the tasks that `word` means, () when there are none; see `Selector`."""
+    """Return the names of the tasks that `word` means; () if there are none; see `Selector`."""
     return Selector(tasks).select(word)
 
 
 class Selector:
-    """What words mean among `tasks`.
+    """Finds the tasks that a word means.
 
     A word is a notebook path, a task name, an artefact or a built notebook, a group, or a glob of
-    notebook paths and task names, or else of artefacts; a folder stands for all notebooks in it.
+    notebook paths and task names, or otherwise of artefacts; a folder stands for all notebooks in
+    it.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -32,9 +33,9 @@ class Selector:
         self._meant: dict[str, tuple[str, ...]] = {}
 
     def select(self, word: str) -> tuple[str, ...]:
-        """Return the names of the tasks that `word` means, in order; () when there are none."""
+        """Return the names of the tasks that `word` means, in order; () if there are none."""
         if word not in self._meant:
-            # One task that several tables give is one: by its place, which is its order, too.
+            # A task found in several tables counts once: by its place, which is also its order.
             places = sorted(self._places(word))
             self._meant[word] = tuple(self._tasks[place].name for place in places)
         return self._meant[word]
@@ -58,7 +59,7 @@ class Selector:
             for path in self._notebooks.matching(pattern)
             for place in (*self._names.get(path, ()), *self._sources.get(path, ()))
         }
-        # Only then: under the artefacts `out/**` there may be anything that `**/*.ipynb` matches.
+        # Only then: the artefact pattern `out/**` may cover anything that `**/*.ipynb` matches.
         return named or {
             place
             for artefact in self._artefacts.meeting(pattern)
@@ -98,7 +99,7 @@ class Selector:
 
 
 def places_by_word(words: Iterable[Iterable[_Word]]) -> dict[_Word, list[int]]:
-    """Return for each word the places of the tasks that have it."""
+    """Return for each word the places of the tasks that have the word."""
     found: dict[_Word, list[int]] = {}
     for place, those in enumerate(words):
         for word in those:
@@ -107,7 +108,7 @@ def places_by_word(words: Iterable[Iterable[_Word]]) -> dict[_Word, list[int]]:
 
 
 def _means(word: Pattern, artefact: Pattern) -> bool:
-    """Whether a word names what an artefact pattern can match; the files need not be there."""
+    """Whether a word names what an artefact pattern can match; the files need not exist."""
     if word.literal:
         return matches(artefact, word.path)
     if not artefact.literal:
@@ -127,7 +128,7 @@ def known_words(tasks: Sequence[Task]) -> set[str]:
 
 
 def resolve_depends_on(tasks: Sequence[Task]) -> list[Task]:
-    """Return the tasks with the names of tasks in place of the words of `depends_on`."""
+    """Return the tasks with the words of `depends_on` replaced by names of tasks."""
     errors: list[NbbuildError] = []
     resolved: list[Task] = []
     words = Selector(tasks)

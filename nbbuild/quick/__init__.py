@@ -1,1 +1,1 @@
-"""The answer "nothing to do", without loading anything."""
+"""Give the answer "nothing to do" without loading anything."""

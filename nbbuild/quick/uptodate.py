@@ -1,13 +1,13 @@
-"""The quick answer "nothing to do", without loading anything; see last_good.py for who writes it.
+"""The quick answer "nothing to do", without loading anything; last_good.py writes what it reads.
 
     <root>/.nbbuild/uptodate/<key>      one file for each set of targets that was found up to date
 
-A build that finds all its targets up to date leaves a file with everything which that verdict
-rested on: how each input and output looked, what each folder held, what was not there, the
-variables that choose interpreters and kernels. The next build of the same targets compares. Any
-difference, however small, hands over to the ordinary way, which knows what it means; so this can be
-slow to agree, and is never wrong. What was younger than two seconds when it was looked at is not
-written down at all: the clock of the file system may have stood still (DESIGN §6).
+A build that finds all its targets up to date leaves a file with everything that this verdict rested
+on: how each input and output looked, what each folder held, what did not exist, and the variables
+that choose interpreters and kernels. The next build of the same targets compares. Any difference,
+however small, hands over to the ordinary way, which knows what it means. So this may fail to notice
+that nothing is to be done, but it is never wrong. Anything younger than two seconds when it was
+looked at is not written down at all: the file system's clock may not have advanced (DESIGN §6).
 
 The file is one line with its checksum, and JSON. Paths are relative to the root, so that a copy of
 the whole project does not look at the original. Values of variables are digested.
@@ -36,7 +36,7 @@ FORMAT = 2
 FOLDER = f"{DOT}/{UPTODATE}"
 
 PREFIXES = ("CONDA", "JUPYTER", "NBBUILD_", "PYTHON", "XDG_")
-"""Variables that begin so may choose interpreters, kernels, configurations, or the store."""
+"""Variables with these prefixes may choose interpreters, kernels, configurations, or the store."""
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that names the file to which a step on GitHub adds a summary of its build."""
@@ -65,9 +65,9 @@ class Request(NamedTuple):
 
 
 def answer(words: Sequence[str]) -> int | None:
-    """Say that there is nothing to do and return 0; None, and nothing said, when that is not known.
+    """Report that there is nothing to do and return 0; if that is not known, stay silent: None.
 
-    `words` are those of the command line, without the program's name.
+    `words` are the words of the command line, without the program's name.
     """
     request = understood(words)
     if request is None or os.environ.get(STEP_SUMMARY):
@@ -93,7 +93,7 @@ def understood(words: Sequence[str]) -> Request | None:
     values = {"directory": ".", "file": "", "jobs": "1"}
     flags: set[str] = set()
     targets: list[str] = []
-    built = False  # whether the verb was said
+    built = False  # whether the verb was given
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -114,7 +114,7 @@ def understood(words: Sequence[str]) -> Request | None:
             return None
     jobs = values["jobs"]
     if not (jobs.isascii() and jobs.isdigit() and int(jobs)) or {"k", "x"} <= flags:
-        return None  # a mistake, which is told elsewhere
+        return None  # a mistake, which is reported elsewhere
     return Request(
         targets=tuple(targets),
         directory=values["directory"],
@@ -141,7 +141,7 @@ def seal(known: Mapping[str, Any]) -> bytes:
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """Return what a file holds, None if there is none of this format that is whole."""
+    """Return the contents of a file; None if it is missing, incomplete or of another format."""
     try:
         checksum, _, body = regular.read(path).partition(b"\n")
     except (OSError, ValueError):  # ValueError: a NUL among the words
@@ -156,7 +156,7 @@ def read(path: str) -> dict[str, Any] | None:
 
 
 def holds(known: Mapping[str, Any], *, root: str, environ: Mapping[str, str]) -> bool:
-    """Whether everything in `known` is still so."""
+    """Whether everything in `known` still holds."""
     return (
         known["program"] == program()
         and (known["until"] is None or time.time() < known["until"])
@@ -171,7 +171,7 @@ def holds(known: Mapping[str, Any], *, root: str, environ: Mapping[str, str]) ->
 
 
 def program() -> str:
-    """Return what gives the verdicts: another version may give others."""
+    """Return what identifies the program that judges: another version may judge differently."""
     from nbbuild.version import __version__
 
     return f"nbbuild {__version__}, {sys.prefix} {sys.version}"
@@ -185,9 +185,9 @@ def variables(environ: Mapping[str, str], named: Collection[str], *, salt: str) 
 
 
 def stamp(path: str) -> tuple[int, int, int, int]:
-    """Return what a file or folder looks like: size, mtime and ctime in ns, inode. Raises OSError.
+    """Return how a file or folder looks: size, mtime and ctime in ns, inode. Raises OSError.
 
-    A folder's size says nothing, and is 0.
+    A folder's size means nothing, and is given as 0.
     """
     now = os.stat(path)  # noqa: PTH116
     size = 0 if stat.S_ISDIR(now.st_mode) else now.st_size
@@ -195,9 +195,9 @@ def stamp(path: str) -> tuple[int, int, int, int]:
 
 
 def names(folder: str) -> list[list[Any]] | None:
-    """Return the names in a folder, sorted, each with what it is; None when it has to be asked.
+    """Return the names in a folder, sorted, each with its kind; None if that may not be enough.
 
-    That is so of a link: what it leads to can become something else while the folder stays.
+    That is so if there is a link: its target can change its kind while the folder stays the same.
     """
     try:
         with os.scandir(folder) as found:
@@ -234,7 +234,7 @@ def _folders_hold(lead: str, folders: Iterable[Sequence[Any]]) -> bool:
                 continue
         except OSError:
             return False
-        # Something came or went, perhaps an editor's swap file that came and went.
+        # Something came or went: perhaps an editor's swap file that was there for a moment.
         if held is None or names(whole) != held:
             return False
     return True

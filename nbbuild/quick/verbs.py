@@ -1,4 +1,4 @@
-"""Which verbs the command has; imports nothing, so that a build can begin without loading them."""
+"""The verbs that the command has; imports nothing, so that a build can begin without them."""
 
 VERBS = {
     "build": "Build the targets. This is the default verb.",

@@ -1,4 +1,4 @@
-"""The artefacts of tasks in the tree: made anew by each run, put back by each restore."""
+"""The artefacts of tasks in the tree: made again by each run, put back by each restore."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from nbbuild.tree.leftovers import (
 )
 from nbbuild.tree.removed_tasks import Gone
 
-_LONGEST_TICK = 0.05  # seconds; file systems with slower clocks are not waited for
-_READINGS = 3  # of a file that changes while it is read
+_LONGEST_TICK = 0.05  # seconds; we do not wait for file systems with slower clocks
+_READINGS = 3  # attempts to read a file that changes meanwhile
 
 
 class ArtefactError(NbbuildError):
-    """A run did not write what it was to write, or wrote what cannot be kept."""
+    """A run did not write what it should have, or wrote something that cannot be kept."""
 
     exit_status = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What `restore` did: whether files changed, what a user should know, which blobs lack."""
+    """The result of `restore`: whether files changed, notes for users, which blobs are missing."""
 
     changed: bool = False
     notes: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Artefacts:
     # -- a run ---------------------------------------------------------------------------------
 
     def begin(self, task: Task, *, forced: bool = False) -> tuple[str, ...]:
-        """Take away what earlier runs left, and note what is there; return notes for users."""
+        """Remove what earlier runs left, and record what is there; return notes for users."""
         ground = self._ground
         ground.ledgers.clear_staging(task.name)
         old, inherited = self._heir(task)
@@ -89,7 +89,7 @@ class Artefacts:
         return notes
 
     def collect(self, task: Task, *, stored: bool) -> tuple[ArtefactFile, ...]:
-        """Take what the run wrote into the store, and finish the ledger."""
+        """Put what the run wrote into the store, and finish the ledger."""
         ground = self._ground
         noted = ground.ledgers.read(task.name)
         if noted.finished:  # the notebook itself may have removed `.nbbuild`
@@ -116,11 +116,11 @@ class Artefacts:
         return self._empty.get(task.name, ())
 
     def left(self, task: Task) -> dict[str, Digest]:
-        """Return what earlier runs left undeclared and is there as they left it: its digests."""
+        """Return what earlier runs left undeclared and is still unchanged: its digests."""
         return undeclared.lying(self._ground, self._ground.ledgers.read(task.name))
 
     def leave(self, task: Task, left: Iterable[Left]) -> None:
-        """Note what a run that has ended left undeclared."""
+        """Record what a run that has ended left undeclared."""
         ledger = self._ground.ledgers.read(task.name)
         kept = undeclared.kept(self._ground, ledger, left)
         if kept != ledger.left:
@@ -133,7 +133,7 @@ class Artefacts:
         )
 
     def tracked(self) -> frozenset[str]:
-        """Return the names of all that any task left undeclared."""
+        """Return the names of everything that any task left undeclared."""
         return undeclared.tracked(self._ground)
 
     def adoptable(self, task: Task, files: Mapping[str, Path]) -> dict[str, Path]:
@@ -151,9 +151,10 @@ class Artefacts:
         return {**lying, **files}
 
     def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
-        """Take what is under the task's patterns as its artefacts, whoever wrote it.
+        """Accept what is under the task's patterns as its artefacts, whoever wrote it.
 
-        `files` has some by path that may be elsewhere: only these of a pattern that matches any.
+        `files` maps paths to files, perhaps elsewhere. If a pattern matches any of them, only they
+        count for it.
         """
         artefacts = tuple(
             self._kept(task, path, stored=True)
@@ -169,11 +170,11 @@ class Artefacts:
         return artefacts
 
     def abandon(self, task: Task) -> None:
-        """Give up a run: its ledger stays unfinished, so that what it wrote goes next time."""
+        """Give up a run: its ledger stays unfinished, so that its files are removed next time."""
         self._begun.pop(task.name, None)
 
     def _heir(self, task: Task) -> tuple[Ledger, dict[str, bool]]:
-        """Return the task's ledger, with folders that it inherits, and leftovers that it does."""
+        """Return the task's ledger with the folders it inherits, and the leftovers it inherits."""
         ledger = self._ground.ledgers.read(task.name)
         paths, folders = self._gone.inheritance(ledger)
         if folders:
@@ -182,7 +183,7 @@ class Artefacts:
         return ledger, paths
 
     def _written(self, task: Task, noted: Ledger) -> list[str]:
-        """Return the matches that the run wrote; ArtefactError if a pattern has none."""
+        """Return the matches that the run wrote; raise ArtefactError if a pattern has none."""
         before = {stamp.path: stamp for stamp in noted.before or ()}
         written: set[str] = set()
         bare: list[str] = []
@@ -219,7 +220,7 @@ class Artefacts:
         raise _cannot_be_kept(task, path, "is still being written, though the run has ended")
 
     def _brought(self, task: Task, path: str, file: Path) -> ArtefactFile:
-        """Take a file that is elsewhere as the artefact at `path`; it is not put there."""
+        """Accept a file that is elsewhere as the artefact at `path`; it is not put there."""
         fault = self._ground.confined.fault(path)
         if fault:
             raise _cannot_be_kept(task, path, f"cannot be kept: {fault}")
@@ -227,7 +228,7 @@ class Artefacts:
         return ArtefactFile(path, digest, size, os.access(file, os.X_OK))
 
     def _unfit(self, path: str) -> str:
-        """Say why a file that a run wrote cannot be an artefact, "" if it can."""
+        """Return why a file that a run wrote cannot be an artefact, or ""."""
         fault = self._ground.confined.fault(path)
         if fault:
             return f"cannot be kept: {fault}"
@@ -243,7 +244,7 @@ class Artefacts:
     # -- a result from the store ---------------------------------------------------------------
 
     def in_order(self, task: Task, record: Record) -> bool:
-        """Whether the tree has what the record says, and nothing else of this task's."""
+        """Whether the tree has what the record says, and nothing else from this task."""
         ledger, inherited = self._heir(task)
         if not ledger.finished or self._unacceptable(task, record):
             return False
@@ -255,11 +256,11 @@ class Artefacts:
         return not any(self._ground.exists(path) for path in others)
 
     def others(self, task: Task, record: Record) -> set[str]:
-        """Return what the task's earlier runs made and the record does not have."""
+        """Return what the task's earlier runs made and the record does not contain."""
         return _others(*self._heir(task), record)
 
     def restore(self, task: Task, record: Record) -> Restored:
-        """Make the tree what the record says, if the store has all that this takes."""
+        """Make the tree match the record, if the store has everything needed."""
         ground = self._ground
         bad = self._unacceptable(task, record)
         if bad:
@@ -308,7 +309,7 @@ class Artefacts:
     def _unacceptable(self, task: Task, record: Record) -> tuple[str, ...]:
         """Return the digests of artefacts that no run of `task` can have made.
 
-        Records may come from elsewhere; one that names such a path is not a hit.
+        Records may come from elsewhere; if one names such a path, it is not a hit.
         """
         patterns = [Pattern.parse(text) for text in task.artefacts]
         names = Counter(artefact.path for artefact in record.artefacts)
@@ -333,7 +334,7 @@ class Artefacts:
         return (look.digest, look.executable) == (artefact.digest, artefact.executable)
 
     def _staged(self, task: Task, wanted: list[ArtefactFile]) -> tuple[list[Path], tuple[str, ...]]:
-        """Get `wanted` from the store into drafts; return those, and the digests that lack."""
+        """Get `wanted` from the store into drafts; return those, and the missing digests."""
         drafts: list[Path] = []
         missing: list[str] = []
         for number, artefact in enumerate(wanted):
@@ -348,9 +349,9 @@ class Artefacts:
     def _put(
         self, task: Task, artefact: ArtefactFile, draft: Path, place: Path, *, half: bool
     ) -> tuple[str, ...]:
-        """Move one draft to its place, and what the store lacks out of the way.
+        """Move one draft to its place, and anything the store lacks out of the way.
 
-        `half` says that what is there was left by an unfinished run.
+        `half` says that an unfinished run left what is there.
         """
         with writing(f"'{artefact.path}' cannot be restored", place):
             if place.is_dir() and not place.is_symlink():
@@ -389,7 +390,7 @@ def _looks(was: os.stat_result) -> tuple[int, ...]:
 
 
 def _wait_for_the_next_tick(stamps: tuple[FileStamp, ...]) -> None:
-    """Return when a file that is written from now on looks different from all `stamps`."""
+    """Return once a file that is written from now on would look different from all `stamps`."""
     newest = max((max(s.ctime_ns, s.link_ctime_ns) for s in stamps), default=0)
     patience = time.monotonic() + _LONGEST_TICK
     while now_ns() <= newest and time.monotonic() < patience:

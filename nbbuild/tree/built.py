@@ -18,11 +18,11 @@ from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Built, Ledger
 
 FAILED_SUFFIX = ".failed"
-"""What the names of partial notebooks end in: tools that build sites take `.ipynb` for a page."""
+"""The ending of partial notebooks' names: tools that build sites take `.ipynb` for a page."""
 
 
 class BuiltNotebooks:
-    """Writes and removes built notebooks, and knows which of them are as it wrote them."""
+    """Writes and removes built notebooks, and knows which of them are unchanged."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -37,8 +37,8 @@ class BuiltNotebooks:
         there = self._there(task)
         ours = _digests(ledger, task.built)
         elsewhere = tuple(m for m in ledger.built if m.path != task.built and ground.exists(m.path))
-        # The ledger goes first and names both the old file and the new: whichever a crash leaves
-        # there is known to be ours.
+        # The ledger goes first and names both the old file and the new: whichever of them a crash
+        # leaves is known to be ours.
         before = (Built(task.built, there),) if there and there in ours - {new.digest} else ()
         noted = msgspec.structs.replace(
             ledger,
@@ -68,7 +68,7 @@ class BuiltNotebooks:
         return True, (*notes, *self._leave_old_places(task, noted))
 
     def in_order(self, task: Task, made_from: str) -> bool:
-        """Whether the built notebook is there as it was written, from `made_from`."""
+        """Whether the built notebook is there as it was written from `made_from`."""
         ledger = self._ground.ledgers.read(task.name)
         if not made_from or ledger.made_from != made_from or not ledger.built:
             return False
@@ -79,12 +79,12 @@ class BuiltNotebooks:
         return present.path == task.built and present.digest == self._ground.digests.digest(place)
 
     def old_places(self, task: Task) -> set[str]:
-        """Return where this configuration had built the task before, which is to be gone."""
+        """Return where this configuration had built the task before; these files should go."""
         ledger = self._ground.ledgers.read(task.name)
         return {built.path for built in self._at_old_places(task, ledger)}
 
     def remove(self, task: Task) -> tuple[str, ...]:
-        """Remove the built notebook; one that was altered is kept in `replaced`, see the notes."""
+        """Remove the built notebook; keep an altered one in `replaced`, and return notes on it."""
         ground = self._ground
         ledger = ground.ledgers.read(task.name)
         notes = take_away_built(ground, task.built, _digests(ledger, task.built))
@@ -103,7 +103,7 @@ class BuiltNotebooks:
         return [built for built in ledger.built if built.path != task.built and built.by == by]
 
     def _leave_old_places(self, task: Task, ledger: Ledger) -> tuple[str, ...]:
-        """Remove what was built elsewhere, unless it is another task's by now; return notes."""
+        """Remove what was built elsewhere, unless it now belongs to another task; return notes."""
         ground = self._ground
         old = self._at_old_places(task, ledger)
         if not old:
@@ -151,7 +151,7 @@ class BuiltNotebooks:
 
 
 def take_away_built(ground: Ground, path: str, ours: Collection[Digest | None]) -> tuple[str, ...]:
-    """Remove a built notebook whose digest is one of `ours`, put aside any other file there.
+    """Remove a built notebook whose digest is one of `ours`; put any other file there aside.
 
     Returns notes. Raises Refused, StoreError.
     """
@@ -167,7 +167,7 @@ def take_away_built(ground: Ground, path: str, ours: Collection[Digest | None]) 
 
 
 def _digests(ledger: Ledger, path: str) -> set[Digest | None]:
-    """Return the digests that a file of ours at `path` can have."""
+    """Return the digests that our file at `path` can have."""
     return {built.digest for built in ledger.built if built.path == path}
 
 

@@ -14,11 +14,11 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes
 
 
 class Refused(OneTaskError):
-    """A path leads where nbbuild must not write."""
+    """A path leads to a place where nbbuild must not write."""
 
 
 class Confined:
-    """The places in the tree at `root` that may be written: no source, nothing outside."""
+    """The places that may be written in the tree at `root`: no source, nothing outside."""
 
     def __init__(self, root: Path, sources: Iterable[str]) -> None:
         self._root = Path(os.path.realpath(root))
@@ -26,7 +26,7 @@ class Confined:
         self._real_sources: frozenset[str] | None = None
 
     def place(self, path: str) -> Path:
-        """Return where `path` lies; its last name is not followed. Raises Refused."""
+        """Return where `path` leads, without following its last name. Raises Refused."""
         reason = self.fault(path)
         if reason:
             raise Refused(
@@ -41,7 +41,7 @@ class Confined:
         return not self.fault(path)
 
     def fault(self, path: str) -> str:
-        """Say why `place` would raise, "" if it would not."""
+        """Return why `place` would raise, or ""."""
         return fault_of_name(path) or self._fault_of_place(path)
 
     def _fault_of_place(self, path: str) -> str:
@@ -61,9 +61,9 @@ class Confined:
         return ""
 
     def fault_of_folder(self, folder: str) -> str:
-        """Say what keeps all files out of the root-relative `folder`, "" if nothing does.
+        """Return what keeps all files out of the root-relative `folder`, or "".
 
-        What is said follows "it is".
+        The text follows "it is".
         """
         return self._fault_of_folder(Path(os.path.realpath(self._root / folder)))
 
@@ -76,7 +76,7 @@ class Confined:
 
 
 def fault_of_name(path: str) -> str:
-    """Say why `path` is not the path of a file in a project, "" if it can be one."""
+    """Return why `path` is not the path of a file in a project, or ""."""
     names = path.split("/")
     try:
         coded = os.fsencode(path)  # names of files may be any bytes

@@ -22,7 +22,7 @@ Match: TypeAlias = Callable[[Sequence[str]], list[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """One project's tree, and the collaborators of those who change it."""
+    """One project's tree, and what is needed to change it."""
 
     root: Path  # without links
     store: Store
@@ -38,7 +38,7 @@ class Ground:
         return os.path.lexists(self.root / path)
 
     def stamp(self, path: str) -> FileStamp | None:
-        """Return how the file at `path` looks, None if nothing is there."""
+        """Return how the file at `path` looks; None if nothing is there."""
         place = self.root / path
         try:
             link = place.lstat()
@@ -71,7 +71,7 @@ class Ground:
         return (note,)
 
     def put_away(self, path: str, *, half: bool = False) -> tuple[str, ...]:
-        """Like `set_aside`, and delete the file if it was not moved. Raises OSError, too."""
+        """Like `set_aside`, but delete the file if it was not moved. Also raises OSError."""
         place = self.confined.place(path)
         notes = self.set_aside(path, half=half)
         if _is_file_or_link(place):
@@ -104,7 +104,7 @@ class Ground:
             return False
 
     def drop_folders(self, folders: Iterable[str], *, ignored: bool = False) -> None:
-        """Remove those of `folders` that are empty; `ignored`: but for a `.gitignore` of ours."""
+        """Remove those `folders` that are empty; `ignored`: except for a `.gitignore` of ours."""
         for folder in sorted(folders, key=len, reverse=True):
             if self.confined.allows(folder):
                 try:
@@ -112,7 +112,7 @@ class Ground:
                         drop_gitignore(self.root / folder)
                     (self.root / folder).rmdir()
                 except OSError:
-                    continue  # not empty, not there, or no folder any more
+                    continue  # not empty, not there, or no longer a folder
 
 
 def folders_above(path: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What nbbuild wrote into the tree, task by task: the ledgers in `.nbbuild/tree/`.
 
-A ledger is sealed JSON. One that is damaged counts as none: nothing is known to be ours then, so
+A ledger is sealed JSON. A damaged ledger counts as none: then nothing is known to be ours, so
 nothing is removed.
 """
 
@@ -27,7 +27,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How a file looked; for a link, both it and what it leads to count."""
+    """How a file looked; for a link, this covers both the link and what it leads to."""
 
     path: str
     size: int
@@ -37,42 +37,42 @@ class FileStamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A file that nbbuild put into the tree, or that a run under its eyes made."""
+    """A file that nbbuild put into the tree, or that a run made while nbbuild watched."""
 
     path: str
     digest: Digest
 
 
 class Built(Made, frozen=True, array_like=True, gc=False):
-    """A built notebook, and for which configuration file it was written."""
+    """A built notebook, and the configuration file for which it was written."""
 
     by: str = ""
 
 
 class Left(Made, frozen=True, array_like=True, gc=False):
-    """A file that a run changed and left without declaring it, as it was when the run ended."""
+    """A file that a run changed without declaring it, as it was when the run ended."""
 
-    anew: bool = False  # the run writes it whatever is there, and would tell that it did
+    anew: bool = False  # the run writes it whatever is there, and would report it
     scratch: bool = False  # private to the run
-    asked: bool = False  # the run looked for it, or read it, before it wrote it
+    asked: bool = False  # the run looked for it, or read it, before writing it
     shared: bool = False  # another task had left it, and this one changed it
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is known to be a task's own in the tree; see the essay in nbbuild.tree."""
+    """What is known to belong to a task in the tree; see the essay in nbbuild.tree."""
 
     task: str
     by: str = ""  # the configuration file for which it was last written
     finished: bool = True
     when_ns: int = 0  # of the last begin, collect or restore, since the epoch
-    patterns: tuple[str, ...] = ()  # of the run that is under way, or of the last one
-    before: tuple[FileStamp, ...] | None = None  # what matched before it; None: no run is under way
-    standing: tuple[str, ...] = ()  # the folders that its artefacts could go to, before it
+    patterns: tuple[str, ...] = ()  # of the present run, or of the last one
+    before: tuple[FileStamp, ...] | None = None  # what matched before it; None: no run is going on
+    standing: tuple[str, ...] = ()  # the folders for its artefacts that existed before it
     made: tuple[Made, ...] = ()
-    folders: tuple[str, ...] = ()  # made for the task's files; go when they are empty
+    folders: tuple[str, ...] = ()  # made for the task's files; removed when empty
     built: tuple[Built, ...] = ()  # built notebooks, the present one first
     made_from: str = ""  # of the present built notebook
-    left: tuple[Left, ...] = ()  # undeclared, by the last run and those before it
+    left: tuple[Left, ...] = ()  # left undeclared by the last run and earlier ones
 
 
 _LEDGER: Shape[Ledger] = Shape(Ledger)
@@ -88,9 +88,9 @@ class Ledgers:
         self._known: dict[str, tuple[tuple[int, ...], Ledger | None]] = {}
 
     def read(self, task: str) -> Ledger:
-        """Return the task's ledger, an empty one if there is none that is sound.
+        """Return the task's ledger; an empty one if there is no sound one.
 
-        Raises StoreError when reading fails: no ledger would mean that nothing is ours.
+        Raises StoreError if reading fails: without a ledger, nothing would count as ours.
         """
         ledger = self._read(_file_name(task))
         return ledger if ledger is not None and ledger.task == task else Ledger(task=task)
@@ -115,7 +115,7 @@ class Ledgers:
         return self.but(())
 
     def but(self, tasks: Iterable[str]) -> Iterator[Ledger]:
-        """Yield every sound ledger but those of `tasks`, which are not even read."""
+        """Yield every sound ledger except those of `tasks`, which are not even read."""
         left_out = {_file_name(task) for task in tasks}
         with suppress(FileNotFoundError, NotADirectoryError):
             for name in sorted(os.listdir(self._tree)):  # noqa: PTH208
@@ -126,11 +126,11 @@ class Ledgers:
                     yield ledger
 
     def built_paths(self) -> frozenset[str]:
-        """Return where built notebooks of the project lie, or lay when last seen to."""
+        """Return where the project's built notebooks are, or were when last checked."""
         return frozenset(built.path for ledger in self.all() for built in ledger.built)
 
     def staging(self, task: str) -> Path:
-        """Return a folder, made, for the task's drafts. Raises OSError."""
+        """Make and return a folder for the task's drafts. Raises OSError."""
         folder = self._folder / STAGED / safe_id(task)
         private_folder(self._folder)
         own_folder(self._folder / TREE, below=self._folder)
@@ -138,7 +138,7 @@ class Ledgers:
         return folder
 
     def clear_staging(self, task: str) -> None:
-        """Remove what is in the task's staging folder, and the folder. Raises StoreError."""
+        """Remove the task's staging folder with its content. Raises StoreError."""
         folder = self._folder / STAGED / safe_id(task)
         with (
             writing("drafts of an earlier build cannot be removed", folder),
@@ -149,15 +149,15 @@ class Ledgers:
             folder.rmdir()
 
     def _read(self, name: str) -> Ledger | None:
-        """Return the ledger in the file `name`; while it is the same file, it is read once."""
+        """Return the ledger in the file `name`; read it again only if the file is another one."""
         path = f"{self._tree}/{name}"
         with writing("the note of what nbbuild wrote into the project cannot be read", path):
             try:
-                # Each is written anew and renamed, so another content is another inode.
+                # Each is written anew and renamed, so new content means a new inode.
                 try:
                     now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
                 except OSError:
-                    if is_taken(path):  # by a loop of links, say
+                    if is_taken(path):  # for example by a loop of links
                         return None
                     raise
                 stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
@@ -176,9 +176,9 @@ def _file_name(task: str) -> str:
     return f"{safe_id(task)}.json"
 
 
-@lru_cache(maxsize=1 << 16)  # asked several times of each of thousands of tasks
+@lru_cache(maxsize=1 << 16)  # called several times for each of thousands of tasks
 def safe_id(task: str) -> str:
-    """Return a file name for a task: readable, and never the same for two tasks."""
+    """Return a file name for a task: readable, and different for any two tasks."""
     digest = digest_bytes(task.encode("utf-8", "surrogatepass"))
     return f"{_UNSAFE.sub('-', task).strip('-.')[:60]}-{digest[:16]}"
 

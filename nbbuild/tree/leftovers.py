@@ -14,9 +14,9 @@ from nbbuild.tree.ledger import Ledger
 
 
 def leftovers(ground: Ground, ledger: Ledger) -> dict[str, bool]:
-    """Return the files that runs and restores of the ledger's task left: path → whether by half.
+    """Return the files that the task's runs and restores left: path → whether half-done.
 
-    By half means: by a run that did not come to its end.
+    Half-done means: left by a run that did not finish.
     """
     paths = dict.fromkeys((made.path for made in ledger.made), False)
     if ledger.before is not None:
@@ -33,7 +33,7 @@ def claimed(
 ) -> set[str]:
     """Return those of `paths` that another task has written since, or is writing now.
 
-    `but` names the tasks whose claims do not count.
+    Claims of the tasks in `but` do not count.
     """
     taken: set[str] = set()
     if not paths:
@@ -48,9 +48,10 @@ def claimed(
 
 
 def take_away(ground: Ground, ledger: Ledger, paths: Mapping[str, bool]) -> tuple[str, ...]:
-    """Remove leftovers, and the folders made for them that are empty then; return notes.
+    """Remove leftovers, and then the empty folders that were made for them; return notes.
 
-    Each path goes on its own, so this can be cut short anywhere and done again. Raises StoreError.
+    Each path is handled by itself, so this can be cut short anywhere and repeated. Raises
+    StoreError.
     """
     notes: list[str] = []
     for path in sorted(paths):
@@ -63,14 +64,14 @@ def take_away(ground: Ground, ledger: Ledger, paths: Mapping[str, bool]) -> tupl
 
 # -- folders -----------------------------------------------------------------------------------
 #
-# Many programs refuse to make a folder that exists. So folders that a run made for its files, the
-# fixed part of its patterns included, go with the files in them; those that it found stay. Where
-# there is no fixed part, finding out which were there would mean to walk the whole project, and
-# all stay.
+# Many programs refuse to make a folder that exists. So folders that a run made for its files,
+# including the fixed part of its patterns, are removed with the files in them; those that it found
+# stay. Without a fixed part, finding out which folders existed would take a walk through the whole
+# project, so all of them stay.
 
 
 def standing_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Return the folders that are there now and that files of `patterns` could go to."""
+    """Return the existing folders that files of `patterns` could go to."""
     prefixes = (literal_prefix(pattern) for pattern in _parsed(patterns))
     above = {folder for prefix in prefixes for folder in (prefix, *folders_above(prefix))}
     found = {folder for folder in above if folder and (root / folder).is_dir()}
@@ -82,7 +83,7 @@ def standing_folders(root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _awaited(ground: Ground, ledger: Ledger, folders: Collection[str]) -> set[str]:
-    """Return those of `folders` that a run of another task has perhaps just made for its files."""
+    """Return those `folders` that another task's run may just have made for its files."""
     solid = {folder for folder in folders if ground.holds_files(folder)}
     solid |= {above for folder in solid for above in folders_above(folder)}
     if not any(ground.exists(folder) for folder in {*folders} - solid):
@@ -129,7 +130,7 @@ def empty_folders(
 ) -> tuple[str, ...]:
     """Return the folders under `patterns` that a run made and left without any file, sorted.
 
-    `standing` are those that it found, `files` are its artefacts.
+    `standing` are the folders it found; `files` are its artefacts.
     """
     holding = {folder for path in files for folder in folders_above(path)}
     found: set[str] = set()
@@ -137,7 +138,7 @@ def empty_folders(
         base = pattern.path if pattern.literal else literal_prefix(pattern)
         for place, _, _ in os.walk(root / base):
             folder = Path(place).relative_to(root).as_posix()
-            # What a file in it would be: a pattern means files, and folders by what is in them.
+            # Test a file that could be in it: patterns match files, and folders by their files.
             if folder not in holding and matches(pattern, f"{folder}/x"):
                 found.add(folder)
     return tuple(sorted(found - frozenset(standing)))

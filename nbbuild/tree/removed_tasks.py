@@ -1,16 +1,16 @@
-"""What tasks no longer in the project left in the tree: it goes, or another task inherits it.
+"""What tasks no longer in the project left in the tree: it is removed, or another task inherits it.
 
 A task goes when its notebook is removed or renamed, or its `name` or `matrix` changes. Its ledger
-stays, and says which files it had made. Those that a task of the project can make, by its artefact
-patterns, are that task's now: its next run or restore takes them over as if they were its own
-leftovers, so that renaming a notebook costs no run. All others would go on feeding the notebooks
-that read them. The next build puts them away, and until then nothing is judged by them.
+stays, and says which files it had made. Files that a task of the project can make, by its artefact
+patterns, now belong to that task: its next run or restore takes them over as if they were its own
+leftovers, so that renaming a notebook costs no run. All others would still be read by notebooks.
+The next build removes them; until then no verdict rests on them.
 
-A task that has begun a run, or been restored, after the last word of a gone task has dealt with
-what it inherited. From then on the files there are its own, or the user's.
+A task that has begun a run or been restored after the gone task's last entry has dealt with what it
+inherited. From then on the files there are its own, or the user's.
 
-Several configuration files may share a folder, each with its tasks. A ledger names the one for
-which it was last written, and only that one can tell that its task is gone.
+Several configuration files may share a folder, each with its own tasks. A ledger names the one for
+which it was last written, and only with that one can it be known that its task is gone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nbbuild.tree.ledger import Built, Ledger
 from nbbuild.tree.leftovers import folders_of, leftovers, take_away
 
 Locked = Callable[[str], AbstractContextManager[None]]
-"""Hold the outputs of the task of that name."""
+"""Holds the outputs of the task with that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class _Estate:
     ledger: Ledger
     goes: Mapping[str, bool]
     inherited: Mapping[str, Mapping[str, bool]]  # the task that can make them → files
-    built: tuple[Built, ...]  # these go, too
+    built: tuple[Built, ...]  # to be removed as well
 
 
 class Gone:
-    """The tasks that have a ledger on `ground`, and are not `present`; None: nobody is gone."""
+    """Tasks that have a ledger on `ground` but are not `present`; None: no task is gone."""
 
     def __init__(self, ground: Ground, present: Iterable[Task] | None) -> None:
         self._ground = ground
@@ -57,7 +57,7 @@ class Gone:
         self._known: tuple[_Estate, ...] | None = None
 
     def files(self) -> frozenset[str]:
-        """Return the files that `put_away` would take away now."""
+        """Return the files that `put_away` would remove now."""
         return frozenset(
             path
             for estate in self._estates()
@@ -67,7 +67,7 @@ class Gone:
     def inheritance(self, heir: Ledger) -> tuple[dict[str, bool], set[str]]:
         """Return the leftovers that the task of the ledger `heir` inherits, and their folders.
 
-        Leftovers as `leftovers` returns them.
+        The leftovers are in the form that `leftovers` returns.
         """
         paths: dict[str, bool] = {}
         folders: set[str] = set()
@@ -79,14 +79,14 @@ class Gone:
         return paths, folders
 
     def put_away(self, locked: Locked) -> tuple[tuple[str, str], ...]:
-        """Take away what gone tasks left and nobody inherits; return notes, each with its task.
+        """Remove what gone tasks left and nobody inherits; return notes, each with its task.
 
-        Can be cut short anywhere and done again. Raises StoreError.
+        Can be cut short anywhere and repeated. Raises StoreError.
         """
         told: list[tuple[str, str]] = []
         for name in [estate.ledger.task for estate in self._look()]:
             with locked(name):
-                # Somebody may have built or cleaned it before the lock was ours.
+                # Somebody may have built or cleaned it before we got the lock.
                 for estate in self._look():
                     if estate.ledger.task == name:
                         told += [(name, note) for note in self._dissolve(estate)]
@@ -137,7 +137,7 @@ class Gone:
         return tuple(self._estate(ledger, taken) for ledger in gone)
 
     def _estate(self, ledger: Ledger, taken: set[str]) -> _Estate:
-        """Return what the gone task left; `taken` are paths of built notebooks of other tasks."""
+        """Return what the gone task left; `taken` are paths of other tasks' built notebooks."""
         goes: dict[str, bool] = {}
         inherited: dict[str, dict[str, bool]] = {}
         for path, half in leftovers(self._ground, ledger).items():

@@ -1,6 +1,6 @@
 """Keep files that nbbuild did not make and has to move out of the way.
 
-It goes to `.nbbuild/replaced/<run>/<path>.replaced`: tools that build sites walk the whole project,
+They go to `.nbbuild/replaced/<run>/<path>.replaced`: tools that build sites walk the whole project,
 and nothing in `.nbbuild` may look like a page to them.
 """
 
@@ -21,7 +21,7 @@ SUFFIX = ".replaced"
 
 
 class Replaced:
-    """The files put aside by one build, in a folder of its own that is named after the time."""
+    """The files that one build puts aside, in a folder of its own that is named after the time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,8 +31,8 @@ class Replaced:
     def keep(self, place: Path, path: str, *, half: bool = False, whose: str = "your copy") -> str:
         """Move the file or link at `place`, root-relative `path`, aside; return a note on it.
 
-        `half` says that a run which did not come to its end left it, and no user. Raises
-        StoreError, and then it still is where it was.
+        `half` says that an unfinished run left it, not a user. If this raises StoreError, the file
+        is still where it was.
         """
         with writing(f"'{path}' cannot be kept in {DOT}/{REPLACED}", place), self._turn:
             kept = self._free(path)
@@ -42,7 +42,7 @@ class Replaced:
         return f"kept {whose} of '{path}' in {DOT}/{REPLACED}/{kept}"
 
     def _free(self, path: str) -> str:
-        """Return where `path` can go below `replaced`: a name that nothing has, in a folder."""
+        """Return a free name below `replaced` for `path`, in a folder that exists."""
         while True:
             if not self._stamp:
                 self._stamp = self._new_stamp()
@@ -58,7 +58,7 @@ class Replaced:
             return kept
 
     def _new_stamp(self) -> str:
-        """Make a folder that no other build has."""
+        """Make a folder that no other build uses."""
         private_folder(self._folder)
         (self._folder / REPLACED).mkdir(exist_ok=True)
         now = time.strftime("%Y-%m-%d-%H%M%S")
@@ -84,7 +84,7 @@ def _move(place: Path, target: Path) -> None:
 
 
 def _copy(place: Path, target: Path) -> None:
-    """Copy to another file system, whole and on the disk before this returns."""
+    """Copy to another file system; on return the copy is complete and on the disk."""
     was = place.lstat()
     if stat.S_ISLNK(was.st_mode):
         target.symlink_to(place.readlink())

@@ -38,12 +38,12 @@ _UNFINISHED = "kept: left by a run that did not finish"
 class Tree:
     """What nbbuild writes into the project at `root`; see the essay in nbbuild.tree.
 
-    `match` must look at the disk anew each time it is called. `sources` (root-relative) are never
-    written. `present` are all tasks of the project, as the configuration file gives them for which
-    `ledgers` write (None: for none in particular); without them no task counts as gone. `output`
-    is the folder of the built notebooks, root-relative. What changes the tree for a task needs its
-    `outputs_lock`.
-    All that writes raises StoreError when it cannot.
+    `match` must look at the disk again each time it is called. `sources` (root-relative) are never
+    written. `present` are all tasks of the project, according to the configuration file for which
+    `ledgers` writes (None: no file in particular); without them no task counts as gone. `output`
+    is the folder of the built notebooks, root-relative. Anything that changes the tree for a task
+    needs its `outputs_lock`.
+    Everything that writes raises StoreError if it cannot.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Tree:
         self._built = BuiltNotebooks(self._ground)
 
     def closed_folders(self, tasks: Iterable[Task]) -> dict[str, str]:
-        """Return the folders that the tasks' outputs go to and nbbuild must not write in: why.
+        """Return the tasks' output folders in which nbbuild must not write, each with the reason.
 
-        Told are folders that links lead out of the project, or into .git or .nbbuild. Why is what
-        follows "it is".
+        These are folders that links lead out of the project, or into .git or .nbbuild. The reason
+        is text that follows "it is".
         """
         folders: dict[str, None] = {}
         for task in tasks:
@@ -99,19 +99,19 @@ class Tree:
     # -- artefacts -----------------------------------------------------------------------------
 
     def begin(self, task: Task, *, forced: bool = False) -> tuple[str, ...]:
-        """Prepare a run: take away what earlier ones made, and note what else is there.
+        """Prepare a run: remove what earlier ones made, and record what else is there.
 
-        A `forced` run finds nothing either that the last one had looked for and then left,
-        undeclared. Returns sentences on files that were moved to `.nbbuild/replaced`.
+        A `forced` run does not find what the last one had looked for and then left undeclared,
+        either. Returns sentences on files that were moved to `.nbbuild/replaced`.
         """
         return self._artefacts.begin(task, forced=forced)
 
     def left(self, task: Task) -> Mapping[str, Digest]:
-        """Return what earlier runs left undeclared and is there as they left it: its digests."""
+        """Return what earlier runs left undeclared and is still unchanged: its digests."""
         return self._artefacts.left(task)
 
     def leave(self, task: Task, left: Iterable[Left]) -> None:
-        """Note what a run that has ended left undeclared."""
+        """Record what a run that has ended left undeclared."""
         self._artefacts.leave(task, left)
 
     def replaceable(self, task: Task, path: str, digest: Digest) -> bool:
@@ -119,14 +119,14 @@ class Tree:
         return self._artefacts.replaceable(task, path, digest)
 
     def tracked(self) -> frozenset[str]:
-        """Return the names of all that any task left undeclared."""
+        """Return the names of everything that any task left undeclared."""
         return self._artefacts.tracked()
 
     def collect(self, task: Task, *, stored: bool = True) -> tuple[ArtefactFile, ...]:
-        """Take the artefacts that the run since `begin` wrote into the store; the run is over.
+        """Put the artefacts that the run since `begin` wrote into the store; the run is over.
 
         With `stored=False` they are only digested: for a store that cannot be written. Raises
-        ArtefactError if a pattern has none, or a file cannot be kept; the run is not over then.
+        ArtefactError if a pattern has none, or a file cannot be kept; then the run is not over.
         """
         return self._artefacts.collect(task, stored=stored)
 
@@ -137,7 +137,7 @@ class Tree:
     def bring_in(self, file: Path, path: str) -> tuple[str, ...]:
         """Move `file`, from outside the tree, to `path` in it; return notes for users.
 
-        What is there and the store lacks moves to `.nbbuild/replaced`. Raises Refused.
+        A file already there moves to `.nbbuild/replaced` if the store lacks it. Raises Refused.
         """
         place = self._ground.confined.place(path)
         with writing(f"'{path}' cannot be written", place):
@@ -148,23 +148,23 @@ class Tree:
         return notes
 
     def adopt(self, task: Task, files: Mapping[str, Path]) -> tuple[ArtefactFile, ...]:
-        """Take the files that are there as the task's artefacts, as if a run had written them.
+        """Accept the files that are there as the task's artefacts, as if a run had written them.
 
-        `files` has some by their root-relative paths, which may be elsewhere: of a pattern that
-        matches any of these, only they are taken, and `restore` puts them in their places. Raises
+        `files` maps root-relative paths to files, perhaps elsewhere. If a pattern matches any of
+        these, only they are accepted for it, and `restore` puts them in their places. Raises
         ArtefactError if a pattern has none, or a file cannot be kept.
         """
         return self._artefacts.adopt(task, files)
 
     def adoptable(self, task: Task, files: Mapping[str, Path]) -> Mapping[str, Path]:
-        """Return where the artefacts are that `adopt` would take; raise ArtefactError as it does.
+        """Return where the artefacts that `adopt` would accept are; raise ArtefactError as it does.
 
         Nothing is written.
         """
         return self._artefacts.adoptable(task, files)
 
     def abandon(self, task: Task) -> None:
-        """End a run that failed: what it wrote goes with the next `begin` or `restore`."""
+        """End a failed run: the next `begin` or `restore` removes what it wrote."""
         self._artefacts.abandon(task)
 
     def in_order(self, task: Task, record: Record) -> bool:
@@ -172,25 +172,25 @@ class Tree:
         return self._artefacts.in_order(task, record)
 
     def not_there(self, task: Task, record: Record) -> set[str]:
-        """Return the paths at which nothing lies while all is in order: former outputs."""
+        """Return the paths where nothing is if all is in order: former outputs."""
         return self._artefacts.others(task, record) | self._built.old_places(task)
 
     def restore(self, task: Task, record: Record) -> Restored:
-        """Make the task's artefacts what the record says; changes nothing if blobs are missing.
+        """Make the task's artefacts match the record; changes nothing if blobs are missing.
 
-        A record with paths that the task cannot have made counts as missing them. Raises Refused
-        where the tree's own links lead out of it.
+        If a record has paths that the task cannot have made, they count as missing. Raises Refused
+        if the tree's own links lead out of it.
         """
         return self._artefacts.restore(task, record)
 
     # -- tasks that the project no longer has --------------------------------------------------
 
     def gone_files(self) -> frozenset[str]:
-        """Return the files that `put_away_gone` would take away now."""
+        """Return the files that `put_away_gone` would remove now."""
         return self._gone.files()
 
     def put_away_gone(self, locked: Locked | None = None) -> tuple[tuple[str, str], ...]:
-        """Take away what tasks left that are gone, unless another task inherits it.
+        """Remove what gone tasks left, unless another task inherits it.
 
         `locked` holds a task's outputs; by default `outputs_lock`. Returns notes for users, each
         with its task.
@@ -202,17 +202,17 @@ class Tree:
     def write_built(self, task: Task, data: bytes, made_from: str) -> tuple[bool, tuple[str, ...]]:
         """Write the built notebook if it differs; return whether it did, and notes for users.
 
-        What was built for this task at other places goes.
+        What was built for this task at other places is removed.
         `made_from` is remembered for `built_in_order`; "" is never in order.
         """
         return self._built.write(task, data, made_from)
 
     def built_in_order(self, task: Task, made_from: str) -> bool:
-        """Whether the built notebook is there as written from just this."""
+        """Whether the built notebook is there as written from exactly this."""
         return self._built.in_order(task, made_from)
 
     def remove_built(self, task: Task) -> tuple[str, ...]:
-        """Remove the built notebook, as a failure does; return notes for users."""
+        """Remove the built notebook, as after a failure; return notes for users."""
         return self._built.remove(task)
 
     def keep_failed(self, task: Task, data: bytes) -> str:
@@ -220,31 +220,31 @@ class Tree:
         return self._built.keep_failed(task, data)
 
     def rename_kept(self) -> None:
-        """Let what earlier versions kept in `.nbbuild` under names of pages have other names."""
+        """Rename what earlier versions kept in `.nbbuild` under names that look like pages."""
         for name, end in ((FAILED, FAILED_SUFFIX), (REPLACED, REPLACED_SUFFIX)):
             for folder, _, files in os.walk(self._folder / name):
                 for file in files:
                     old, new = Path(folder, file), Path(folder, file + end)
-                    with suppress(OSError):  # gone meanwhile, or not to be written
+                    with suppress(OSError):  # gone in the meantime, or not writable
                         if not file.endswith(end) and not os.path.lexists(new):
                             old.rename(new)
                         elif not file.endswith(end) and name == FAILED:
                             old.unlink()  # of an earlier failure
 
     def drop_failed(self, task: Task) -> None:
-        """Remove what `keep_failed` kept of an earlier failure."""
+        """Remove what `keep_failed` kept from an earlier failure."""
         self._built.drop_failed(task)
 
     # -- all of it -----------------------------------------------------------------------------
 
     def known(self) -> Mapping[str, Ledger]:
-        """Return the ledger of each task that has one, also of tasks that are long gone."""
+        """Return the ledger of each task that has one, including tasks that are long gone."""
         return {ledger.task: ledger for ledger in self._ground.ledgers.all()}
 
     def clean(self, tasks: Iterable[str], *, dry_run: bool = False) -> list[tuple[str, str]]:
         """Remove the tasks' built notebooks and artefacts; return (path, what became of it).
 
-        Only files that are as nbbuild made them go. Names come from `known`.
+        Only files that are still as nbbuild made them are removed. Names come from `known`.
         """
         wanted = frozenset(tasks)
         ledgers = [ledger for ledger in self._ground.ledgers.all() if ledger.task in wanted]
@@ -302,7 +302,7 @@ class Tree:
         with writing("locks cannot be made", self._folder):
             private_folder(self._folder)
         with ExitStack() as held:
-            for name in sorted(shared):  # one order for everybody: nobody waits in a circle
+            for name in sorted(shared):  # the same order for everybody, so that no circle waits
                 path = self._folder / LOCKS / f"{name}.lock"
                 held.enter_context(
                     lock(path, shared=shared[name], on_wait=on_wait, cancelled=cancelled)

@@ -1,4 +1,4 @@
-"""What runs left in the tree undeclared: whose it is, and what goes before the next run."""
+"""What runs left in the tree undeclared: whose it is, and what is removed before the next run."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nbbuild.tree.ledger import Ledger, Left, safe_id
 
 
 def lying(ground: Ground, ledger: Ledger) -> dict[str, Digest]:
-    """Return what runs of the ledger's task left undeclared and is as they left it: its digests."""
+    """Return what runs of the ledger's task left undeclared and is still unchanged: its digests."""
     return {one.path: one.digest for one in _there(ground, ledger) if not one.shared}
 
 
 def tracked(ground: Ground) -> frozenset[str]:
-    """Return the names of all that any task left undeclared."""
+    """Return the names of everything that any task left undeclared."""
     return frozenset(one.path for ledger in ground.ledgers.all() for one in ledger.left)
 
 
 def replaceable(ground: Ground, ledger: Ledger, path: str, digest: Digest) -> bool:
-    """Whether the task's next run begins without `path`, where another's left `digest`."""
+    """Whether the task's next run begins without `path`, where another task left `digest`."""
     ours = any(one.path == path and (one.anew or one.scratch) for one in ledger.left)
     return ours and digest in _by_others(ground, ledger).get(path, ())
 
 
 def kept(ground: Ground, ledger: Ledger, new: Iterable[Left]) -> tuple[Left, ...]:
-    """Return what a run leaves: what it changed, and what earlier ones left that is there."""
+    """Return what a run leaves: what it changed, and what earlier runs left that still exists."""
     listed = {one.path: one for one in _there(ground, ledger)}
     listed.update((one.path, one) for one in new)
     return tuple(listed[path] for path in sorted(listed))
@@ -38,7 +38,7 @@ def kept(ground: Ground, ledger: Ledger, new: Iterable[Left]) -> tuple[Left, ...
 def put_away(
     ground: Ground, ledger: Ledger, task: Task, *, forced: bool
 ) -> tuple[tuple[Left, ...], tuple[str, ...]]:
-    """Take away what the next run of `task` must not find; return what stays, and notes for users.
+    """Remove what the next run of `task` must not find; return what stays, and notes for users.
 
     A forced run must not find anything that the last one had looked for. Raises StoreError.
     """
@@ -65,7 +65,7 @@ def put_away(
 
 
 def _there(ground: Ground, ledger: Ledger, *, by_any: bool = False) -> Iterator[Left]:
-    """Yield what is there as the task left it or, with `by_any`, as any other task did."""
+    """Yield what is there as the task left it or, with `by_any`, as any task left it."""
     others = _by_others(ground, ledger) if by_any and ledger.left else {}
     for one in ledger.left:
         place = ground.root / one.path
@@ -85,12 +85,12 @@ def _by_others(ground: Ground, ledger: Ledger) -> Mapping[str, list[Digest]]:
 
 
 def _aside(ground: Ground, task: Task, path: str) -> None:
-    """Move a file to where it stays until the next of its name comes."""
+    """Move a file to where it stays until the next file of its name comes."""
     place = ground.root / path
     target = ground.root / DOT / ASIDE / safe_id(task.name) / path
     with writing(f"'{path}', which an earlier run left, cannot be put aside", place):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             place.replace(target)
-        except OSError:  # another file system, or a folder where the file is to go
+        except OSError:  # another file system, or a folder in the file's place
             ground.replaced.keep(place, path)

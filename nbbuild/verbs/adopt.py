@@ -1,4 +1,4 @@
-"""Adopt results that no run of ours made: what is there, or what was executed elsewhere."""
+"""Adopt results that no run of nbbuild's made: what is there, or what was executed elsewhere."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class NotAdopted(NbbuildError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What an execution came to.
+    """The result of an execution.
 
-    `files` has artefacts by their root-relative paths, and where their bytes are now. Of the
-    patterns that match none of these, the files that are in the tree are taken.
+    `files` maps the root-relative paths of artefacts to where their bytes are now. For a pattern
+    that matches none of these, the files in the tree are taken.
     """
 
     cells: ExecutedCells
@@ -62,14 +62,14 @@ def keep(
 ) -> tuple[Record, tuple[str, ...]]:
     """Publish `result` as that of `task`, and write the built notebook; return notes for users.
 
-    Cells that are not the source's keep the outputs in their place. `last` is the record of the
-    last run that was watched, if there was one: what that one used counts for this result, too.
-    Raises ArtefactError, and what reading the source and writing the store raise.
+    Cells that differ from the source's keep the outputs in their place. `last` is the record of the
+    last run that was watched, if there was one: what that run used counts for this result, too.
+    Raises ArtefactError, and any error of reading the source or writing the store.
     """
     assert judgement.key is not None
     upstream = session.graph.upstream(task.name)
     with session.store.in_use(), session.tree.outputs_lock(task.name, upstream):
-        sources = session.sources(task)  # before reading: an edit in between is seen next time
+        sources = session.sources(task)  # before reading: the next build sees an edit in between
         source = prepared(
             session.root,
             task,
@@ -99,7 +99,7 @@ def keep(
 
 
 def _trace(session: Session, task: Task, record: Record | None) -> Trace:
-    """Return the trace of the run that `record` is of, its items as they are now."""
+    """Return the trace of the run that made `record`, with its items as they are now."""
     if record is None:
         return Trace()
     own = session.validity.own(task, record.undeclared)
@@ -118,16 +118,16 @@ def adopt(
     validate: bool = True,
     overwrite: bool = False,
 ) -> Outcome:
-    """Take `notebook`, an executed .ipynb, for the result of a task, which then need not run.
+    """Accept `notebook`, an executed .ipynb, as the result of a task, which then need not run.
 
     The task is `target`, or the one whose source, pair or built notebook this is. The notebook must
     hold the task's code. With `validate`, its execution counts must be those of one run from top
-    to bottom, without errors that the task does not allow. Artefacts are the files that are in
-    the tree under the task's patterns; of a pattern that matches any of `artefacts`, only these.
-    Where the cache has a result already, that one stays, unless `overwrite`.
+    to bottom, without errors that the task does not allow. Artefacts are the files in the tree
+    that match the task's patterns; for a pattern that matches any of `artefacts`, only these.
+    If the cache has a result already, that one stays, unless `overwrite`.
 
-    Raises NotAdopted, UsageError, NotebookError, ArtefactError, StoreError, and what planning
-    raises.
+    Raises NotAdopted, UsageError, NotebookError, ArtefactError, StoreError, and any error of
+    planning.
     """
     place = Path(notebook)
     task = _task(session, place, target)
@@ -187,7 +187,7 @@ def _task(session: Session, place: Path, target: str) -> Task:
 
 
 def _executed(place: Path) -> NotebookNode:
-    """Return the notebook at `place`, whose outputs are all there."""
+    """Return the notebook at `place`, after checking that no outputs are lost."""
     shown = str(place)
     if place.suffix.lower() != ".ipynb":
         raise UsageError(
@@ -195,7 +195,7 @@ def _executed(place: Path) -> NotebookNode:
             hint="name the notebook that was executed",
         )
     notebook = read(Path(), shown)
-    # Reading drops outputs that are not valid, since a run makes them anew.
+    # Reading drops outputs that are not valid, since a run makes them again.
     said = [
         cell for cell in json.loads(place.read_bytes()).get("cells", []) if isinstance(cell, dict)
     ]
@@ -220,7 +220,7 @@ def _check_code(session: Session, task: Task, notebook: NotebookNode, *, shown: 
 
 
 def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tuple[str, str], ...]:
-    """Say in labelled facts where `notebook` has other code than `task`; () if nowhere."""
+    """Return labelled facts on where `notebook` has other code than `task`; () if nowhere."""
     language = session.inputs.language(task)
     ours = _tidied(
         parse(prepared(session.root, task, language=language, readers=session.readers), task.source)
@@ -242,7 +242,7 @@ def difference(session: Session, task: Task, notebook: NotebookNode) -> tuple[tu
 
 
 def _tidied(parsed: Parsed) -> Parsed:
-    """Return `parsed` without the line end with which papermill leaves its parameters."""
+    """Return `parsed` without the line end that papermill puts after its parameters."""
     cells = (
         msgspec.structs.replace(cell, source=cell.source.rstrip())
         if INJECTED in cell.tags
@@ -257,7 +257,7 @@ def _code(parsed: Parsed) -> list[CodeCell]:
 
 
 def _told(cell: CodeCell, other: CodeCell) -> str:
-    """Return the first line in which `cell` differs from `other`, or else its tags."""
+    """Return the first line in which `cell` differs from `other`; if none does, its tags."""
     if cell.source == other.source:
         return f"the tags {', '.join(cell.tags) or 'none'}"
     lines, others = cell.source.splitlines(keepends=True), other.source.splitlines(keepends=True)
@@ -270,7 +270,7 @@ def _told(cell: CodeCell, other: CodeCell) -> str:
 
 
 def _check_run(session: Session, task: Task, notebook: NotebookNode, *, shown: str) -> None:
-    """Raise NotAdopted unless `notebook` was executed once, from top to bottom, and went well."""
+    """Raise NotAdopted unless `notebook` was executed once, from top to bottom, without errors."""
     allowed = bool(session.inputs.settings(task, session.inputs.parsed(task)).allow_errors)
     expected = 0
     for number, cell in enumerate(notebook.cells, 1):

@@ -1,8 +1,8 @@
 """Compare the outputs of two executions of a notebook, cell by cell; no I/O.
 
-What can differ between any two runs of the same code is set aside by `MASKS` and by what each kind
-of output calls for. The patterns are narrow on purpose: a number that changes is a finding, unless
-something beside it says that it is a time, an address or an id.
+What can differ between any two runs of the same code is set aside by `MASKS` and by rules for each
+kind of output. The patterns are narrow on purpose: a number that changes is a finding, unless
+something beside it shows that it is a time, an address or an id.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["DIFF_LINES", "MASKS", "Comparison", "Difference"]
 DIFF_LINES = 12
 """How many lines of a diff are shown."""
 
-_DIFF_WIDTH = 160  # characters of a line
+_DIFF_WIDTH = 160  # characters in a line
 _COMPARED_LINES = 400  # around the first difference: diffs of long texts take long
 
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
@@ -44,13 +44,13 @@ class Difference:
 
     what: str  # "stdout", "image/png of its result", …
     cell: int | None = None  # index among all cells, from 0
-    diff: tuple[str, ...] = ()  # lines: "-" before, "+" after, what is set aside masked
+    diff: tuple[str, ...] = ()  # lines: "-" before, "+" after; what is set aside is masked
     position: int | None = None  # of that cell among all cells, from 1
     execution_count: int | None = None
 
     @property
     def where(self) -> str:
-        """What the cell is called, "" where it is in none."""
+        """The name of the cell; "" if the difference is in none."""
         return "" if self.position is None else named(self.position, self.execution_count)
 
 
@@ -64,13 +64,13 @@ class _Facet:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Compares; `ignore` are the patterns of `[verify] ignore`, removed from both sides first."""
+    """Compares; first removes from both sides what `ignore`, the `[verify] ignore`, matches."""
 
     ignore: tuple[re.Pattern[str], ...] = ()
 
     @classmethod
     def of(cls, ignore: Iterable[str] = ()) -> Comparison:
-        """Return one that ignores these patterns, in which ^ and $ hold at each line."""
+        """Return one that ignores these patterns, in which ^ and $ match at each line."""
         return cls(tuple(re.compile(text, re.MULTILINE) for text in ignore))
 
     def notebooks(
@@ -78,9 +78,9 @@ class Comparison:
     ) -> tuple[Difference, ...]:
         """Return the first difference of each cell that differs, then that of the widgets.
 
-        Both are built notebooks of one source, as nbformat 4 has them.
+        Both are built notebooks of the same source, in the form of nbformat 4.
         """
-        # One source, so as many cells.
+        # The same source, so the same number of cells.
         pairs = enumerate(zip(before["cells"], after["cells"], strict=True))
         each = (self._cell(index, old, new) for index, (old, new) in pairs)
         found = [difference for difference in each if difference is not None]
@@ -90,7 +90,7 @@ class Comparison:
         return tuple(found)
 
     def text(self, text: str) -> str:
-        """Return `text` without what may differ from run to run."""
+        """Return `text` without anything that may differ between runs."""
         for pattern in self.ignore:
             text = without(pattern, text)
         return masked(text)
@@ -141,11 +141,11 @@ class Comparison:
             try:
                 return base64.b64decode("".join(text.split()), validate=True)
             except (binascii.Error, ValueError):
-                pass  # not base64, whatever the type says
+                pass  # not base64, although the type says so
         return self.text(text)
 
     def _json(self, value: Any) -> str:
-        """Return JSON in one order, with all its strings normalised."""
+        """Return JSON in a fixed order, with all its strings normalised."""
         return json.dumps(self._strings(value), indent=1, sort_keys=True, ensure_ascii=False)
 
     def _strings(self, value: Any) -> Any:
@@ -158,13 +158,13 @@ class Comparison:
         return value
 
     def _widgets(self, notebook: Mapping[str, Any]) -> str:
-        """Return the states of all widgets in an order that does not rest on their ids."""
+        """Return the states of all widgets in an order that does not depend on their ids."""
         states = notebook.get("metadata", {}).get("widgets", {}).get(_WIDGETS, {}).get("state", {})
         return "\n".join(sorted(self._json(state) for state in states.values()))
 
 
 def _merged(outputs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return outputs with each run of text on one stream in one piece."""
+    """Return outputs with consecutive text on the same stream joined."""
     merged: list[dict[str, Any]] = []
     for output in outputs:
         last = merged[-1] if merged else {}
@@ -187,7 +187,7 @@ def _error(output: Mapping[str, Any]) -> str:
 
 
 def _svg(text: str) -> str:
-    """Return an SVG image without its date, its ids numbered as they come."""
+    """Return an SVG image without its date, and with ids numbered in their order."""
     names: dict[str, str] = {}
     for found in _SVG_ID.finditer(text):
         names.setdefault(found.group(), f"id-{len(names) + 1}")
@@ -195,11 +195,11 @@ def _svg(text: str) -> str:
     return _SVG_DATE.sub("<dc:date/>", text)
 
 
-# -- telling what differs ----------------------------------------------------------------------
+# -- finding what differs ----------------------------------------------------------------------
 
 
 def _different(old: _Facet, new: _Facet) -> tuple[str, ...] | None:
-    """Return how two facets of one label differ, None when they do not."""
+    """Return how two facets with the same label differ; None if they do not."""
     if old.value == new.value:
         return None
     if isinstance(old.value, bytes) and isinstance(new.value, bytes):
@@ -229,7 +229,7 @@ def _shown(value: Value) -> str:
 
 
 def _diff(before: str, after: str) -> tuple[str, ...]:
-    """Return the lines of a short diff; none when only line ends differ."""
+    """Return the lines of a short diff; none if only line ends differ."""
     old, new = before.splitlines(), after.splitlines()
     pairs = enumerate(zip(old, new, strict=False))
     same = next((at for at, (a, b) in pairs if a != b), min(len(old), len(new)))
@@ -243,13 +243,13 @@ def _diff(before: str, after: str) -> tuple[str, ...]:
 
 
 def _alike(first: str = "", second: str = "") -> int:
-    """Return how many characters both begin with."""
+    """Return how many characters both have in common at the start."""
     pairs = enumerate(zip(first, second, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _clipped(line: str, alike: int) -> str:
-    """Return a line of a diff, of a long one what follows its first `alike` characters."""
+    """Return a line of a diff; for a long one, what follows its first `alike` characters."""
     mark, text = line[:1], line[1:]
     if len(text) > _DIFF_WIDTH and alike > _DIFF_WIDTH // 2:
         text = f"…{text[alike - _DIFF_WIDTH // 4 :]}"

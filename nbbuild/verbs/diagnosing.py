@@ -41,7 +41,7 @@ class Differs:
 
 @dataclass(slots=True)
 class Diagnosis:
-    """The findings on tasks, by their first runs and those that each made by itself."""
+    """The findings on tasks, from their first runs and those that each made by itself."""
 
     session: Session
     stored: StoredResults
@@ -51,8 +51,8 @@ class Diagnosis:
     _other: set[str] = field(default_factory=set)  # gave other bytes than the stored ones
     _suspects: set[str] = field(default_factory=set)
 
-    # Results are compared here, in the main thread, not where the runs are: in another one a user's
-    # pattern that goes on for ever would not end by an interrupt.
+    # Results are compared here, in the main thread, not where the runs are: in another thread an
+    # interrupt could not end a user's pattern that goes on for ever.
 
     def of(self, names: Sequence[str]) -> tuple[dict[str, Finding], tuple[str, ...]]:
         """Run `names`, and those that differ again; return the findings and undeclared files."""
@@ -70,9 +70,9 @@ class Diagnosis:
         return told, left
 
     def _suspect(self, name: str) -> None:
-        """Take note of how the first result differs from the stored one, upstream tasks first."""
+        """Record how the first result differs from the stored one, upstream tasks first."""
         run, stored = self._first.get(name), self.reruns.before(name)
-        if run is None:  # blocked by another one that failed
+        if run is None:  # blocked by another task that failed
             self._other.add(name)
             self._suspects.add(name)
             return
@@ -152,7 +152,7 @@ class Diagnosis:
         )
 
     def _missing(self, task: Task, failure: Failure) -> str:
-        """Return the file that a run did not find in the copy, though it is in the project."""
+        """Return the file of the project that a run did not find in the copy."""
         with suppress(NotebookError):
             inputs = self.session.inputs
             settings = inputs.settings(task, inputs.parsed(task))
@@ -165,7 +165,7 @@ class Diagnosis:
         return ""
 
     def _why(self, path: str) -> str:
-        """Say why the copy does not hold `path`."""
+        """Return why the copy does not hold `path`."""
         maker = self.stored.maker(path)
         if maker:
             kind = "built notebook" if self.session.graph.tasks[maker].built == path else "artefact"

@@ -14,9 +14,9 @@ from nbbuild.verbs.explain import Explained, code_digests, executed, explained
 
 
 def latest(session: Session, task: Task) -> Record:
-    """Return the record of the task's last run, or the newest of its notebook in the cache.
+    """Return the record of the task's last run, or the newest one of its notebook in the cache.
 
-    Raises `UsageError` when there is none.
+    Raises `UsageError` if there is none.
     """
     record = session.runs.last(task)[1]
     if record is not None:
@@ -32,7 +32,7 @@ def latest(session: Session, task: Task) -> Record:
 
 
 def differences(session: Session, task: Task, record: Record) -> tuple[Explained, ...]:
-    """Return how the code of `task` differs now from that of the run of `record`, by cells.
+    """Return how the code of `task` now differs from that of the run of `record`, by cells.
 
     Raises `NotebookError` if the notebook cannot be read.
     """
@@ -46,7 +46,7 @@ def differences(session: Session, task: Task, record: Record) -> tuple[Explained
 def code_of(session: Session, record: Record) -> tuple[str, ...]:
     """Return the sources of the code cells that the run of `record` executed.
 
-    Raises `UsageError` when the cache has lost them.
+    Raises `UsageError` if the cache has lost them.
     """
     cells = executed(session, record)
     if cells is None:

@@ -1,7 +1,7 @@
-"""Add notebooks to a project and take them out, by editing its jcache.toml.
+"""Add notebooks to a project or remove them from it, by editing its jcache.toml.
 
 The text is edited in memory first. It is written only if it is a valid jcache.toml, and the project
-that it describes has no problem that it did not have before.
+it describes has no problem that it did not have before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ notebooks = []
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What is said of notebooks that are added; files and patterns as on the command line."""
+    """What is declared about notebooks that are added; files and patterns as typed."""
 
     assets: Sequence[str] = ()
     modules: Sequence[str] = ()
@@ -58,7 +58,7 @@ class Edited:
     changed: bool
     notebooks: Mapping[str, Sequence[str]]
     notes: tuple[str, ...] = ()
-    copy: Path | None = None  # of what was there before
+    copy: Path | None = None  # of the file as it was before
 
 
 def add(
@@ -69,10 +69,10 @@ def add(
     folder: Path,
     environ: Mapping[str, str],
 ) -> Edited:
-    """List the notebooks `words` in the jcache.toml `path`, which is made if it is not there.
+    """List the notebooks `words` in the jcache.toml `path`, which is made if it does not exist.
 
-    Words are files or patterns, seen from `folder`. What is listed already is not listed twice, but
-    its assets and so on are added all the same. Raises `UsageError`, `NotebookError` or
+    Words are files or patterns, relative to `folder`. What is already listed is not listed twice,
+    but its assets and so on are still added. Raises `UsageError`, `NotebookError` or
     `ConfigError`, and then nothing is written.
     """
     return _edited(_Editor(path, folder, environ), lambda editor: editor.add(words, declared))
@@ -81,25 +81,25 @@ def add(
 def declare(
     path: Path, lines: Mapping[str, Mapping[str, Sequence[str]]], *, environ: Mapping[str, str]
 ) -> Edited:
-    """Add `lines`, source → key → values as jcache.toml has them, to the file `path`.
+    """Add `lines`, source → key → values in the form of jcache.toml, to the file `path`.
 
-    Each goes to the plain [[notebook]] of its notebook, which is made if need be. Raises
+    Each goes to the plain [[notebook]] of its notebook, which is made if necessary. Raises
     `ConfigError`, and then nothing is written.
     """
     return _edited(_Editor(path, path.parent, environ), lambda editor: editor.declare(lines))
 
 
 def remove(path: Path, words: Sequence[str], *, folder: Path, environ: Mapping[str, str]) -> Edited:
-    """Take the notebooks `words` out of the jcache.toml `path`, with their [[notebook]] entries.
+    """Remove the notebooks `words` from the jcache.toml `path`, with their [[notebook]] entries.
 
-    What another pattern still matches is excluded. Raises `UsageError` for what is not there and
-    `ConfigError` where others need it, and then nothing is written.
+    What another pattern still matches is excluded. Raises `UsageError` for words that are not there
+    and `ConfigError` if others need them, and then nothing is written.
     """
     return _edited(_Editor(path, folder, environ), lambda editor: editor.remove(words))
 
 
 def clear(path: Path, *, environ: Mapping[str, str]) -> Edited:
-    """Take all notebooks out of the jcache.toml `path`; a copy of what it was is kept."""
+    """Remove all notebooks from the jcache.toml `path`; keep a copy of the old file."""
     return _edited(_Editor(path, path.parent, environ), _Editor.clear, keep=True)
 
 
@@ -109,12 +109,12 @@ def _edited(editor: _Editor, change: Callable[[_Editor], object], *, keep: bool 
         done = editor.finish(keep=keep)
         if done is not None:
             return done
-        editor = editor.again()  # somebody else wrote the file meanwhile
+        editor = editor.again()  # somebody else has written the file in the meantime
 
 
 @dataclass(frozen=True, slots=True)
 class _TypedWord:
-    """What a word of the command line means."""
+    """The meaning of a word on the command line."""
 
     text: str  # the pattern in normal form
     path: str = ""  # the one file that it names, "" for a pattern of many
@@ -152,7 +152,7 @@ class _Editor:
     # -- what is to change ---------------------------------------------------------------------
 
     def add(self, words: Sequence[str], declared: Declared) -> None:
-        """List what the words mean, and declare what is said of it."""
+        """List the notebooks that the words mean, with what is declared about them."""
         found = {self._word(word, must_exist=True): word for word in words}
         texts = {one.text: None for one in found}
         self._changes = {text: [] for text in texts}
@@ -178,14 +178,14 @@ class _Editor:
         self._declare(texts, declared)
 
     def declare(self, lines: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-        """Declare what is said of each source."""
+        """Declare the given values for each source."""
         texts = {escape(source): said for source, said in lines.items()}
         self._changes = {text: [] for text in texts}
         for text, said in texts.items():
             self._say(text, said)
 
     def remove(self, words: Sequence[str]) -> None:
-        """Take out what the words mean."""
+        """Remove what the words mean."""
         found = {self._word(word, must_exist=False): word for word in words}
         texts = {one.text for one in found}
         listed_by = self._listed(self._before)
@@ -211,7 +211,7 @@ class _Editor:
         self._exclude(set(self._gone))
 
     def clear(self) -> None:
-        """Take out everything."""
+        """Remove everything."""
         for key in ("notebooks", "exclude"):
             for value in self._file.take(key, lambda _: True):
                 self._changes.setdefault(value, []).append(f"taken out of [project] {key}")
@@ -220,7 +220,7 @@ class _Editor:
         self._file.drop("readers", lambda _: True)
 
     def _read_by(self, reader: str, texts: Iterable[str]) -> None:
-        """Let `reader` read what is not read by it yet."""
+        """Let `reader` read the notebooks that it does not read yet."""
         before = Readers(self._before.project.readers)
         new = [text for text in texts if before.configured(text) != reader]
         self._file.drop("readers", lambda value: self._normal(value) in new)
@@ -264,7 +264,7 @@ class _Editor:
             self._file.add_entry({"path": _written(text), **new})
 
     def _exclude(self, paths: set[str]) -> None:
-        """Leave out those of `paths` that a pattern still matches."""
+        """Exclude those `paths` that a pattern still matches."""
         config = self._config()
         left = self._listed(config)
         empty = [
@@ -301,15 +301,16 @@ class _Editor:
         raise UsageError(f"there is no notebook '{word}'")
 
     def _nearby(self, target: Path, word: str) -> list[str]:
-        """Return the files of the folder where the word looks for one, spelled as it is."""
+        """Return the files in the folder where the word looks for one, spelled like the word."""
         names = (path.name for path in target.parent.glob("*") if path.is_file())
         return [str(PurePosixPath(word).with_name(name)) for name in names]
 
     def _spelled(self, word: str, *, braces: bool = False, plain: bool = False) -> str:
         """Return a word of the command line as a pattern of jcache.toml, in normal form.
 
-        A file of that very name is meant, if there is one, also where it holds wildcards or, with
-        `braces`, what would be a placeholder. With `plain` the result is a path, not a pattern.
+        If there is a file with exactly that name, the word means the file, even if the name holds
+        wildcards or, with `braces`, what would be a placeholder. With `plain` the result is a path,
+        not a pattern.
         """
         absolute = os.path.abspath(self._folder / word)  # noqa: PTH100 - links stay as they are
         base = os.path.abspath(self._path.parent)  # noqa: PTH100
@@ -335,10 +336,10 @@ class _Editor:
         return rooted(self._root, value)
 
     def _needing(self, unwanted: Callable[[str], bool]) -> Iterator[ConfigError]:
-        """Yield an error for each entry that stays and depends on what goes, by its name.
+        """Yield an error for each entry that stays and depends, by name, on what is removed.
 
-        What is named otherwise, by a group say, is found when the whole project is checked; but the
-        numbers of entries are then those of the new file.
+        Dependencies of other kinds, for example on a group, are found when the whole project is
+        checked; but then entries have the numbers of the new file.
         """
         gone = {one.name for one in self._before.notebooks if one.name and unwanted(one.path)}
         for entry in self._before.notebooks:
@@ -373,11 +374,11 @@ class _Editor:
             )
 
     def _config(self) -> Config:
-        """Return what the file says now; raise `ConfigError` if that cannot be."""
+        """Return the configuration now in the file; raise `ConfigError` if it is not valid."""
         return configuration.read(self._file.data, self._path)
 
     def _listed(self, config: Config) -> dict[str, str]:
-        """Return each notebook that `config` lists, with the pattern that does."""
+        """Return each notebook that `config` lists, with the pattern that lists it."""
         return listed(
             config,
             walker=self._walker,
@@ -388,9 +389,9 @@ class _Editor:
         )
 
     def _check_project(self, config: Config) -> None:
-        """Raise the problems that the project has now and did not have before."""
+        """Raise the problems that the project has now but did not have before."""
         if not config.project.notebooks and not config.notebooks:
-            return  # the next build says so, and until then there may be others
+            return  # the next build reports them, and until then there may be others
         problems = self._problems(config)
         if problems:
             known = {one.what for one in self._problems(self._before)} if self._old else set()
@@ -410,9 +411,9 @@ class _Editor:
     # -- the end -------------------------------------------------------------------------------
 
     def finish(self, *, keep: bool) -> Edited | None:
-        """Check the result and write it; with `keep`, a copy of the old file goes beside it.
+        """Check the result and write it; with `keep`, put a copy of the old file beside it.
 
-        Returns None, with nothing written, if the file is not any more what it was.
+        Returns None, with nothing written, if the file has changed since it was read.
         """
         config = self._config()
         changed = self._created or self._file.text != self._first
@@ -442,7 +443,7 @@ class _Editor:
         )
 
     def _look_around(self) -> None:
-        """Note what is well-formed but hardly meant."""
+        """Record what is well-formed but probably a mistake."""
         made = [Pattern.parse(text) for task in self._tasks for text in task.artefacts]
         for text in self._assets:
             pattern = Pattern.parse(text)
@@ -459,7 +460,7 @@ class _Editor:
 
 
 def _written(text: str) -> str:
-    # jcache.toml takes a "~" that comes first for somebody's home.
+    # In jcache.toml, a leading "~" means somebody's home folder.
     return f"./{text}" if text.startswith("~") else text
 
 

@@ -31,9 +31,9 @@ class Explanation:
     verdict: Verdict
     reasons: tuple[Explained, ...]
     because: tuple[Explanation, ...] = ()
-    trace: Trace | None = None  # of the run whose result is, or was last, in its place
-    python: str = ""  # that this run's kernel was; "" when it was none, or nobody knows
-    marks: tuple[str, ...] = ()  # what a user should know of how far that reaches
+    trace: Trace | None = None  # of the run whose result is in its place, or was last
+    python: str = ""  # of this run's kernel; "" if it was not Python, or not known
+    marks: tuple[str, ...] = ()  # what a user should know about the limits of the trace
 
 
 def explain(session: Session, target: str) -> tuple[Explanation, ...]:
@@ -71,12 +71,12 @@ def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Expla
 
 
 def _own(session: Session, task: Task, last: Outcome | None) -> tuple[Reason, ...]:
-    """Return what changed in a waiting task itself, its upstream files set aside."""
+    """Return what changed in a waiting task itself, without its upstream files."""
     if last is None or last.key is None:
         return (Reason("first", text="it has not been run yet"),)
     try:
         key = session.inputs.key(task)
-    except MissingInput:  # what is to make it has not run yet
+    except MissingInput:  # the task that makes it has not run yet
         return ()
     reasons = compare(last.key, key, places=session.inputs.places(task))
     return tuple(reason for reason in reasons if reason.kind != "assets")
@@ -103,7 +103,7 @@ def explained(
 def _sources(session: Session, record: Record | None) -> dict[Digest, str]:
     """Return the sources of the cells of the run of `record`, by their digests in its key."""
     cells = executed(session, record) if record is not None else None
-    # By content, not by place: among them may be one that holds the parameters.
+    # By content, not by place: one of them may hold the parameters.
     return {digest: cell.source for cell in cells or () for digest in possible_digests(cell.source)}
 
 
@@ -114,7 +114,7 @@ def executed(session: Session, record: Record) -> tuple[ExecutedCell, ...] | Non
 
 
 def code_digests(session: Session, task: Task) -> tuple[tuple[str, Digest], ...]:
-    """Return ("In [1]", digest), … of the code of `task` as it is now."""
+    """Return ("In [1]", digest), … for the code of `task` as it is now."""
     return cell_digests(session.inputs.parsed(task), injecting=bool(task.parameters))
 
 
@@ -125,4 +125,4 @@ def _diff(reason: Reason, before: dict[Digest, str], after: dict[Digest, str]) -
     lines = difflib.unified_diff(
         old.splitlines(), new.splitlines(), "last run", "now", "", "", 2, ""
     )
-    return tuple(lines)[2:]  # the two lines of file names say nothing here
+    return tuple(lines)[2:]  # the two lines of file names have no meaning here

@@ -1,7 +1,7 @@
 """Decode PNG images to their pixels, with the standard library only.
 
-Two files can show one picture: other filters, another compression level, a date or the name of a
-program in a text chunk. (PNG specification, third edition: https://www.w3.org/TR/png-3/.)
+Two files can show the same picture with other filters, another compression level, or a date or a
+program's name in a text chunk. (PNG specification, third edition: https://www.w3.org/TR/png-3/.)
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type → samples of a pixel
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type → samples per pixel
 _SEEN = (b"IHDR", b"PLTE", b"tRNS")
 _MOST = 1 << 30  # bytes of pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What an image shows: four bytes (red, green, blue, alpha) a pixel, row by row."""
+    """What an image shows: four bytes (red, green, blue, alpha) per pixel, row by row."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Undecoded:
-    """All that decides what a PNG shows, for the kinds whose pixels are not made out."""
+    """Everything that decides what a PNG shows, for kinds whose pixels are not decoded."""
 
     width: int
     height: int
@@ -42,9 +42,9 @@ class Undecoded:
 def decode(data: bytes) -> Picture | Undecoded:
     """Return what the PNG `data` shows.
 
-    Decoded are eight bits a sample, grey, RGB or with a palette, with alpha or without, not
-    interlaced. Others come back as `Undecoded`, in which only metadata and compression are set
-    aside. Raises `ValueError` for what is not a complete PNG.
+    Decoded are images with eight bits per sample that are not interlaced: grey, RGB or with a
+    palette, with or without alpha. Others come back as `Undecoded`, where only metadata and
+    compression are set aside. Raises `ValueError` if `data` is not a complete PNG.
     """
     chunks = list(_chunks(data))
     kinds = dict(chunks)
@@ -57,7 +57,7 @@ def decode(data: bytes) -> Picture | Undecoded:
     size = height * (1 + width * channels * max(1, depth // 8))
     if not width or not height or size > _MOST:
         raise ValueError("this PNG has an impossible size")
-    # A little more than its size: an interlaced image has more rows.
+    # Allow a little more than its size: an interlaced image has more rows.
     packed = b"".join(body for kind, body in chunks if kind == b"IDAT")
     raw = _inflated(packed, 2 * size + 64)
     if depth != 8 or interlaced or colour not in _CHANNELS:
@@ -94,7 +94,7 @@ def _inflated(packed: bytes, most: int) -> bytes:
 
 
 def _unfiltered(raw: bytes, height: int, stride: int, step: int) -> bytes:
-    """Return the samples of all rows; `step` is the bytes of a pixel."""
+    """Return the samples of all rows; `step` is the bytes per pixel."""
     rows: list[bytes] = []
     above = bytes(stride)
     for number in range(height):
@@ -125,7 +125,7 @@ def _row(kind: int, row: bytearray, above: bytes, step: int) -> bytes:
 
 
 def _paeth(left: int, up: int, corner: int) -> int:
-    """Return whichever is nearest to left + up - corner; among equals in this order."""
+    """Return whichever is nearest to left + up - corner; if equal, the first in this order."""
     by_left, by_up = abs(up - corner), abs(left - corner)
     by_corner = abs(left + up - 2 * corner)
     if by_left <= by_up and by_left <= by_corner:

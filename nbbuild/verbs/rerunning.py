@@ -30,7 +30,7 @@ _TRACEBACK_LINES = 25
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """The result of one execution, the stored one included."""
+    """The result of one execution; stored results have this form, too."""
 
     built: bytes
     artefacts: Mapping[str, str]  # path → digest
@@ -52,8 +52,7 @@ def reruns(
 ) -> Iterator[Reruns]:
     """Get ready to run `names` of `session` in the copy, which is open as `again`.
 
-    At most `slots` run at once, in an order that `seed` decides, as far as the graph leaves a
-    choice.
+    At most `slots` run at once. `seed` decides their order, as far as the graph leaves a choice.
     """
     shuffled = list(names)
     random.Random(seed).shuffle(shuffled)
@@ -98,7 +97,7 @@ def reruns(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reruns:
-    """The runs in the copy; get it by `reruns`."""
+    """The runs in the copy; made by `reruns`."""
 
     session: Session
     again: Session  # the copy
@@ -109,7 +108,7 @@ class Reruns:
     perform: Callable[[Sequence[str], Callable[[str], bool]], None]
 
     def together(self, names: Sequence[str]) -> dict[str, Rerun]:
-        """Run `names` in the order of the graph; those that a failure blocks are left out."""
+        """Run `names` in the order of the graph, without those that a failure blocks."""
         graph = self.session.graph
         for other in graph.sorted({one for name in names for one in graph.upstream(name)}):
             if other not in names:
@@ -125,7 +124,7 @@ class Reruns:
         return done
 
     def alone(self, name: str) -> Rerun:
-        """Run `name` in the copy as it was, with the stored results of what it needs."""
+        """Run `name` in the copy as it was at first, with the stored results of what it needs."""
         runs: list[Rerun] = []
 
         def rerun(name: str) -> bool:
@@ -136,7 +135,7 @@ class Reruns:
         return runs[0]
 
     def before(self, name: str) -> Rerun:
-        """Return the stored result of `name` as if it had been a run in the copy."""
+        """Return the stored result of `name` as if a run in the copy had made it."""
         artefacts = {one.path: one.digest for one in self.stored.records[name].artefacts}
         return Rerun(self._plain(self.stored.built(name)), artefacts)
 
@@ -184,7 +183,7 @@ class Reruns:
 
 
 def _told(outcome: Outcome) -> Outcome:
-    """Return an outcome without what would lead into the copy, which is soon gone."""
+    """Return an outcome without anything that would lead into the copy, which is soon gone."""
     failure = outcome.failure
     if failure is not None:
         lines = failure.traceback.rstrip().splitlines()[-_TRACEBACK_LINES:]

@@ -1,4 +1,4 @@
-"""The stored results that verifying compares with: what the copy leaves out, what it is given."""
+"""The stored results that verifying compares with: what the copy leaves out, what it receives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nbbuild.session import Session
 
 
 class StoredResults:
-    """What of the project's files is a result, and the stored results themselves."""
+    """Which files of the project are results, and the stored results themselves."""
 
     def __init__(
         self, session: Session, needed: Sequence[str], records: Mapping[str, Record]
@@ -32,7 +32,7 @@ class StoredResults:
         self._built = {task.built for task in session.project.tasks}
 
     def left_out(self) -> set[str]:
-        """Return the files and folders that the copy shall not hold, relative to the root."""
+        """Return the files and folders that the copy must not hold, relative to the root."""
         config = self._session.config
         made = {config.project.output, *self._built}
         store = os.path.relpath(config.store, self._session.root)
@@ -52,7 +52,7 @@ class StoredResults:
         return made - sources
 
     def complete(self, scratch: Scratch) -> None:
-        """Bring into the copy what is declared, or was used, and is not in it yet."""
+        """Bring into the copy what is declared or was used but is not in it yet."""
         session = self._session
         undeclared = {one.path for r in self.records.values() for one in r.undeclared}
         undeclared |= {path for record in self.records.values() for path in record.own}
@@ -65,7 +65,7 @@ class StoredResults:
             settings = session.inputs.settings(task, parsed)
             declared.update(session.inputs.module_paths(task, parsed, settings))
             used = self.records[name].trace.items if name in self.records else ()
-            # What was only looked at is looked for again.
+            # What a run only looked at, the next run looks for again.
             seen = [i for i in used if i.kind == "stat"]
             found = {i.name for i in used if i.kind == "file"}
             found |= {i.name for i in seen if i.value.startswith("f")}
@@ -78,13 +78,13 @@ class StoredResults:
                     scratch.link(folder)
             lacking = [path for path in sorted(declared) if scratch.lacks(path)]
             scratch.add(path for path in lacking if not self.maker(path))
-        # A folder above may hold the configuration by which Jupytext reads the notebooks.
+        # A folder above may hold the configuration with which Jupytext reads the notebooks.
         above = configuration_file(session.root.parent)
         if above is not None and session.root.is_relative_to(above.parent):
             scratch.add([os.path.relpath(above, session.root)])
 
     def maker(self, path: str) -> str:
-        """Return the task that makes `path`, as an artefact or its built notebook; "" if none."""
+        """Return the task that makes `path`, as an artefact or built notebook; "" if none does."""
         return next(
             (
                 task.name

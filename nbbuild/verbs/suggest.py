@@ -1,7 +1,7 @@
-"""Say what the notebooks could declare, judging by their last runs: lines that can be pasted.
+"""Suggest what the notebooks could declare, judging by their last runs: lines to paste.
 
-Every line works when it is followed to the letter. So nothing is proposed that would take a user's
-file away: an artefact goes before each run, and so does scratch.
+Every line works when followed to the letter. So nothing is proposed that would remove a user's
+file: artefacts are removed before each run, and so is scratch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Suggestion:
 
 
 def suggest(session: Session, targets: Sequence[str] = ()) -> tuple[Suggestion, ...]:
-    """Return what the last runs of `targets` (none: of all) did and nobody declares."""
+    """Return what the last runs of `targets` (none: of all) did that nobody declares."""
     names = session.wanted(targets, upstream=False)
     wanted: dict[tuple[str, str], dict[str, None]] = {}
     for name in names:
@@ -74,7 +74,7 @@ def _entry(source: str, suggestions: Sequence[Suggestion]) -> Iterator[str]:
 
 
 def merged(suggestions: Sequence[Suggestion]) -> dict[str, tuple[str, ...]]:
-    """Return key → values of all that is suggested for one notebook."""
+    """Return key → values of everything that is suggested for one notebook."""
     found: dict[str, dict[str, None]] = {}
     for one in suggestions:
         found.setdefault(one.key, {}).update(dict.fromkeys(one.values))
@@ -82,7 +82,7 @@ def merged(suggestions: Sequence[Suggestion]) -> dict[str, tuple[str, ...]]:
 
 
 def _lines(session: Session, task: Task) -> Iterator[tuple[str, str, str]]:
-    """Yield (task, key, value) of all that the last run of `task` gives reason to declare."""
+    """Yield (task, key, value) for what `task` should declare, judging by its last run."""
     outcome, record = session.runs.last(task)
     tasks = session.graph.tasks
     if outcome is not None and outcome.failure is not None:
@@ -107,9 +107,9 @@ def _lines(session: Session, task: Task) -> Iterator[tuple[str, str, str]]:
 
 
 def _orders(session: Session, failure: Failure) -> Iterator[tuple[str, str, str]]:
-    """Yield the lines of a failure; a writer that shares its notebook with others has none.
+    """Yield the lines of a failure; none if the writer shares its notebook with other tasks.
 
-    Its [[notebook]] counts for all tasks of the notebook, and a file has one writer.
+    A [[notebook]] counts for all tasks of the notebook, but a file has only one writer.
     """
     tasks = session.graph.tasks
     shared = {
@@ -129,7 +129,7 @@ def _alone(session: Session, task: Task) -> bool:
 
 
 def _read(session: Session, task: Task, record: Record) -> Iterator[str]:
-    """Yield the files of the project that a run read, but for code and what tasks make."""
+    """Yield the files of the project that a run read, except code and what tasks make."""
     items = record.trace.items
     code = {item.value for item in items if item.kind == "import"}
     written = {*record.altered, *record.own, *(file.path for file in record.undeclared)}

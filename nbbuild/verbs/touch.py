@@ -22,12 +22,12 @@ from nbbuild.verbs.adopt import RunResult, keep
 
 
 def accept(session: Session, *, targets: Sequence[str] = (), observer: Observer = silent) -> Report:
-    """Publish, for each task that `targets` need and that is out of date, what is there.
+    """Publish what is there for each task that `targets` need and that is out of date.
 
     The outputs are those of the task's last run, or of its built notebook; cells that changed keep
-    the outputs that stand in their place. The artefacts are the files as they are in the tree,
-    also where they were altered since the cache got them; artefacts that are missing are put back
-    where the cache has them. A task with neither fails. Raises as `build` does.
+    the outputs in their place. The artefacts are the files in the tree as they are, even if they
+    were altered since the cache got them; missing artefacts are put back if the cache has them. A
+    task with neither fails. Raises what `build` raises.
     """
     began = time.monotonic()
     names = session.wanted(targets)
@@ -70,19 +70,19 @@ def _accept_all(session: Session, names: Sequence[str], observer: Observer) -> l
 
 
 def _in_place(session: Session, task: Task, judge: Judge, reuse: Reuse) -> Outcome | None:
-    """Put a hit in its place; None where there is none, or the user altered its artefacts."""
+    """Put a hit in its place; None if there is none, or the user altered its artefacts."""
     with session.tree.outputs_lock(task.name, session.graph.upstream(task.name)):
         judgement = judge.final(task.name)
         return None if _altered(session, task, judgement) else reuse(task, judgement)
 
 
 def _altered(session: Session, task: Task, judgement: Judgement) -> bool:
-    """Whether all artefacts of a hit are there, but not as the cache has them."""
+    """Whether all artefacts of a hit exist, but differ from those in the cache."""
     record = judgement.record
     if judgement.verdict is not Verdict.REFRESH or record is None:
         return False
     ledger = session.tree.known().get(task.name)
-    if ledger is not None and not ledger.finished:  # what a broken run left is nobody's result
+    if ledger is not None and not ledger.finished:  # what a broken run left is not a result
         return False
     there = all((session.root / one.path).is_file() for one in record.artefacts)
     return there and not session.tree.in_order(task, record)

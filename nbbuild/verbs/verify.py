@@ -1,17 +1,17 @@
 """Execute notebooks again, without the cache and in a scratch copy, and compare with the store.
 
 First all notebooks run, in a shuffled order, in one copy of the project that holds none of the
-artefacts: each is made by its task, or put there from the store when its task is no target.
+artefacts. Its task makes each artefact or, if that is not a target, it comes from the store.
 
-A notebook whose result differs from the stored one then runs by itself, in the copy as it was,
-with the stored artefacts of the tasks that it needs. What comes of that says why:
+A notebook whose result differs from the stored one then runs by itself, in the copy as it was at
+first, with the stored artefacts of the tasks that it needs. The outcome says why:
 
 * the same as the first time: something that nobody declared has changed, or is not in the copy;
-* else it runs by itself once more. Two results under the same conditions: not deterministic;
+* otherwise it runs by itself once more. Two results under the same conditions: not deterministic;
 * the stored result, twice: what the other notebooks left behind made the difference.
 
-A notebook whose upstream tasks gave something else the first time, or failed, is judged only by
-the runs with their stored artefacts. So one finding is not told again for all that follows from it.
+If a notebook's upstream tasks gave something else the first time, or failed, it is judged only by
+the runs with their stored artefacts. So a finding is not reported again for all that depends on it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from nbbuild.verbs.rerunning import reruns
 from nbbuild.verbs.stored_results import StoredResults
 
 _SEEDS = 1_000_000
-_NAMED = 10  # files that a message names at most
+_NAMED = 10  # the most files that a message names
 
 
 def verify(
@@ -47,10 +47,10 @@ def verify(
 ) -> Verification:
     """Execute `targets` (none: everything) again in a scratch copy and compare with the store.
 
-    `jobs` notebooks run at once (None: as configured), in an order that `seed` decides, as far as
-    the graph leaves a choice. Neither the project nor its records change. Raises `UsageError` when
-    a target, or what it needs, is not up to date, and what planning raises; `NbbuildError` when
-    there is no room for the copy. An interrupt ends all kernels, removes the copy and is raised.
+    `jobs` notebooks run at once (None: as configured). `seed` decides their order, as far as the
+    graph leaves a choice. Neither the project nor its records change. Raises `UsageError` if a
+    target, or what it needs, is not up to date, and any error of planning; `NbbuildError` if there
+    is no room for the copy. An interrupt ends all kernels, removes the copy and is raised again.
     """
     began = time.monotonic()
     seed = secrets.randbelow(_SEEDS) if seed is None else seed
@@ -91,13 +91,13 @@ def _found(
     seed: int,
     observer: Observer,
 ) -> tuple[dict[str, Finding], tuple[str, ...]]:
-    """Copy the project and run `names` there; return the findings and undeclared files."""
+    """Copy the project and run `names` there; return the findings and the undeclared files."""
     left_out, tell = stored.left_out(), _tells_copying(observer)
     with (
         session.store.in_use(),
         scratch_copy(session.root, left_out=left_out, told=tell) as scratch,
     ):
-        for record in stored.records.values():  # they are compared with in the end only
+        for record in stored.records.values():  # they are only needed for the comparison at the end
             session.store.used(record)
         stored.complete(scratch)
         if scratch.unreadable:
@@ -133,7 +133,7 @@ def _elsewhere(session: Session, scratch: Scratch) -> Config:
         root=scratch.root,
         path=scratch.root / config.path.name,
         cache=CacheTable(),
-        # No key is looked up, so their output does not matter; git, say, would fail in a copy.
+        # No key is looked up, so their output does not matter; git, for one, would fail in a copy.
         environment=replace(config.environment, commands=()),
     )
 
@@ -141,9 +141,9 @@ def _elsewhere(session: Session, scratch: Scratch) -> Config:
 def _up_to_date(
     session: Session, names: Sequence[str], targets: Sequence[str]
 ) -> dict[str, Record]:
-    """Return the record that is a hit for each task but those of `cache = false`.
+    """Return the record that is a hit for each task except those with `cache = false`.
 
-    Raises `UsageError` that names the others, and what prevents judging.
+    Raises `UsageError`, which names the others, and any error that prevents judging.
     """
     tasks = [session.graph.tasks[name] for name in names]
     for task in tasks:

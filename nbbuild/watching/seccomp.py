@@ -1,9 +1,9 @@
-"""What goes to and from Linux's seccomp: the filter, system calls by number, messages.
+"""What nbbuild exchanges with Linux's seccomp: the filter, system calls by number, messages.
 
-The filter sends the calls of `_TABLE`, made natively or by 32-bit programs, to whoever holds the
+The filter sends the calls of `_TABLE`, made natively or by 32-bit programs, to the holder of the
 listener, and lets all others pass untouched. The numbers are Linux's and never change.
 
-The launcher loads this file by its path: it imports the standard library only.
+The launcher loads this file by its path: it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a system call asks of paths, and which of its arguments say of which."""
+    """What a system call asks of paths, and which arguments hold them."""
 
     deed: str  # open, openat2, creat, stat, lstat, look, enter, list, mkdir, remove, rename, …
     paths: tuple[tuple[int, int], ...] = ()  # (the folder's descriptor or -1, the path)
@@ -32,7 +32,7 @@ class Call:
 
 _ONE, _TWO, _AT, _ATS = ((-1, 0),), ((-1, 0), (-1, 1)), ((0, 1),), ((0, 1), (2, 3))
 
-# By name: what it is, then its numbers on x86-64, i386, arm64 and 32-bit ARM; "-": it has none.
+# By name: what the call does, then its numbers on x86-64, i386, arm64 and 32-bit ARM; "-" if none.
 _TABLE: Final[tuple[tuple[str, Call, str], ...]] = (
     ("open", Call("open", _ONE, 1), "2 5 - 5"),
     ("openat", Call("open", _AT, 2), "257 295 56 322"),
@@ -89,21 +89,21 @@ _TABLE: Final[tuple[tuple[str, Call, str], ...]] = (
     ("llistxattr", Call("look", _ONE), "195 233 12 233"),
     ("getdents", Call("list"), "78 141 - 141"),
     ("getdents64", Call("list"), "217 220 61 217"),
-    # Files can be opened past every filter by these.
+    # These can open files past every filter.
     ("io_uring_setup", Call("unseen"), "425 425 425 425"),
     ("open_by_handle_at", Call("unseen"), "304 342 265 371"),
 )
 
 KNOWN: Final = -25186
-"""The descriptor of a folder by which Python's tracer says that it has told of a call itself.
+"""The folder descriptor with which Python's tracer signals that it has recorded a call itself.
 
-There is no such descriptor, and for an absolute path it means nothing; so a call that names it does
+No such descriptor exists, and with an absolute path it means nothing. So a call that names it does
 what it always does, and need not be looked at twice.
 """
 
 
 LOOKS, LOOKED = "/nbbuild looks itself", "/nbbuild has looked"
-"""Paths between whose questions what the tracer's process asks is the tracer's own affair."""
+"""Two paths: calls that the tracer's process makes between asking for each are the tracer's own."""
 
 
 def _numbers(column: int) -> dict[int, Call]:
@@ -111,7 +111,7 @@ def _numbers(column: int) -> dict[int, Call]:
     return {int(number): call for number, call in listed if number != "-"}
 
 
-# By machine: the number of seccomp(2), then by the architecture of a call its numbers.
+# By machine: the number of seccomp(2), then its numbers by the architecture of a call.
 _MACHINES: Final = {
     "x86_64": (317, {0xC000003E: _numbers(0), 0x40000003: _numbers(1)}),
     "aarch64": (277, {0xC00000B7: _numbers(2), 0x40000028: _numbers(3)}),
@@ -126,18 +126,18 @@ NOTICE: Final = struct.Struct("=QIIiIQ6Q")  # id, thread, flags, number, archite
 ANSWER: Final = struct.Struct("=QqiI")  # id, value, error, flags
 
 EMPTY_PATH: Final = 0x1000
-"""The flag by which `fstatat` with an empty path asks about the descriptor itself."""
+"""The flag that makes `fstatat` with an empty path ask about the descriptor itself."""
 
 FSTATAT: Final = 262
-"""Its number on x86-64, where glibc 2.33 to 2.38 make every `fstat` with it."""
+"""Its number on x86-64, where glibc 2.33 to 2.38 use it for every `fstat`."""
 
 _ALLOW, _ASK = 0x7FFF0000, 0x7FC00000
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16  # where they lie in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16  # their offsets in struct seccomp_data
 
 
 def calls() -> dict[int, dict[int, Call]]:
-    """Return the calls that the filter tells of, by architecture and number."""
+    """Return the calls that the filter reports, by architecture and number."""
     return _MACHINES[os.uname().machine][1]
 
 
@@ -145,7 +145,7 @@ def program() -> bytes:
     """Return the filter for this machine, as classic BPF."""
     parts: list[bytes] = []
     for architecture, numbers in calls().items():
-        # The calls that take a folder's descriptor come last, next to the look at it.
+        # The calls that take a folder's descriptor come last, next to the check of it.
         plain = [number for number, call in numbers.items() if call.paths[:1] != _AT]
         at = [number for number, call in numbers.items() if call.paths[:1] == _AT]
         ends = [
@@ -168,8 +168,8 @@ def program() -> bytes:
 def passing(addresses: Iterable[int]) -> bytes:
     """Return what goes before `program()` to let pass each fstat whose empty path lies there.
 
-    A filter cannot read a path, only compare where it lies. A C library has one empty text for all
-    of these calls, and processes that are forked from one zygote have it in one place.
+    A filter cannot read a path, only compare its address. A C library has one empty text for all of
+    these calls, and all processes forked from one zygote have it at the same address.
     """
     listed = sorted(addresses)
     if not listed or 0xC000003E not in calls():
@@ -206,7 +206,7 @@ def number() -> int:
 
 
 def unavailable() -> str:
-    """Say why system calls cannot be watched here, "" when nothing is known to be in the way."""
+    """Return why system calls cannot be watched here; "" if nothing is known to prevent it."""
     if sys.platform != "linux":
         return "system calls can be watched on Linux only"
     if os.uname().machine not in _MACHINES or sys.maxsize < 1 << 32:

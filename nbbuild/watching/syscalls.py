@@ -1,36 +1,36 @@
 """Watch, from outside, what a kernel and all its descendants ask of paths, in any language.
 
-How it works. As a kernel's process begins, a seccomp filter is put on it; all that descends from it
-inherits that for good. A call of `seccomp._TABLE` then waits until the holder of the *listener*,
-the launcher, has read what is being asked and told the call to go on. That call is then made as if
+How it works. When a kernel's process begins, it gets a seccomp filter, which all its descendants
+inherit for good. A call of `seccomp._TABLE` then waits until the holder of the *listener*, the
+launcher, has read what is being asked and told the call to go on. The call is then made as if
 nobody had looked: nothing is refused or altered.
 
 The promises, and what each rests on:
 
 * *Nobody waits for ever.* The launcher has one thread and one loop, which does nothing slow while
-  kernels run. A fault in here is kept, and the call goes on all the same. Should the launcher be
+  kernels run. A fault in here is recorded, and the call goes on all the same. If the launcher is
   killed, its listeners close, and the kernels die with it.
-* *To the last descendant.* A listener tells when no process has its filter any more.
-* *What it was then.* A path is looked at before the call goes on, so the stat is that of before.
-  What is about to be written over is digested then, if it is no larger than `looking.LARGEST`.
-* *Allowed.* A process may read the memory of its descendants, under Yama's usual scope too: so the
-  launcher serves, which all kernels descend from.
-* *Never the notebook's loss.* Without seccomp the kernel runs unwatched from here, and `blind` says
-  why. What cannot be looked into (a process that hides its memory, io_uring) is said in `missed`.
-* *Cheap.* What Python's own tracer answers, and tells of, does not come here: see seccomp.KNOWN.
+* *To the last descendant.* A listener reports when no process has its filter any more.
+* *What it was then.* A path is looked at before the call goes on, so the stat is the one before the
+  call. A file that is about to be overwritten is digested, if no larger than `looking.LARGEST`.
+* *Allowed.* A process may read the memory of its descendants, even with Yama's usual setting. So
+  the launcher serves, because all kernels descend from it.
+* *Never the notebook's loss.* Without seccomp the kernel is not watched from here, and `blind` says
+  why. What cannot be seen (a process that hides its memory, io_uring) is named in `missed`.
+* *Cheap.* Calls that Python's own tracer answers and records do not come here: see seccomp.KNOWN.
   Nor does an fstat of a forked kernel, once it is known where its C library keeps the empty path
-  that glibc makes it with: `empty` collects that. Linux 6.6 and later keep a kernel on the core of
-  the one that answers it, so that an answer takes less than half the time.
+  that glibc passes: `empty` collects those places. Linux 6.6 and later keep a kernel on the core of
+  the thread that answers it, so that an answer takes less than half the time.
 
-What it does not see: what others open on request, such as a database server. Where the filter
-needs "no new privileges", setuid programs gain no rights under it; `rights` names the first one.
+It does not see what others open on request, such as a database server. Where the filter needs "no
+new privileges", setuid programs gain no rights under it; `rights` names the first one.
 
-The launcher loads this file by its path: it imports the standard library only. Records are those of
+The launcher loads this file by its path: it imports only the standard library. Records are those of
 tracer.py, without a cell: [kind, time, path, stat or null], and more for some kinds. Times are
 seconds of the monotonic clock.
 """
 
-# Paths are strings here, and many: this is the dearest loop of a watched run.
+# Paths are strings here, and many: this is the most expensive loop of a watched run.
 # ruff: noqa: PTH110, PTH115, PTH116, PTH123
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 LIMIT: Final = 1_000_000
-"""Records of one kernel; beyond, it is seen in part."""
+"""The most records of one kernel; beyond that, it is only partly seen."""
 
 NAMES: Final = 50_000
 """In one folder that is listed."""
@@ -79,18 +79,18 @@ _INTERPRETER = "/lib/python3"
 _BAD_ADDRESS = (errno.EIO, errno.EFAULT)  # the call itself will fail
 _ENDED = (errno.ENOENT, errno.ESRCH)
 _UNTAGGED = (1 << 56) - 1  # arm64 programs may keep a tag in the top byte of an address
-_MEMORIES = 64  # that are held open at once
+_MEMORIES = 64  # how many are held open at once
 _EMPTY = 16  # places of empty paths: two for each zygote
 _RIGHTS = 0o6000  # setuid, setgid
-_AGAIN = ("stat", "lstat", "lexists", "access")  # calls that change nothing
+_AGAIN = ("stat", "lstat", "lexists", "access")  # calls that change nothing and may be repeated
 
 
 class Watcher:
-    """Answers for one kernel's filter; `told` is what came of it.
+    """Answers for one kernel's filter; `told` is the result.
 
-    `seccomp` and `looking` are the modules of these names. What lies in the folder `private` is not
-    told, nor what is the system's or an interpreter's own, unless the kernel's working folder `cwd`
-    lies there. In `empty` goes where the process `forked` from a zygote has its empty paths.
+    `seccomp` and `looking` are the modules of these names. Paths in the folder `private` are not
+    recorded, nor those of the system or an interpreter, unless the kernel's working folder `cwd`
+    lies there. `empty` collects the places where a kernel `forked` from a zygote has empty paths.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Watcher:
             private,
             *(folder for folder in _SYSTEM if not f"{cwd}/".startswith(folder)),
         )
-        self._bound = bound  # by "no new privileges"
+        self._bound = bound  # whether "no new privileges" binds it
         self._forked = forked
         self._empty_paths = empty
         self._seccomp = seccomp
@@ -126,15 +126,15 @@ class Watcher:
             fcntl.ioctl(listener, seccomp.SET_FLAGS, seccomp.TOGETHER)
         self._first = True
         self._blind = ""  # why nothing can be seen; "" when it can
-        self._missed: dict[str, None] = {}  # sentences on what was not
-        self._rights = ""  # the first program that would have got more rights than it did
+        self._missed: dict[str, None] = {}  # sentences on what was not seen
+        self._rights = ""  # the first program denied the extra rights it would have had
         self._words = (seccomp.LOOKS, seccomp.LOOKED)
         self._own: set[int] = set()  # processes whose tracers look themselves
         self._traced: set[int] = set()  # processes that have a tracer
         self._records: list[tuple[int, list[Any]]] = []  # process id, record
         self._execs: list[tuple[int, float, str]] = []  # process id, when, program
         self._once: set[tuple[object, ...]] = set()
-        self._told: set[tuple[object, ...]] = set()  # calls that bring nothing new again
+        self._told: set[tuple[object, ...]] = set()  # calls that bring nothing new when repeated
         self._opened: dict[tuple[str, int], int] = {}  # how often a process opened a folder
         self._absent: set[tuple[str, int]] = set()
         self._processes: dict[int, int] = {}  # thread → process
@@ -142,7 +142,7 @@ class Watcher:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What was seen, as JSON has it."""
+        """What was seen, as a JSON object."""
         return {
             "blind": self._blind,
             "missed": list(self._missed),
@@ -153,13 +153,13 @@ class Watcher:
         }
 
     def close(self) -> None:
-        """Serve no more; whoever still has the filter will see its calls fail."""
+        """Stop serving; calls of any process that still has the filter will fail."""
         self.closed = True
         os.close(self.listener)
         self._forget_memories()
 
     def serve(self) -> bool:
-        """Answer what waits; False when no process has the filter any more."""
+        """Answer what is waiting; return False when no process has the filter any more."""
         while True:
             ready = self._poller.poll(0)
             if not ready:
@@ -172,7 +172,7 @@ class Watcher:
                 return not event & select.POLLHUP
 
     def _answer(self) -> None:
-        """Take one notification, look at what it is about, and let the call go on."""
+        """Take one notification, look at what it asks about, and let the call go on."""
         notice = self._buffer
         notice[:] = self._empty
         try:
@@ -192,14 +192,14 @@ class Watcher:
         except OSError as error:
             if error.errno not in (*_ENDED, *_BAD_ADDRESS):
                 self._unreadable(thread, error)
-        except Exception as error:  # noqa: BLE001, whoever waits must go on
+        except Exception as error:  # noqa: BLE001, the waiting call must go on
             self._miss(f"a fault in nbbuild's watch over system calls: {error!r}")
         self._first = False
         answer = self._seccomp.ANSWER.pack(name, 0, 0, self._seccomp.GO_ON)
         try:
             fcntl.ioctl(self.listener, self._seccomp.SEND, answer)
         except OSError:
-            return  # it died meanwhile: what was read may be somebody else's
+            return  # it has died: what was read may be another process's
         if found:
             self._records += [(process, record) for record in found]
 
@@ -217,7 +217,7 @@ class Watcher:
             name = "a program"
         self._miss(f"what '{name}' asked for could not be seen ({error.strerror})")
 
-    # What a call is about.
+    # What a call asks about.
 
     def _look(
         self, thread: int, architecture: int, number: int, arguments: list[int]
@@ -258,13 +258,13 @@ class Watcher:
         return found
 
     def _knows(self, told: tuple[object, ...]) -> None:
-        if told:  # () stands for every call that nothing tells from others
+        if told:  # () stands for all calls that cannot be told apart
             self._told.add(told)
 
     def _paths(
         self, call: Any, thread: int, number: int, arguments: list[int], flags: int
     ) -> tuple[tuple[object, ...], list[str]]:
-        """Return what tells this call from others, () if nothing does, and its paths, absolute."""
+        """Return what tells this call from others, or (), and its paths, absolute."""
         paths: list[str] = []
         told: tuple[object, ...] = ()
         for place, at in call.paths:
@@ -283,7 +283,7 @@ class Watcher:
         return (told if len(paths) == 1 else ()), paths
 
     def _learn(self, number: int, flags: int, thread: int, address: int) -> None:
-        """Keep where the empty path of an fstat lies, for the filters of kernels to come."""
+        """Remember where the empty path of an fstat lies, for the filters of later kernels."""
         if (
             (number, flags) == (self._seccomp.FSTATAT, self._seccomp.EMPTY_PATH)
             and address
@@ -297,13 +297,13 @@ class Watcher:
         return bool(self._own) and self._process(thread) in self._own
 
     def _hear(self, word: str, process: int) -> None:
-        """Take in that a tracer begins to look itself, or has done so."""
+        """Note that a tracer begins to look for itself, or has finished."""
         if word == self._seccomp.LOOKS:
             self._own.add(process)
             return
         self._own.discard(process)
         if process not in self._traced:
-            # What its interpreter asked as it began may be asked again, by the notebook.
+            # The notebook may ask again what its interpreter asked when it started.
             self._traced.add(process)
             self._once.clear()
             self._told.clear()
@@ -315,7 +315,7 @@ class Watcher:
         return path.startswith(self._nobody_asks) or _INTERPRETER in path
 
     def _record(self, kind: str, path: str, thread: int) -> list[Any] | None:  # noqa: PLR0911
-        """Return what has not been told of yet."""
+        """Return what is not recorded yet."""
         if path.endswith(_BYTECODE):
             return None
         process = self._process(thread)  # what counts depends on who did it
@@ -325,14 +325,14 @@ class Watcher:
         own = kind in ("lstat", "lexists")
         look = self._looking.stat(path, follow=not own)
         if look is None and kind not in ("write", "mkdir"):
-            # Asked again and again, until it is there.
+            # A program may ask again and again until the path exists.
             if (path, process) in self._absent:
                 return None
             self._absent.add((path, process))
             return [kind, path, None]
         self._absent.discard((path, process))
         if kind == "read" and look is not None and look[0] == "d":
-            # What Python opens to list it itself its tracer tells, so they are counted.
+            # The tracer records the folders that Python opens to list them, so count them.
             count = self._opened.get((path, process), 0)
             self._opened[path, process] = count + 1
             return None if count else ["enter", path, look]
@@ -342,7 +342,7 @@ class Watcher:
         return [kind, path, look]
 
     def _listing(self, thread: int, descriptor: int) -> list[Any] | None:
-        """Return the names in a folder that is being read, once for each process."""
+        """Return the names in a folder that is being read; once for each process."""
         if self._is_the_tracer(thread):
             return None
         path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
@@ -360,7 +360,7 @@ class Watcher:
         return ["list", path, look, names]
 
     def _note_rights(self, path: str) -> None:
-        """Note a program that has more rights than its user, and does not get them here."""
+        """Record a program that has more rights than its user, but does not get them here."""
         if not self._bound or self._rights or not path:
             return
         try:
@@ -372,7 +372,7 @@ class Watcher:
             self._rights = os.path.basename(path)  # noqa: PTH119
 
     def _process(self, thread: int) -> int:
-        """Return the process of a thread."""
+        """Return the process that a thread belongs to."""
         process = self._processes.get(thread)
         if process is not None and os.path.exists(f"/proc/{process}/task/{thread}"):
             return process
@@ -384,10 +384,10 @@ class Watcher:
         self._processes[thread] = process = int(text.partition(b"\nTgid:")[2].split(None, 1)[0])
         return process
 
-    # The memory of who asks.
+    # The memory of the process that asks.
 
     def _text(self, thread: int, address: int) -> str:
-        """Return the path at `address`; "" when there is none."""
+        """Return the path at `address`; "" if there is none."""
         if not address:
             return ""
         data = self._read(thread, 256, address)
@@ -400,7 +400,7 @@ class Watcher:
         return int.from_bytes(self._read(thread, 8, address), sys.byteorder)
 
     def _read(self, thread: int, size: int, address: int) -> bytes:
-        """Read another process's memory; what is held of it is of no use once it execs."""
+        """Read another process's memory; an open descriptor of it is useless after an exec."""
         for fresh in (False, True):
             memory = self._memories.get(thread)
             if memory is None or fresh:
@@ -427,6 +427,6 @@ class Watcher:
 
 
 def _stays(record: list[Any]) -> bool:
-    """Whether the same call again would bring no other record, whoever makes it."""
+    """Whether repeating the call would bring no other record, whoever makes it."""
     look = record[3]
     return look is not None and look[0] == "f" and not record[2].endswith(".py")

@@ -1,30 +1,30 @@
 """Parent the kernels of one build, so that none of them, and nothing they start, outlives it.
 
 A kernel that holds the GIL cannot notice that its build is gone, and what a notebook starts with
-`setsid` or a double fork escapes every process group. So kernels are no children of nbbuild: one
+`setsid` or a double fork escapes every process group. So kernels are not children of nbbuild: one
 small helper process, this file run as a script, starts them all and buries them all.
 
 The promises, and what each rests on:
 
-* nbbuild ends, by SIGKILL too → its end of the *lifeline*, a socket, closes; the helper kills
-  every family and exits. Should a process that nbbuild forked hold the lifeline open, the helper
+* nbbuild ends, even by SIGKILL → its end of the *lifeline*, a socket, closes; the helper kills
+  every family and exits. If a process that nbbuild forked holds the lifeline open, the helper
   still sees its parent end through a pidfd.
 * the helper itself is killed → each kernel has PR_SET_PDEATHSIG. That signal comes when the
-  *thread* that forked ends, hence a helper with one thread and never a thread of nbbuild.
+  *thread* that forked ends, so the helper has only one thread, and nbbuild's threads never fork.
 * Ctrl-C ends nothing here: the helper has a session of its own and ignores SIGINT.
-* a family is all of a kernel's process group and session, all its descendants, all that carry its
-  marker in their environment, and all that the helper, as *subreaper*, was given as an orphan.
-  An orphan without marker and session may belong to any kernel that ran when it was first seen:
-  it dies when all of those have ended.
-* a kernel stays a zombie until its family is dead, so that its process id cannot come to mean
-  somebody else.
+* a family is a kernel's whole process group and session, all its descendants, every process with
+  its marker in the environment, and every orphan that the helper received as a *subreaper*. An
+  orphan without marker and session may belong to any kernel that ran when it was first seen: it
+  dies when all of those have ended.
+* a kernel stays a zombie until its family is dead, so that no other process can get its process
+  id.
 
-The protocol. The lifeline carries one byte per kernel, and with it a socket of that kernel's own.
-On it nbbuild writes the request: 4 bytes of length, JSON (id, argv, env, cwd, folder, filter, seen,
-way, serves), and along with its first bytes the descriptors for stdin, stdout and stderr. With a
-filter the kernel is watched (watching/syscalls.py), and what was seen lies in the file `seen` when
-the family is dead. Afterwards "i" interrupts; end of file asks to kill the family. The helper
-answers in lines of JSON:
+The protocol. The lifeline carries one byte per kernel, with a socket for that kernel alone. On it
+nbbuild writes the request: 4 bytes of length, then JSON (id, argv, env, cwd, folder, filter, seen,
+way, serves); the first bytes carry the descriptors for stdin, stdout and stderr. With a filter the
+kernel is watched (watching/syscalls.py), and the file `seen` holds what was seen once the family is
+dead. Afterwards "i" interrupts the kernel; end of file asks to kill the family. The helper answers
+in lines of JSON:
 
     {"pid": 123, "cold": ""}   once the program runs, or {"error": "…"} when it cannot
     {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
@@ -32,14 +32,15 @@ answers in lines of JSON:
                       die; the most memory that the kernel, or a child of it that it waited for,
                       had, in bytes; the seconds of CPU that they took
 
-Two ways lead to a process: "cold" is fork and exec. For "warm" a fourth descriptor is a channel to
-a process that a zygote (zygote.py) forks meanwhile, and that has become the helper's own child when
-it speaks. Should none come of it, the helper starts the process cold, and says in `cold` why. What
-`serves` is a zygote itself: it lives as long as the build, so no orphan can be held against it.
+There are two ways to start a process. "cold" is fork and exec. For "warm", a fourth descriptor is a
+channel to a process that a zygote (zygote.py) forks in the meantime, and that has become the
+helper's own child by the time it speaks. If that fails, the helper starts the process cold, and
+`cold` says why. A process that `serves` is itself a zygote: it lives as long as the build, so no
+orphan is attributed to it.
 
-Linux gives all of this. Elsewhere nothing is started by this file; see ways.py.
+Linux provides all of this. On other systems this file starts nothing; see ways.py.
 
-The file runs under `python -I -S`: it imports the standard library only, and files of nbbuild's by
+The file runs under `python -I -S`: it imports only the standard library, and files of nbbuild by
 their paths.
 """
 
@@ -64,19 +65,19 @@ from pathlib import Path
 from typing import Any
 
 MARKER = "NBBUILD_KERNEL"
-"""The variable that names the kernels a process belongs to: "id", or "outer:inner" when nested."""
+"""The variable that names a process's kernels: "id", or "outer:inner" when nested."""
 
 LENGTH = struct.Struct("!I")
 
 PATIENCE = 5.0
-"""Seconds after which a family that does not die is reported instead of waited for."""
+"""Seconds after which the helper stops waiting for a family to die and reports it."""
 
 _PROC = Path("/proc")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _REFUSED = "the filter was refused ({})"
 _CLOEXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-_AGAIN = 0.005  # seconds between two blows at a family
+_AGAIN = 0.005  # seconds between two attempts to kill a family
 _ALL_GIVEN_UP = 1  # exit status: something did not die
 
 
@@ -85,7 +86,7 @@ _ALL_GIVEN_UP = 1  # exit status: something did not die
 
 @dataclass(frozen=True)
 class TableLine:
-    """One line of the process table, as far as kinship goes."""
+    """One line of the process table: the fields that show kinship."""
 
     pid: int
     parent: int
@@ -96,7 +97,7 @@ class TableLine:
 
 
 def process_table() -> dict[int, TableLine]:
-    """Return the processes of this user that are alive, by process id; {} without /proc."""
+    """Return this user's living processes by process id; {} without /proc."""
     table: dict[int, TableLine] = {}
     user = os.getuid()
     try:
@@ -120,7 +121,7 @@ def process_table() -> dict[int, TableLine]:
 
 
 def _kernels_of(process: Path) -> frozenset[str]:
-    """Return the ids in a process's marker, as far as it may be asked."""
+    """Return the ids in a process's marker, as far as we may read it."""
     try:
         environ = b"\0" + (process / "environ").read_bytes()
     except OSError:
@@ -134,7 +135,7 @@ def family(
 ) -> list[int]:
     """Return the processes of `table` that belong to the kernel with this process id and id.
 
-    `strays` are process ids that are known to belong to it.
+    `strays` are process ids already known to belong to it.
     """
     members = {pid, *strays}
     for process in table.values():
@@ -159,9 +160,9 @@ def strike(pid: int, members: Iterable[int]) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a kernel's private folder, which is flat, as far as it is there.
+    """Remove a kernel's private folder, which has no subfolders, as far as it exists.
 
-    It lies in one of nbbuild's (temporary.py), which goes with the last that was in it.
+    It lies in one of nbbuild's folders (temporary.py), which is removed once nothing else is in it.
     """
     if not folder:
         return
@@ -180,7 +181,7 @@ def remove_folder(folder: str) -> None:
 
 @dataclass(eq=False)
 class _Kernel:
-    """What the helper knows of one kernel; `pid` is 0 until it was forked."""
+    """What the helper knows of one kernel; `pid` is 0 until it is forked."""
 
     connection: socket.socket
     heard: bytearray = field(default_factory=bytearray)
@@ -189,20 +190,20 @@ class _Kernel:
     id: str = ""
     folder: str = ""
     pid: int = 0
-    report: int = -1  # the end of a pipe on which a failed exec is told
-    channel: socket.socket | None = None  # to a warm kernel that does not run yet
-    said: bytes = b""  # on the channel
-    cold: str = ""  # why it could not be a warm one
-    listening: socket.socket | None = None  # the listener of its filter comes from there
-    watcher: Any = None  # a watching.syscalls.Watcher, once it has
+    report: int = -1  # the end of a pipe that reports a failed exec
+    channel: socket.socket | None = None  # to a warm kernel that is not running yet
+    said: bytes = b""  # what came on the channel
+    cold: str = ""  # why it could not be started warm
+    listening: socket.socket | None = None  # its filter's listener arrives here
+    watcher: Any = None  # a watching.syscalls.Watcher, once there is one
     blind: str = ""  # why it cannot be watched
     status: int | None = None
-    told: bool = False  # the status
+    told: bool = False  # whether the status was reported
     ending_since: float | None = None
 
 
 class Helper:
-    """The single-threaded loop: sockets, pipes and SIGCHLD in, signals and news out."""
+    """The single-threaded loop: sockets, pipes and SIGCHLD in, signals and reports out."""
 
     def __init__(self, lifeline: socket.socket) -> None:
         self._lifeline = lifeline
@@ -213,7 +214,7 @@ class Helper:
         self._given_up = False
         self._selector = selectors.DefaultSelector()
         self._listeners: set[int] = set()
-        self._empty: set[int] = set()  # where kernels of zygotes have the empty path of an fstat
+        self._empty: set[int] = set()  # where zygotes' kernels keep the empty path of an fstat
         self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -231,7 +232,7 @@ class Helper:
         """Serve until the lifeline ends and every family is dead; return the exit status."""
         self._on(self._lifeline, self._admit)
         self._on(self._wake, lambda: os.read(self._wake, 4096))
-        with contextlib.suppress(AttributeError, OSError):  # not on macOS, nor before Linux 5.3
+        with contextlib.suppress(AttributeError, OSError):  # missing on macOS and before Linux 5.3
             self._parent = os.pidfd_open(os.getppid())
             self._on(self._parent, self._lose_parent)
         while not (self._closing and not self._kernels):
@@ -240,7 +241,7 @@ class Helper:
             watchers = [key for key, _ in ready if key.fd in self._listeners]
             self._answer(watchers)
             if watchers and len(watchers) == len(ready) and not ending:
-                continue  # whoever waits for an answer waits for nothing else
+                continue  # those waiting for an answer need nothing else
             self._answer(key for key, _ in ready if key not in watchers)
             self._notice_deaths()
             self._end_families()
@@ -249,7 +250,7 @@ class Helper:
     def _answer(self, ready: Iterable[selectors.SelectorKey]) -> None:
         registered = self._selector.get_map()
         for key in ready:
-            # An answer may close what the next one is about, and its number may come again.
+            # An answer may close what the next one is about, and its number may be used again.
             if registered.get(key.fd) is key:
                 key.data()
 
@@ -261,7 +262,7 @@ class Helper:
         self._close()
 
     def _close(self) -> None:
-        """End every family: nbbuild is gone, or wants us to go."""
+        """End every family: nbbuild is gone, or wants the helper to stop."""
         self._closing = True
         for kernel in self._kernels:
             self._end(kernel)
@@ -302,7 +303,7 @@ class Helper:
                 os.killpg(kernel.pid, signal.SIGINT)
 
     def _tell(self, kernel: _Kernel, **news: object) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more
+        with contextlib.suppress(OSError):  # nobody is listening any more
             kernel.connection.send(json.dumps(news).encode() + b"\n")
 
     # Birth.
@@ -318,7 +319,7 @@ class Helper:
         kernel.id, kernel.folder = request["id"], request["folder"]
         outer = request["env"].get(MARKER)
         request["env"][MARKER] = f"{outer}:{kernel.id}" if outer else kernel.id
-        request["env"]["JPY_PARENT_PID"] = str(os.getpid())  # whom ipykernel watches
+        request["env"]["JPY_PARENT_PID"] = str(os.getpid())  # ipykernel watches this process
         if request["way"] == "warm":
             kernel.channel = socket.socket(fileno=kernel.stdio.pop())
             self._on(kernel.channel, partial(self._warm, kernel, kernel.channel))
@@ -340,7 +341,7 @@ class Helper:
         self._on(kernel.report, partial(self._started, kernel))
 
     def _warm(self, kernel: _Kernel, channel: socket.socket) -> None:
-        """Hear what a kernel that a zygote forks says of itself."""
+        """Read what a kernel forked by a zygote reports about itself."""
         try:
             data = channel.recv(4096)
         except ConnectionError:
@@ -356,7 +357,7 @@ class Helper:
         elif "unfit" in news or (not data and not kernel.pid):
             self._leave_channel(kernel)
             kernel.cold = news.get("unfit", "the process that forks kernels has ended")
-            kernel.pid = 0  # `_notice_deaths` takes it for somebody else's orphan
+            kernel.pid = 0  # `_notice_deaths` treats it as an orphan
             if kernel.ending_since is None:
                 self._fork(kernel)
         elif not data:
@@ -365,7 +366,7 @@ class Helper:
             self._tell(kernel, pid=kernel.pid, cold="")
 
     def _instruct(self, kernel: _Kernel, channel: socket.socket) -> None:
-        """Send the request on; the kernel waits for nothing else."""
+        """Send the request on, the only thing the kernel still waits for."""
         passed = ("id", "argv", "env", "cwd", "filter", "serves")
         request = {key: kernel.request[key] for key in passed}
         if request["filter"]:
@@ -385,14 +386,14 @@ class Helper:
     # Watching.
 
     def _listen(self, kernel: _Kernel) -> socket.socket:
-        """Return the socket through which the kernel is to pass its filter's listener."""
+        """Return the socket on which the kernel will pass its filter's listener."""
         self._hear_no_more(kernel)
         kernel.listening, theirs = socket.socketpair()
         self._on(kernel.listening, partial(self._watch, kernel, kernel.listening))
         return theirs
 
     def _watch(self, kernel: _Kernel, source: socket.socket) -> None:
-        """Take the listener, or the reason why there is none, and begin to serve."""
+        """Take the listener and begin to serve, or record why there is none."""
         try:
             data, descriptors, _, _ = socket.recv_fds(source, 4096, 1, _CLOEXEC)
         except ConnectionError:
@@ -419,8 +420,8 @@ class Helper:
             self._unwatch(kernel)
 
     def _unwatch(self, kernel: _Kernel) -> None:
-        """Keep what was seen; nobody is left to be watched."""
-        # By then its number may be that of another kernel's listener.
+        """Keep what was seen; there is nobody left to watch."""
+        # Its number may already belong to another kernel's listener.
         if kernel.watcher is not None and not kernel.watcher.closed:
             self._listeners.discard(kernel.watcher.listener)
             self._selector.unregister(kernel.watcher.listener)
@@ -433,7 +434,7 @@ class Helper:
             kernel.listening = None
 
     def _write_down(self, kernel: _Kernel) -> None:
-        """Leave what was seen for nbbuild."""
+        """Write what was seen to a file for nbbuild."""
         self._hear_no_more(kernel)
         self._unwatch(kernel)
         if not kernel.request.get("filter"):
@@ -486,7 +487,7 @@ class Helper:
             os._exit(127)
 
     def _started(self, kernel: _Kernel) -> None:
-        """Exec closed the pipe, or the child wrote why it could not."""
+        """Note that exec closed the pipe, or read why the child could not exec."""
         reason = os.read(kernel.report, 4096)
         self._selector.unregister(kernel.report)
         os.close(kernel.report)
@@ -505,7 +506,7 @@ class Helper:
     def _notice_deaths(self) -> None:
         for kernel in self._kernels:
             if kernel.channel is not None:
-                continue  # it may yet be replaced by a cold one
+                continue  # a cold one may still replace it
             if kernel.pid and kernel.status is None:
                 kernel.status = _ended(kernel.pid)
             if kernel.status is not None and kernel.report < 0 and not kernel.told:
@@ -540,7 +541,7 @@ class Helper:
                 self._bury(kernel, members)
 
     def _look_for_strays(self, table: Mapping[int, TableLine]) -> None:
-        """Note the orphans that fell to us and tell nothing of where they come from."""
+        """Record the orphans that came to us without any sign of where they belong."""
         ours, ids = os.getpid(), {kernel.id for kernel in self._kernels}
         suspects = {kernel.id for kernel in self._suspects}
         pids = {kernel.pid for kernel in self._kernels}
@@ -557,7 +558,7 @@ class Helper:
 
     @property
     def _suspects(self) -> list[_Kernel]:
-        """Those that an orphan may come from."""
+        """The kernels that an orphan may come from."""
         return [kernel for kernel in self._kernels if not kernel.request.get("serves")]
 
     def _bury(self, kernel: _Kernel, left: list[int]) -> None:
@@ -579,13 +580,13 @@ class Helper:
             self._selector.unregister(kernel.connection)
         kernel.connection.close()
         self._kernels.remove(kernel)
-        if self._closing:  # nobody is left who would
+        if self._closing:  # nobody else is left to do it
             remove_folder(kernel.folder)
 
 
 @functools.cache
 def _watching(name: str) -> Any:
-    """Return a module of nbbuild's that watches system calls; nbbuild itself is not loaded."""
+    """Load a module of nbbuild's that watches system calls, without loading nbbuild itself."""
     path = Path(__file__).resolve().parents[2] / "watching" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"nbbuild_{name}", path)
     assert spec is not None
@@ -601,7 +602,7 @@ def _close_all(descriptors: list[int]) -> None:
 
 
 def _ended(pid: int) -> int | None:
-    """Return how the child `pid` ended, or None; it stays a zombie where the system allows."""
+    """Return how the child `pid` ended, or None; leave it a zombie where the system allows."""
     try:
         if not hasattr(os, "waitid"):  # macOS before Python 3.13
             done, code = os.waitpid(pid, os.WNOHANG)
@@ -616,7 +617,7 @@ def _ended(pid: int) -> int | None:
 
 
 if __name__ == "__main__":
-    os.chdir("/")  # pin nobody's folder
+    os.chdir("/")  # do not pin anybody's folder
     line = socket.socket(fileno=int(sys.argv[1]))
     line.set_inheritable(False)
-    os._exit(Helper(line).serve())  # it holds nothing that has to be written
+    os._exit(Helper(line).serve())  # it has nothing left to write

@@ -33,14 +33,14 @@ START_PATIENCE = 60.0
 _COLD = "its kernel was started in the ordinary way: {}"
 
 LOSSES = 2
-"""How often a kernel is started anew because the helper ended meanwhile."""
+"""How often a kernel is started again because the helper ended in the meantime."""
 
 WARM_PATIENCE = 5.0
 """Seconds that a zygote may take to fork a kernel."""
 
 
 class KernelProcess:
-    """One running kernel. Used by one thread, but for `fileno`, which any poller may watch."""
+    """One running kernel. One thread uses it, except for `fileno`, which any poller may watch."""
 
     def __init__(self, connection: socket.socket, *, kernel_id: str) -> None:
         self._connection = connection
@@ -56,22 +56,22 @@ class KernelProcess:
         self.cpu_seconds = 0.0
         """Seconds of CPU that it took, with the children that it waited for; known as that is."""
         self.preloads: tuple[str, ...] = ()
-        """The modules that it had loaded as it was forked."""
+        """The modules that were loaded when it was forked."""
         self.preload_seconds = 0.0
-        """How long their imports took."""
+        """Seconds that their imports took."""
         self.shortfall = ""
-        """What of a warm start there was not, and why: a sentence, or ""."""
+        """What a warm start lacked, and why: a sentence, or ""."""
         self.seen: Seen | None = None
-        """What it and its descendants asked for; known after `kill`, None: it was not watched."""
+        """What it and its descendants asked for; known after `kill`; None if it was not watched."""
         self._seen_file: Path | None = None
 
     @property
     def orphaned(self) -> bool:
-        """Whether it was killed because the launcher had ended: through no fault of its own."""
+        """Whether it was killed, through no fault of its own, because the launcher ended."""
         return self._launcher_lost
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when there is news: the kernel ended."""
+        """Return a descriptor that becomes readable when there is news: the kernel has ended."""
         return self._connection.fileno()
 
     def poll(self) -> int | None:
@@ -81,7 +81,7 @@ class KernelProcess:
         return self._status
 
     def wait(self, timeout: float) -> int | None:
-        """Wait `timeout` seconds at most for the kernel to end; return what `poll` does."""
+        """Wait up to `timeout` seconds for the kernel to end; return what `poll` returns."""
         deadline = time.monotonic() + timeout
         while self._status is None and self._listen(max(0.0, deadline - time.monotonic())):
             pass
@@ -93,10 +93,10 @@ class KernelProcess:
             self._connection.send(b"i")
 
     def kill(self) -> tuple[int, ...]:
-        """Kill the kernel and all that descends from it, and wait until they are dead.
+        """Kill the kernel and all its descendants, and wait until they are dead.
 
-        Returns the process ids that did not die within `launcher.PATIENCE`: none, but for what the
-        system holds in the middle of a read. May be called again.
+        Returns the process ids that did not die within `launcher.PATIENCE`: normally none, unless
+        the system holds a process in the middle of a read. May be called again.
         """
         if self._left is not None:
             return self._left
@@ -116,7 +116,7 @@ class KernelProcess:
         return self._left
 
     def _expect_start(self, zygote: Zygote | None = None) -> None:
-        """Wait for the word that the program runs; a `zygote` that does not hurry is ended.
+        """Wait for the report that the program runs; end a `zygote` that takes too long.
 
         Raises:
             KernelError: it cannot be run; `what` says why.
@@ -132,7 +132,7 @@ class KernelProcess:
                 raise ConnectionError("the launcher is gone")
 
     def _listen(self, timeout: float) -> bool:
-        """Take in what the launcher says within `timeout` seconds; False when it says nothing."""
+        """Read what the launcher reports within `timeout` seconds; False if it reports nothing."""
         if self._launcher_lost or self._left is not None or not _readable(self, timeout):
             return False
         try:
@@ -165,7 +165,7 @@ class KernelProcess:
             self.peak_memory, self.cpu_seconds = news["peak"], news["cpu"]
 
     def _kill_without_launcher(self) -> tuple[int, ...]:
-        """Do what the launcher would have done; its orphans are init's by now."""
+        """Do what the launcher would have done; by now its orphans belong to init."""
         if not self.pid:
             return ()
         deadline = time.monotonic() + launcher.PATIENCE
@@ -175,7 +175,7 @@ class KernelProcess:
             launcher.strike(self.pid, members)
             if not members or time.monotonic() > deadline:
                 return tuple(members)
-            select.select([], [], [], 0.005)  # between two blows
+            select.select([], [], [], 0.005)  # between two attempts to kill
 
 
 class Launcher:
@@ -183,13 +183,12 @@ class Launcher:
 
     On the portable way (ways.py) it has nothing to do.
 
-    The helper comes with the first kernel, or as it is asked for. Leaving the context kills every
-    kernel that still runs and all that descends from it. What else makes that certain is told in
-    launcher.py.
+    The helper starts with the first kernel, or earlier on request. Leaving the context kills every
+    kernel that still runs and all its descendants. launcher.py tells what makes that certain.
     """
 
     def __init__(self, facts: ImportFacts | None = None) -> None:
-        """`facts` are those that are known of modules to load beforehand, and grow."""
+        """`facts` says what is known of modules to load beforehand; what is learnt is added."""
         self._lock = threading.Lock()
         self._helper: subprocess.Popen[bytes] | None = None
         self._lifeline: socket.socket | None = None
@@ -208,11 +207,11 @@ class Launcher:
 
     @property
     def pid(self) -> int:
-        """The helper's process id; 0 before it is there."""
+        """The helper's process id; 0 before it has started."""
         return self._helper.pid if self._helper is not None else 0
 
     def begin(self) -> None:
-        """Have the helper get ready, before there is anything for it to start."""
+        """Start the helper early, before it has anything to start."""
         if not portable():
             with self._lock:
                 if self._lifeline is None:
@@ -232,12 +231,12 @@ class Launcher:
     ) -> KernelProcess:
         """Run `argv`, found on the PATH of `env`, in `cwd`, in a session of its own.
 
-        stdin is empty; stdout and stderr go to the descriptor `output`. A `folder` is removed,
-        should nbbuild not live to do it itself. If it is `watched`, what it and its descendants ask
-        of paths is known after `kill`, as far as this system lets see; that takes a `folder`.
+        stdin is empty; stdout and stderr go to the descriptor `output`. If nbbuild does not live
+        to remove `folder`, the helper does. With `watched`, what the process and its descendants
+        ask of paths is known after `kill`, as far as this system lets see; that needs a `folder`.
 
-        With `warm`, a zygote forks it, where that can be; `shortfall` of the process says what not.
-        Until the zygote is ready `check` is called now and again, which may raise to give up.
+        With `warm`, a zygote forks it where possible; the process's `shortfall` says what is
+        lacking. Until the zygote is ready `check` is called now and again; it may raise to give up.
 
         Raises:
             KernelError: it cannot be run; `what` is the system's reason.
@@ -259,7 +258,7 @@ class Launcher:
         return process
 
     def warm_up(self, warm: Warm, check: Callable[[], None]) -> None:
-        """Start a zygote that will be asked for kernels; return when it is ready, or unfit.
+        """Start a zygote for later kernels; return when it is ready, or known to be unfit.
 
         `check` is called now and again, and may raise to give up.
         """
@@ -299,7 +298,7 @@ class Launcher:
         output: int,
         zygote: Zygote | None = None,
     ) -> KernelProcess:
-        """Have the helper start what `request` says (launcher.py)."""
+        """Make the helper start what `request` describes (launcher.py)."""
         kernel_id = secrets.token_hex(8)
         lost = 0
         while True:
@@ -328,7 +327,7 @@ class Launcher:
                         zygote.fork(channel)
                 process._expect_start(zygote)
             except (BrokenPipeError, ConnectionError) as error:
-                # A helper that somebody killed is replaced, but not for ever.
+                # Replace a helper that somebody killed, but not for ever.
                 process.kill()
                 zygote, lost = None, lost + 1  # it has ended with the helper
                 if lost > LOSSES:
@@ -362,7 +361,7 @@ class Launcher:
             os.close(nothing)
 
     def _connect(self) -> socket.socket:
-        """Return a socket that the helper serves, which is started if it is not there."""
+        """Return a socket that the helper serves; start the helper if there is none."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             if self._lifeline is not None:
@@ -385,7 +384,7 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for us to answer
+                start_new_session=True,  # only nbbuild answers Ctrl-C
             )
         self._lifeline = ours
         return ours
@@ -404,7 +403,7 @@ class Launcher:
 
 
 def _filter(folder: Path) -> dict[str, object]:
-    """Return what a request says of a kernel that is to be watched, {} where that cannot be."""
+    """Return what a request says about watching a kernel; {} where it cannot be watched."""
     if seccomp.unavailable():
         return {}
     given = {"number": seccomp.number(), "program": seccomp.program().hex()}
@@ -412,8 +411,8 @@ def _filter(folder: Path) -> dict[str, object]:
 
 
 def _readable(source: KernelProcess, timeout: float) -> bool:
-    """Say whether there is something to read within `timeout` seconds."""
-    # poll, not select: descriptors above 1,023 are usual in a large build.
+    """Return whether there is something to read within `timeout` seconds."""
+    # poll, not select: a large build often has descriptors above 1,023.
     poller = select.poll()
     poller.register(source.fileno(), select.POLLIN)
     return bool(poller.poll(timeout * 1000))

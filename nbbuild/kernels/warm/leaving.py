@@ -1,13 +1,13 @@
-"""How an IPython kernel leaves after the last cell, and what of the notebook it leaves behind.
+"""How an IPython kernel exits after the last cell, and what the notebook leaves running.
 
-A kernel is not asked to leave by a shutdown_request: that is served by its control thread, which
-may wait 10 s for an output thread that has gone already, and it waits in vain for children that the
-notebook did not reap. It is told, silently, to end its main loop, as `exit()` does.
+A shutdown_request is not used. The kernel's control thread serves it, and that thread may wait 10 s
+for an output thread that is already gone; it also waits in vain for children that the notebook did
+not reap. Instead, the kernel silently ends its main loop, as `exit()` does.
 
-Python then waits for all threads that are no daemons, without end: a server that a notebook started
-in the background would hold its kernel until that is killed, and then no exit hook has run and no
-open file is whole. So the kernel waits for `PATIENCE` only, says who still ran, and goes on to its
-exit hooks. What the thread gave so far does not depend on that, unless it was writing a file.
+Python then waits without limit for all threads that are not daemons. A server that a notebook
+started in the background would hold its kernel until somebody kills it; then no exit hook runs, and
+open files stay incomplete. So the kernel waits only for `PATIENCE`, reports what still runs, and
+goes on to its exit hooks. The thread's results so far are safe, unless it was writing a file.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import Misshapen, Shape
 
 PATIENCE = 2.0
-"""Seconds that threads of a notebook have to end after its last cell."""
+"""Seconds that a notebook's threads have to end after its last cell."""
 
 _NAME = "late"
-_SHOWN = 3  # threads and files that are named
+_SHOWN = 3  # how many threads or files a message names
 
 
 class Late(msgspec.Struct, frozen=True):
-    """What still ran as the kernel left: the names of threads, and files open for writing."""
+    """What still ran when the kernel exited: names of threads, and files open for writing."""
 
     threads: tuple[str, ...]
     files: tuple[str, ...] | None  # None: nobody can tell
 
     @property
     def note(self) -> str:
-        """What a user should know."""
+        """Return what a user should know."""
         several = len(self.threads) > 1
         who = f"the thread{'s' if several else ''} {_listed(self.threads)}"
         text = f"{who} still ran {PATIENCE:g} s after the last cell and went with the kernel"
@@ -48,9 +48,9 @@ _LATE: Shape[Late] = Shape(Late)
 
 
 def code(folder: Path, *, patience: float | None = None) -> str:
-    """Return the code by which a kernel leaves once it has answered the request it is part of.
+    """Return the code that makes a kernel exit once it has answered the current request.
 
-    `folder` is the kernel's private one.
+    `folder` is the kernel's private folder.
     """
     seconds = PATIENCE if patience is None else patience
     begin = f"{_THREADS}\nbegin({str(folder / _NAME)!r}, {seconds!r})"
@@ -58,7 +58,7 @@ def code(folder: Path, *, patience: float | None = None) -> str:
 
 
 def late(folder: Path) -> Late | None:
-    """Return what a kernel that has left said of its threads, None if all had ended."""
+    """Return what an exited kernel reported about its threads; None if all had ended."""
     try:
         return _LATE.from_json(read(folder / _NAME))
     except (OSError, Misshapen):
@@ -77,8 +77,8 @@ _LEAVE = """
 ))(__import__("IPython").get_ipython())
 """
 
-# Python calls `threading._shutdown` by its name as it ends. A signal ends the wait in it: up to
-# Python 3.12 by its exception, later Python prints that and goes on.
+# Python calls `threading._shutdown` by its name when it exits. A signal ends the wait in it: up to
+# Python 3.12 the exception gets out; later versions print it and go on.
 _THREADS = """
 import json, os, signal, stat, threading
 def begin(place, patience):

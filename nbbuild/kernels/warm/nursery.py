@@ -1,11 +1,10 @@
-"""Zygotes as nbbuild sees them: one for each kind of kernel, started when the first is wanted.
+"""Zygotes as nbbuild sees them: one for each kind of kernel, started when first needed.
 
-One that has packages in memory is forked from its *stem*, a zygote that has fewer, or ipykernel
-alone: what both have in memory is loaded once, and lies there once.
+A zygote that has packages in memory is forked from its *stem*, a zygote that has fewer, or only
+ipykernel. What both need is loaded once and shares the same memory.
 
-What a zygote is, and what it promises, is told in zygote.py. Nothing here may fail a build: where
-there is no zygote, or one that misbehaves, kernels are started in the ordinary way, and `unfit`
-says why.
+zygote.py explains what a zygote is and what it promises. Nothing here may fail a build: if there is
+no zygote, or it misbehaves, kernels are started in the ordinary way, and `unfit` says why.
 """
 
 from __future__ import annotations
@@ -34,36 +33,36 @@ from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.warm.import_facts import ImportCost, ImportFacts
 
 PATIENCE = 30.0
-"""Seconds that a zygote may take to import what it is asked to."""
+"""Seconds that a zygote may take for its imports."""
 
 TICK = 0.05
-"""Seconds between two looks at whether anybody still waits."""
+"""Seconds between two checks whether anybody still waits."""
 
 _IT = "the process that forks kernels"
 _LACKING = "'{}' is not loaded beforehand: {}"
-_TRIES = 2  # zygotes of one kind that may be lost before the kind is given up
+_TRIES = 2  # how many zygotes of one kind may be lost before nbbuild gives the kind up
 UNSAFE = frozenset(
     """PyQt5 PyQt6 PySide2 PySide6 catboost cupy cv2 dask distributed duckdb eventlet gevent gi
     grpc jax jaxlib keras lightgbm mpi4py numba polars pyspark ray sklearn tensorflow
     tkinter torch vaex wx xgboost""".split()  # noqa: SIM905
 )
-"""Modules with threads, devices or connections that a fork breaks, or pools that hang after one."""
+"""Modules with threads, devices or connections that a fork breaks, or pools that then hang."""
 
 _PROGRAM = Path(__file__).with_name("zygote.py")
 
 
 class ForkedProcess(Protocol):
-    """What is asked of a running process; see process.KernelProcess."""
+    """What this module needs of a running process; see process.KernelProcess."""
 
     pid: int
 
     def kill(self) -> tuple[int, ...]:
-        """Kill it and all that descends from it."""
+        """Kill it and all its descendants."""
         ...
 
 
 class Start(Protocol):
-    """Starts a zygote: see process.Launcher.start."""
+    """Starts a zygote; see process.Launcher.start."""
 
     def __call__(
         self,
@@ -75,21 +74,21 @@ class Start(Protocol):
         output: int,
         stem: Zygote | None,
     ) -> ForkedProcess:
-        """Run `argv` in `cwd`, which goes when nbbuild is killed; raises KernelError.
+        """Run `argv` in `cwd`, which is removed if nbbuild is killed; raises KernelError.
 
-        With a `stem` that zygote forks it, where that can be.
+        If `stem` is given, that zygote forks it where possible.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """What kernels share that are forked from one zygote.
+    """What all kernels forked from one zygote share.
 
-    `installed` stands for what the interpreter has installed: a zygote must not outlive that.
-    `interpreter` and `env` are the command and the environment of the zygote, `modules` what it
-    imports beside ipykernel, which `watch` lets a tracer see (injection.zygote_code). It is forked
-    from a zygote of the kind `stem`, which has the first of the modules; None: it is started anew.
+    `installed` stands for what the interpreter has installed: if that changes, the zygote must not
+    be used. `interpreter` and `env` are the zygote's command and environment. `modules` is what it
+    imports beside ipykernel; `watch` lets a tracer see that (injection.zygote_code). `stem` is the
+    kind of zygote it is forked from, which has the first of the modules; None: it starts afresh.
     """
 
     interpreter: tuple[str, ...]
@@ -101,19 +100,19 @@ class Warm:
 
     @classmethod
     def of(cls, kernel: Kernel, env: Mapping[str, str], *, installed: str) -> Warm | None:
-        """Return how `kernel` is to be forked; None where it cannot be.
+        """Return how to fork `kernel`; None if that is not possible.
 
-        `env` is its environment without what differs from task to task.
+        `env` is its environment without the variables that differ between tasks.
         """
         words = kernel.interpreter
         if sys.platform != "linux" or not words:
             return None
         if any(not word.startswith("-") for word in words[1:]):
-            return None  # a program that starts the interpreter and stays above it
+            return None  # a program that stays as the interpreter's parent
         whole = kernel.environment(env)
         path = whole.get("PYTHONPATH", "").split(os.pathsep)
         if any(not os.path.isabs(entry) for entry in path if entry):  # noqa: PTH117, a string
-            return None  # each working folder gives it another meaning
+            return None  # it means something else in each working folder
         return cls(words, tuple(sorted(whole.items())), installed)
 
     @property
@@ -122,7 +121,7 @@ class Warm:
         return tuple(dict.fromkeys(one.module for one in self.modules))
 
     def without(self, module: str) -> Warm:
-        """Return the same, but that `module` is not imported."""
+        """Return the same, but without importing `module`."""
         modules = tuple(one for one in self.modules if one.module != module)
         stem = self.stem.without(module) if self.stem is not None else None
         if stem is not None and modules == stem.modules:
@@ -131,7 +130,7 @@ class Warm:
 
 
 class Zygote:
-    """A zygote that is ready to fork; any thread may ask it to."""
+    """A zygote that is ready to fork; any thread may use it."""
 
     def __init__(
         self,
@@ -141,10 +140,10 @@ class Zygote:
         warm: Warm,
         folder: contextlib.ExitStack,
     ) -> None:
-        """`folder`, when it is closed, removes the one that the process works in."""
+        """Closing `folder` removes the folder that the process works in."""
         self.warm = warm
         self.seconds = 0.0
-        """How long its imports took beside ipykernel's, those of its stem included."""
+        """Seconds that its imports took besides ipykernel's, including those of its stem."""
         self._folder = folder
         self._process = process
         self._control = control
@@ -152,9 +151,9 @@ class Zygote:
         self.lost = False
 
     def fork(self, channel: socket.socket) -> None:
-        """Have a kernel forked that talks through `channel`, which may be closed then.
+        """Fork a kernel that talks through `channel`; the caller may then close its copy.
 
-        When that cannot be, all that happens is that the other end of the channel finds it closed.
+        If that fails, the other end of the channel simply finds it closed.
         """
         with self._lock:
             try:
@@ -163,7 +162,7 @@ class Zygote:
                 self.lost = True
 
     def end(self) -> None:
-        """Kill it; the kernels that it has forked run on."""
+        """Kill it; the kernels it has forked keep running."""
         with self._lock:
             self.lost = True
             self._control.close()
@@ -173,13 +172,13 @@ class Zygote:
 
 @dataclass(slots=True)
 class _Kind:
-    """What became of one kind of zygote."""
+    """The state of one kind of zygote."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     zygote: Zygote | None = None
     tries: int = 0
     unfit: str = ""
-    less: Warm | None = None  # what goes without the module that is to blame
+    less: Warm | None = None  # the same without the module that is to blame
 
 
 class Nursery:
@@ -192,9 +191,9 @@ class Nursery:
         self._kinds: dict[Warm, _Kind] = {}
 
     def zygote(self, warm: Warm, check: Callable[[], None]) -> tuple[Zygote | None, str]:
-        """Return the zygote for `warm`, ready, and what it lacks of that, or why there is none.
+        """Return a ready zygote for `warm` and what it lacks of that, or why there is none.
 
-        While it gets ready `check` is called every `TICK`; it may raise to give up.
+        While the zygote gets ready, `check` is called every `TICK`; it may raise to give up.
         """
         less: Warm | None
         less, lacks = self._without_the_refused(warm)
@@ -218,10 +217,10 @@ class Nursery:
         return None, "; ".join(lacks)
 
     def _kind(self, warm: Warm) -> _Kind:
-        """Return what became of this kind.
+        """Return the state of this kind.
 
-        A forerunner is one that was asked for before it was known what is installed. It is the same
-        as the first of its like.
+        A forerunner is a kind requested before it was known what is installed. It becomes the first
+        kind that is the same in all other respects.
         """
         with self._lock:
             kinds, early = self._kinds, replace(warm, installed="")
@@ -253,12 +252,12 @@ class Nursery:
                 kind.zygote.end()
 
     def _bear(self, kind: _Kind, warm: Warm, check: Callable[[], None]) -> None:
-        """Start a zygote of this kind, or note why there is none."""
+        """Start a zygote of this kind, or record why there is none."""
         stem = None
         if warm.stem is not None:
             stem, _ = self.zygote(warm.stem, check)
             less, lacks = self._without_the_refused(warm)
-            if less != warm:  # that has been found out by its stem
+            if less != warm:  # its stem has already found that out
                 kind.unfit, kind.less = "; ".join(lacks), less
                 return
         wanted = {
@@ -310,7 +309,7 @@ class Nursery:
 
 
 class _Word(msgspec.Struct):
-    """What a zygote says of itself."""
+    """What a zygote reports about itself."""
 
     pid: int = 0
     unfit: str = ""
@@ -322,7 +321,7 @@ _WORD: Shape[_Word] = Shape(_Word)
 
 
 def _hear(control: socket.socket, check: Callable[[], None]) -> _Word:
-    """Wait until a zygote says what it is."""
+    """Wait until a zygote reports what it is."""
     deadline = time.monotonic() + PATIENCE
     heard = b""
     poller = select.poll()
@@ -349,7 +348,7 @@ def _received(control: socket.socket) -> bytes:
 
 
 def _last_words(log: BinaryIO) -> list[str]:
-    """Return the end of what a zygote printed, as one item, [] when there is nothing."""
+    """Return the end of what a zygote printed, as one item; [] if it printed nothing."""
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
     return [lines[-1]] if lines else []

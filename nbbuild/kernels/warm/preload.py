@@ -1,24 +1,24 @@
-"""Import packages in a zygote as a notebook's first cell would, or say why that cannot be.
+"""Import packages in a zygote as a notebook's first cell would, or say why that is impossible.
 
-zygote.py runs this file in a namespace of its own, so no module of this name exists there; it
-needs the standard library of Python 3.8 only.
+zygote.py runs this file in a namespace of its own, so no module of this name exists there. It needs
+only the standard library of Python 3.8.
 
-A module that is imported before there is a kernel must be what it would be in the kernel. So each
-import is made on a *stage* on which all looks as it does in a cell, and what happens is watched.
-It is refused, by name, when it
+A module imported before there is a kernel must be the same as if the kernel had imported it. So
+each import runs on a *stage* where everything looks as it does in a cell, and is watched.
+A module is refused, by name, when it
 
-* prints or warns (what keeps hold of sys.stdout keeps a stand-in, which is the kernel's later);
-* asks for IPython's shell, or where it is; `_ANSWERED` holds those that are known to be content
-  with the answer that they are given;
-* looks at the working folder otherwise than for single files that are not there: their absence
-  is looked at again in each kernel, and is part of its account;
-* starts threads or processes, contacts anybody, takes signals or hooks; `_FORK_AWARE` packages
-  may have native threads, of pools that begin anew after a fork;
-* keeps a generator of random numbers: all kernels would draw the same from it;
-* brings in what is not safe after a fork, or what is no installed package.
+* prints or warns (if it keeps sys.stdout, it keeps a stand-in that later becomes the kernel's);
+* asks for IPython's shell, or where it runs; `_ANSWERED` lists the packages known to be content
+  with the answer they get;
+* looks at the working folder, except for single files that do not exist: each kernel checks again
+  that they are absent, and its account includes that;
+* starts threads or processes, contacts anybody, installs signal handlers or hooks; `_FORK_AWARE`
+  packages may have native threads in pools that start afresh after a fork;
+* keeps a random number generator: all kernels would draw the same numbers;
+* imports a module that is not safe after a fork, or that is not in an installed package.
 """
 
-# Paths are strings here, and whatever goes wrong in an import only means that it is not made.
+# Paths are strings here. Whatever goes wrong in an import only means that the import is not made.
 # ruff: noqa: B905, BLE001, PTH208
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _INLINE = "module://matplotlib_inline.backend_inline"
 _SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP")
-    if hasattr(signal, name)  # Windows has the first two
+    if hasattr(signal, name)  # Windows has only the first two
 )
 _STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120
 
 
 class PreloadRefused(Exception):
-    """The import of `module` would not be what it is in a kernel."""
+    """Importing `module` here would not have the same result as in a kernel."""
 
     def __init__(self, module: str, reason: str) -> None:
         super().__init__(reason)
@@ -60,34 +60,34 @@ class PreloadRefused(Exception):
 
 
 class Preload:
-    """The packages that are loaded in this process; `watcher` is the tracer's (tracer.py).
+    """The packages loaded in this process; `watcher` is the tracer's (tracer.py).
 
-    `unsafe` are modules that may not be loaded before a fork.
+    `unsafe` names modules that must not be loaded before a fork.
     """
 
     def __init__(self, *, unsafe: Iterable[str], watcher: Any) -> None:
         self._unsafe = set(unsafe)
         self._watcher = watcher
         self._before = set(sys.modules)
-        self._looked_for: set[str] = set()  # in the working folder, in vain
+        self._looked_for: set[str] = set()  # missing from the working folder
         self._streams = _Stream(), _Stream()
         self.threads = 1
-        """The threads of this process, those of native pools included."""
+        """The threads of this process, including those of native pools."""
         self.names: set[str] = set()
-        """Top-level modules that were looked for, so that no others may come before them."""
+        """Top-level modules that were looked for: no others may now come before them."""
         self.costs: list[tuple[float, int]] = []
         """The seconds that each import took, and the bytes by which this process grew."""
         watcher.sleep()
         watcher.woken = self._kernel_is_there
 
     def add(self, wanted: Any) -> None:
-        """Import modules, each with the names that are imported from it: [["numpy", []], …].
+        """Import modules, each with the names to import from it: [["numpy", []], …].
 
         Raises PreloadRefused.
         """
         self._watcher.resume()
         for module, names in wanted:
-            gc.freeze()  # from here on, the collector knows of what is new only
+            gc.freeze()  # from here on, the collector only sees new objects
             began, held = time.perf_counter(), _held()
             for reason in self._import(module, names):
                 raise PreloadRefused(module, reason)
@@ -99,7 +99,7 @@ class Preload:
         self._watcher.sleep()
 
     def settle(self) -> str:
-        """Make what is loaded that of a kernel just forked; say why it cannot be, or ""."""
+        """Give what is loaded to a kernel just forked; return why that cannot be, or ""."""
         for name in self._looked_for:
             if os.path.lexists(name):
                 return f"'{name}' is wanted by what is loaded"
@@ -109,7 +109,7 @@ class Preload:
             process.current_process().authkey = os.urandom(32)
         numpy: Any = sys.modules.get("numpy.random")
         if numpy is not None:
-            numpy.seed()  # else all kernels would draw the same
+            numpy.seed()  # else all kernels would draw the same numbers
         return ""
 
     def _kernel_is_there(self) -> None:
@@ -117,7 +117,7 @@ class Preload:
         out.real, err.real = sys.stdout, sys.stderr
 
     def _import(self, module: str, names: list[str]) -> Iterable[str]:
-        """Import one module; yield what speaks against it."""
+        """Import one module; yield reasons to refuse it."""
         before, recorded = set(sys.modules), len(self._watcher.records)
         threads, written = len(os.listdir("/proc/self/task")), os.fstat(1).st_size
         failure = ""
@@ -147,7 +147,7 @@ class Preload:
         yield from self._doings(self._watcher.records[recorded:])
 
     def _doings(self, records: Iterable[Any]) -> Iterable[str]:
-        """Yield what speaks against an import in what the tracer recorded."""
+        """Yield reasons to refuse an import, from the tracer's records of it."""
         stage = os.getcwd() + "/"  # noqa: PTH109
         for kind, _, subject, *rest in records:
             if kind in ("child", "fork"):
@@ -170,7 +170,7 @@ _QUESTIONS = ("read", "exists", "size", "stat", "lexists", "lstat")
 
 
 class _Stage:
-    """All that an import finds as it would in a cell; `reasons` are why it is no good."""
+    """Makes everything look to an import as in a cell; `reasons` say why the import is no good."""
 
     def __init__(self, out: _Stream, err: _Stream) -> None:
         self.reasons: list[str] = []
@@ -202,11 +202,11 @@ class _Stage:
         if self._filter in warnings.filters:
             filters: Any = warnings.filters
             filters.remove(self._filter)
-        with warnings.catch_warnings():  # makes the filters be looked at anew
+        with warnings.catch_warnings():  # makes Python read the filters again
             pass
         sys.modules["__main__"] = self._main
         if self._backend and os.environ.get("MPLBACKEND") == _INLINE:
-            del os.environ["MPLBACKEND"]  # each kernel puts it at its place
+            del os.environ["MPLBACKEND"]  # each kernel sets it in its own place
         while self._put_there:
             owner, name, before, now = self._put_there.pop()
             if getattr(owner, name, None) is not now:
@@ -215,7 +215,7 @@ class _Stage:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
-            # Known to `now` and to the call.
+            # `now` and the call itself hold one reference each.
             if name in _KEPT and sys.getrefcount(now) > 2:
                 self.reasons.append(f"it keeps hold of {name}")
         if self._out.said or self._err.said:
@@ -232,7 +232,7 @@ class _Stage:
         return (sys.excepthook, sys.displayhook, sys.unraisablehook, *handlers)
 
     def _asked(self, depth: int, answer: Any) -> Any:
-        """Answer an import that asks for what a kernel is; note who did."""
+        """Answer an import that asks what kernel it is in; note who asked."""
         frame: Any = sys._getframe(depth + 1)
         while frame is not None and frame.f_globals.get("__name__") in _THROUGH:
             frame = frame.f_back
@@ -246,13 +246,13 @@ class _Stage:
 
 
 class _Shell:
-    """What is shown of IPython's shell to those who only look whether it is a kernel's."""
+    """Stands in for IPython's shell, for code that only checks whether it belongs to a kernel."""
 
     kernel = None
 
 
 class _Stream(io.TextIOBase):
-    """Stands in for one of a kernel's streams, and is that stream once the kernel is there."""
+    """Stands in for one of a kernel's streams, and becomes that stream once the kernel exists."""
 
     real: Any = None
     said = False
@@ -278,7 +278,7 @@ class _Stream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        # As ipykernel spells it: pandas keeps and shows it.
+        # The spelling is ipykernel's: pandas keeps and shows it.
         return "UTF-8" if self.real is None else str(self.real.encoding)
 
     def __getattr__(self, name: str) -> Any:
@@ -293,13 +293,13 @@ _THROUGH = ("posixpath", "genericpath", "pathlib", "pathlib._local", "ntpath", "
 
 
 def _held() -> int:
-    """Return the bytes of memory that this process holds."""
+    """Return the bytes of memory that this process uses."""
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def _keeps_a_generator() -> bool:
-    """Say whether a new one is there, beside those that each kernel seeds anew."""
+    """Return whether there is a new generator, beside those that each kernel seeds itself."""
     standard: Any = sys.modules["random"]
     kinds, known = [standard.Random], [standard._inst]
     numpy: Any = sys.modules.get("numpy.random")
@@ -307,8 +307,8 @@ def _keeps_a_generator() -> bool:
         kinds += [numpy.Generator, numpy.RandomState]
         known.append(numpy.mtrand._rand)
     drawing = tuple(kinds)
-    there = gc.get_objects()  # a hundred thousand: no loop of Python's goes over them
-    # By their ids: a type need not be hashable.
+    there = gc.get_objects()  # a hundred thousand: too many for a loop in Python
+    # Keyed by id: a type need not be hashable.
     types = dict(zip(map(id, map(type, there)), map(type, there)))
     suspected = {
         number
@@ -326,5 +326,5 @@ def _tops(names: Iterable[str]) -> set[str]:
 
 
 def _installed(file: str) -> bool:
-    """Say whether a file belongs to the interpreter or to what was installed for it."""
+    """Return whether a file belongs to the interpreter or to what is installed for it."""
     return file.startswith(_STDLIB) or "/site-packages/" in file or "/dist-packages/" in file

@@ -1,36 +1,36 @@
 """Import what a kernel needs once, and fork a ready kernel for each notebook.
 
-This file is run by the kernels' own interpreter (3.8 and later) as a child of the launcher, and is
-then the *zygote*: it has imported ipykernel, and perhaps more, and never runs a notebook itself.
-What it forks goes on as `python -m ipykernel_launcher …` does, and ends as that ends.
+The kernels' own interpreter (3.8 and later) runs this file as a child of the launcher. The process
+is then the *zygote*: it has imported ipykernel, and perhaps more, and never runs a notebook itself.
+A process it forks continues as `python -m ipykernel_launcher …` does, and ends in the same way.
 
 The promises, and what each rests on:
 
-* *The launcher's own.* The zygote forks twice and the process in between ends at once: so the
-  kernel falls to the launcher, which is the next *subreaper* above. That is its parent from then
-  on: it waits for it and learns its peak of memory; PR_SET_PDEATHSIG, asked for only now, names
-  it. The zygote can die without any kernel's noticing.
+* *The launcher's own.* The zygote forks twice, and the process in between ends at once. So the
+  kernel becomes a child of the launcher, the next *subreaper* above, which waits for it and learns
+  its peak of memory. Only then does the kernel ask for PR_SET_PDEATHSIG, so the signal depends on
+  the launcher. The zygote can die without any kernel noticing.
 * *Known by its marker.* /proc shows the environment that a program began with. In that memory the
-  kernel writes its own id over the zygote's, which is as long.
-* *Alone when it forks.* One thread; no ZeroMQ context, no event loop. Else it does not fork.
-* *As if it were stock.* Path, arguments, folder, environment, `__main__`: as they would have been.
-  Where a file would have been imported in place of something that is loaded here, no kernel comes
-  of it, and the launcher starts an ordinary one. So it does whenever something is amiss.
+  kernel overwrites the zygote's id with its own, which has the same length.
+* *Alone when it forks.* One thread; no ZeroMQ context, no event loop. Otherwise it does not fork.
+* *As if it were stock.* Path, arguments, folder, environment, `__main__`: as in an ordinary start.
+  If a file would have been imported in place of a module that is loaded here, the fork gives up and
+  the launcher starts an ordinary kernel. It does the same whenever anything is wrong.
 
-The protocol. stdin is a socket. On it the zygote says once what it is, as a line of JSON (pid;
-unfit: why it cannot be used, ""; culprit: the module that is to blame, ""; costs: the seconds that
-each import took, and the bytes of memory). Then it is sent single bytes, each with a *channel*, a
-socket between the launcher and the kernel to be. On that the kernel says {"pid": 7}; the launcher
+The protocol. stdin is a socket. The zygote first reports on it, once, as a line of JSON (pid;
+unfit: why it cannot be used, or ""; culprit: the module to blame, or ""; costs: the seconds and the
+bytes of memory that each import took). Then it receives single bytes, each with a *channel*, a
+socket between the launcher and the future kernel. The kernel sends {"pid": 7} on it; the launcher
 sends 4 bytes of length and the request in JSON (id, argv, env, cwd, filter, serves), with the
-descriptors for stdin, stdout and stderr, and with a filter (filtering.py) that of a socket for its
-listener; the kernel says {"unfit": "…"} and is gone, or {"error": "…"} when an ordinary start would
-fail as well, or closes the channel, since it runs. End of file on stdin ends the zygote.
+descriptors for stdin, stdout and stderr and, with a filter (filtering.py), a socket for its
+listener. The kernel then sends {"unfit": "…"} and exits, or {"error": "…"} if an ordinary start
+would fail too, or closes the channel because it runs. End of file on stdin ends the zygote.
 
-A zygote is forked in the same way from one that has less in memory: its request `serves`. It closes
-the channel, imports what it lacks of the modules in its argv, and goes on as any other.
+A zygote is forked in the same way from one that has less in memory; its request `serves`. It closes
+the channel, imports the modules in its argv that it still lacks, and continues as any other.
 """
 
-# Paths are strings here: no more shall be imported than a kernel imports.
+# Paths are strings here: this file must import no more than a kernel imports.
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120, PTH208
 
 from __future__ import annotations
@@ -73,20 +73,20 @@ KERNEL = (
     "tornado.platform.asyncio",
     "tornado.queues",
 )
-"""What kernels have imported by their first cell; but for the first, versions differ."""
+"""What kernels have imported by their first cell; except for the first, versions differ."""
 
 _TAKEN_DOWN = frozenset(("__main__", "builtins", "gc", "sys", "threading", "warnings"))
-"""Modules that notebooks put hooks into: a kernel that ends takes them down."""
+"""Modules that notebooks put hooks into: a kernel takes them down when it exits."""
 
 _LAST_KNOWN = {(3, 11)}
-"""Versions of Python of which it is tested what it lets go last; see _Last."""
+"""Python versions for which a test shows which object they release last; see _Last."""
 
 _PR_SET_PDEATHSIG = 1
 _libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Unfit(Exception):
-    """A kernel forked here might differ from a stock one, because of the module `culprit`."""
+    """A kernel forked here might differ from a stock one; the module `culprit` is to blame."""
 
     def __init__(self, reason: str, culprit: str = "") -> None:
         super().__init__(reason)
@@ -97,11 +97,11 @@ class Unfit(Exception):
 
 
 def main(wanted: dict[str, Any]) -> tuple[Any, ...]:
-    """Get ready, say so, and serve; returns in a kernel to be, with what runpy._run_code needs.
+    """Get ready, report it, and serve; return only in a forked kernel, with runpy._run_code's args.
 
     `wanted`: words, the length of the command that starts the interpreter; modules, what to import
-    beside ipykernel (preload.py); unsafe, what must not be among it; watch, code that makes a
-    `watcher` of that.
+    beside ipykernel (preload.py); unsafe, the modules that must not be among them; watch, code that
+    defines a `watcher` of those imports.
     """
     zygote = _Zygote(os.getppid(), wanted["words"])
     while True:
@@ -109,14 +109,14 @@ def main(wanted: dict[str, Any]) -> tuple[Any, ...]:
         zygote.get_ready(wanted, control)
         channel = zygote.serve(control)
         control.close()
-        # From here on this is another process: a kernel, or a zygote that will have more in memory.
+        # From here on this is another process: a kernel, or a zygote that will load more.
         try:
             request, stdio = zygote.register(channel)
             module = zygote.become(request, stdio)
         except Unfit as error:
             _say(channel, unfit=str(error))
             os._exit(1)
-        except ConnectionError:  # nobody waits for it any more
+        except ConnectionError:  # nobody is waiting for it any more
             os._exit(1)
         except OSError as error:
             _say(channel, error=f"{error.strerror}: '{error.filename}'")
@@ -128,7 +128,7 @@ def main(wanted: dict[str, Any]) -> tuple[Any, ...]:
 
 
 class _Zygote:
-    """This process, and what becomes of it once it is forked."""
+    """This process, and what it becomes once it is forked."""
 
     def __init__(self, launcher: int, words: int) -> None:
         self._launcher = launcher
@@ -137,13 +137,13 @@ class _Zygote:
         self._added: dict[str, str] = {}  # variables that imports have set
         self._preload: Any = None
         self._refused: Any = ()  # what it raises
-        self._modules: list[Any] = []  # that it was asked to import
-        self._filter: Any = None  # puts a filter on a kernel (filtering.py)
+        self._modules: list[Any] = []  # modules that it was asked to import
+        self._filter: Any = None  # installs a filter in a kernel (filtering.py)
         self._threads = 1
         self._loaded: set[str] = set()  # top-level names of all modules
 
     def get_ready(self, wanted: dict[str, Any], control: socket.socket) -> None:
-        """Import what is wanted, and say on `control` whether that went well."""
+        """Import what is wanted, and report on `control` whether that worked."""
         unfit, culprit = "", ""
         try:
             self.prepare(wanted)
@@ -153,7 +153,7 @@ class _Zygote:
         _say(control, pid=os.getpid(), unfit=unfit, culprit=culprit, costs=costs)
 
     def prepare(self, wanted: dict[str, Any]) -> None:
-        """Import all that is wanted; raises Unfit."""
+        """Import everything that is wanted; raises Unfit."""
         gc.disable()
         here = os.path.dirname(os.path.abspath(__file__))
         if self._filter is None:
@@ -172,7 +172,7 @@ class _Zygote:
         self._added = {k: v for k, v in os.environ.items() if self._began.get(k) != v}
         self._loaded = {name.partition(".")[0] for name in sys.modules}
         _keep_loaded()
-        # What lies here already shall not be looked at, and so copied, by a kernel's collector.
+        # A kernel's collector must not visit, and so copy, the objects that already exist here.
         gc.collect()
         gc.freeze()
         gc.enable()
@@ -182,7 +182,7 @@ class _Zygote:
             space: dict[str, Any] = {"__name__": "nbbuild"}
             with open(program, "rb") as file:  # noqa: PTH123
                 code = compile(file.read(), program, "exec")
-            exec(wanted["watch"], space)  # from here on, what is read is told
+            exec(wanted["watch"], space)  # from here on, reads are recorded
             exec(code, space)
             self._refused = space["PreloadRefused"]
             self._preload = space["Preload"](unsafe=wanted["unsafe"], watcher=space["watcher"])
@@ -194,7 +194,7 @@ class _Zygote:
         self._threads = self._preload.threads
 
     def serve(self, control: socket.socket) -> socket.socket:
-        """Fork for each channel that comes; returns in what was forked, with the channel."""
+        """Fork for each channel that arrives; return in the forked process, with its channel."""
         while True:
             byte, descriptors = _receive(control, 1, 1)
             if not byte:
@@ -205,10 +205,10 @@ class _Zygote:
                 elif _fork():
                     return socket.socket(fileno=channel.detach())
 
-    # What follows happens in the kernel to be.
+    # What follows happens in the future kernel.
 
     def register(self, channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
-        """Be taken on by the launcher; return what it asks for, and the standard descriptors."""
+        """Register with the launcher; return its request and the standard descriptors."""
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != self._launcher:  # it died before the line above
             os._exit(1)
@@ -222,9 +222,9 @@ class _Zygote:
         return json.loads(data[LENGTH.size :]), stdio
 
     def become(self, request: dict[str, Any], stdio: list[int]) -> str:
-        """Be what the command of `request` is as it begins; return the module that it runs.
+        """Become what the command of `request` is at its start; return the module that it runs.
 
-        That is "" for a zygote.
+        For a zygote the module is "".
         """
         argv: list[str] = request["argv"]
         env: dict[str, str] = request["env"]
@@ -235,7 +235,7 @@ class _Zygote:
             os.dup2(descriptor, target)
             os.close(descriptor)
         if not request["serves"] or self._preload is None:
-            os.chdir(request["cwd"])  # else it stays where it has imported so far
+            os.chdir(request["cwd"])  # else it stays where it made its imports
         _mark(request["id"])
         _extend_path(_python_path(self._began), _python_path(env))
         _look_for_others(_python_path(env), self._loaded)
@@ -266,7 +266,7 @@ class _Zygote:
 
 
 def _code(name: str) -> dict[str, Any]:
-    """Return what a file of nbbuild's folder `watching` defines; no module of it stays."""
+    """Return what a file in nbbuild's folder `watching` defines, without leaving a module."""
     here = os.path.dirname(os.path.abspath(__file__))
     path = os.path.join(os.path.dirname(os.path.dirname(here)), "watching", name)
     space: dict[str, Any] = {"__name__": "nbbuild"}
@@ -276,7 +276,7 @@ def _code(name: str) -> dict[str, Any]:
 
 
 def _control() -> socket.socket:
-    """Take the socket that stdin is, and leave nothing to read there."""
+    """Take the socket that is stdin, and leave an empty stdin in its place."""
     control = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -286,7 +286,7 @@ def _control() -> socket.socket:
 
 
 def _look_at_stdin_anew() -> None:
-    """Make sys.stdin as Python would have: what it can do was asked of a socket."""
+    """Rebuild sys.stdin as Python would: the present one was made for a socket."""
     streams: Any = sys
     had = streams.stdin
     binary: Any = open(0, "rb", closefd=False)  # noqa: SIM115
@@ -299,7 +299,7 @@ def _look_at_stdin_anew() -> None:
 
 
 def _as_main(module: str) -> tuple[Any, ...]:
-    """Return the arguments with which -m calls runpy._run_code for `module`."""
+    """Return the arguments that -m passes to runpy._run_code for `module`."""
     find: Any = runpy
     try:
         _, spec, code = find._get_module_details(module, find._Error)
@@ -319,31 +319,31 @@ def _import(modules: tuple[str, ...]) -> None:
 
 
 def _keep_loaded() -> None:
-    """Let a kernel that ends take down what it made, and leave alone what is loaded here.
+    """Make a kernel that exits take down what it made, but not what was loaded here.
 
-    To take that apart, too, would be a fifth of all that a small notebook costs, since each page of
-    memory has to be copied for it. What a notebook holds, it holds in its own modules, in IPython's
-    shell, in builtins or sys; or it has put it into a module that is loaded here, which then is
-    taken down as well.
+    Taking that apart too would be a fifth of the whole cost of a small notebook, since each page of
+    memory has to be copied for it. A notebook keeps its objects in its own modules, in IPython's
+    shell, in builtins or in sys; or it puts them into a module that is loaded here, and that module
+    is then taken down as well.
     """
     if sys.implementation.name != "cpython":
         return
     loaded = [
         (name, module, len(vars(module)))
         for name, module in sys.modules.items()
-        if name not in _TAKEN_DOWN and type(module) is type(sys)  # no lazy one is to be woken
+        if name not in _TAKEN_DOWN and type(module) is type(sys)  # a lazy module must not be woken
     ]
     for kept in (loaded, *(one for _, module, _ in loaded for one in (module, vars(module)))):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
-    # Before all others, so that it is called after them.
+    # Register before all others, so that it is called after them.
     atexit.unregister(_leave)  # of the zygote that this one was forked from
     atexit.register(_leave, loaded, id(gc.callbacks))
 
 
 def _leave(loaded: list[tuple[str, Any, int]], callbacks: int) -> None:
-    """Forget what was loaded in the zygote, as Python does first of all when it ends."""
+    """Forget what was loaded in the zygote, which is the first thing Python does when it exits."""
     shell = sys.modules["IPython.core.interactiveshell"].InteractiveShell
-    # Its status will be 0, then; and nobody has replaced that list.
+    # The exit status will then be 0, and nobody has replaced that list.
     exits = shell.initialized() and shell.instance().exit_now and id(gc.callbacks) == callbacks
     if exits and sys.version_info[:2] in _LAST_KNOWN:
         gc.callbacks.insert(0, _Last(ctypes.pythonapi.exit))
@@ -357,10 +357,10 @@ def _leave(loaded: list[tuple[str, Any, int]], callbacks: int) -> None:
 
 
 class _Last:
-    """The last that Python lets go when it ends, the first of the collector's callbacks.
+    """The last object that Python releases when it exits: the first of the collector's callbacks.
 
-    Then the process ends. All that would follow is to free memory, bit by bit, most of which is
-    shared with the zygote. What C libraries do at the end they do all the same.
+    The process ends there. Python would only go on to free memory, bit by bit, most of it shared
+    with the zygote. C libraries still do what they do at exit.
     """
 
     def __init__(self, leave: Any) -> None:
@@ -374,14 +374,14 @@ class _Last:
 
 
 def _look_for_strangers() -> None:
-    """Refuse what was imported from PYTHONPATH: it may be the project's own, and change."""
+    """Refuse modules imported from PYTHONPATH: they may be the project's own, and change."""
     folders = {os.path.normpath(folder) for folder in _python_path(os.environ)}
     if not folders:
         return
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str):
-            # The folder that was searched; below it there may be others, of a virtual environment.
+            # This is the folder that was searched; a virtual environment may have others below it.
             place = file
             for _ in range(name.count(".") + (2 if hasattr(module, "__path__") else 1)):
                 place = os.path.dirname(place)
@@ -390,7 +390,7 @@ def _look_for_strangers() -> None:
 
 
 def _fork() -> bool:
-    """Fork a process whose parent is the launcher; say whether this is it."""
+    """Fork a process whose parent is the launcher; return whether this is that process."""
     waits, goes = os.pipe()
     between = os.fork()
     if between:
@@ -407,7 +407,7 @@ def _fork() -> bool:
 
 
 def _mark(kernel: str) -> None:
-    """Have /proc name this process by the id of its kernel, no more by that of the zygote."""
+    """Make /proc show this process with its kernel's id in place of the zygote's."""
     old, new = _kernel_id_in_memory(), kernel.encode()
     ctypes.memmove(old, new, len(new))
     if _kernel_id_in_memory() != old:
@@ -415,7 +415,7 @@ def _mark(kernel: str) -> None:
 
 
 def _kernel_id_in_memory() -> int:
-    """Return the address at which /proc finds the id that ends this process's marker."""
+    """Return the address where /proc finds the id that ends this process's marker."""
     with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
         words = file.read().rpartition(b")")[2].split()
     start, end = int(words[47]), int(words[48])  # env_start, env_end: see proc_pid_stat(5)
@@ -434,7 +434,7 @@ def _python_path(env: Any) -> list[str]:
 
 
 def _extend_path(had: list[str], wanted: list[str]) -> None:
-    """Give sys.path the entries of PYTHONPATH that a kernel has before those of the zygote."""
+    """Put the kernel's entries of PYTHONPATH into sys.path before those of the zygote."""
     more = wanted[: len(wanted) - len(had)]
     if more + had != wanted:
         raise Unfit("its PYTHONPATH differs")
@@ -443,7 +443,7 @@ def _extend_path(had: list[str], wanted: list[str]) -> None:
 
 
 def _look_for_others(folders: Iterable[str], names: set[str]) -> None:
-    """Refuse a kernel that would find one of these modules, loaded as they are, in a folder."""
+    """Refuse a kernel that would find a file in a folder for one of these loaded modules."""
     suffixes = tuple(sys.modules["importlib.machinery"].all_suffixes())
     for folder in folders:
         try:
@@ -464,7 +464,7 @@ def _say(connection: socket.socket, **words: Any) -> None:
 
 
 def _receive(connection: socket.socket, size: int, count: int) -> tuple[bytes, list[int]]:
-    """Return what comes, b"" at the end, and up to `count` descriptors with it."""
+    """Return the bytes that arrive, b"" at the end, with up to `count` descriptors."""
     descriptors = array.array("i")
     space = socket.CMSG_SPACE(count * descriptors.itemsize) if count else 0
     data, ancillary, _, _ = connection.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
@@ -474,6 +474,6 @@ def _receive(connection: socket.socket, size: int, count: int) -> tuple[bytes, l
 
 
 if __name__ == "__main__":
-    # As -m does it. This frame takes the place of its outermost one, so that there are as many:
-    # their number shows where a recursion ends.
+    # This is how -m does it. The frame replaces -m's outermost one, so that the number of frames is
+    # the same: it decides where a recursion ends.
     runpy._run_code(*main(json.loads(sys.argv[1])))  # type: ignore[attr-defined]
