@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
 from nbbuild.report import duration
 
@@ -22,7 +23,14 @@ _LEAST = 0.05
 _FILE = click.Path(dir_okay=False, allow_dash=True)
 
 
-@click.command("report")
+@click.command(
+    "report",
+    cls=Verb,
+    examples={
+        "nbbuild report --html report.html": "the last build as one page",
+        "nbbuild report --list": "the builds that have a report",
+    },
+)
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page with everything.")
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write JUnit XML.")
 @click.option("--markdown", type=_FILE, metavar="FILE", help="Write a summary in Markdown.")
@@ -64,7 +72,7 @@ def command(
     from nbbuild.report.formats import rendered
     from nbbuild.report.kept import ReportFolder
 
-    root = find(directory, str(file or "jcache.toml")).parent.resolve()
+    root = find(directory, file).parent.resolve()
     kept = ReportFolder(root)
     if listing:
         _list(kept, as_json=as_json)
