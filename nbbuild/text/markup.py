@@ -54,9 +54,10 @@ def _attribute(key: str, value: str | float | bool | None) -> str:
     name = key.rstrip("_").replace("_", "-")
     if value is True:
         return f" {name}"
-    shown = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f' {name}="{value:.1f}"'
     # As a plain str: an attribute is escaped even if somebody hands over Markup.
-    return f' {name}="{html.escape(clean(shown), quote=True)}"'
+    return f' {name}="{html.escape(clean(str(value)), quote=True)}"'
 
 
 def shortened(text: str, most: int) -> str:

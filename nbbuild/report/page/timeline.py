@@ -21,10 +21,11 @@ def section(document: Document) -> Markup:
     if not shown:
         return NOTHING
     rows = sorted({one.slot or math.inf for one in shown})
+    places = {row: number for number, row in enumerate(rows)}
     ends = max(document.seconds, *(one.end or 0.0 for one in shown)) or 1.0
     scale = (_WIDTH - _LEFT - 10) / ends
     height = _TOP + len(rows) * _ROW + 6
-    ids = anchors(document)
+    ids, critical = anchors(document), set(document.critical_path)
     drawing = tag(
         "svg",
         *_axis(ends, scale, height),
@@ -32,9 +33,9 @@ def section(document: Document) -> Markup:
         *(
             _bar(
                 one,
-                _TOP + rows.index(one.slot or math.inf) * _ROW,
+                _TOP + places[one.slot or math.inf] * _ROW,
                 scale,
-                critical=one.task in document.critical_path,
+                critical=one.task in critical,
                 href=f"#{ids[one.task]}",
             )
             for one in shown
