@@ -40,17 +40,34 @@ CONTROLS = 3
 """Times that a notebook runs again with a stock kernel, where it differed."""
 
 _RAW_LINE = re.compile(rf"{RAW}[^\n]*\n")
-_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A notebook: its cells, whether errors are allowed in it, and the packages it imports."""
+    """A notebook: its cells, whether errors are allowed in it, and what its parent has to load.
+
+    `refused` are those that it must not load, each with the reason.
+    """
 
     name: str
     cells: tuple[str, ...]
     allow_errors: bool = True
-    imports: tuple[str, ...] = ()
+    imports: tuple[Import, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The names of what its parent has loaded."""
+        every = dict.fromkeys(one.module for one in self.imports)
+        return tuple(module for module in every if module not in dict(self.refused))
+
+    @property
+    def shortfall(self) -> str:
+        """What is said of what its parent has not loaded."""
+        return "; ".join(
+            f"'{module}' is not loaded beforehand: {why}" for module, why in self.refused
+        )
 
 
 class Varies(UserWarning):
@@ -68,7 +85,7 @@ class Bench:
 
     def differences(self, compared: Sequence[Compared]) -> list[str]:
         """Return what differs, as lines; the notebooks have different names."""
-        packages = sorted({module for one in compared for module in one.imports})
+        packages = sorted({module for one in compared for module in one.modules})
         if packages:
             # matplotlib's first import lists the fonts of this machine, in a thread.
             self.told(Compared("first", (f"import {', '.join(packages)}",)), warm=False)
@@ -96,8 +113,8 @@ class Bench:
                 name = path.relative_to(folder).as_posix()
                 told[f"file {name}"] = "a folder" if path.is_dir() else path.read_bytes()
         if warm:
-            assert done.shortfall == "", one.name
-            assert done.preloads == one.imports, one.name
+            assert done.shortfall == one.shortfall, one.name
+            assert done.preloads == one.modules, one.name
         return told
 
     def _differences(self, one: Compared) -> list[str]:
@@ -118,10 +135,10 @@ class Bench:
         if warm:
             chosen = Warm.of(self._kernel, self._environ, installed="")
             assert chosen is not None
-            modules = tuple(Import(0, module) for module in one.imports)
+            every = one.imports
             # As in a build with several parents: each is forked from the one before.
-            for count in sorted({min(1, len(modules)), len(modules)} - {0}):
-                chosen = replace(chosen, modules=modules[:count], watch=zygote_code(), stem=chosen)
+            for count in sorted({min(1, len(every)), len(every)} - {0}):
+                chosen = replace(chosen, modules=every[:count], watch=zygote_code(), stem=chosen)
         with contextlib.ExitStack() as stack:
             private = self._root / f"private-{folder.name}"
             stack.callback(shutil.rmtree, private)

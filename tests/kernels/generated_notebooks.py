@@ -8,9 +8,12 @@ widgets, processes, threads, loops, plots, what a process knows of itself, and h
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import dedent
 
 from comparing_kernels import Compared
+
+from nbbuild.interpreter.imports import Import
 
 PLAIN = {
     "text": """
@@ -599,7 +602,7 @@ PLAIN["interaction"] = """
     control.children[0].value = 1; control.result
     """
 
-# Widgets have random ids, which are counted instead.
+# Widgets, and what some packages show, have random ids, which are counted instead.
 COUNTED = """\
 import itertools, uuid
 numbers = itertools.count(1); uuid.uuid4 = lambda: uuid.UUID(int=next(numbers))"""
@@ -720,8 +723,30 @@ ENDINGS = {
 
 def notebooks(count: int, *, seed: int, numeric: bool) -> list[Compared]:
     """Return `count` notebooks; each theme and each ending comes up as often as the others."""
+    modules = ("matplotlib.pyplot", "numpy", "pandas") if numeric else ()
+    imports = tuple(Import(0, module) for module in modules)
+    themes = (NUMERIC if numeric else PLAIN) | WIDGETS
+    return compose(themes, count, seed=seed, imports=lambda cells: imports)
+
+
+def _counting(texts: Iterable[str]) -> list[str]:
+    """Return the cell that makes random ids countable, [] where there are none."""
+    whole = "".join(texts)
+    if "xarray" in whole:
+        return [f"import xarray  # it has ids of its own\n{COUNTED}"]
+    return [COUNTED] if "ipywidgets" in whole or "plotly" in whole else []
+
+
+def compose(
+    named: Mapping[str, str],
+    count: int,
+    *,
+    seed: int,
+    imports: Callable[[Sequence[str]], tuple[Import, ...]],
+) -> list[Compared]:
+    """Return `count` notebooks of these themes; `imports` says what their parents have loaded."""
     draw = random.Random(seed)
-    themes = list(((NUMERIC if numeric else PLAIN) | WIDGETS).items())
+    themes = list(named.items())
     endings = list(ENDINGS.items())
     draw.shuffle(themes)
     draw.shuffle(endings)
@@ -731,12 +756,12 @@ def notebooks(count: int, *, seed: int, numeric: bool) -> list[Compared]:
         others = draw.sample([one for one in themes if one is not first], draw.randint(0, 2))
         ending, last = endings[number % len(endings)]
         chosen = [first, *others]
-        cells = [COUNTED] if any("ipywidgets" in text for _, text in chosen) else []
+        cells = _counting(text for _, text in chosen)
         for _, text in [*chosen, ("", last)]:
             filled = dedent(text).format(n=draw.randint(2, 9), k=draw.randint(10, 99))
             cells += [cell for cell in filled.strip().split("\n---\n") if cell]
         name = " + ".join([*(one for one, _ in chosen), *([ending] if ending else [])])
-        imports = ("matplotlib.pyplot", "numpy", "pandas") if numeric else ()
         # Without, a notebook ends at its first error: often enough the most telling case.
-        made.append(Compared(f"{number}: {name}", tuple(cells), draw.random() < 0.8, imports))
+        allow_errors = draw.random() < 0.8
+        made.append(Compared(f"{number}: {name}", tuple(cells), allow_errors, imports(cells)))
     return made

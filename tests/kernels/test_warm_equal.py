@@ -6,8 +6,12 @@ import json
 from textwrap import dedent
 
 import pytest
-from comparing_kernels import Compared
-from generated_notebooks import notebooks
+from comparing_kernels import Bench, Compared
+from generated_notebooks import COUNTED, PLAIN, WIDGETS, notebooks
+from package_themes import PACKAGES, package_notebooks
+
+from nbbuild.interpreter.imports import Import
+from nbbuild.kernels.launch.process import Launcher
 
 pytestmark = pytest.mark.own_way("kernels are forked")
 
@@ -20,6 +24,30 @@ def test_notebooks_give_the_same_with_their_packages_in_memory(bench):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pandas")
     assert bench.differences(notebooks(8, seed=2, numeric=True)) == []
+
+
+def test_notebooks_give_the_same_with_other_packages_in_memory(bench):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas")
+    installed = {"ipywidgets", "matplotlib", "networkx", "numpy", "pandas"}
+    assert bench.differences(package_notebooks(3, seed=6, packages=installed)) == []
+
+
+def test_widgets_are_content_to_learn_later_that_there_is_a_kernel(bench):
+    pytest.importorskip("ipywidgets")
+    targets = """
+        import ipywidgets
+        ---
+        manager = get_ipython().kernel.comm_manager
+        print(list(manager.targets.items()))
+        print(ipywidgets.Widget.comm, ipywidgets.widgets.widget._instances)
+        """
+    told = {"targets": targets, "interaction": PLAIN["interaction"], **WIDGETS}
+    every = []
+    for name, text in told.items():
+        cells = (COUNTED, *dedent(text).format(n=4, k=37).strip().split("\n---\n"))
+        every.append(Compared(name, cells, imports=(Import(0, "ipywidgets"),)))
+    assert bench.differences(every) == []
 
 
 def test_kernels_of_one_process_draw_different_numbers(bench):
@@ -36,7 +64,7 @@ def test_kernels_of_one_process_draw_different_numbers(bench):
         """
 
     def drawn(name: str) -> dict[str, object]:
-        one = Compared(name, (dedent(cell),), imports=("numpy",))
+        one = Compared(name, (dedent(cell),), imports=(Import(0, "numpy"),))
         return json.loads(bench.told(one, warm=True)["file drawn"])
 
     first, second = drawn("first"), drawn("second")
@@ -50,3 +78,17 @@ def test_two_hundred_notebooks_give_the_same(bench):
     pytest.importorskip("pandas")
     assert bench.differences(notebooks(150, seed=3, numeric=False)) == []
     assert bench.differences(notebooks(50, seed=4, numeric=True)) == []
+
+
+@pytest.mark.stress
+def test_sixty_notebooks_give_the_same_with_twelve_packages_in_memory(python, environ, tmp_path):
+    for package in PACKAGES:
+        pytest.importorskip(package)
+    every = package_notebooks(60, seed=5)
+    differences = []
+    for number in range(0, len(every), 15):
+        # Anew, since each kind of parent stays in memory until its launcher ends.
+        with Launcher() as launcher:
+            bench = Bench(launcher, python, environ, tmp_path)
+            differences += bench.differences(every[number : number + 15])
+    assert differences == []

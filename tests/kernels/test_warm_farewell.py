@@ -15,6 +15,8 @@ import pytest
 from comparing_kernels import Bench, Compared
 from farewells import ALONE, APART, IN_PACKAGES, OPENED, STORIES
 
+from nbbuild.interpreter.imports import Import
+
 pytestmark = pytest.mark.own_way("kernels are forked")
 
 ALL = {**STORIES, **APART, **ALONE, **IN_PACKAGES}
@@ -33,7 +35,8 @@ def notebook(
         told = re.sub(r"\bME(?![A-Za-z])", story, f"import os; os.mkdir('ME')\n---\n{text}")
         cells += told.split("\n---\n")
     cells += ENDINGS[ending]
-    return Compared(name, tuple(cells), allow_errors=ending != "error", imports=imports)
+    modules = tuple(Import(0, module) for module in imports)
+    return Compared(name, tuple(cells), allow_errors=ending != "error", imports=modules)
 
 
 def files(told: Mapping[str, object], story: str) -> dict[str, object]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FORK_AWARE = {"numexpr", "numpy", "pandas", "pyarrow", "scipy"}
-_ANSWERED = {"matplotlib", "multiprocessing.process", "pandas.core.config_init"}
+_ANSWERED = {"ipywidgets", "matplotlib", "multiprocessing.process", "pandas.core.config_init"}
 _INLINE = "module://matplotlib_inline.backend_inline"
 _SIGNALS = tuple(
     getattr(signal, name)
@@ -115,6 +115,9 @@ class Preload:
     def _kernel_is_there(self) -> None:
         out, err = self._streams
         out.real, err.real = sys.stdout, sys.stderr
+        widgets: Any = sys.modules.get("ipywidgets")
+        if widgets is not None:
+            widgets._handle_ipython()  # as it does when it is imported in a kernel
 
     def _import(self, module: str, names: list[str]) -> Iterable[str]:
         """Import one module; yield reasons to refuse it."""
@@ -136,6 +139,8 @@ class Preload:
             file = getattr(sys.modules[name], "__file__", None)
             if isinstance(file, str) and not _installed(file):
                 yield f"'{name}' is not an installed package: {file}"
+        if "ipywidgets" in new and not hasattr(sys.modules["ipywidgets"], "_handle_ipython"):
+            yield "'ipywidgets' cannot be told later that there is a kernel"
         if os.fstat(1).st_size != written:
             yield "its import prints"
         if _keeps_a_generator():
