@@ -165,9 +165,9 @@ def test_what_is_no_notebook_is_not_added(book):
     )
     assert refused(book, "add", "bad.ipynb").startswith("error: 'bad.ipynb' is not valid JSON\n")
     assert refused(book, "add", "a.txt").startswith("error: no reader can read 'a.txt'\n")
-    assert refused(book, "add", "chapters/d.ipynb") == (
-        "error: there is no notebook 'chapters/d.ipynb'\n"
-        f"  looked for: {book.root}/chapters/d.ipynb\n\n"
+    assert refused(book, "add", "chapters/cc.ipynb") == (
+        "error: there is no notebook 'chapters/cc.ipynb'\n"
+        f"  looked for: {book.root}/chapters/cc.ipynb\n\n"
         "hint: did you mean 'chapters/c.ipynb'?\n"
     )
     (book.root.parent / "far.ipynb").write_text(ipynb(["1"]))
@@ -274,8 +274,8 @@ def test_a_notebook_whose_file_is_gone_and_a_pattern_can_be_removed(book):
 
 
 def test_what_is_not_there_and_what_others_need_cannot_be_removed(book):
-    assert refused(book, "remove", "chapters/d.ipynb") == (
-        "error: there is no notebook 'chapters/d.ipynb' in jcache.toml\n\n"
+    assert refused(book, "remove", "chapters/cc.ipynb") == (
+        "error: there is no notebook 'chapters/cc.ipynb' in jcache.toml\n\n"
         "hint: did you mean 'chapters/c.ipynb'?\n"
     )
     book.write(
