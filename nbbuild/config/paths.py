@@ -185,7 +185,7 @@ def written(root: Path, suffix: str) -> Reader[str]:
         if not text.endswith(suffix) or text.endswith(f"/{suffix}") or text == suffix:
             raise ConfigError(
                 f"'{key}' must be the path of a {suffix} file, not {quoted(str(value))}",
-                hint=f"write '{key} = \"report{suffix}\"', for example",
+                hint=f'write {key} = "report{suffix}", for example',
             )
         if text.split("/")[0] == DOT:
             raise ConfigError(

@@ -878,3 +878,23 @@ def test_any_text_is_a_config_or_a_clear_error(
         config.load(path)
     except (ConfigError, Problems) as error:
         assert str(error)
+
+
+# -- reports -----------------------------------------------------------------------------------
+
+
+def test_reports_go_to_files_that_look_like_what_they_are(
+    load: Load, complain: Callable[[str], str]
+) -> None:
+    report = load('[report]\njunit = "../out/tests.xml"\ntrace = "out/./trace.json"').report
+    assert report.wanted == {"junit": "../out/tests.xml", "trace": "out/trace.json"}
+    assert complain('[report]\nhtml = "report"\nmarkdown = ".nbbuild/s.md"\ntrace = true') == (
+        "'html' must be the path of a .html file, not \"report\"\n"
+        "  in: jcache.toml, [report]\n\n"
+        'hint: write html = "report.html", for example\n\n'
+        "error: 'markdown' \".nbbuild/s.md\" lies in nbbuild's own folder\n"
+        "  in: jcache.toml, [report]\n\n"
+        "hint: choose another folder\n\n"
+        "error: 'trace' must be a string, not true\n"
+        "  in: jcache.toml, [report]"
+    )

@@ -3,6 +3,10 @@
 import errno
 import json
 import stat
+import threading
+
+import nbbuild
+from nbbuild.events import CellStarted
 
 CHAIN = """[report]
 junit = "out/tests.xml"
@@ -186,3 +190,25 @@ def test_two_builds_are_compared_and_a_notebook_has_a_history(project):
     assert history[1].endswith("ZeroDivisionError: division by zero")
     data = project.nbbuild("show", "--history", "b.ipynb", "--json").data
     assert [one["build"] for one in data] == [new]
+
+
+def test_an_interrupted_build_leaves_a_report_too(project):
+    project.config("")
+    project.notebook("a.ipynb", "import time; time.sleep(600)")
+    project.notebook("b.ipynb")
+    cancelled = threading.Event()
+
+    def tell(event):
+        if isinstance(event, CellStarted) and event.number == 2:
+            cancelled.set()
+
+    assert nbbuild.build(project.root, jobs=1, observer=tell, cancelled=cancelled).interrupted
+    (place,) = kept(project)
+    report = json.loads(place.read_bytes())
+    assert (report["interrupted"], report["exit_status"]) == (True, 130)
+    first, second = report["tasks"]
+    assert (first["outcome"], second["outcome"]) == ("cancelled", "cancelled")
+    assert [one["execution_count"] for one in first["cells"]] == [1, 2]
+    assert (second["begin"], second["cells"]) == (None, [])
+    project.nbbuild("report", "--html", str(project.root / "report.html"))
+    assert ">interrupted</span>" in project.read("report.html")
