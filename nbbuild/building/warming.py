@@ -22,7 +22,7 @@ from nbbuild.kernels.warm.import_facts import ImportCost, ImportFacts
 from nbbuild.kernels.warm.nursery import UNSAFE
 from nbbuild.model import Record, Settings, Task
 
-_UNKNOWN = ImportCost(seconds=0.1, memory=20 << 20)
+_UNKNOWN = ImportCost(seconds=0.2, memory=20 << 20)
 """The assumed cost of an import that was never made beforehand."""
 
 

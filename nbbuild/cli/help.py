@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nbbuild.cli._verb import Verb
+from nbbuild.cli.render import emit
 from nbbuild.errors import UsageError, did_you_mean
 
 
@@ -32,4 +33,4 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
                 hint=did_you_mean(word, verbs) or "`nbbuild help` lists the verbs",
             )
         where = click.Context(inner, parent=where, info_name=word)
-    click.echo(where.get_help())
+    emit(where.get_help())

@@ -2,15 +2,14 @@
 
     <root>/.nbbuild/reports/<id>.json      one for each build that had something to do
 
-An id is the time (UTC) at which the build began, and four letters: ids sort by time. A report is
-written in one step and reaches the disk before the build ends. Only its owner may read it: it
-holds tracebacks.
+An id is the time (UTC) at which the build began, to the second, and its microseconds in hex: ids
+sort by time. A report is written in one step and reaches the disk before the build ends. Only its
+owner may read it: it holds tracebacks.
 """
 
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,12 +28,13 @@ MOST: Final = 50
 
 LAST: Final = "last"
 
-_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
+_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{5}")
 
 
 def new_id(began: float) -> str:
     """Return an id for the report of a build that began `began` seconds after the epoch."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(began))}-{secrets.token_hex(2)}"
+    second = time.strftime("%Y%m%dT%H%M%S", time.gmtime(began))
+    return f"{second}-{int(began % 1 * 1e6):05x}"
 
 
 class ReportFolder:

@@ -197,7 +197,8 @@ def test_a_cache_that_can_only_be_read_gives_hits_and_a_run_is_told_to_be_uncach
         folder.chmod(0o555)
     try:
         ran, said = build()
-        assert (ran, said[0]) == ([], "restored a.ipynb")
+        assert ran == []
+        assert said[0].startswith("1 restored in ")
         assert project.read("_build/executed/a.ipynb") == first
 
         project.notebook("a.ipynb", "open('a.txt', 'w').write('2')")

@@ -82,7 +82,7 @@ TASKS = (
 
 def document(tasks=TASKS, **more):
     said = {
-        "id": "20261128T120000-00ff",
+        "id": "20261128T120000-000ff",
         "nbbuild": "0.1.0",
         "python": "3.11.7",
         "project": "book",

@@ -28,7 +28,7 @@ def opened(browser, tmp_path):
 
     def opening(whole):
         place = tmp_path / "report.html"
-        earlier = [document(id=f"2026112{day}T120000-00ff") for day in (7, 6)]
+        earlier = [document(id=f"2026112{day}T120000-000ff") for day in (7, 6)]
         place.write_bytes(page.render(whole, earlier).encode("utf-8", "backslashreplace"))
         shown = browser.page()
         shown.open(place)
@@ -163,7 +163,7 @@ class Outline(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_says_what_a_screen_reader_needs():
-    text = page.render(document(), [document(id="20261127T120000-00ff")])
+    text = page.render(document(), [document(id="20261127T120000-000ff")])
     outline = Outline()
     outline.feed(text)
     assert outline.open == []
