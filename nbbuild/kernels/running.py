@@ -175,6 +175,9 @@ class NotebookRun:
                 self._flush()
         except _Stop as stop:
             self.stopped, self.failure = True, stop.failure
+            if stop.failure is not None and stop.failure.kind == "error":
+                with contextlib.suppress(_Stop, _Died, Garbled):  # there is a failure already
+                    self._flush()
         except _Died:
             if self._current is None and not last:
                 raise _DiedEarly from None
