@@ -175,9 +175,7 @@ class NotebookRun:
                 self._flush()
         except _Stop as stop:
             self.stopped, self.failure = True, stop.failure
-            if stop.failure is not None and stop.failure.kind == "error":
-                with contextlib.suppress(_Stop, _Died, Garbled):  # there is a failure already
-                    self._flush()
+            self._flush_after(stop.failure)
         except _Died:
             if self._current is None and not last:
                 raise _DiedEarly from None
@@ -268,6 +266,12 @@ class NotebookRun:
         self._ask("kernel_info_request", {})
         if not self._answered(until=self._deadline):
             raise _Stop(self._too_late(self._current, in_cell=False))
+
+    def _flush_after(self, failure: Failure | None) -> None:
+        """Do the same after an error of the notebook's own."""
+        if failure is not None and failure.kind == "error":
+            with contextlib.suppress(_Stop, _Died, Garbled):  # there is a failure already
+                self._flush()
 
     # Waiting.
 
