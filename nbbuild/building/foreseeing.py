@@ -42,6 +42,7 @@ _DECIDES = re.compile(
     re.MULTILINE,
 )
 
+_NO_CODE = re.compile(r"\s*%%(?:html|latex|markdown|svg)\b")
 _WRITES = re.compile(r"\s*%%(?:write)?file\s+(?:-a\s+)?(\S+)")
 _INSTALLS = re.compile(r"\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install((?:\s+[\w.,\[\]-]+)+)\s*$")
 _LOOKS = re.compile(
@@ -61,6 +62,8 @@ def foreseen(sources: Iterable[str], installed: Collection[str] = ()) -> Iterato
         written = _WRITES.match(source)
         if written:
             hidden.update(PurePosixPath(part).stem for part in PurePosixPath(written[1]).parts)
+            continue
+        if _NO_CODE.match(source):
             continue
         whole = _without_harmless(source, installed)
         end = min((one.start() for one in _noticed(whole)), default=len(whole))

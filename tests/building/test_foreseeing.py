@@ -131,6 +131,10 @@ def test_what_a_cell_writes_to_a_file_is_not_imported_by_it_nor_what_that_hides(
     assert named(*cells) == [("numpy",)]
 
 
+def test_text_that_reads_like_code_imports_nothing():
+    assert named("%%markdown\nimport scipy", "import numpy") == [("numpy",)]
+
+
 @pytest.mark.parametrize(
     ("cell", "may"),
     [
