@@ -65,15 +65,15 @@ def run_in(launcher, warm, tmp_path, code):
 
 ASK = """
 import json, os, sys
-loaded = [name for name in ("json.tool", "colorsys", "wave") if name in sys.modules]
+loaded = [name for name in ("json.tool", "mailbox", "wave") if name in sys.modules]
 answer = [loaded, os.getcwd(), os.environ["NBBUILD_KERNEL"], os.getppid()]
 json.dump(answer, open("answer.json", "w"))
 """
 
 
 def test_each_has_what_its_stem_has_and_no_more_is_loaded_anew(launcher, bare, tmp_path):
-    first = parent(bare, "colorsys")
-    second = parent(first, "colorsys", "wave")
+    first = parent(bare, "mailbox")
+    second = parent(first, "mailbox", "wave")
     began = zygote(launcher, bare)[0]._process.pid
     one, two = (zygote(launcher, warm)[0] for warm in (first, second))
     assert len({began, one._process.pid, two._process.pid}) == 3
@@ -82,7 +82,7 @@ def test_each_has_what_its_stem_has_and_no_more_is_loaded_anew(launcher, bare, t
     commands = {Path(f"/proc/{z._process.pid}/cmdline").read_bytes() for z in (one, two)}
     assert commands == {Path(f"/proc/{began}/cmdline").read_bytes()}
     assert {table[z._process.pid].parent for z in (one, two)} == {launcher.pid}
-    for warm, loaded in ((bare, []), (first, ["colorsys"]), (second, ["colorsys", "wave"])):
+    for warm, loaded in ((bare, []), (first, ["mailbox"]), (second, ["mailbox", "wave"])):
         process, answer = run_in(launcher, warm, tmp_path, ASK)
         assert process.shortfall == ""
         assert process.preloads == warm.preloads
@@ -98,29 +98,29 @@ def test_what_was_begun_before_it_is_known_what_is_installed_is_used_then(launch
 
 
 def test_what_a_stem_cannot_load_is_left_out_of_what_is_forked_from_it(launcher, bare, tmp_path):
-    first = parent(bare, "no_such_module", "colorsys")
-    second = parent(first, "no_such_module", "colorsys", "wave")
+    first = parent(bare, "no_such_module", "mailbox")
+    second = parent(first, "no_such_module", "mailbox", "wave")
     found, lacks = zygote(launcher, second)
-    assert found.warm.preloads == ("colorsys", "wave")
+    assert found.warm.preloads == ("mailbox", "wave")
     assert lacks == (
         "'no_such_module' is not loaded beforehand: it cannot be imported: "
         "ModuleNotFoundError(\"No module named 'no_such_module'\")"
     )
-    assert run_in(launcher, second, tmp_path, ASK)[1][0] == ["colorsys", "wave"]
+    assert run_in(launcher, second, tmp_path, ASK)[1][0] == ["mailbox", "wave"]
 
 
 def test_one_whose_stem_is_killed_is_started_by_itself(launcher, bare, tmp_path):
-    stem = zygote(launcher, parent(bare, "colorsys"))[0]
+    stem = zygote(launcher, parent(bare, "mailbox"))[0]
     os.kill(stem._process.pid, 9)
     process, answer = run_in(
-        launcher, parent(parent(bare, "colorsys"), "colorsys", "wave"), tmp_path, ASK
+        launcher, parent(parent(bare, "mailbox"), "mailbox", "wave"), tmp_path, ASK
     )
-    assert answer[0] == ["colorsys", "wave"]
+    assert answer[0] == ["mailbox", "wave"]
     assert process.shortfall == ""
 
 
 def test_kernels_live_on_when_what_they_were_forked_from_is_gone(launcher, bare, tmp_path):
-    warm = parent(bare, "colorsys")
+    warm = parent(bare, "mailbox")
     zygote(launcher, warm)
     os.kill(zygote(launcher, bare)[0]._process.pid, 9)
-    assert run_in(launcher, warm, tmp_path, ASK)[1][0] == ["colorsys"]
+    assert run_in(launcher, warm, tmp_path, ASK)[1][0] == ["mailbox"]
