@@ -45,6 +45,7 @@ _DECIDES = re.compile(
 _NO_CODE = re.compile(r"\s*%%(?:html|latex|markdown|svg)\b")
 _WRITES = re.compile(r"\s*%%(?:write)?file\s+(?:-a\s+)?(\S+)")
 _INSTALLS = re.compile(r"\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install((?:\s+[\w.,\[\]-]+)+)\s*$")
+_INSTALLERS = re.compile(r"\b(?:pip3?|conda|mamba|micromamba)\b")
 _LOOKS = re.compile(
     r"\s*!\s*(?:ls|cat|head|tail|wc|echo|pwd|date|which|uname|nproc|nvidia-smi|du|df|free|tree"
     r"|python3?\s+(?:-V|--version))\b[^>|;&`$]*$"
@@ -80,7 +81,7 @@ def depends_on_when(source: str) -> bool:
 
 def installs(source: str, installed: Collection[str] = ()) -> bool:
     """Return whether a cell may install what is not installed yet."""
-    return "pip" in _without_harmless(source, installed)
+    return _INSTALLERS.search(_without_harmless(source, installed)) is not None
 
 
 def _noticed(source: str) -> Iterator[re.Match[str]]:

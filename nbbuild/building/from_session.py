@@ -55,7 +55,7 @@ def facts_of(session: Session) -> ImportFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Likely:
-    """What kernels are like; see head_start.Likely."""
+    """Describes kernels of tasks that are likely to run; see head_start.Likely."""
 
     session: Session
     slots: int
@@ -65,20 +65,22 @@ class _Likely:
 
     def zygotes(self, tasks: Sequence[str]) -> Sequence[Warm]:
         warming = warmings_of(self.session, tasks, slots=self.slots)
-        threads = threads_each(self.slots, len(tasks))
-        preparing = preparing_of(self.session, warming=warming, threads=threads)
+        preparing = self._preparing(tasks, warming)
         wanted = (preparing.wanted(name) for name in (*warming.first, tasks[0]))
         found = (one.warm for one in wanted if one is not None)
         return list(dict.fromkeys(one for one in found if one is not None))
 
     def kernel(self, tasks: Sequence[str]) -> Wanted | None:
         warming = warmings_of(self.session, tasks, slots=self.slots)
+        return self._preparing(tasks, warming).wanted(tasks[0])
+
+    def _preparing(self, tasks: Sequence[str], warming: Warmings) -> Preparing:
         threads = threads_each(self.slots, len(tasks))
-        return preparing_of(self.session, warming=warming, threads=threads).wanted(tasks[0])
+        return preparing_of(self.session, warming=warming, threads=threads)
 
 
 def likely_of(session: Session, *, slots: int) -> Likely:
-    """Return what says what the kernels of tasks are like that are likely to run."""
+    """Return what describes the kernels of tasks that are likely to run."""
     return _Likely(session=session, slots=slots)
 
 

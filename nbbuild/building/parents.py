@@ -38,8 +38,8 @@ class Parent:
 class Costs:
     """What each import costs by itself, once what it needs of the others is imported.
 
-    `rank` gives the order of imports: what others need comes first. `took` is how long a task takes
-    without its imports.
+    `rank` gives the order of imports: what others need comes first. `took` is about how
+    long a task takes: its last run, which may have made the imports itself.
     """
 
     seconds: Callable[[Import], float]
@@ -61,9 +61,8 @@ def choose(
     A set is chosen for what it saves: the seconds that its tasks need not spend on imports, minus
     the seconds to load what no other parent has in memory. So a set that serves a single task is
     chosen only as a step on the way to others. A set is never chosen if its tasks, `slots` at once,
-    would have ended before it is ready.
-    Together the parents hold at most `memory` bytes. They come in the order in which they were
-    chosen: the one that saves most comes first.
+    would have ended before it is ready. Together the parents hold at most `memory` bytes. They come
+    in the order in which they were chosen: the one that saves most comes first.
     """
     choice = _Choice(wanted, costs, slots)
     heaviest = choice.heaviest

@@ -11,6 +11,7 @@ from nbbuild.judging.verdicts import Plan
 from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.model import Verdict
 from nbbuild.report.progress import Progress
+from nbbuild.report.words import nothing_to_do
 from nbbuild.text.quantities import duration
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def totals(session: Session, plan: Plan, *, jobs: int | None) -> str:
     if not number:
         return "nothing to do: there are no notebooks"
     if plan.fresh:
-        are = "notebook is" if number == 1 else "notebooks are"
-        return f"nothing to do: {number} {are} up to date"
+        return nothing_to_do(number)
     counts = Counter(one.verdict for one in plan.judgements)
     said = [f"{counts[verdict]} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
     about = _about(session, plan, jobs=jobs)

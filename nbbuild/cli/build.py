@@ -166,12 +166,13 @@ def _run(
 
 
 def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the tasks that failed in their last run, of those that `targets` mean."""
+    """Return the targets, as typed in the current folder, that failed in their last run."""
     from nbbuild.model import OutcomeKind
 
     last = {name: session.state.outcome(name) for name in session.wanted(targets)}
     return tuple(
-        name
+        # The name of most tasks is a path from the root, which means another file here.
+        session.here.shown(name) if name == session.graph.tasks[name].source else name
         for name, outcome in last.items()
         if outcome is not None and outcome.kind is OutcomeKind.FAILED
     )

@@ -15,11 +15,6 @@ from nbbuild.paths.patterns import Pattern, can_meet, literal_prefix, matches
 _Word = TypeVar("_Word")
 
 
-def select(tasks: Sequence[Task], word: str) -> tuple[str, ...]:
-    """Return the names of the tasks that `word` means; () if there are none; see `Selector`."""
-    return Selector(tasks).select(word)
-
-
 class Selector:
     """Finds the tasks that a word means.
 

@@ -122,6 +122,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[TaskRun, ...] = ()
     critical_path: tuple[str, ...] = ()  # in the order in which they ran
 
+    @property
+    def ended(self) -> str:
+        """How the build ended: "interrupted", "failed" or "all well"."""
+        if self.interrupted:
+            return "interrupted"
+        return "failed" if self.exit_status else "all well"
+
 
 DOCUMENT: Final[Shape[Document]] = Shape(Document)
 

@@ -24,15 +24,6 @@ def render(document: Document, earlier: Collection[Document] = ()) -> str:
     return "\n".join(_lines(document)) + "\n"
 
 
-def verdict(document: Document) -> str:
-    """Return in a few words how a build ended."""
-    if document.interrupted:
-        return "interrupted"
-    if document.exit_status:
-        return "failed"
-    return "all well"
-
-
 def totals(document: Document) -> str:
     """Return the counts of a report and the time in words."""
     counts = ", ".join(f"{count} {kind}" for kind, count in document.counts.items())
@@ -40,7 +31,7 @@ def totals(document: Document) -> str:
 
 
 def _lines(document: Document) -> Iterator[str]:
-    yield f"## nbbuild: {_plain(document.project)}, {verdict(document)}"
+    yield f"## nbbuild: {_plain(document.project)}, {document.ended}"
     yield ""
     yield f"{totals(document)}."
     saved = sum(one.saved for one in document.tasks)

@@ -145,15 +145,19 @@ class Words:
         return lines
 
 
+def nothing_to_do(number: int) -> str:
+    """Say that `number` notebooks are up to date."""
+    are = "notebook is" if number == 1 else "notebooks are"
+    return f"nothing to do: {number} {are} up to date"
+
+
 def summary(report: Report) -> str:
     """Return a build in one line: what was done, how long it took, and the time saved."""
     kinds = Counter(outcome.kind for outcome in report.outcomes)
     if not kinds and not report.interrupted:
         return "nothing to do: no notebook was asked for"
     if set(kinds) == {OutcomeKind.FRESH} and not report.interrupted:
-        number = len(report.outcomes)
-        are = "notebook is" if number == 1 else "notebooks are"
-        return f"nothing to do: {number} {are} up to date"
+        return nothing_to_do(len(report.outcomes))
     counts = ", ".join(f"{kinds[kind]} {kind.value}" for kind in _ORDER if kinds[kind])
     text = f"{counts or 'nothing done'} in {duration(report.seconds)}"
     saved = sum(outcome.saved for outcome in report.outcomes if outcome.kind in _REUSED)

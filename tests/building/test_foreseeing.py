@@ -141,7 +141,10 @@ def test_text_that_reads_like_code_imports_nothing():
         ("!pip install numpy", False),
         ("!pip install seaborn", True),
         ("%pip install -U numpy", True),
+        ("%conda install numpy", True),
+        ("subprocess.run(['pip', 'install', 'x'])", True),
         ("import numpy", False),
+        ("from sklearn.pipeline import Pipeline", False),
     ],
 )
 def test_only_what_is_not_there_can_be_installed(cell, may):

@@ -33,3 +33,14 @@ def test_of_several_failures_each_has_a_line_at_the_end(project):
         "    a.ipynb, in cell 2 (In [2]): ZeroDivisionError: division by zero",
         "    b.ipynb, in cell 2 (In [2]): ZeroDivisionError: division by zero",
     ]
+
+
+def test_in_a_folder_it_means_the_notebook_that_failed_and_no_namesake(project):
+    project.config("")
+    project.notebook("nb/a.ipynb", "1 / 0")
+    project.notebook("nb/nb/a.ipynb", "1")
+    assert project.build(status=1) == ["nb/a", "nb/nb/a"]
+    project.notebook("nb/a.ipynb", "1 / 1")
+    project.notebook("nb/nb/a.ipynb", "2")
+    done = project.nbbuild("-C", "nb", "--last-failed")
+    assert (done.status, sorted(done.ran)) == (0, ["nb/a"])

@@ -10,7 +10,7 @@ from nbbuild.errors import ConfigError, NotebookError, Problems, raise_all
 from nbbuild.model import CodeCell, Parsed, Task
 from nbbuild.paths.walk import Walker
 from nbbuild.project import project
-from nbbuild.project.selecting import select
+from nbbuild.project.selecting import Selector
 
 
 class Digests:
@@ -86,7 +86,7 @@ def test_the_text_of_a_pair_is_the_source_whichever_file_is_listed(load, listed)
     assert tasks(loaded) == {"a.md": ("a.ipynb",)}
     assert loaded.tasks[0].groups == ("one", "two")
     for word in (*PAIR, "*.ipynb", "*.md", "one"):
-        assert select(loaded.tasks, word) == ("a.md",)
+        assert Selector(loaded.tasks).select(word) == ("a.md",)
 
 
 def test_of_several_texts_the_listed_one_is_the_source(load):
@@ -187,8 +187,8 @@ def task(name, **more):
 
 def test_a_glob_that_means_notebooks_means_no_artefacts():
     some = [task("a.ipynb", artefacts=("out/**",)), task("b.ipynb")]
-    assert select(some, "**/b*") == ("b.ipynb",)
-    assert select(some, "**/c*") == ("a.ipynb",)
+    assert Selector(some).select("**/b*") == ("b.ipynb",)
+    assert Selector(some).select("**/c*") == ("a.ipynb",)
 
 
 def test_a_glob_of_artefacts_means_those_who_can_make_one():
@@ -211,7 +211,7 @@ def test_a_glob_of_artefacts_means_those_who_can_make_one():
         # A slip is no target, though the artefact `figs` may be a folder that holds such a file.
         "**/z.ipynb": [],
     }.items():
-        found = select(some, word)
+        found = Selector(some).select(word)
         assert (word, found) == (word, tuple(f"{name}.ipynb" for name in names))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nbbuild.report.document import Document, TaskRun
 from nbbuild.report.page.badges import SIGNS, anchors
+from nbbuild.report.page.figure import figure
 from nbbuild.text.markup import NOTHING, Markup, shortened, tag
 
 MOST = 300
@@ -32,13 +33,7 @@ def section(document: Document) -> Markup:
         drawing = tag("p", "The graph is too large to be drawn.")
     else:
         drawing = _drawing(document, linked)
-    return tag(
-        "section",
-        tag("h2", "Dependencies", id="graph"),
-        tag("div", drawing, class_="wide", tabindex="0", role="region", aria_label="Dependencies"),
-        tag("p", note, class_="note"),
-        aria_labelledby="graph",
-    )
+    return figure("Dependencies", drawing, note, id="graph")
 
 
 def _linked(tasks: Iterable[TaskRun]) -> list[TaskRun]:

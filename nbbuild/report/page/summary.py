@@ -12,7 +12,7 @@ from nbbuild.text.quantities import amount, duration
 
 def title(document: Document) -> str:
     """Return the title of the page."""
-    return f"{document.project}: {_ended(document)} – nbbuild"
+    return f"{document.project}: {document.ended} – nbbuild"
 
 
 def header(document: Document) -> Markup:
@@ -23,15 +23,9 @@ def header(document: Document) -> Markup:
     targets = f", targets {' '.join(document.targets)}" if document.targets else ""
     return tag(
         "header",
-        tag("h1", document.project, " ", tag("span", _ended(document), class_=_class(document))),
+        tag("h1", document.project, " ", tag("span", document.ended, class_=_class(document))),
         tag("p", "Built ", stamp, f" in {duration(document.seconds)}{targets}."),
     )
-
-
-def _ended(document: Document) -> str:
-    if document.interrupted:
-        return "interrupted"
-    return "failed" if document.exit_status else "all well"
 
 
 def _class(document: Document) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from nbbuild.report.document import Document, TaskRun
 from nbbuild.report.page.badges import SIGNS, anchors
+from nbbuild.report.page.figure import figure
 from nbbuild.text.markup import NOTHING, Markup, joined, shortened, tag
 from nbbuild.text.quantities import duration
 
@@ -45,13 +46,7 @@ def section(document: Document) -> Markup:
         aria_label=f"Timeline of {len(shown)} notebooks; the table of notebooks has the same times",
     )
     note = "A thick frame marks the critical path. Lines inside a bar are its cells."
-    return tag(
-        "section",
-        tag("h2", "Timeline", id="timeline"),
-        tag("div", drawing, class_="wide", tabindex="0", role="region", aria_label="Timeline"),
-        tag("p", note, class_="note"),
-        aria_labelledby="timeline",
-    )
+    return figure("Timeline", drawing, note, id="timeline")
 
 
 def _axis(ends: float, scale: float, height: float) -> Iterator[Markup]:
