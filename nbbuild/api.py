@@ -8,8 +8,9 @@ from any thread, beside a running event loop, and inside other tools.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -67,33 +68,45 @@ def build(
     jobs: int | None = None,
     executor: str | None = None,
     keep_going: bool | None = None,
+    max_failures: int | None = None,
+    skip_known_failures: bool = False,
     force: bool = False,
-    observer: Observer = silent,
+    observer: Observer | None = None,
     cancelled: threading.Event | None = None,
 ) -> Report:
     """Bring `targets` up to date, and return what became of each task.
 
     A failed notebook is no exception: see `Report.exit_status` and `Outcome.failure`. `jobs`
     notebooks run at once and `executor` names what runs them (None: as configured). Without
-    `keep_going` nothing starts after a failure. With `force` all that the targets need runs.
+    `keep_going` nothing starts after a failure, with `max_failures` after that many. With
+    `skip_known_failures` a notebook counts as failed, and is not run, if it failed in its last run
+    and its code and declared inputs are the same. With `force` all that the targets need runs.
 
     `observer` is called with each `Event`, from any thread; it should be quick and must not raise.
+    Without one, a build in a notebook shows its progress below the cell; anywhere else, nothing is
+    shown.
+
     Once `cancelled` is set, kernels are ended and nothing starts any more, within a fraction of a
     second. Then, as after Ctrl-C in the main thread, the report says `interrupted`.
 
     Raises what `plan` raises, before anything runs, and `StoreError` when the cache fails.
     """
+    tell, finish = _following(observer)
     with _opened(project) as session:
-        return pipeline.build(
+        report = pipeline.build(
             session,
             targets=_words(targets),
             jobs=jobs,
             executor=executor,
             keep_going=keep_going,
+            max_failures=max_failures,
+            skip_known_failures=skip_known_failures,
             force=force,
-            observer=observer,
+            observer=tell,
             cancelled=cancelled,
         )
+    finish(report)
+    return report
 
 
 async def build_async(
@@ -103,8 +116,10 @@ async def build_async(
     jobs: int | None = None,
     executor: str | None = None,
     keep_going: bool | None = None,
+    max_failures: int | None = None,
+    skip_known_failures: bool = False,
     force: bool = False,
-    observer: Observer = silent,
+    observer: Observer | None = None,
 ) -> Report:
     """Like `build`, beside whatever else the event loop does.
 
@@ -113,9 +128,10 @@ async def build_async(
     """
     loop = asyncio.get_running_loop()
     cancelled = threading.Event()
+    follow, finish = _following(observer)
 
     def tell(event: Event) -> None:
-        loop.call_soon_threadsafe(observer, event)
+        loop.call_soon_threadsafe(follow, event)
 
     work = loop.run_in_executor(
         None,
@@ -126,13 +142,15 @@ async def build_async(
             jobs=jobs,
             executor=executor,
             keep_going=keep_going,
+            max_failures=max_failures,
+            skip_known_failures=skip_known_failures,
             force=force,
             observer=tell,
             cancelled=cancelled,
         ),
     )
     try:
-        return await asyncio.shield(work)
+        report = await asyncio.shield(work)
     except asyncio.CancelledError:
         cancelled.set()
         while not work.done():  # however often it is cancelled: kernels must not outlive this
@@ -141,6 +159,8 @@ async def build_async(
         if not work.cancelled():
             work.exception()  # else asyncio tells that nobody looked at it
         raise
+    finish(report)
+    return report
 
 
 class Store:
@@ -213,6 +233,18 @@ def _opened(project: Project) -> Iterator[Session]:
     else:
         with load(project) as session:
             yield session
+
+
+def _following(observer: Observer | None) -> tuple[Observer, Callable[[Report], None]]:
+    """Return what follows a build, and what shows how it ended; in a notebook both draw."""
+    if observer is None and "IPython" in sys.modules:
+        from nbbuild.report.in_notebook import InNotebook, jupyter_display
+
+        display = jupyter_display()
+        if display is not None:
+            shown = InNotebook(display)
+            return shown, shown.finish
+    return observer or silent, lambda report: None
 
 
 def _words(targets: Targets) -> Sequence[str]:

@@ -147,8 +147,11 @@ class Session:
             )
         return self.graph.tasks[names[0]]
 
-    def judge(self, *, forced: Collection[str] = ()) -> Judge:
-        """Return a judge of this project's tasks; `forced` ones run whatever the store holds."""
+    def judge(self, *, forced: Collection[str] = (), skip_failed: bool = False) -> Judge:
+        """Return a judge of this project's tasks; `forced` ones run whatever the store holds.
+
+        With `skip_failed`, known failures do not run again.
+        """
         return Judge(
             self.graph,
             self.inputs,
@@ -160,13 +163,16 @@ class Session:
             retired=self.retired.is_retired,
             forced=frozenset(forced) | self.retired.marked(),
             last=self.state.outcome,
+            skip_failed=skip_failed,
         )
 
-    def plan(self, targets: Sequence[str] = (), *, forced: bool = False) -> Plan:
+    def plan(
+        self, targets: Sequence[str] = (), *, forced: bool = False, skip_failed: bool = False
+    ) -> Plan:
         """Judge what `targets` need, before anything runs. Raises what `check` and keys raise."""
         names = self.wanted(targets)
         self.check(names)
-        return self.judge(forced=names if forced else ()).plan(names)
+        return self.judge(forced=names if forced else (), skip_failed=skip_failed).plan(names)
 
     def put_away_gone(self, observer: Observer) -> None:
         """Take away what tasks left that the project no longer has; nothing was judged by it.
@@ -186,10 +192,14 @@ class Session:
 
     def forget(self) -> None:
         """Look at the disk anew: something was written."""
-        self.walker.forget()
-        self.traces.forget()
+        self.forget_listings()
         self.readings.forget()
         self.inputs.forget()
+
+    def forget_listings(self) -> None:
+        """Look anew at which files are there: a built notebook was written, and nothing else."""
+        self.walker.forget()
+        self.traces.forget()
 
     def check(self, names: Collection[str]) -> None:
         """Raise every error that stands in the way of building `names`."""

@@ -105,6 +105,7 @@ def builder_of(
         broken=session.validity.broken,
         place=starting.room.place,
         forget=session.forget,
+        forget_listings=session.forget_listings,
         observer=observer,
         cancelled=cancelled,
     )

@@ -27,9 +27,12 @@ from nbbuild.errors import NbbuildError, NotebookError, OneTaskError, StoreError
 from nbbuild.events import Noted, Observer
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import Judge
-from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Reason, Record, Task
+from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Reason, Record, Task, Verdict
 from nbbuild.project.graph import Graph
 from nbbuild.store import Store
+
+_PUT_BACK = (OutcomeKind.FRESH, OutcomeKind.REFRESHED)
+"""Outcomes that change no file but the built notebook: nothing was executed or installed."""
 
 
 class Place(Protocol):
@@ -59,6 +62,7 @@ class Builder:
     broken: Callable[[Task, Record], Iterator[Reason]]  # what changed since a record's run
     place: Place
     forget: Callable[[], None]  # drops what is remembered about the disk
+    forget_listings: Callable[[], None]  # drops which files are there, and nothing else
     observer: Observer
     cancelled: threading.Event
 
@@ -81,7 +85,10 @@ class Builder:
             outcome = Outcome.of(task, OutcomeKind.FAILED, failure=failure)
         except Exception as error:  # noqa: BLE001 - one bad thing stops one task
             outcome = self._surprised(task, error)
-        self.forget()
+        if outcome.kind in _PUT_BACK:
+            self.forget_listings()
+        else:
+            self.forget()
         return msgspec.structs.replace(outcome, seconds=time.monotonic() - began, when=time.time())
 
     def _surprised(self, task: Task, error: Exception) -> Outcome:
@@ -105,6 +112,8 @@ class Builder:
             done = self.reuse(task, judgement)
             if done is not None:
                 return done
+            if judgement.verdict is Verdict.BLOCKED:
+                return self.settle.known(task, judgement)
             assert judgement.key is not None
             with (
                 self.store.lock(judgement.key.digest, cancelled=self.cancelled, on_wait=waits),

@@ -48,7 +48,7 @@ def execute(
     workers: Workers,
     kernels: KernelSupply,
     executing: Sequence[str],
-    keep_going: bool,
+    most_failures: int | None,
     cancelled: threading.Event,
 ) -> None:
     """Bring `names` up to date with local kernels; `executing` are those that will probably run.
@@ -96,7 +96,7 @@ def execute(
         workers=workers,
         priority=priority,
         again=again,
-        keep_going=keep_going,
+        most_failures=most_failures,
         upcoming=following.tell,
     )
 
@@ -117,15 +117,19 @@ def drive(
     workers: Workers,
     priority: Mapping[str, float],
     again: Again,
-    keep_going: bool = True,
+    most_failures: int | None = None,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> None:
     """Bring `names` up to date with `builder`, in the graph's order; outcomes go into `tally`.
 
-    Returns when none of them is running any more. An interrupt, or setting the builder's
+    Nothing starts after `most_failures`, None: however many. Returns when none of them is running
+    any more. An interrupt, or setting the builder's
     `cancelled`, ends all attempts.
     """
     cancelled = builder.cancelled
+
+    def stop() -> bool:
+        return cancelled.is_set() or tally.has_failures(most_failures)
 
     def do(wanted: Sequence[str], *, slots: int) -> None:
         scheduler.run(
@@ -137,8 +141,7 @@ def drive(
             executor=workers.executor,
             slots=slots,
             priority=priority,
-            keep_going=keep_going,
-            stop=cancelled.is_set,
+            stop=stop,
             abort=cancelled.set,
             upcoming=upcoming,
         )
@@ -147,7 +150,7 @@ def drive(
         try:
             do(names, slots=workers.slots)
             for _ in range(_ROUNDS):
-                if cancelled.is_set() or not (keep_going or tally.well):
+                if stop():
                     break
                 rest = _once_more(graph, tally, again.take())
                 if not rest:

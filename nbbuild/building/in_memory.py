@@ -91,7 +91,8 @@ class MemoryProject:
         *,
         jobs: int = 1,
         forced: Collection[str] = (),
-        keep_going: bool = True,
+        most_failures: int | None = None,
+        skip_failed: bool = False,
         retries: int = 0,
         cancelled: threading.Event | None = None,
         observer: Observer = silent,
@@ -115,17 +116,20 @@ class MemoryProject:
             retired=retired.ids.__contains__,
             forced=forced,
             last=self.outcomes.get,
+            skip_failed=skip_failed,
         )
         plan = judge.plan(names)
-        runs = [one.task for one in plan.judgements if one.verdict is not Verdict.FRESH]
+        settled = (Verdict.FRESH, Verdict.BLOCKED)
+        runs = [one.task for one in plan.judgements if one.verdict not in settled]
         observer(Planned(len(names), len(runs), jobs))
+        tally.blocked_from_the_start(plan.judgements, last=self.outcomes.get)
         again = Again()
         builder = self._builder(
             graph, judge, tally, again, retired, retries=retries, cancelled=cancelled
         )
         workers = Workers(ThreadPoolExecutor(jobs), jobs)
         drive(
-            names,
+            [one.task for one in plan.judgements if one.verdict is not Verdict.BLOCKED],
             graph,
             judge,
             builder,
@@ -133,7 +137,7 @@ class MemoryProject:
             workers=workers,
             priority={},
             again=again,
-            keep_going=keep_going,
+            most_failures=most_failures,
         )
         return tally.report(names, seconds=0.0)
 
@@ -191,6 +195,7 @@ class MemoryProject:
             broken=self.attempts.broken,
             place=lambda check, on_wait: nullcontext(),
             forget=lambda: None,
+            forget_listings=lambda: None,
             observer=tally.observer,
             cancelled=cancelled,
         )

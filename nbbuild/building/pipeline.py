@@ -41,6 +41,8 @@ def build(
     jobs: int | None = None,
     executor: str | None = None,
     keep_going: bool | None = None,
+    max_failures: int | None = None,
+    skip_known_failures: bool = False,
     force: bool = False,
     observer: Observer = silent,
     cancelled: threading.Event | None = None,
@@ -48,15 +50,14 @@ def build(
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
     `jobs` notebooks run at once (None: as configured). Without `keep_going` nothing starts after a
-    failure. With `force` everything that the targets need runs. Raises `UsageError`, `ConfigError`
-    or `KernelError` before anything runs or is written, and `StoreError` when the cache fails.
-    An interrupt, or setting `cancelled`, ends all kernels; the report is then marked
-    `interrupted`.
+    failure, with `max_failures` after that many. With `skip_known_failures` those count as failed
+    without a run that failed with the key that they have now. With `force` everything that the
+    targets need runs. Raises `UsageError`, `ConfigError` or `KernelError` before anything runs or
+    is written, and `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends
+    all kernels; the report is then marked `interrupted`.
     """
     began = time.monotonic()
-    execution = session.config.execution
-    going = execution.keep_going if keep_going is None else keep_going
-    slots = slots_of(jobs or execution.jobs)
+    slots = slots_of(jobs or session.config.execution.jobs)
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
     tally = _tally(session, observer)
@@ -68,18 +69,19 @@ def build(
         head_start.guess(names, forced=force)
         session.check(names)
         tally.remarks = remarks(session, names)
-        judge = session.judge(forced=names if force else ())
+        judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
         plan = judge.plan(names, judged=head_start.judged)
         todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
         idle = all(one.verdict is Verdict.FRESH for one in todo)
         # Before anything is written: the executor may not exist.
-        start = _executor(executor or execution.executor) if executor or not idle else None
+        start = None if idle and not executor else _executor(session, executor)
         session.tree.rename_kept()
         observer(Planned(len(names), len(_executing(todo)), slots, tally.durations))
-        tally.blocked_from_the_start(plan.judgements)
+        tally.blocked_from_the_start(plan.judgements, last=session.state.outcome)
         if idle or start is None:
             return _nothing_to_do(session, plan, tally, targets, recorder=recorder, began=began)
-        if going or not tally.outcomes:
+        most_failures = max_failures or _first_failure(session, keep_going)
+        if not tally.has_failures(most_failures):
             _execute(
                 session,
                 judge,
@@ -87,13 +89,32 @@ def build(
                 tally,
                 workers=start(slots),
                 kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
-                keep_going=going,
+                most_failures=most_failures,
                 cancelled=threading.Event() if cancelled is None else cancelled,
             )
-    tally.problems = () if tally.interrupted else _export(session, names, None, observer).problems
+    return _ended(session, tally, names, targets, recorder=recorder, began=began)
+
+
+def _ended(
+    session: Session,
+    tally: Tally,
+    names: Sequence[str],
+    targets: Sequence[str],
+    *,
+    recorder: Recorder,
+    began: float,
+) -> Report:
+    """Hand the results over, and write the report."""
+    tally.problems = () if tally.interrupted else _export(session, names, None, recorder).problems
     report = tally.report(names, seconds=time.monotonic() - began)
     _write_report(session, recorder, report, targets)
     return report
+
+
+def _first_failure(session: Session, keep_going: bool | None) -> int | None:
+    """Return after how many failures nothing starts any more, None: however many."""
+    going = session.config.execution.keep_going if keep_going is None else keep_going
+    return None if going else 1
 
 
 def _tally(session: Session, observer: Observer) -> Tally:
@@ -120,7 +141,7 @@ def _execute(
     *,
     workers: Workers,
     kernels: Callable[[], tuple[Launcher, Ahead, Room]],
-    keep_going: bool,
+    most_failures: int | None,
     cancelled: threading.Event,
 ) -> None:
     """Carry out `todo`, and keep the cache within its size."""
@@ -139,7 +160,7 @@ def _execute(
             workers=workers,
             kernels=KernelSupply(*kernels()),
             executing=_executing(todo),
-            keep_going=keep_going,
+            most_failures=most_failures,
             cancelled=cancelled,
         )
         if not tally.interrupted:
@@ -345,8 +366,11 @@ def _export(
         return after_build.Handed(problems=problems, rests_on=None)
 
 
-def _executor(name: str) -> Callable[[int], Workers]:
-    """Return the function that starts the executor `name`; raise UsageError if there is none."""
+def _executor(session: Session, name: str | None) -> Callable[[int], Workers]:
+    """Return the function that starts the executor `name`, None: the one that is configured.
+
+    Raises UsageError if there is none of that name.
+    """
     from nbbuild.building import executors
 
-    return executors.find(name)
+    return executors.find(name or session.config.execution.executor)

@@ -11,7 +11,8 @@ import msgspec
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer
 from nbbuild.judging.conflicts import Uses
-from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
+from nbbuild.judging.verdicts import KNOWN
+from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Task, Verdict
 from nbbuild.project.graph import Graph
 from nbbuild.store import Store
 
@@ -35,6 +36,7 @@ class Tally:
         self.observer = observer
         self.durations = durations
         self.outcomes: dict[str, Outcome] = {}
+        self._failed: set[str] = set()
         self.interrupted = False
         self.problems: tuple[str, ...] = ()
         self.remarks: Mapping[str, tuple[str, ...]] = {}
@@ -46,10 +48,9 @@ class Tally:
         self._tasks = graph.tasks
         self._lock = threading.Lock()
 
-    @property
-    def well(self) -> bool:
-        """Whether nothing has failed so far."""
-        return all(one.kind not in _STOPPED for one in self.outcomes.values())
+    def has_failures(self, number: int | None) -> bool:
+        """Whether so many tasks have failed, known failures left out; None: never."""
+        return number is not None and len(self._failed) >= number
 
     def has_result(self, name: str) -> bool:
         """Whether this build has brought a task up to date."""
@@ -66,6 +67,10 @@ class Tally:
             if before is not None and outcome.kind is OutcomeKind.FRESH:
                 return True  # judged again, and there was nothing to do
             self.outcomes[outcome.task] = outcome
+            if outcome.kind is OutcomeKind.FAILED and not outcome.known:
+                self._failed.add(outcome.task)
+            else:
+                self._failed.discard(outcome.task)
         if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
             # Saved at once, so that a killed build loses no duration and no failure.
             self._save([outcome])
@@ -92,14 +97,22 @@ class Tally:
         """Keep the outcome of a task that an upstream failure stopped."""
         self._block(name, (f"needs {by}, which failed",))
 
-    def blocked_from_the_start(self, judgements: Sequence[Judgement]) -> None:
-        """Keep the outcomes of tasks whose notebook, or one that they need, cannot be read."""
+    def blocked_from_the_start(
+        self, judgements: Sequence[Judgement], *, last: Callable[[str], Outcome | None]
+    ) -> None:
+        """Keep the outcomes of tasks that cannot be read, or failed before, and of what needs them.
+
+        `last` returns a task's outcome in its last build.
+        """
         for judgement in judgements:
             if judgement.verdict is not Verdict.BLOCKED:
                 continue
             task = self._tasks[judgement.task]
             error = self._unreadable.get(task.source)
-            if error is None:
+            failed = last(task.name) if judgement.reasons[0].kind == KNOWN else None
+            if failed is not None:
+                self.keep(known_failure(task, judgement, failed))
+            elif error is None:
                 self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
             else:
                 failure = Failure.of("unreadable", error)
@@ -122,3 +135,16 @@ class Tally:
     def _block(self, name: str, reasons: tuple[str, ...]) -> None:
         kind = OutcomeKind.BLOCKED
         self.keep(Outcome.of(self._tasks[name], kind, reasons=reasons, when=time.time()))
+
+
+def known_failure(task: Task, judgement: Judgement, last: Outcome) -> Outcome:
+    """Return the outcome of a task that failed in its `last` run, and is not run again."""
+    return Outcome.of(
+        task,
+        OutcomeKind.FAILED,
+        judgement=judgement,
+        failure=last.failure,
+        built=last.built,
+        known=True,
+        when=time.time(),
+    )

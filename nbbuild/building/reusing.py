@@ -13,6 +13,7 @@ from nbbuild.judging.verdicts import made_from
 from nbbuild.model import Digest, Judgement, Outcome, OutcomeKind, Record, Task, Verdict
 from nbbuild.notebook.merge import built_bytes, stored_cells
 from nbbuild.store import Store
+from nbbuild.store.layout import belongs_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ class Reuse:
 
     def _keep_renewed(self, record: Record) -> None:
         """If a hit was found under an earlier key, keep it under its new key, too."""
+        if belongs_to(record.id, record.key.digest):
+            return
         known = self.store.records(record.key.digest)
         if self.store.writable and all(one.id != record.id for one in known):
             self.store.publish(record)

@@ -34,7 +34,6 @@ def run(
     executor: Executor,
     slots: int,
     priority: Mapping[str, float],
-    keep_going: bool = True,
     stop: Callable[[], bool] = lambda: False,
     abort: Callable[[], None] = lambda: None,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
@@ -43,11 +42,11 @@ def run(
 
     `up_to_date(name)` is called in this thread once all upstream tasks are done; `act(name)` runs
     in `executor` and returns whether all went well; `blocked(name, by)` is called for each task
-    that an upstream failure stops. Ready tasks of higher `priority` start first. Without
-    `keep_going` no task starts after a failure. `stop` is checked between tasks. After an exception
-    (from `up_to_date`, `act` or a signal), `abort` is called, which must end everything that runs;
-    then the exception is raised here. `upcoming` gets the tasks that will probably start next,
-    `slots` at most, whenever they change.
+    that an upstream failure stops. Ready tasks of higher `priority` start first. No task starts
+    once `stop()` is true; it is asked between tasks. After an exception (from `up_to_date`, `act`
+    or a signal), `abort` is called, which must end everything that runs; then the exception is
+    raised here. `upcoming` gets the tasks that will probably start next, `slots` at most, whenever
+    they change.
     """
     tasks = doit_tasks(names, graph, up_to_date=up_to_date, act=act)
     control = TaskControl(tasks)
@@ -57,7 +56,6 @@ def run(
         executor=executor,
         slots=slots,
         priority={doit_name(name): weight for name, weight in priority.items()},
-        keep_going=keep_going,
         stop=stop,
         abort=abort,
         upcoming=upcoming,
@@ -75,12 +73,11 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         executor: Executor,
         slots: int,
         priority: Mapping[str, float],
-        keep_going: bool,
         stop: Callable[[], bool],
         abort: Callable[[], None],
         upcoming: Callable[[Sequence[str]], None],
     ) -> None:
-        super().__init__(Dependency(_Memory, "nbbuild"), reporter, continue_=keep_going)
+        super().__init__(Dependency(_Memory, "nbbuild"), reporter, continue_=True)
         self._executor = executor
         self._slots = slots
         self._priority = priority

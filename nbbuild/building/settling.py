@@ -13,6 +13,7 @@ import msgspec
 from nbbuild.building.accounts import Account
 from nbbuild.building.attempting import Run
 from nbbuild.building.outputs import Outputs
+from nbbuild.building.progress import known_failure
 from nbbuild.building.turns import Again, Meetings
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.errors import NbbuildError
@@ -26,6 +27,7 @@ from nbbuild.model import (
     ActionKey,
     ArtefactFile,
     Failure,
+    Judgement,
     Outcome,
     OutcomeKind,
     Record,
@@ -110,6 +112,12 @@ class Settling:
         if settled.conflicts:
             return self._in_conflict(run, settled)
         return self._published(run, watched, record, last)
+
+    def known(self, task: Task, judgement: Judgement) -> Outcome:
+        """Return the outcome of a known failure, which is not run again."""
+        last = self.last(task)[0]
+        assert last is not None  # or it would not be known
+        return known_failure(task, judgement, last)
 
     def _collected(self, task: Task) -> tuple[tuple[ArtefactFile, ...], Failure | None]:
         try:

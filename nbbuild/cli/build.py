@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,16 @@ from nbbuild.cli._options import Whole, project_options, refuse
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
-from nbbuild.errors import UsageError, did_you_mean
+from nbbuild.errors import NbbuildError, UsageError, did_you_mean
 from nbbuild.quick.verbs import VERBS
 
 if TYPE_CHECKING:
-    from nbbuild.model import Report
+    from nbbuild.model import Outcome, Report
+    from nbbuild.report import BuildObserver, LogFormat
     from nbbuild.session import Session
 
 
+_NOTHING = "one builds only what failed, the other leaves that out"
 _CONTRARY = (
     ("-k", "keep_going", "-x", "fail_fast", "one goes on after a failure, the other does not"),
     ("-n", "dry_run", "-q", "question", "one says what would run, the other only whether"),
@@ -29,6 +32,10 @@ _CONTRARY = (
     ("-q", "question", "-B", "always_run", "with -B everything is out of date"),
     ("-B", "always_run", "-t", "accept", "one runs everything, the other nothing"),
     ("-s", "silent", "-v", "verbose", "one says less, the other more"),
+    ("-x", "fail_fast", "--max-failures", "max_failures", "-x is --max-failures 1"),
+    ("-k", "keep_going", "--max-failures", "max_failures", "one goes on, the other stops"),
+    ("--last-failed", "last_failed", "--skip-known-failures", "skip_known_failures", _NOTHING),
+    ("-B", "always_run", "--skip-known-failures", "skip_known_failures", "-B runs everything"),
 )
 
 
@@ -51,6 +58,12 @@ _CONTRARY = (
 )
 @click.option("-k", "--keep-going", is_flag=True, help="Keep going after a failure (the default).")
 @click.option("-x", "--fail-fast", is_flag=True, help="Start nothing more after a failure.")
+@click.option(
+    "--max-failures",
+    type=Whole(least=1),
+    metavar="N",
+    help="Start nothing more after N failures.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("-q", "--question", is_flag=True, help="Run nothing; exit with 1 if out of date.")
 @click.option("-B", "--always-run", is_flag=True, help="Run even what is up to date.")
@@ -64,13 +77,26 @@ _CONTRARY = (
     help="List the N notebooks that took longest; 0: all.",
 )
 @click.option("--last-failed", is_flag=True, help="Build only what failed in its last run.")
+@click.option(
+    "--skip-known-failures",
+    is_flag=True,
+    help="Do not run what failed before and has the same code and inputs.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(("auto", "plain", "github")),
+    default="auto",
+    help="auto: live on a terminal, plain lines elsewhere; github: with annotations.",
+)
 @click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
 @json_option
 @project_options
 def command(
     targets: tuple[str, ...],
     jobs: int | None,
+    max_failures: int | None,
     durations: int | None,
+    log_format: LogFormat,
     executor: str | None,
     as_json: bool,
     directory: Path,
@@ -83,7 +109,7 @@ def command(
     notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
     nbbuild itself, 130 interrupted.
     """
-    refuse(flags, _CONTRARY)
+    refuse({**flags, "max_failures": max_failures is not None}, _CONTRARY)
     from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
@@ -102,67 +128,116 @@ def command(
             for notice in notices(session.config):
                 say(f"note: {notice}")
         if flags["question"] or flags["dry_run"]:
-            from nbbuild.cli._plan import out_of_date, totals
-            from nbbuild.cli.status import describe
+            return _ask(session, targets, jobs=jobs, as_json=as_json, flags=flags)
+        tell = _observer(session, log_format, durations=durations, flags=flags)
+        with tell, interruptible():
+            if flags["accept"]:
+                from nbbuild.verbs.touch import accept
 
-            plan = session.plan(targets, forced=flags["always_run"])
-            if as_json:
-                emit(list(plan.judgements))
-            elif flags["dry_run"]:
-                emit(describe(plan, verbose=flags["verbose"]))
-                say(totals(session, plan, jobs=jobs))
-            elif not plan.fresh and not flags["silent"] and sys.stderr.isatty():
-                say(out_of_date(plan))
-            return int(flags["question"] and not plan.fresh)
-        report = _run(
-            session, targets, jobs=jobs, executor=executor, durations=durations, flags=flags
-        )
+                report = accept(session, targets=targets, observer=tell)
+            else:
+                report = _build(session, targets, jobs, max_failures, executor, flags, tell)
+            tell.finish(report)
     if as_json:
         emit(report)
     return report.exit_status
 
 
-def _run(
+def _ask(
     session: Session,
     targets: tuple[str, ...],
     *,
     jobs: int | None,
+    as_json: bool,
+    flags: Mapping[str, bool],
+) -> int:
+    """Say what would be done, or only whether there is anything; return the exit status."""
+    from nbbuild.cli._plan import out_of_date, totals
+    from nbbuild.cli.status import describe
+
+    skipped = flags["skip_known_failures"]
+    plan = session.plan(targets, forced=flags["always_run"], skip_failed=skipped)
+    if as_json:
+        emit(list(plan.judgements))
+    elif flags["dry_run"]:
+        emit(describe(plan, verbose=flags["verbose"]))
+        say(totals(session, plan, jobs=jobs))
+    elif not plan.fresh and not flags["silent"] and sys.stderr.isatty():
+        say(out_of_date(plan))
+    return int(flags["question"] and not plan.fresh)
+
+
+def _build(
+    session: Session,
+    targets: tuple[str, ...],
+    jobs: int | None,
+    max_failures: int | None,
     executor: str | None,
+    flags: Mapping[str, bool],
+    tell: BuildObserver,
+) -> Report:
+    from nbbuild.building.pipeline import build
+
+    going = flags["keep_going"] or max_failures is not None
+    return build(
+        session,
+        targets=targets,
+        jobs=jobs,
+        executor=executor,
+        keep_going=True if going else False if flags["fail_fast"] else None,
+        max_failures=max_failures,
+        skip_known_failures=flags["skip_known_failures"],
+        force=flags["always_run"],
+        observer=tell,
+    )
+
+
+def _observer(
+    session: Session,
+    log_format: LogFormat,
+    *,
     durations: int | None,
     flags: Mapping[str, bool],
-) -> Report:
-    """Build, or accept what is there, and say what comes of it."""
-    from nbbuild.report import observer
+) -> BuildObserver:
+    """Return what shows the build, in the format asked for."""
+    from nbbuild.report import Options, observer
 
-    with (
-        observer(
-            stream=sys.stderr,
-            silent=flags["silent"],
-            verbose=flags["verbose"],
-            slowest=0 if durations is None else durations or None,
-            shown=session.here.shown,
-        ) as tell,
-        interruptible(),
-    ):
-        if flags["accept"]:
-            from nbbuild.verbs.touch import accept
+    def critical(report: Report) -> tuple[str, ...]:
+        from nbbuild.model import OutcomeKind
+        from nbbuild.report.critical import chain
 
-            report = accept(session, targets=targets, observer=tell)
-        else:
-            from nbbuild.building.pipeline import build
+        executed = (OutcomeKind.EXECUTED, OutcomeKind.FAILED)
+        seconds = {one.task: one.seconds for one in report.outcomes if one.kind in executed}
+        return chain(seconds, session.graph.upstream)
 
-            going = True if flags["keep_going"] else False if flags["fail_fast"] else None
-            report = build(
-                session,
-                targets=targets,
-                jobs=jobs,
-                executor=executor,
-                keep_going=going,
-                force=flags["always_run"],
-                observer=tell,
-            )
-        tell.finish(report)
-    return report
+    options = Options(
+        silent=flags["silent"],
+        verbose=flags["verbose"],
+        slowest=0 if durations is None else durations or None,
+        shown=session.here.shown,
+        critical=critical,
+    )
+    return observer(
+        stream=sys.stderr,
+        options=options,
+        log_format=log_format,
+        located=partial(_located, session),
+    )
+
+
+def _located(session: Session, outcome: Outcome) -> tuple[str, int]:
+    """Return file and line of a failure, as annotations name them."""
+    from nbbuild.notebook.read import read
+    from nbbuild.report.located import line_of, shown_from
+
+    place = session.root / outcome.source
+    file = shown_from(place, session.environ)
+    try:
+        notebook = read(session.root, outcome.source, readers=session.readers)
+        text = place.read_text(encoding="utf-8")
+        return file, 1 if outcome.failure is None else line_of(text, notebook, outcome.failure)
+    except (OSError, ValueError, NbbuildError):
+        return file, 1  # it cannot be read, or no longer
 
 
 def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from nbbuild.cli._options import Whole, project_options
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
-from nbbuild.report import duration, observer
+from nbbuild.report import Options, duration, observer
 
 if TYPE_CHECKING:
     from nbbuild.verbs.findings import Finding, Verification
@@ -66,7 +66,9 @@ def command(
 
     with (
         open_session(directory, file=file) as session,
-        observer(stream=sys.stderr, silent=silent, shown=session.here.shown) as tell,
+        observer(
+            stream=sys.stderr, options=Options(silent=silent, shown=session.here.shown)
+        ) as tell,
         interruptible(),
     ):
         found = verify(session, targets=targets, jobs=jobs, seed=seed, observer=tell)

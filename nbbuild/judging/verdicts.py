@@ -78,6 +78,13 @@ class Placed(Protocol):
         ...
 
 
+KNOWN = "known"
+"""The kind of reason for which a known failure is not run again."""
+
+_STATES = {"unreadable": "cannot be read", KNOWN: "failed last time"}
+_OWN_FAILURES = frozenset(("error", "timeout", "died", "artefact"))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The verdicts on all wanted tasks, in the order in which they would run."""
@@ -108,7 +115,8 @@ class Judge:
 
     `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever the
     store holds; `retired` says whether a forced run has put a record's id aside; `last` returns a
-    task's outcome in its last build.
+    task's outcome in its last build. With `skip_failed`, a task that failed with the key that it
+    has now is blocked.
     """
 
     def __init__(
@@ -124,6 +132,7 @@ class Judge:
         retired: Callable[[str], bool],
         forced: Collection[str] = (),
         last: Callable[[str], Outcome | None] = lambda name: None,
+        skip_failed: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._unreadable = unreadable
@@ -136,6 +145,7 @@ class Judge:
         self._retired = retired
         self._forced = forced
         self._last = last
+        self._skip_failed = skip_failed
         self._now = now
 
     def plan(
@@ -175,7 +185,7 @@ class Judge:
         """
         task = self._graph.tasks[name]
         self._inputs.look_again(task)
-        return self._by_records(task, self._inputs.key(task), {})
+        return self._by_key(task, self._inputs.key(task), {})
 
     # -- before anything runs ------------------------------------------------------------------
 
@@ -188,8 +198,7 @@ class Judge:
         upstream = [before[other] for other in self._graph.upstream(name) if other in before]
         blocked = [one for one in upstream if one.verdict is Verdict.BLOCKED]
         if blocked:
-            unreadable = self._graph.tasks[blocked[0].task].source in self._unreadable
-            state = "cannot be read" if unreadable else "is blocked"
+            state = _STATES.get(blocked[0].reasons[0].kind, "is blocked")
             text = f"needs '{blocked[0].task}', which {state}"
             reason = Reason("upstream", blocked[0].task, text=text)
             return Judgement(name, Verdict.BLOCKED, (reason,))
@@ -208,7 +217,7 @@ class Judge:
             if one.record is not None and one.verdict is Verdict.REFRESH:
                 files = {artefact.path: artefact.digest for artefact in one.record.artefacts}
                 overlay.add(self._graph.tasks[one.task], files)
-        return self._by_records(task, self._inputs.key(task, overlay=overlay), seen)
+        return self._by_key(task, self._inputs.key(task, overlay=overlay), seen)
 
     def _unknown_built(self, task: Task, upstream: Judgement) -> bool:
         """Whether `task` reads the built notebook of `upstream`, which is about to be rewritten."""
@@ -218,6 +227,14 @@ class Judge:
         return any(can_meet(Pattern.parse(text), built) for text in task.assets)
 
     # -- by key and records --------------------------------------------------------------------
+
+    def _by_key(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
+        judgement = self._by_records(task, key, seen)
+        last = self._last(task.name) if self._skip_failed else None
+        if judgement.verdict is Verdict.RUN and last is not None and failed_so(last, key):
+            text = f"it failed last time, and is not run again: {_message(last.failure)}"
+            return Judgement(task.name, Verdict.BLOCKED, (Reason(KNOWN, text=text),), key)
+        return judgement
 
     def _by_records(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
         def run(*reasons: Reason, record: Record | None = None) -> Judgement:
@@ -298,6 +315,21 @@ class Judge:
         if last.record and self._retired(last.record):
             return (Reason("retired", text="its last result was put aside by a forced run"),)
         return (Reason("lost", text="the result of its last run is not in the cache"),)
+
+
+def failed_so(last: Outcome, key: ActionKey) -> bool:
+    """Whether `last` is a failure of the notebook's own, with the same key.
+
+    What the run read undeclared is not known: a failure has no trace.
+    """
+    failure = last.failure
+    return (
+        last.kind is OutcomeKind.FAILED
+        and failure is not None
+        and failure.kind in _OWN_FAILURES
+        and last.key is not None
+        and last.key.digest == key.digest
+    )
 
 
 def made_from(record: Record, sources: Digest) -> str:

@@ -6,15 +6,17 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Protocol, TextIO
+from typing import Literal, Protocol, TextIO, TypeAlias
 
 from nbbuild.events import Event, Planned
-from nbbuild.model import Report
+from nbbuild.model import Outcome, Report
 from nbbuild.report.plain import Plain
-from nbbuild.report.words import Words, summary
+from nbbuild.report.words import Options, Words, summary
 from nbbuild.text.quantities import amount, duration
 
-__all__ = ["BuildObserver", "amount", "duration", "observer", "summary"]
+__all__ = ["BuildObserver", "LogFormat", "Options", "amount", "duration", "observer", "summary"]
+
+LogFormat: TypeAlias = Literal["auto", "plain", "github"]
 
 
 class BuildObserver(Protocol):
@@ -39,22 +41,24 @@ class BuildObserver(Protocol):
 def observer(
     *,
     stream: TextIO,
-    silent: bool = False,
-    verbose: bool = False,
-    slowest: int | None = 0,
-    shown: Callable[[str], str] = str,
+    options: Options | None = None,
+    log_format: LogFormat = "auto",
+    located: Callable[[Outcome], tuple[str, int]] = lambda outcome: (outcome.source, 1),
     environ: Mapping[str, str] = os.environ,
 ) -> BuildObserver:
-    """Return the observer that fits `stream`: live lines on a terminal, else plain ones.
+    """Return the observer for a build: by itself live lines on a terminal, else plain ones.
 
-    `silent` leaves only failures; `verbose` adds notebooks whose results were there already, their
-    reasons and whole tracebacks; `slowest` is how many of those that took longest are listed,
-    None: all. `shown` turns a path seen from the root into what is to be printed.
-    In CI (the variable `CI`) and where TERM is "dumb" a terminal gets plain lines too.
+    In CI (the variable `CI`) and where TERM is "dumb" a terminal gets plain lines too. `located`
+    returns file and line of a failure, for annotations.
     """
-    words = Words(silent=silent, verbose=verbose, slowest=slowest, shown=shown)
+    if log_format == "github":
+        from nbbuild.report.github import GithubWords
+
+        return Plain(stream, words=GithubWords(options or Options(), located=located))
+    options = options or Options()
+    words = Words(options)
     plain = Plain(stream, words=words)
-    if silent or not _draws(stream, environ):
+    if log_format == "plain" or options.silent or not _draws(stream, environ):
         return plain
     return _WhenItRuns(stream, words=words, plain=plain)
 

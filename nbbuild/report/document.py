@@ -6,13 +6,14 @@ meaning or goes; a new one with a default needs no new number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.model import Failure, OutcomeKind
+from nbbuild.report.critical import chain
 from nbbuild.text.numbering import named
 
 FORMAT: Final = 1
@@ -157,18 +158,6 @@ def critical_path(tasks: Sequence[TaskRun]) -> tuple[str, ...]:
 
     `tasks` are in the graph's order. Empty if none did any work.
     """
-    worked: Mapping[str, TaskRun] = {one.task: one for one in tasks if one.begin is not None}
-    longest: dict[str, float] = {}
-    before: dict[str, str] = {}
-    for name, one in worked.items():
-        above = [other for other in one.upstream if other in longest]
-        slowest = max(above, key=longest.__getitem__, default=None)
-        longest[name] = one.seconds + (longest[slowest] if slowest is not None else 0.0)
-        if slowest is not None:
-            before[name] = slowest
-    if not longest:
-        return ()
-    path = [max(longest, key=longest.__getitem__)]
-    while path[-1] in before:
-        path.append(before[path[-1]])
-    return tuple(reversed(path))
+    worked = {one.task: one for one in tasks if one.begin is not None}
+    seconds = {name: one.seconds for name, one in worked.items()}
+    return chain(seconds, lambda name: worked[name].upstream)

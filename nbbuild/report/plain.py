@@ -87,7 +87,7 @@ class Plain:
             self._write([Line("running", running + about)])
 
     def _write(self, lines: Iterable[Line]) -> None:
-        text = clean("".join(f"{line}\n" for line in lines))
+        text = clean("".join(f"{self._words.printed(line)}\n" for line in lines))
         if not text:
             return
         try:

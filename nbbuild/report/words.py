@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nbbuild.events import Noted
@@ -53,27 +53,36 @@ class Line:
         return f"{self.lead} {self.rest}" if self.rest else self.lead
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is said of a build.
+
+    `silent` leaves only failures; `verbose` adds notebooks whose results were there already, all
+    reasons and whole tracebacks. At the end the `slowest` notebooks that ran are listed, None: all,
+    and with them the `critical` path of the build. `shown` turns a path seen from the root into
+    what is to be printed.
+    """
+
+    silent: bool = False
+    verbose: bool = False
+    slowest: int | None = 0
+    critical: Callable[[Report], tuple[str, ...]] = lambda report: ()
+    shown: Callable[[str], str] = str
+
+
 class Words:
     """Says each thing once: remembers which tasks and notes have been told.
 
-    `silent` leaves only failures; `verbose` adds notebooks whose results were there already, all
-    reasons and whole tracebacks. At the end the `slowest` notebooks that ran are listed, None: all.
-    `shown` turns a path seen from the root into what is to be printed. Not thread-safe: the caller
-    holds a lock.
+    Not thread-safe: the caller holds a lock.
     """
 
-    def __init__(
-        self,
-        *,
-        silent: bool = False,
-        verbose: bool = False,
-        slowest: int | None = 0,
-        shown: Callable[[str], str] = str,
-    ) -> None:
-        self.silent = silent
-        self._shown = shown
-        self._verbose = verbose and not silent
-        self._slowest = slowest
+    def __init__(self, options: Options | None = None) -> None:
+        options = options or Options()
+        self.silent = options.silent
+        self._shown = options.shown
+        self._verbose = options.verbose and not options.silent
+        self._slowest = options.slowest
+        self._critical = options.critical
         self._told: set[str] = set()
         self._notes: set[tuple[str, str]] = set()
 
@@ -117,9 +126,14 @@ class Words:
         return [
             *lines,
             *_longest(report, self._slowest),
+            *(_chain(report, self._critical(report)) if self._slowest != 0 else ()),
             *_recap(report, self._shown),
             _sum(report),
         ]
+
+    def printed(self, line: Line) -> str:
+        """Return a line as text."""
+        return str(line)
 
     def _is_shown(self, outcome: Outcome) -> bool:
         if outcome.failure is not None or outcome.kind is OutcomeKind.FAILED:
@@ -201,6 +215,15 @@ def _longest(report: Report, number: int | None) -> list[Line]:
     return [Line("slowest:"), *lines]
 
 
+def _chain(report: Report, path: Sequence[str]) -> list[Line]:
+    """Return the critical path in a line, if it is more than one notebook."""
+    if len(path) < 2:
+        return []
+    seconds = {one.task: one.seconds for one in report.outcomes}
+    took = duration(sum(seconds[name] for name in path))
+    return [Line("critical path:", f"{in_one_line(' → '.join(path))}, {took}")]
+
+
 def _headline(outcome: Outcome, shown: Callable[[str], str]) -> Line:
     tone = _TONES.get(outcome.kind, Tone.PLAIN)
     return Line(outcome.kind.value, in_one_line(_what_became(outcome, shown)), tone)
@@ -211,7 +234,8 @@ def _what_became(outcome: Outcome, shown: Callable[[str], str]) -> str:
         uncached = "" if outcome.cached else ", not cached"
         return f"{outcome.task} in {duration(outcome.seconds)}{uncached}"
     if outcome.kind is OutcomeKind.FAILED:
-        return _why(outcome, shown, f" after {duration(outcome.seconds)}")
+        after = "" if outcome.known else f" after {duration(outcome.seconds)}"
+        return _why(outcome, shown, after)
     if outcome.kind is OutcomeKind.BLOCKED:
         why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)
         return f"{outcome.task}: {why}" if why else outcome.task
@@ -225,7 +249,8 @@ def _why(outcome: Outcome, shown: Callable[[str], str], after: str = "") -> str:
     file = shown(outcome.source)
     of = "" if outcome.task == file else f" ({file})"
     cell = f", in {failure.where}" if failure.where else ""
-    return f"{outcome.task}{of}{after}{cell}: {failure.message}"
+    before = ", as before" if outcome.known else ""
+    return f"{outcome.task}{of}{after}{before}{cell}: {failure.message}"
 
 
 def _dim(text: str) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -52,18 +53,20 @@ class BuiltNotebooks:
             return False, self._leave_old_places(task, noted)
         ground.ledgers.write(noted)
         notes: tuple[str, ...] = ()
+        # What the cache holds can be written again, and nobody trusts a file of the tree unread.
+        sync = not made_from
         with writing(f"'{task.built}' cannot be written", place):
             ground.make_folder(place.parent)
             if there not in ours and ground.exists(task.built) and not place.is_dir():
                 notes = (ground.replaced.keep(place, task.built),)
             try:
                 staging = ground.ledgers.staging(task.name)
-                in_folder(place, lambda: write(place, data, folder=staging))
+                in_folder(place, lambda: write(place, data, folder=staging, sync=sync))
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
                 # The output folder is another file system.
-                in_folder(place, lambda: write(place, data))
+                in_folder(place, lambda: write(place, data, sync=sync))
         ground.digests.forget(place)
         return True, (*notes, *self._leave_old_places(task, noted))
 
@@ -134,6 +137,8 @@ class BuiltNotebooks:
     def drop_failed(self, task: Task) -> None:
         """Remove the partial notebook of an earlier failure, if there is one."""
         path = _failed_path(task)
+        if not os.path.lexists(self._failed / path):
+            return
         place = Confined(self._failed, ()).place(path)
         with writing("the partial notebook of a failure cannot be removed", place):
             try:

@@ -17,7 +17,7 @@ import msgspec
 
 from nbbuild.disk.checksummed import seal, unseal
 from nbbuild.disk.digests import digest_bytes
-from nbbuild.disk.durable import discard, own_folder, private_folder, sync_folder, write, writing
+from nbbuild.disk.durable import discard, own_folder, private_folder, write, writing
 from nbbuild.disk.project_folder import STAGED, TREE
 from nbbuild.disk.regular import NotRegular, is_taken, read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
@@ -96,13 +96,16 @@ class Ledgers:
         return ledger if ledger is not None and ledger.task == task else Ledger(task=task)
 
     def write(self, ledger: Ledger) -> None:
-        """Keep a ledger; it is on the disk when this returns. Raises StoreError."""
+        """Keep a ledger; its bytes are on the disk when this returns. Raises StoreError.
+
+        Its name need not be, since only the order counts: no file system that keeps a journal has,
+        after a power failure, a name that was given later, and lacks this one.
+        """
         path = self._path(ledger.task)
         signed = msgspec.structs.replace(ledger, by=self.by)
         data = seal(as_json(signed))
         with writing("what nbbuild writes into the project cannot be noted", path):
             write(path, data, folder=self.staging(ledger.task), ours=True)
-            sync_folder(path.parent)
 
     def remove(self, task: str) -> None:
         """Remove the task's ledger. Raises StoreError."""
@@ -132,6 +135,9 @@ class Ledgers:
     def staging(self, task: str) -> Path:
         """Make and return a folder for the task's drafts. Raises OSError."""
         folder = self._folder / STAGED / safe_id(task)
+        with suppress(OSError):  # then what is in the way, or missing above it, is looked at
+            folder.mkdir()
+            return folder
         private_folder(self._folder)
         own_folder(self._folder / TREE, below=self._folder)
         own_folder(folder, below=self._folder)
@@ -144,9 +150,14 @@ class Ledgers:
             writing("drafts of an earlier build cannot be removed", folder),
             suppress(FileNotFoundError),
         ):
-            for name in os.listdir(folder):  # noqa: PTH208
-                discard(folder / name)
-            folder.rmdir()
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                return
+            except OSError:  # it is not empty
+                for name in os.listdir(folder):  # noqa: PTH208
+                    discard(folder / name)
+                folder.rmdir()
 
     def _read(self, name: str) -> Ledger | None:
         """Return the ledger in the file `name`; read it again only if the file is another one."""

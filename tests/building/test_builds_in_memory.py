@@ -132,9 +132,48 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else():
     assert report.exit_status == 1
 
 
-def test_without_keep_going_nothing_starts_after_a_failure():
-    one = project({"bad": raises(ValueError("no")), "free": reads("x")}, files={"x": ""})
-    assert kinds(one.build(keep_going=False)) == {"bad": FAILED, "free": CANCELLED}
+def test_nothing_starts_after_as_many_failures_as_one_wants_to_see():
+    no = raises(ValueError("no"))
+    functions = {"bad": no, "worse": no, "free": reads("x"), "worst": no}
+
+    def built(**options):
+        return kinds(project(functions, files={"x": ""}).build(**options))
+
+    first = {"bad": FAILED, "worse": CANCELLED, "free": CANCELLED, "worst": CANCELLED}
+    assert built(most_failures=1) == first
+    second = {"bad": FAILED, "worse": FAILED, "free": CANCELLED, "worst": CANCELLED}
+    assert built(most_failures=2) == second
+    assert built(most_failures=4)["free"] is EXECUTED
+
+
+def test_a_known_failure_is_not_run_again_and_stops_what_needs_it():
+    one = project(
+        {"bad": raises(ValueError("no")), "next": reads("x"), "free": reads("x")},
+        task_of("bad"),
+        task_of("next", depends_on=("bad",)),
+        task_of("free"),
+        files={"x": ""},
+    )
+    assert kinds(one.build()) == {"bad": FAILED, "next": BLOCKED, "free": EXECUTED}
+
+    report = one.build(skip_failed=True, most_failures=1)
+
+    told = {outcome.task: outcome for outcome in report.outcomes}
+    assert kinds(report) == {"bad": FAILED, "next": BLOCKED, "free": FRESH}
+    assert told["bad"].known
+    assert told["bad"].failure.message == "ValueError: no"
+    assert told["next"].reasons == ("needs 'bad', which failed last time",)
+    assert report.exit_status == 1
+    assert one.attempts.ran.count("bad") == 1
+
+
+def test_a_failure_with_other_code_is_not_known():
+    one = project({"bad": raises(ValueError("no"))}, files={})
+    one.build()
+    one.versions["bad"] = "2"
+    one.attempts.functions["bad"] = lambda files: None
+
+    assert kinds(one.build(skip_failed=True)) == {"bad": EXECUTED}
 
 
 def test_a_failure_is_tried_again_and_says_how_often():

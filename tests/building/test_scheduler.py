@@ -98,10 +98,10 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else():
     assert work.stopped == {"d": "b"}
 
 
-def test_without_keep_going_nothing_starts_after_a_failure():
+def test_nothing_starts_once_it_is_to_stop():
     work = Work(failing={"a"})
 
-    assert work.run(diamond(), keep_going=False) == ["a"]
+    assert work.run(diamond(), stop=lambda: "a" in work.did) == ["a"]
 
 
 def test_the_longest_critical_path_starts_first():

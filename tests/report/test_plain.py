@@ -9,7 +9,7 @@ from nbbuild.events import CellStarted, Ended, Noted, Planned, Started
 from nbbuild.model import Outcome, OutcomeKind, Report
 from nbbuild.report import observer
 from nbbuild.report.plain import Plain
-from nbbuild.report.words import Words
+from nbbuild.report.words import Options, Words
 
 
 def executed(task, seconds=1.0):
@@ -80,7 +80,7 @@ def test_the_heartbeat_beats_while_something_runs_and_ends_with_the_build():
 
 def test_silent_writes_nothing_of_a_good_build():
     stream = io.StringIO()
-    with observer(stream=stream, silent=True, environ={}) as tell:
+    with observer(stream=stream, options=Options(silent=True), environ={}) as tell:
         tell(Planned(total=1, run=1, jobs=1))
         tell(Started("a", 1))
         tell(Ended(executed("a")))

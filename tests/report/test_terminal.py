@@ -16,7 +16,7 @@ from nbbuild.model import Failure, Outcome, OutcomeKind, Report
 from nbbuild.report import observer
 from nbbuild.report.plain import Plain
 from nbbuild.report.terminal import QuietConsole, Terminal
-from nbbuild.report.words import Words
+from nbbuild.report.words import Options, Words
 
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
@@ -47,7 +47,7 @@ def terminal(clock=None, *, width=100, height=25, **words):
         color_system=None,
         legacy_windows=False,
     )
-    return Terminal(console, words=Words(**words), clock=clock or Clock()), console
+    return Terminal(console, words=Words(Options(**words)), clock=clock or Clock()), console
 
 
 def picture(tell, console):

@@ -4,7 +4,7 @@ import pytest
 
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
-from nbbuild.report.words import Tone, Words, summary
+from nbbuild.report.words import Options, Tone, Words, summary
 from nbbuild.text.quantities import amount, duration
 
 
@@ -102,7 +102,7 @@ def test_each_kind_has_its_line_and_fresh_ones_are_silent():
         "note: b: b.csv changed",
         "blocked f: 'a' failed",
     ]
-    words = Words(verbose=True)
+    words = Words(Options(verbose=True))
     assert [line for one in outcomes[2:5] for line in said(words, one)] == [
         "refreshed c",
         "restored d",
@@ -125,7 +125,7 @@ def test_failures_are_listed_once_more_after_other_lines():
     alone = Report(outcomes=(FAILED, outcome("b", OutcomeKind.FRESH)), seconds=3)
     words.ended(alone.outcomes[1])
     assert [str(line) for line in words.closing(alone)] == ["1 fresh, 1 failed in 3.0 s"]
-    assert Words(silent=True).closing(Report()) == []
+    assert Words(Options(silent=True)).closing(Report()) == []
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_the_slowest_are_listed_where_asked_for(slowest, names):
     took = {"a": 2.0, "b": 0.5, "c": 75.0}
     outcomes = [outcome(name, OutcomeKind.EXECUTED, seconds=s) for name, s in took.items()]
     outcomes.append(outcome("d", OutcomeKind.RESTORED))
-    words = Words(slowest=slowest)
+    words = Words(Options(slowest=slowest))
     for one in outcomes:
         words.ended(one)
     *lines, _ = [str(line) for line in words.closing(Report(outcomes=tuple(outcomes)))]
@@ -157,7 +157,7 @@ def test_a_failure_shows_the_cell_and_the_end_of_the_traceback():
 
 
 def test_verbose_adds_reasons_fresh_ones_and_the_whole_traceback():
-    words = Words(verbose=True)
+    words = Words(Options(verbose=True))
     assert said(words, outcome("e", OutcomeKind.FRESH)) == ["fresh e"]
     ran = outcome("a", OutcomeKind.EXECUTED, reasons=("code changed", "numpy 1 → 2"))
     assert said(words, ran) == [
@@ -170,7 +170,7 @@ def test_verbose_adds_reasons_fresh_ones_and_the_whole_traceback():
 
 def test_silent_leaves_failures_only():
     unreadable = outcome("x", OutcomeKind.BLOCKED, failure=Failure("unreadable", "no JSON"))
-    words = Words(silent=True, verbose=True)
+    words = Words(Options(silent=True, verbose=True))
     assert said(words, outcome("a", OutcomeKind.EXECUTED, notes=("n",))) == []
     assert said(words, outcome("b", OutcomeKind.BLOCKED)) == []
     assert words.noted(Noted("a", "n")) == []

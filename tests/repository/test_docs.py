@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -224,3 +227,33 @@ def test_news_fragments_are_named_by_issue_and_kind() -> None:
                 page.name
             )
             assert not page.read_text().startswith("#")
+
+
+# -- the man page ------------------------------------------------------------------------------
+
+
+def man() -> Any:
+    spec = importlib.util.spec_from_file_location("man", ROOT / "docs/man.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_man_page_is_what_the_command_says() -> None:
+    module = man()
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run python docs/man.py"
+    for title in ("Exit status", "Environment variables"):
+        assert list(module.rows(title)), f"the page has no row of '{title}'"
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_groff_reads_the_man_page_without_a_warning() -> None:
+    done = subprocess.run(
+        ["groff", "-man", "-Tutf8", "-ww", "-rLL=78n", man().PAGE],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert "nbbuild - make for notebooks" in done.stdout
