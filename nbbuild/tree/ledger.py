@@ -135,8 +135,7 @@ class Ledgers:
     def staging(self, task: str) -> Path:
         """Make and return a folder for the task's drafts. Raises OSError."""
         folder = self._folder / STAGED / safe_id(task)
-        with suppress(OSError):  # then what is in the way, or missing above it, is looked at
-            folder.mkdir()
+        if os.path.isdir(self._tree) and os.path.isdir(folder):  # noqa: PTH112 - often called
             return folder
         private_folder(self._folder)
         own_folder(self._folder / TREE, below=self._folder)
@@ -144,20 +143,14 @@ class Ledgers:
         return folder
 
     def clear_staging(self, task: str) -> None:
-        """Remove the task's staging folder with its content. Raises StoreError."""
+        """Empty the task's staging folder. Raises StoreError."""
         folder = self._folder / STAGED / safe_id(task)
         with (
             writing("drafts of an earlier build cannot be removed", folder),
             suppress(FileNotFoundError),
         ):
-            try:
-                folder.rmdir()
-            except FileNotFoundError:
-                return
-            except OSError:  # it is not empty
-                for name in os.listdir(folder):  # noqa: PTH208
-                    discard(folder / name)
-                folder.rmdir()
+            for name in os.listdir(folder):  # noqa: PTH208
+                discard(folder / name)
 
     def _read(self, name: str) -> Ledger | None:
         """Return the ledger in the file `name`; read it again only if the file is another one."""
