@@ -94,7 +94,7 @@ def _suggest(
     target: str | None, *, writing: bool, as_json: bool, directory: Path, file: Path | None
 ) -> None:
     from nbbuild.session import open_session
-    from nbbuild.verbs.suggest import as_toml, merged, suggest
+    from nbbuild.verbs.suggest import as_toml, by_source, suggest
 
     with open_session(directory, file=file) as session:
         suggestions = suggest(session, [target] if target else [])
@@ -109,11 +109,7 @@ def _suggest(
     from nbbuild.cli._editing import tell
     from nbbuild.verbs.edit import declare
 
-    sources = dict.fromkeys(one.source for one in suggestions)
-    lines = {
-        source: merged([one for one in suggestions if one.source == source]) for source in sources
-    }
-    tell(declare(path, lines, environ=os.environ), as_json=as_json)
+    tell(declare(path, by_source(suggestions), environ=os.environ), as_json=as_json)
 
 
 def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nbbuild.cli import _template, books, finding
 from nbbuild.cli._options import project_options
+from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.books import Book
 from nbbuild.cli.finding import Found
@@ -18,6 +21,10 @@ from nbbuild.cli.render import emit, say
 from nbbuild.disk import durable
 from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from nbbuild.model import Report
+    from nbbuild.session import Session
 
 
 @click.command(
@@ -39,6 +46,11 @@ from nbbuild.errors import UsageError
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Print what would be written, and write nothing."
 )
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="Then build, and declare what the notebooks were seen to read and write, and their order.",
+)
 @project_options
 def command(
     *,
@@ -48,14 +60,22 @@ def command(
     toc: Path | None,
     force: bool,
     dry_run: bool,
-) -> None:
+    trace: bool,
+) -> int:
     """Write a jcache.toml for the notebooks of FOLDER.
 
     If FOLDER, or a folder in it, has a _toc.yml, myst.yml, _quarto.yml, Sphinx's conf.py, or the
     settings of nbdev or mkdocs-jupyter, the notebooks are those of the book. Otherwise they are all
     .ipynb files, and the text files whose header says that they are notebooks. Pages that are not
     to be executed, as they say themselves, are listed under exclude.
+
+    With --trace, the exit status is that of the build.
     """
+    if trace and dry_run:
+        raise UsageError(
+            "--trace and -n contradict each other: one builds, the other does nothing",
+            hint="leave one of them out",
+        )
     place = directory / (folder or "")
     if not place.is_dir():
         raise UsageError(f"there is no folder '{place}'", hint="name the folder of the notebooks")
@@ -80,11 +100,38 @@ def command(
     text = "".join(f"{line}\n" for line in _template.lines(found, book))
     if dry_run:
         emit(text.rstrip("\n"))
-        return
+        return 0
     _write(target, text)
     say(f"wrote '{target}'")
     say(f"git ignores what nbbuild makes: '{DOT}' and '{finding.OUTPUT}' have a .gitignore")
+    if trace:
+        return _learn(target)
     say(f"next: {_next(directory if file else place, file)}")
+    return 0
+
+
+def _learn(target: Path) -> int:
+    """Build the project once, and declare what its notebooks were seen to use."""
+    from nbbuild.building.pipeline import build
+    from nbbuild.cli._editing import tell as tell_edit
+    from nbbuild.report import Options, observer
+    from nbbuild.verbs.learning import learn
+
+    def built(session: Session) -> Report:
+        options = Options(shown=session.here.shown)
+        with observer(stream=sys.stderr, options=options) as tell, interruptible():
+            report = build(session, observer=tell)
+            tell.finish(report)
+        return report
+
+    report = learn(
+        target.resolve(),
+        environ=os.environ,
+        build=built,
+        on_edit=lambda edited: tell_edit(edited, as_json=False),
+    )
+    say(f"what the notebooks use is declared in '{target}': look through it")
+    return report.exit_status
 
 
 def _next(directory: Path, file: Path | None) -> str:

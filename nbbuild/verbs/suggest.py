@@ -57,10 +57,20 @@ def suggest(session: Session, targets: Sequence[str] = ()) -> tuple[Suggestion, 
 
 def as_toml(suggestions: Sequence[Suggestion]) -> str:
     """Return the lines for jcache.toml, one [[notebook]] for each notebook."""
+    entries = ("\n".join(_entry(source, of)) for source, of in _grouped(suggestions).items())
+    return "\n\n".join(entries)
+
+
+def by_source(suggestions: Sequence[Suggestion]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return source → key → values: what to add to the [[notebook]] of each."""
+    return {source: merged(of) for source, of in _grouped(suggestions).items()}
+
+
+def _grouped(suggestions: Sequence[Suggestion]) -> dict[str, list[Suggestion]]:
     sources: dict[str, list[Suggestion]] = {}
     for one in suggestions:
         sources.setdefault(one.source, []).append(one)
-    return "\n\n".join("\n".join(_entry(source, of)) for source, of in sources.items())
+    return sources
 
 
 def _entry(source: str, suggestions: Sequence[Suggestion]) -> Iterator[str]:
