@@ -92,7 +92,9 @@ def verbs() -> Iterator[str]:
 
 def described(command: click.Command, words: list[str]) -> Iterator[str]:
     """Yield the section of a verb, and those of the verbs inside it."""
-    parent = click.Context(group, info_name=" ".join(words[:-1]))
+    parent = click.Context(
+        group, info_name=" ".join(words[:-1]), help_option_names=["-h", "--help"]
+    )
     context = click.Context(command, parent=parent, info_name=words[-1])
     usage = " ".join(command.collect_usage_pieces(context))
     yield f".SS {escaped(' '.join(words))} {escaped(usage)}"

@@ -15,6 +15,7 @@ from nbbuild.judging.verdicts import KNOWN
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Task, Verdict
 from nbbuild.project.graph import Graph
 from nbbuild.store import Store
+from nbbuild.store.renewing import note_hit
 
 _STOPPED = (OutcomeKind.FAILED, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
 
@@ -81,7 +82,7 @@ class Tally:
         """Keep the outcome of a task with nothing to do."""
         assert judgement.record is not None
         self.uses.note(judgement.task, judgement.record)
-        self._store.used(judgement.record)
+        note_hit(self._store, judgement.record)
         self.keep(
             Outcome.of(
                 self._tasks[judgement.task],

@@ -10,10 +10,10 @@ from nbformat import NotebookNode
 from nbbuild.building.outputs import Outputs
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import made_from
-from nbbuild.model import Digest, Judgement, Outcome, OutcomeKind, Record, Task, Verdict
+from nbbuild.model import Digest, Judgement, Outcome, OutcomeKind, Task, Verdict
 from nbbuild.notebook.merge import built_bytes, stored_cells
 from nbbuild.store import Store
-from nbbuild.store.layout import belongs_to
+from nbbuild.store.renewing import note_hit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,7 @@ class Reuse:
         if record is None or judgement.verdict is Verdict.RUN:
             return None
         self.uses.note(task.name, record)
-        self._keep_renewed(record)
-        self.store.used(record)
+        note_hit(self.store, record)
         if judgement.verdict is Verdict.FRESH:
             return Outcome.of(task, OutcomeKind.FRESH, judgement=judgement, record=record)
         cells = stored_cells(self.store.get, record.cells)
@@ -68,11 +67,3 @@ class Reuse:
             notes=(*restored.notes, *notes),
             saved=record.seconds,
         )
-
-    def _keep_renewed(self, record: Record) -> None:
-        """If a hit was found under an earlier key, keep it under its new key, too."""
-        if belongs_to(record.id, record.key.digest):
-            return
-        known = self.store.records(record.key.digest)
-        if self.store.writable and all(one.id != record.id for one in known):
-            self.store.publish(record)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from nbbuild.cli import _template, books, finding
 from nbbuild.cli._options import project_options
@@ -114,11 +115,13 @@ def _learn(target: Path) -> int:
     """Build the project once, and declare what its notebooks were seen to use."""
     from nbbuild.building.pipeline import build
     from nbbuild.cli._editing import tell as tell_edit
+    from nbbuild.model import OutcomeKind
     from nbbuild.report import Options, observer
     from nbbuild.verbs.learning import learn
 
     def built(session: Session) -> Report:
-        options = Options(shown=session.here.shown)
+        # What fails may only have come too early; the last report shows what still does.
+        options = Options(failures=False)
         with observer(stream=sys.stderr, options=options) as tell, interruptible():
             report = build(session, observer=tell)
             tell.finish(report)
@@ -130,6 +133,9 @@ def _learn(target: Path) -> int:
         build=built,
         on_edit=lambda edited: tell_edit(edited, as_json=False),
     )
+    bad = tuple(one for one in report.outcomes if one.failure or one.kind is OutcomeKind.BLOCKED)
+    if bad:
+        observer(stream=sys.stderr).finish(msgspec.structs.replace(report, outcomes=bad))
     say(f"what the notebooks use is declared in '{target}': look through it")
     return report.exit_status
 

@@ -291,12 +291,13 @@ class Judge:
         if not all(self._store.has(blob) for blob in record.blobs):
             text = "its result is no longer complete in the cache"
             return Judgement(task.name, Verdict.RUN, (Reason("lost", text=text),), key)
+        artefacts = bool(record.artefacts or task.artefacts) and not in_order
         text = (
-            "the built notebook is missing or its prose changed"
-            if in_order
-            else "its artefacts are missing or altered"
+            "its artefacts are missing or altered"
+            if artefacts
+            else "the built notebook is missing or its prose changed"
         )
-        kind = "output" if in_order else "artefacts"
+        kind = "artefacts" if artefacts else "output"
         return Judgement(
             task.name, Verdict.REFRESH, (Reason(kind, task.built, text=text),), key, record
         )

@@ -57,13 +57,14 @@ class Line:
 class Options:
     """What is said of a build.
 
-    `silent` leaves only failures; `verbose` adds notebooks whose results were there already, all
-    reasons and whole tracebacks. At the end the `slowest` notebooks that ran are listed, None: all,
-    and with them the `critical` path of the build. `shown` turns a path seen from the root into
-    what is to be printed.
+    `silent` leaves only failures, `failures=False` leaves them out; `verbose` adds notebooks whose
+    results were there already, all reasons and whole tracebacks. At the end the `slowest` notebooks
+    that ran are listed, None: all, and with them the `critical` path of the build. `shown` turns a
+    path seen from the root into what is to be printed.
     """
 
     silent: bool = False
+    failures: bool = True
     verbose: bool = False
     slowest: int | None = 0
     critical: Callable[[Report], tuple[str, ...]] = lambda report: ()
@@ -79,6 +80,7 @@ class Words:
     def __init__(self, options: Options | None = None) -> None:
         options = options or Options()
         self.silent = options.silent
+        self._failures = options.failures
         self._shown = options.shown
         self._verbose = options.verbose and not options.silent
         self._slowest = options.slowest
@@ -127,7 +129,7 @@ class Words:
             *lines,
             *_longest(report, self._slowest),
             *(_chain(report, self._critical(report)) if self._slowest != 0 else ()),
-            *_recap(report, self._shown),
+            *(_recap(report, self._shown) if self._failures else ()),
             _sum(report),
         ]
 
@@ -136,6 +138,8 @@ class Words:
         return str(line)
 
     def _is_shown(self, outcome: Outcome) -> bool:
+        if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.BLOCKED) and not self._failures:
+            return False
         if outcome.failure is not None or outcome.kind is OutcomeKind.FAILED:
             return True
         if outcome.kind in (*_REUSED, OutcomeKind.CANCELLED):

@@ -74,9 +74,9 @@ class DiskStore:
         """Keep a record; its blobs must have been put before."""
         self._records.publish(record)
 
-    def used(self, record: Record) -> None:
-        """Note that a record was a hit."""
-        self._records.used(record)
+    def used(self, record: Record) -> bool:
+        """Note that a record was a hit; return whether it exists."""
+        return self._records.used(record)
 
     def in_use(self) -> AbstractContextManager[None]:
         """Protect everything used in the block from pruning; see gc."""

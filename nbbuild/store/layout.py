@@ -58,11 +58,6 @@ def new_record_id(key: Digest) -> str:
     return f"{key[:12]}-{secrets.token_hex(8)}"
 
 
-def belongs_to(record_id: str, key: Digest) -> bool:
-    """Whether a record's id was made for `key`, and not for an earlier one that stands for it."""
-    return record_id.startswith(f"{key[:12]}-")
-
-
 def is_record_id(text: str) -> bool:
     """Whether `text` can name a record: letters, digits, `.`, `_`, `-`; at most 200."""
     return _RECORD_ID.fullmatch(text) is not None

@@ -97,10 +97,11 @@ class MemoryStore:
             self._ids.setdefault(record.key.digest, set()).add(record.id)
             self.uses[record.key.digest, record.id] = time.time()
 
-    def used(self, record: Record) -> None:
-        """Note that a record was a hit."""
+    def used(self, record: Record) -> bool:
+        """Note that a record was a hit; return whether it exists."""
         with self._turn:
             self.uses[record.key.digest, record.id] = time.time()
+            return (record.key.digest, record.id) in self.files
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

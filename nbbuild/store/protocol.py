@@ -58,8 +58,8 @@ class Store(Protocol):
         """Keep a record; its blobs must have been put before."""
         ...
 
-    def used(self, record: Record) -> None:
-        """Note that a record was a hit, so that pruning takes others first."""
+    def used(self, record: Record) -> bool:
+        """Note that a record was a hit, so that pruning takes others first; return if it exists."""
         ...
 
     def in_use(self) -> AbstractContextManager[None]:

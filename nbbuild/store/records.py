@@ -95,9 +95,9 @@ class Records:
                 sync_folder(place.parent)
         self._uses.grew(len(data))
 
-    def used(self, record: Record) -> None:
-        """Note that the record was a hit, for pruning."""
-        self._uses.note(self._layout.record(record.key.digest, record.id))
+    def used(self, record: Record) -> bool:
+        """Note that the record was a hit, for pruning; return whether it exists."""
+        return self._uses.note(self._layout.record(record.key.digest, record.id))
 
     def remove(self, record: Record) -> None:
         """Remove a record; its blobs stay."""

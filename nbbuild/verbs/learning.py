@@ -10,7 +10,7 @@ from nbbuild.session import Session, open_session
 from nbbuild.verbs.edit import Edited, declare
 from nbbuild.verbs.suggest import by_source, suggest
 
-_ROUNDS = 4
+_ROUNDS = 10
 """What is declared puts notebooks in order; in that order they may get further, and show more."""
 
 

@@ -29,6 +29,7 @@ def test_what_was_read_written_and_in_which_order_is_declared_and_then_nothing_i
     found = declared(project)
     assert found["a-plot.ipynb"] == {"assets": ["mid.txt"]}
     assert found["b-make.ipynb"] == {"artefacts": ["mid.txt"], "assets": ["data.csv"]}
+    assert "failed " not in done.err.replace("1 failed in", "")
     assert done.err.splitlines()[-1] == (
         "what the notebooks use is declared in 'jcache.toml': look through it"
     )
@@ -43,6 +44,7 @@ def test_a_notebook_that_fails_leaves_the_others_declared(project):
     project.notebook("good.ipynb", "open('data.csv').read()")
     done = project.nbbuild("init", "--trace")
     assert done.status == 1
+    assert done.err.count("failed bad.ipynb") == 1
     assert declared(project) == {"good.ipynb": {"assets": ["data.csv"]}}
 
 

@@ -330,3 +330,7 @@ def test_declaring_what_was_read_runs_nothing(project):
     assert project.verdicts() == {"a.ipynb": "fresh"}
     project.write("data.txt", "two")
     assert project.build() == ["a"]
+    # Its first result is known under the new declaration, too.
+    project.write("data.txt", "one")
+    assert project.build() == []
+    assert project.shown("a.ipynb") == "one\n"
