@@ -19,6 +19,7 @@ from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
 from nbbuild.kernels.ahead import Ahead
+from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
@@ -27,6 +28,7 @@ from nbbuild.project.expecting import expected
 from nbbuild.project.graph import Graph
 from nbbuild.session import Session
 
+_NO_LIMIT = NoLimit()
 _ROUNDS = 3  # how often tasks are judged again at the end
 
 
@@ -46,6 +48,7 @@ def execute(
     tally: Tally,
     *,
     workers: Workers,
+    tokens: Tokens,
     kernels: KernelSupply,
     executing: Sequence[str],
     keep_going: bool,
@@ -69,7 +72,8 @@ def execute(
     following = _Following(preparing, kernels, executing)
     ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
     first = heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0))
-    following.start(first, slots=workers.slots)
+    # Under make nobody knows how many will run: too many kernels would only be in the way.
+    following.start(first, slots=min(workers.slots, tokens.held + 1))
     again = Again()
     builder = builder_of(
         session,
@@ -94,6 +98,7 @@ def execute(
         builder,
         tally,
         workers=workers,
+        tokens=tokens,
         priority=priority,
         again=again,
         keep_going=keep_going,
@@ -115,6 +120,7 @@ def drive(
     tally: Tally,
     *,
     workers: Workers,
+    tokens: Tokens = _NO_LIMIT,
     priority: Mapping[str, float],
     again: Again,
     keep_going: bool = True,
@@ -136,6 +142,7 @@ def drive(
             blocked=tally.blocked,
             executor=workers.executor,
             slots=slots,
+            tokens=tokens,
             priority=priority,
             keep_going=keep_going,
             stop=cancelled.is_set,

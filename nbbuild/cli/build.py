@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError, did_you_mean
+from nbbuild.quick import make
 from nbbuild.quick.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -64,6 +66,12 @@ _CONTRARY = (
     help="List the N notebooks that took longest; 0: all.",
 )
 @click.option("--last-failed", is_flag=True, help="Build only what failed in its last run.")
+@click.option(
+    "--depfile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what the built notebooks rest on, for make.",
+)
 @click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
 @json_option
 @project_options
@@ -71,6 +79,7 @@ def command(
     targets: tuple[str, ...],
     jobs: int | None,
     durations: int | None,
+    depfile: Path | None,
     executor: str | None,
     as_json: bool,
     directory: Path,
@@ -81,9 +90,11 @@ def command(
 
     A target is a notebook, a task, an artefact, a group or a glob. Exit status: 0 all well, 1 a
     notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
-    nbbuild itself, 130 interrupted.
+    nbbuild itself, 130 interrupted. In a recipe of make, begin the line with `+`: then options and
+    job slots of make count here, too.
     """
     refuse(flags, _CONTRARY)
+    flags = _with_makes(flags, make.asked(os.environ).options)
     from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
@@ -117,9 +128,26 @@ def command(
         report = _run(
             session, targets, jobs=jobs, executor=executor, durations=durations, flags=flags
         )
+        if depfile is not None and report.exit_status == 0:
+            _write_depfile(session, targets, depfile)
     if as_json:
         emit(report)
     return report.exit_status
+
+
+def _with_makes(flags: Mapping[str, bool], asked: Sequence[str]) -> dict[str, bool]:
+    """Return `flags` with those that make asks for, unless a flag of the command line forbids it.
+
+    -B forbids nothing: under -q and -t of make a recipe must not run what it is called for.
+    """
+    contrary = {(one, other) for _, one, _, other, _ in _CONTRARY}
+    said = [flag for flag, given in flags.items() if given and flag != "always_run"]
+    taken = [
+        name
+        for name in asked
+        if not any((name, flag) in contrary or (flag, name) in contrary for flag in said)
+    ]
+    return {**flags, **dict.fromkeys(taken, True)}
 
 
 def _run(
@@ -163,6 +191,16 @@ def _run(
             )
         tell.finish(report)
     return report
+
+
+def _write_depfile(session: Session, targets: tuple[str, ...], place: Path) -> None:
+    """Write what the built notebooks of `targets` rest on."""
+    from nbbuild.export.depfile import depfile, write_depfile
+
+    text, unspeakable = depfile(session, session.wanted(targets, upstream=False))
+    for path in unspeakable:
+        say(f"note: not in {place}: make has no way to write the name '{path}'")
+    write_depfile(place, text)
 
 
 def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:
