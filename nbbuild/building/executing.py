@@ -34,11 +34,12 @@ _ROUNDS = 3  # how often tasks are judged again at the end
 
 @dataclass(frozen=True, slots=True)
 class KernelSupply:
-    """Where the kernels of a build come from."""
+    """Where the kernels of a build come from, and how many may run."""
 
     launcher: Launcher
     ahead: Ahead
     room: Room
+    tokens: Tokens
 
 
 def execute(
@@ -48,7 +49,6 @@ def execute(
     tally: Tally,
     *,
     workers: Workers,
-    tokens: Tokens,
     kernels: KernelSupply,
     executing: Sequence[str],
     keep_going: bool,
@@ -71,9 +71,7 @@ def execute(
     )
     following = _Following(preparing, kernels, executing)
     ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
-    first = heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0))
-    # Under make nobody knows how many will run: too many kernels would only be in the way.
-    following.start(first, slots=min(workers.slots, tokens.held + 1))
+    following.start(ready, priority, slots=min(workers.slots, kernels.tokens.held + 1))
     again = Again()
     builder = builder_of(
         session,
@@ -98,7 +96,7 @@ def execute(
         builder,
         tally,
         workers=workers,
-        tokens=tokens,
+        tokens=kernels.tokens,
         priority=priority,
         again=again,
         keep_going=keep_going,
@@ -206,9 +204,9 @@ class _Following:
         self._lock = threading.Lock()
         self._next: Sequence[str] = ()
 
-    def start(self, names: Sequence[str], *, slots: int) -> None:
-        """Start the kernels of the first tasks, `slots` at most."""
-        self.tell(names)
+    def start(self, ready: Sequence[str], priority: Mapping[str, float], *, slots: int) -> None:
+        """Start the kernels of the first of the tasks that are `ready`, `slots` at most."""
+        self.tell(heapq.nlargest(slots, ready, key=lambda one: priority.get(one, 0.0)))
         for _ in range(slots):
             self.begin()
 

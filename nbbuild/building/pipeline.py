@@ -50,10 +50,9 @@ def build(
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
     `jobs` notebooks run at once (None: as configured, or as make has slots). Without `keep_going`
-    nothing starts after a failure. With `force` everything that the targets need runs. Raises
-    `UsageError`, `ConfigError` or `KernelError` before anything runs or is written, and
-    `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends all kernels; the
-    report is then marked `interrupted`.
+    nothing starts after a failure. With `force` all that they need runs. Raises `UsageError`,
+    `ConfigError` or `KernelError` before anything runs or is written, and `StoreError` when the
+    cache fails. An interrupt, or setting `cancelled`, ends all kernels, and marks the report.
     """
     began = time.monotonic()
     execution = session.config.execution
@@ -81,8 +80,6 @@ def build(
         tally.blocked_from_the_start(plan.judgements)
         if idle or start is None:
             return _nothing_to_do(session, plan, tally, targets, recorder=recorder, began=began)
-        if slots.problem:
-            observer(Noted("", slots.problem))
         if going or not tally.outcomes:
             _execute(
                 session,
@@ -90,7 +87,7 @@ def build(
                 todo,
                 tally,
                 workers=start(slots.most),
-                tokens=slots.tokens(launcher),
+                tokens=slots.tokens(launcher, observer),
                 kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
                 keep_going=going,
                 cancelled=threading.Event() if cancelled is None else cancelled,
@@ -143,8 +140,7 @@ def _execute(
             work,
             tally,
             workers=workers,
-            tokens=taken,
-            kernels=KernelSupply(*kernels()),
+            kernels=KernelSupply(*kernels(), taken),
             executing=_executing(todo),
             keep_going=keep_going,
             cancelled=cancelled,

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from nbbuild.events import Noted, Observer
 from nbbuild.kernels.launch.jobserver import MakesTokens, NoLimit, Pipe, Tokens, Unreachable, reach
 from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.kernels.launch.process import Launcher
@@ -34,11 +35,13 @@ class Slots:
     problem: str = ""  # why there are fewer than make would allow: a sentence for users
 
     @contextmanager
-    def tokens(self, launcher: Launcher) -> Iterator[Tokens]:
+    def tokens(self, launcher: Launcher, observer: Observer) -> Iterator[Tokens]:
         """Have tokens for all tasks beside the first, held by `launcher`; return them at the end.
 
-        Leave this before the launcher is closed.
+        Leave this before the launcher is closed. `observer` hears of a `problem`.
         """
+        if self.problem:
+            observer(Noted("", self.problem))
         if self.pipe is None:
             yield NoLimit()
             return

@@ -59,7 +59,11 @@ def reruns(
     random.Random(seed).shuffle(shuffled)
     workers = local.local(slots.most)
     cancelled = threading.Event()
-    with workers.executor, Launcher() as launcher, slots.tokens(launcher) as tokens:
+    with (
+        workers.executor,
+        Launcher() as launcher,
+        slots.tokens(launcher, observer) as tokens,
+    ):
         builder = builder_of(
             again,
             again.judge(forced=names),

@@ -73,8 +73,6 @@ def verify(
             observer(Planned(len(names), len(names), slots.most, session.state.durations()))
             order = f"the order is that of --seed {seed}"
             observer(Noted("", f"executing in a scratch copy of the project; {order}"))
-            if slots.problem:
-                observer(Noted("", slots.problem))
             told, left = _found(session, stored, names, slots=slots, seed=seed, observer=observer)
         findings.update(told)
     return Verification(

@@ -209,7 +209,10 @@ def two(project):
 def test_make_n_says_what_would_run_and_runs_nothing(two, make):
     status, out, err, ran = make("-n")
     assert (status, ran) == (0, []), err
-    assert "run      a.ipynb" in " ".join(out.split(" ")) or "a.ipynb" in out
+    assert out.splitlines()[1:] == [  # make's own line comes first
+        "run  a.ipynb  it has not been run yet",
+        "run  b.ipynb  it has not been run yet",
+    ]
     assert err == "2 to run\n"
 
 
