@@ -50,7 +50,7 @@ def build(
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
     `jobs` notebooks run at once (None: as configured, or as make has slots). Without `keep_going`
-    nothing starts after a failure. With `force` all that they need runs. Raises `UsageError`,
+    nothing starts after a failure. With `force` everything runs. Raises `UsageError`,
     `ConfigError` or `KernelError` before anything runs or is written, and `StoreError` when the
     cache fails. An interrupt, or setting `cancelled`, ends all kernels, and marks the report.
     """

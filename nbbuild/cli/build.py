@@ -194,13 +194,15 @@ def _run(
 
 
 def _write_depfile(session: Session, targets: tuple[str, ...], place: Path) -> None:
-    """Write what the built notebooks of `targets` rest on."""
-    from nbbuild.export.depfile import depfile, write_depfile
+    """Write what the built notebooks of `targets` rest on, and give them a new time."""
+    from nbbuild.export.depfile import depfile, renew, write_depfile
 
-    text, unspeakable = depfile(session, session.wanted(targets, upstream=False))
+    names = session.wanted(targets, upstream=False)
+    text, unspeakable = depfile(session, names)
     for path in unspeakable:
         say(f"note: not in {place}: make has no way to write the name '{path}'")
     write_depfile(place, text)
+    renew(session, names)
 
 
 def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 The files are those that the notebook's last run used. Each also gets a rule without anything, as
 from `gcc -MP`: otherwise make would stop when one of them is deleted.
+
+make compares times, nbbuild contents. Where make calls it and nothing has to be done, the built
+notebook only gets a new time, or make would call again and again.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from nbbuild.disk.durable import below_private, write, writing
@@ -64,6 +68,13 @@ def depfile(session: Session, names: Iterable[str]) -> tuple[str, tuple[str, ...
         )
     lines += [f"{target}:" for target in every]
     return "".join(f"{line}\n" for line in lines), tuple(unspeakable)
+
+
+def renew(session: Session, names: Iterable[str]) -> None:
+    """Give the built notebooks of `names` the present time: they are up to date."""
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.utime(session.root / session.graph.tasks[name].built)
 
 
 def write_depfile(place: Path, text: str) -> None:

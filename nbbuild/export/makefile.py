@@ -1,9 +1,8 @@
 """Write rules with which make builds the notebooks: what each built notebook rests on.
 
 A rule has the files that a notebook declares, and the built notebooks of those before it. What its
-runs turned out to use stands in a depfile of its own (depfile.py), which the recipe writes anew.
-make compares times, nbbuild contents: where make calls it and nothing has to be done, the built
-notebook only gets a new time, or make would call again and again.
+runs turned out to use stands in a depfile of its own (depfile.py), which the recipe writes anew. A
+recipe is one line: under -q, a second one without "+" would have make delete the target.
 """
 
 from __future__ import annotations
@@ -88,7 +87,6 @@ def _rule(session: Session, task: Task) -> Iterator[str]:
     yield " \\\n  ".join([f"{_named(task, task.built, target=True)}:", *words])
     how = f"--depfile {_depfile(task)}{_file(session)} -- {_shell(task.name)}"
     yield f"\t+$(NBBUILD) build {how}"
-    yield f"\t@touch -c -- {_shell(task.built)}"
     yield ""
 
 

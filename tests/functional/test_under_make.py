@@ -183,6 +183,19 @@ def test_a_recipe_without_plus_runs_one_notebook_at_a_time_and_hears_why(project
     assert max(counter()) == 1
 
 
+def test_verify_takes_its_slots_from_make_as_a_build_does(project, monkeypatch):
+    project.config("")
+    project.notebook("a.ipynb", "print(1)")
+    assert project.build() == ["a"]
+    monkeypatch.setenv("MAKEFLAGS", " -j3 --jobserver-auth=-2,-2")
+    done = project.nbbuild("verify")
+    assert done.status == 0
+    assert done.err.splitlines()[1] == (
+        "note: make's jobserver cannot be reached, so one notebook runs at a time; "
+        "put '+' before the recipe, as in `+nbbuild`"
+    )
+
+
 def test_plain_make_changes_nothing_and_kernels_do_not_know_of_it(project, make):
     project.write("Makefile", f"all:\n\t+{NBBUILD}\n")
     project.config("")
