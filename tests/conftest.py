@@ -166,6 +166,7 @@ def project(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     # Set on some machines, it would hide bytecode that outlives an edit.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    monkeypatch.delenv("NBBUILD_CACHE", raising=False)
+    for name in ("NBBUILD_CACHE", "MAKEFLAGS", "MAKELEVEL"):  # make may have called the tests
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(root)
     return Project(root, environ)

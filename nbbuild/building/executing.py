@@ -19,6 +19,7 @@ from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
 from nbbuild.kernels.ahead import Ahead
+from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
@@ -27,16 +28,18 @@ from nbbuild.project.expecting import expected
 from nbbuild.project.graph import Graph
 from nbbuild.session import Session
 
+_NO_LIMIT = NoLimit()
 _ROUNDS = 3  # how often tasks are judged again at the end
 
 
 @dataclass(frozen=True, slots=True)
 class KernelSupply:
-    """Where the kernels of a build come from."""
+    """Where the kernels of a build come from, and how many may run."""
 
     launcher: Launcher
     ahead: Ahead
     room: Room
+    tokens: Tokens
 
 
 def execute(
@@ -68,8 +71,7 @@ def execute(
     )
     following = _Following(preparing, kernels, executing)
     ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
-    first = heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0))
-    following.start(first, slots=workers.slots)
+    following.start(ready, priority, slots=min(workers.slots, kernels.tokens.held + 1))
     again = Again()
     builder = builder_of(
         session,
@@ -94,6 +96,7 @@ def execute(
         builder,
         tally,
         workers=workers,
+        tokens=kernels.tokens,
         priority=priority,
         again=again,
         most_failures=most_failures,
@@ -115,6 +118,7 @@ def drive(
     tally: Tally,
     *,
     workers: Workers,
+    tokens: Tokens = _NO_LIMIT,
     priority: Mapping[str, float],
     again: Again,
     most_failures: int | None = None,
@@ -140,6 +144,7 @@ def drive(
             blocked=tally.blocked,
             executor=workers.executor,
             slots=slots,
+            tokens=tokens,
             priority=priority,
             stop=stop,
             abort=cancelled.set,
@@ -202,9 +207,9 @@ class _Following:
         self._lock = threading.Lock()
         self._next: Sequence[str] = ()
 
-    def start(self, names: Sequence[str], *, slots: int) -> None:
-        """Start the kernels of the first tasks, `slots` at most."""
-        self.tell(names)
+    def start(self, ready: Sequence[str], priority: Mapping[str, float], *, slots: int) -> None:
+        """Start the kernels of the first of the tasks that are `ready`, `slots` at most."""
+        self.tell(heapq.nlargest(slots, ready, key=lambda one: priority.get(one, 0.0)))
         for _ in range(slots):
             self.begin()
 

@@ -16,6 +16,7 @@ from nbbuild.kernels.launch.memory import most_memory
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.import_facts import ImportFacts
 from nbbuild.kernels.warm.nursery import Warm
+from nbbuild.quick import make
 from nbbuild.session import Session
 
 PARENTS_SHARE = 1 / 2
@@ -29,7 +30,7 @@ def preparing_of(session: Session, *, threads: int, warming: Warming = stock) ->
         tasks=session.graph.tasks,
         inputs=session.inputs,
         walker=session.walker,
-        environ=session.environ,
+        environ=make.outside(session.environ),
         warming=warming,
         threads=threads,
     )

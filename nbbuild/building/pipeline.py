@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
@@ -12,12 +13,12 @@ from nbbuild.building.from_session import facts_of, is_new_of, likely_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
+from nbbuild.building.slots import slots_of_build
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.judging.verdicts import Judge, Plan
-from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.model import Judgement, OutcomeKind, Report, Verdict
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from nbbuild.building.executors import Workers
     from nbbuild.export.after_build import Handed
     from nbbuild.kernels.ahead import Ahead
+    from nbbuild.kernels.launch.jobserver import Tokens
 
 
 def build(
@@ -49,22 +51,22 @@ def build(
 ) -> Report:
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
-    `jobs` notebooks run at once (None: as configured). Without `keep_going` nothing starts after a
-    failure, with `max_failures` after that many. With `skip_known_failures` those count as failed
-    without a run that failed with the key that they have now. With `force` everything that the
-    targets need runs. Raises `UsageError`, `ConfigError` or `KernelError` before anything runs or
-    is written, and `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends
-    all kernels; the report is then marked `interrupted`.
+    `jobs` notebooks run at once (None: as configured, or as make has slots). Without `keep_going`
+    nothing starts after a failure, with `max_failures` after that many. With `skip_known_failures`
+    those count as failed without a run that failed with the key that they have now. With `force`
+    everything runs. Raises `UsageError`, `ConfigError` or `KernelError` before anything runs or is
+    written, and `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends all
+    kernels, and marks the report.
     """
     began = time.monotonic()
-    slots = slots_of(jobs or session.config.execution.jobs)
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
     tally = _tally(session, observer)
     with (
+        slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,
         Launcher(facts_of(session)) as launcher,
-        _Ahead(launcher, most=slots) as ahead,
-        _head_start(session, launcher, ahead, slots=slots) as head_start,
+        _Ahead(launcher, most=slots.most) as ahead,
+        _head_start(session, launcher, ahead, slots=slots.most) as head_start,
     ):
         head_start.guess(names, forced=force)
         session.check(names)
@@ -76,7 +78,7 @@ def build(
         # Before anything is written: the executor may not exist.
         start = None if idle and not executor else _executor(session, executor)
         session.tree.rename_kept()
-        observer(Planned(len(names), len(_executing(todo)), slots, tally.durations))
+        observer(Planned(len(names), len(_executing(todo)), slots.most, tally.durations))
         tally.blocked_from_the_start(plan.judgements, last=session.state.outcome)
         if idle or start is None:
             return _nothing_to_do(session, plan, tally, targets, recorder=recorder, began=began)
@@ -87,7 +89,8 @@ def build(
                 judge,
                 todo,
                 tally,
-                workers=start(slots),
+                workers=start(slots.most),
+                tokens=slots.tokens(launcher, observer),
                 kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
                 most_failures=most_failures,
                 cancelled=threading.Event() if cancelled is None else cancelled,
@@ -140,13 +143,14 @@ def _execute(
     tally: Tally,
     *,
     workers: Workers,
+    tokens: AbstractContextManager[Tokens],
     kernels: Callable[[], tuple[Launcher, Ahead, Room]],
     most_failures: int | None,
     cancelled: threading.Event,
 ) -> None:
     """Carry out `todo`, and keep the cache within its size."""
     temporary.sweep()
-    with session.store.in_use():
+    with session.store.in_use(), tokens as taken:
         _say_what_is_earlier(session, tally.observer)
         work = _settle(session, todo, tally)
         # Imported here, since a build with nothing to do never needs it.
@@ -158,7 +162,7 @@ def _execute(
             work,
             tally,
             workers=workers,
-            kernels=KernelSupply(*kernels()),
+            kernels=KernelSupply(*kernels(), taken),
             executing=_executing(todo),
             most_failures=most_failures,
             cancelled=cancelled,

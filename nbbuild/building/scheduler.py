@@ -1,7 +1,8 @@
 """doit tasks in, futures out: choose which ready task starts next, and what a failure stops.
 
 doit's dispatcher hands out a task once everything that it waits for is done. The runner here keeps
-them in a heap, longest critical path first, and feeds at most `slots` of them to an executor.
+them in a heap, longest critical path first, and feeds at most `slots` of them to an executor, each
+but the first only while there is a token for it.
 Everything that touches doit happens in the calling thread; executors only ever run `act`.
 """
 
@@ -21,7 +22,11 @@ from doit.runner import Runner
 from doit.task import Task as DoitTask
 
 from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
+from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 from nbbuild.project.graph import Graph
+
+_NO_LIMIT = NoLimit()
+_Ready = tuple[float, int, ExecNode]  # the less the sooner; its arrival; the task
 
 
 def run(
@@ -33,12 +38,13 @@ def run(
     blocked: Callable[[str, str], None],
     executor: Executor,
     slots: int,
+    tokens: Tokens = _NO_LIMIT,
     priority: Mapping[str, float],
     stop: Callable[[], bool] = lambda: False,
     abort: Callable[[], None] = lambda: None,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> None:
-    """Do `names` in the graph's order, `slots` at once.
+    """Do `names` in the graph's order, `slots` at once, fewer while `tokens` are lacking.
 
     `up_to_date(name)` is called in this thread once all upstream tasks are done; `act(name)` runs
     in `executor` and returns whether all went well; `blocked(name, by)` is called for each task
@@ -55,6 +61,7 @@ def run(
         _Words(blocked),
         executor=executor,
         slots=slots,
+        tokens=tokens,
         priority={doit_name(name): weight for name, weight in priority.items()},
         stop=stop,
         abort=abort,
@@ -72,6 +79,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         *,
         executor: Executor,
         slots: int,
+        tokens: Tokens,
         priority: Mapping[str, float],
         stop: Callable[[], bool],
         abort: Callable[[], None],
@@ -80,6 +88,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         super().__init__(Dependency(_Memory, "nbbuild"), reporter, continue_=True)
         self._executor = executor
         self._slots = slots
+        self._tokens = tokens
         self._priority = priority
         self._stop = stop
         self._abort = abort
@@ -87,10 +96,11 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
 
     def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
         """Run every task that `task_dispatcher` hands out; return when none is running any more."""
-        ready: list[tuple[float, int, ExecNode]] = []
+        ready: list[_Ready] = []
         arrival = itertools.count()
         running: dict[Future[Any], ExecNode] = {}
-        done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[Future[Any] | None] = queue.SimpleQueue()  # None: more tokens
+        self._tokens.on_more(lambda: done.put(None))
         answer: ExecNode | None = None  # what the dispatcher hears next
         try:
             while True:
@@ -98,19 +108,15 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                 for node in self._offered(task_dispatcher, answer):
                     weight = -self._priority.get(node.task.name, 0.0)
                     heapq.heappush(ready, (weight, next(arrival), node))
-                while ready and len(running) < self._slots and not self._halted():
-                    node = heapq.heappop(ready)[2]
-                    future = self._executor.submit(self.execute_task, node.task)
-                    running[future] = node
-                    future.add_done_callback(done.put)
-                if not running:
-                    return
-                # The least of a heap are near its front; sorting all of it would take too long.
-                following = heapq.nsmallest(self._slots, ready[: 4 * self._slots])
-                self._upcoming([name_of(node.task) for _, _, node in following])
-                future = done.get()
-                answer = running.pop(future)
-                self.process_task_result(answer, self._fail(future))
+                ended: Future[Any] | None = None
+                while ended is None:
+                    self._begin(ready, running, done)
+                    if not running:
+                        return
+                    ended = done.get()
+                answer = running.pop(ended)
+                self._tokens.want(max(0, len(running) - 1))
+                self.process_task_result(answer, self._fail(ended))
         except BaseException:
             self._abort()
             raise
@@ -119,6 +125,29 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                 future.cancel()
             for future in running:
                 _wait(future)
+            self._tokens.want(0)
+
+    def _begin(
+        self,
+        ready: list[_Ready],
+        running: dict[Future[Any], ExecNode],
+        done: queue.SimpleQueue[Future[Any] | None],
+    ) -> None:
+        """Start as many of the tasks that are `ready` as may run now, and ask for more tokens."""
+        while self._has_room(ready, running) and len(running) <= self._tokens.held:
+            node = heapq.heappop(ready)[2]
+            future = self._executor.submit(self.execute_task, node.task)
+            running[future] = node
+            future.add_done_callback(done.put)
+        room = self._slots - len(running) if self._has_room(ready, running) else 0
+        self._tokens.want(max(0, len(running) - 1 + min(len(ready), room)))
+        # The least of a heap are near its front; sorting all of it would take too long.
+        following = heapq.nsmallest(self._slots, ready[: 4 * self._slots])
+        if running:
+            self._upcoming([name_of(node.task) for _, _, node in following])
+
+    def _has_room(self, ready: list[_Ready], running: Mapping[Future[Any], ExecNode]) -> bool:
+        return bool(ready) and len(running) < self._slots and not self._halted()
 
     def _offered(self, dispatcher: TaskDispatcher, answer: ExecNode | None) -> Iterator[ExecNode]:
         """Tell the dispatcher what is done, and yield the tasks that have to run now."""

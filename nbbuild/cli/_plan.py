@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from nbbuild.building.slots import most_slots
 from nbbuild.events import Planned
 from nbbuild.judging.verdicts import Plan
-from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.model import Verdict
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import nothing_to_do
@@ -50,7 +50,7 @@ def _about(session: Session, plan: Plan, *, jobs: int | None) -> str:
     runs = [one.task for one in plan.judgements if one.verdict in (Verdict.RUN, Verdict.WAIT)]
     known = session.state.durations()
     durations = {task: known[task] for task in runs if task in known}
-    slots = slots_of(jobs or session.config.execution.jobs)
+    slots = most_slots(jobs, session.config.execution.jobs, session.environ)
     # The estimate with which the build will begin.
     progress = Progress(clock=time.monotonic)
     progress.follow(Planned(len(plan.judgements), len(runs), min(slots, len(runs) or 1), durations))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import NbbuildError, UsageError, did_you_mean
+from nbbuild.quick import make
 from nbbuild.quick.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -88,6 +90,12 @@ _CONTRARY = (
     default="auto",
     help="auto: live on a terminal, plain lines elsewhere; github: with annotations.",
 )
+@click.option(
+    "--depfile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what the built notebooks rest on, for make.",
+)
 @click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
 @json_option
 @project_options
@@ -97,6 +105,7 @@ def command(
     max_failures: int | None,
     durations: int | None,
     log_format: LogFormat,
+    depfile: Path | None,
     executor: str | None,
     as_json: bool,
     directory: Path,
@@ -107,9 +116,11 @@ def command(
 
     A target is a notebook, a task, an artefact, a group or a glob. Exit status: 0 all well, 1 a
     notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
-    nbbuild itself, 130 interrupted.
+    nbbuild itself, 130 interrupted. In a recipe of make, begin the line with `+`: then options and
+    job slots of make count here, too.
     """
     refuse({**flags, "max_failures": max_failures is not None}, _CONTRARY)
+    flags = _with_makes(flags, make.asked(os.environ).options)
     from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
@@ -138,9 +149,26 @@ def command(
             else:
                 report = _build(session, targets, jobs, max_failures, executor, flags, tell)
             tell.finish(report)
+        if depfile is not None and report.exit_status == 0:
+            _write_depfile(session, targets, depfile)
     if as_json:
         emit(report)
     return report.exit_status
+
+
+def _with_makes(flags: Mapping[str, bool], asked: Sequence[str]) -> dict[str, bool]:
+    """Return `flags` with those that make asks for, unless a flag of the command line forbids it.
+
+    -B forbids nothing: under -q and -t of make a recipe must not run what it is called for.
+    """
+    contrary = {(one, other) for _, one, _, other, _ in _CONTRARY}
+    said = [flag for flag, given in flags.items() if given and flag != "always_run"]
+    taken = [
+        name
+        for name in asked
+        if not any((name, flag) in contrary or (flag, name) in contrary for flag in said)
+    ]
+    return {**flags, **dict.fromkeys(taken, True)}
 
 
 def _ask(
@@ -238,6 +266,18 @@ def _located(session: Session, outcome: Outcome) -> tuple[str, int]:
         return file, 1 if outcome.failure is None else line_of(text, notebook, outcome.failure)
     except (OSError, ValueError, NbbuildError):
         return file, 1  # it cannot be read, or no longer
+
+
+def _write_depfile(session: Session, targets: tuple[str, ...], place: Path) -> None:
+    """Write what the built notebooks of `targets` rest on, and give them a new time."""
+    from nbbuild.export.depfile import depfile, renew, write_depfile
+
+    names = session.wanted(targets, upstream=False)
+    text, unspeakable = depfile(session, names)
+    for path in unspeakable:
+        say(f"note: not in {place}: make has no way to write the name '{path}'")
+    write_depfile(place, text)
+    renew(session, names)
 
 
 def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ _PATH = click.Path(path_type=Path)
     examples={
         "nbbuild export jupyter-cache": "for MyST-NB and Jupyter Book 1",
         "nbbuild export mystmd": "for mystmd and Jupyter Book 2",
+        "nbbuild export makefile": "rules for make",
     },
 )
 @project_options
@@ -70,6 +72,38 @@ def mystmd(path: Path | None, as_json: bool, directory: Path, file: Path | None)
     page lacks a result that it should have.
     """
     return _export("mystmd", path, directory, file, as_json=as_json)
+
+
+@command.command(
+    "makefile",
+    examples={
+        "nbbuild export makefile": "write nbbuild.mk, to be included in a Makefile",
+        "nbbuild export makefile -": "look at the rules",
+    },
+)
+@click.argument("path", required=False, metavar="[FILE]", type=_PATH)
+@project_options
+def makefile(path: Path | None, directory: Path, file: Path | None) -> None:
+    """Write rules for make to FILE: what each built notebook rests on, and how to build it.
+
+    FILE is by default `nbbuild.mk` beside jcache.toml; `-` is stdout. make has to run in the folder
+    of jcache.toml.
+    """
+    from nbbuild.disk.durable import write, writing
+    from nbbuild.export.makefile import PLACE, place_in, rules, write_depfiles
+    from nbbuild.session import open_session
+
+    with open_session(directory, file=file) as session:
+        if path == Path("-"):
+            emit(rules(session, place="").makefile.removesuffix("\n"))
+            return
+        target = path or session.root / PLACE
+        made = rules(session, place=place_in(session.root, target))
+        write_depfiles(session, made.depfiles)
+        with writing(f"'{target}' cannot be written", target):
+            write(target, os.fsencode(made.makefile), sync=False)
+        number = len(session.tasks)
+    say(f"rules for {number} notebook{'s' * (number != 1)} in {_shown(target)}")
 
 
 def _export(

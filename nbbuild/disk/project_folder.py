@@ -11,6 +11,7 @@
         retired                records that no longer count, one id per line
         marked                 tasks that run at the next build, one name per line
         uptodate/<key>         what the last good build of some targets rested on
+        make/<digest>.d        what a built notebook rests on, for make
         tracer/                what the tracer in the kernels keeps for the next one
         reports/<id>.json      what the last builds came to
         locks/                 held while one of these is written, or while a task runs
@@ -39,6 +40,7 @@ FAILED: Final = "failed"
 RETIRED: Final = "retired"
 MARKED: Final = "marked"
 UPTODATE: Final = "uptodate"
+MAKE: Final = "make"
 TRACER: Final = "tracer"
 REPORTS: Final = "reports"
 LOCKS: Final = "locks"

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from nbbuild.disk import regular
 from nbbuild.disk.project_folder import DOT, UPTODATE
+from nbbuild.quick import make
 from nbbuild.quick.above import NAME, find_above, standing
 from nbbuild.quick.verbs import VERBS
 from nbbuild.text.printable import clean
@@ -69,7 +70,7 @@ def answer(words: Sequence[str]) -> int | None:
 
     `words` are the words of the command line, without the program's name.
     """
-    request = understood(words)
+    request = _as_make_asks(understood(words))
     if request is None or os.environ.get(STEP_SUMMARY):
         return None
     root = request.root
@@ -86,6 +87,17 @@ def answer(words: Sequence[str]) -> int | None:
     if lines:
         print(clean("\n".join(lines)), file=sys.stderr)
     return 0
+
+
+def _as_make_asks(request: Request | None) -> Request | None:
+    """Return `request` with the options of the make that called us; None if it asks for more."""
+    options = make.asked(os.environ).options
+    if request is None or {"dry_run", "accept", "always_run"}.intersection(options):
+        return None
+    return request._replace(
+        silent=request.silent or "silent" in options,
+        question=request.question or "question" in options,
+    )
 
 
 def understood(words: Sequence[str]) -> Request | None:

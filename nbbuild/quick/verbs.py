@@ -12,7 +12,7 @@ VERBS = {
     "merge": "Write a notebook with its cached outputs to a file.",
     "invalidate": "Make notebooks run again in the next build.",
     "verify": "Execute again without the cache, and compare with what it holds.",
-    "export": "Hand results over to Sphinx, Jupyter Book or mystmd.",
+    "export": "Hand results over to Sphinx, Jupyter Book, mystmd or make.",
     "init": "Write a jcache.toml for the notebooks of a folder or a book.",
     "add": "Add notebooks to jcache.toml, with what they depend on.",
     "remove": "Take notebooks out of jcache.toml.",

@@ -15,6 +15,7 @@ from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import local
 from nbbuild.building.from_session import preparing_of
+from nbbuild.building.slots import Slots
 from nbbuild.events import Ended, Observer
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room
@@ -46,7 +47,7 @@ def reruns(
     stored: StoredResults,
     *,
     names: Sequence[str],
-    slots: int,
+    slots: Slots,
     seed: int,
     observer: Observer,
 ) -> Iterator[Reruns]:
@@ -56,16 +57,20 @@ def reruns(
     """
     shuffled = list(names)
     random.Random(seed).shuffle(shuffled)
-    workers = local.local(slots)
+    workers = local.local(slots.most)
     cancelled = threading.Event()
-    with workers.executor, Launcher() as launcher:
+    with (
+        workers.executor,
+        Launcher() as launcher,
+        slots.tokens(launcher, observer) as tokens,
+    ):
         builder = builder_of(
             again,
             again.judge(forced=names),
             Starting(
                 launcher=launcher,
                 room=Room(again.config.execution.max_memory, held=lambda: held_below(launcher.pid)),
-                preparing=preparing_of(again, threads=threads_each(slots, len(names))),
+                preparing=preparing_of(again, threads=threads_each(slots.most, len(names))),
             ),
             observer=observer,
             cancelled=cancelled,
@@ -80,6 +85,7 @@ def reruns(
                 blocked=lambda name, by: None,
                 executor=workers.executor,
                 slots=workers.slots,
+                tokens=tokens,
                 priority={name: -float(place) for place, name in enumerate(shuffled)},
                 abort=cancelled.set,
             )

@@ -19,12 +19,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from nbbuild.building.slots import Slots, slots_of_build
 from nbbuild.config.types import CacheTable, Config
 from nbbuild.errors import NbbuildError, UsageError
 from nbbuild.events import Noted, Observer, Planned, silent
-from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.model import Record, Verdict
 from nbbuild.paths.scratch import Scratch, scratch_copy
 from nbbuild.session import Session, session_of
@@ -67,12 +68,12 @@ def verify(
     }
     left: tuple[str, ...] = ()
     if names:
-        slots = _slots(session, jobs)
-        observer(Planned(len(names), len(names), slots, session.state.durations()))
-        order = f"the order is that of --seed {seed}"
-        observer(Noted("", f"executing in a scratch copy of the project; {order}"))
         stored = StoredResults(session, needed, records)
-        told, left = _found(session, stored, names, slots=slots, seed=seed, observer=observer)
+        with _slots(session, jobs) as slots:
+            observer(Planned(len(names), len(names), slots.most, session.state.durations()))
+            order = f"the order is that of --seed {seed}"
+            observer(Noted("", f"executing in a scratch copy of the project; {order}"))
+            told, left = _found(session, stored, names, slots=slots, seed=seed, observer=observer)
         findings.update(told)
     return Verification(
         seed=seed,
@@ -87,7 +88,7 @@ def _found(
     stored: StoredResults,
     names: Sequence[str],
     *,
-    slots: int,
+    slots: Slots,
     seed: int,
     observer: Observer,
 ) -> tuple[dict[str, Finding], tuple[str, ...]]:
@@ -118,11 +119,11 @@ def _found(
             return Diagnosis(session, stored, runs, observer).of(names)
 
 
-def _slots(session: Session, jobs: int | None) -> int:
+def _slots(session: Session, jobs: int | None) -> AbstractContextManager[Slots]:
     execution = session.config.execution
     if jobs is None and execution.executor == "serial":
-        return 1
-    return slots_of(jobs or execution.jobs)
+        jobs = 1
+    return slots_of_build(jobs, execution.jobs, session.environ)
 
 
 def _elsewhere(session: Session, scratch: Scratch) -> Config:

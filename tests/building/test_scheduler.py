@@ -166,3 +166,78 @@ def test_what_comes_next_is_told_before_a_slot_is_free():
     work.run(graph, priority={"a": 9, "b": 5, "c": 6, "e": 7}, upcoming=told.append)
     assert work.did == ["a", "e", "c", "b", "d"]
     assert told == [["e"], ["c"], ["b"], [], []]
+
+
+class Tokens:
+    """Tokens that a test hands out: `most` of them, and more when it says so."""
+
+    def __init__(self, most):
+        self.held, self.asked, self._most = 0, [], most
+        self._wanted, self._wake = 0, None
+
+    def on_more(self, wake):
+        self._wake = wake
+
+    def want(self, number):
+        self.asked.append(number)
+        self._wanted = number
+        self._settle()
+
+    def more(self):
+        self._most += 1
+        self._settle()
+
+    def _settle(self):
+        before, self.held = self.held, min(self._wanted, self._most)
+        if self.held > before:
+            self._wake()
+
+
+def independent(*names):
+    return link(
+        [Task(name=n, source=f"{n}.ipynb", built=f"out/{n}.ipynb") for n in names], output="out"
+    )
+
+
+def test_without_a_token_one_task_runs_at_a_time_and_none_is_kept():
+    running, most = set(), []
+
+    def act(name):
+        running.add(name)
+        most.append(len(running))
+        running.discard(name)
+        return True
+
+    work, tokens = Work(), Tokens(0)
+    work.act = act
+    work.run(independent("a", "b", "c"), slots=3, tokens=tokens)
+
+    assert max(most) == 1
+    assert (tokens.asked[0], tokens.asked[-1], max(tokens.asked)) == (2, 0, 2)
+
+
+def test_a_token_that_comes_later_lets_another_task_begin():
+    first, both = threading.Event(), threading.Barrier(2, timeout=20)
+
+    def act(name):
+        first.set()
+        both.wait()  # passes only if two run at the same time
+        return True
+
+    work, tokens = Work(), Tokens(0)
+    work.act = act
+    comes = threading.Thread(target=lambda: (first.wait(20), tokens.more()))
+    comes.start()
+    work.run(independent("a", "b"), slots=2, tokens=tokens)
+    comes.join()
+
+    assert tokens.held == 0
+
+
+def test_no_more_tokens_are_wanted_than_there_are_slots_and_tasks():
+    work, tokens = Work(), Tokens(9)
+    work.run(independent("a", "b", "c", "d"), slots=3, tokens=tokens)
+    assert max(tokens.asked) == 2
+    work, tokens = Work(), Tokens(9)
+    work.run(independent("a", "b"), slots=9, tokens=tokens)
+    assert max(tokens.asked) == 1

@@ -80,10 +80,10 @@ def test_help_of_what_is_no_verb():
     [
         ("cache", "'nbbuild cache' needs a verb\n  verbs: add, cat, clear, gc, info, list, path, "
          "remove, verify\n\nhint: `nbbuild help cache` says what each of them does"),
-        ("export", "'nbbuild export' needs a verb\n  verbs: jupyter-cache, mystmd\n\n"
+        ("export", "'nbbuild export' needs a verb\n  verbs: jupyter-cache, makefile, mystmd\n\n"
          "hint: `nbbuild help export` says what each of them does"),
-        ("export mystm", "'nbbuild export' has no verb 'mystm'\n  verbs: jupyter-cache, mystmd\n\n"
-         "hint: did you mean 'mystmd'?"),
+        ("export mystm", "'nbbuild export' has no verb 'mystm'\n"
+         "  verbs: jupyter-cache, makefile, mystmd\n\nhint: did you mean 'mystmd'?"),
         ("show", "'nbbuild show' needs a TARGET\n\nhint: see 'nbbuild show --help'"),
         ("merge a.ipynb", "'nbbuild merge' needs an OUT\n\nhint: see 'nbbuild merge --help'"),
         ("show a b", "'nbbuild show' takes fewer words: b is too much\n\n"

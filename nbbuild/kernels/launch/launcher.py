@@ -18,13 +18,15 @@ The promises, and what each rests on:
   dies when all of those have ended.
 * a kernel stays a zombie until its family is dead, so that no other process can get its process
   id.
+* the tokens that a build has from make's jobserver are held here (keeper.py), and go back once the
+  kernels that run on them are dead.
 
-The protocol. The lifeline carries one byte per kernel, with a socket for that kernel alone. On it
-nbbuild writes the request: 4 bytes of length, then JSON (id, argv, env, cwd, folder, filter, seen,
-way, serves); the first bytes carry the descriptors for stdin, stdout and stderr. With a filter the
-kernel is watched (watching/syscalls.py), and the file `seen` holds what was seen once the family is
-dead. Afterwards "i" interrupts the kernel; end of file asks to kill the family. The helper answers
-in lines of JSON:
+The protocol. The lifeline carries one byte "k" per kernel, with a socket for that kernel alone; a
+byte "t" comes with a socket to the keeper of tokens. On a kernel's socket nbbuild writes the
+request: 4 bytes of length, then JSON (id, argv, env, cwd, folder, filter, seen, way, serves); the
+first bytes carry the descriptors for stdin, stdout and stderr. With a filter the kernel is watched
+(watching/syscalls.py), and the file `seen` holds what was seen once the family is dead. Afterwards
+"i" interrupts the kernel; end of file asks to kill the family. The helper answers in lines of JSON:
 
     {"pid": 123, "cold": ""}   once the program runs, or {"error": "…"} when it cannot
     {"status": 0}     at once when the kernel ended; negative is a signal, as in subprocess
@@ -212,6 +214,7 @@ class Helper:
         self._parent = -1
         self._closing = False
         self._given_up = False
+        self._keepers: list[Any] = []  # keeper.Keeper
         self._selector = selectors.DefaultSelector()
         self._listeners: set[int] = set()
         self._empty: set[int] = set()  # where zygotes' kernels keep the empty path of an fstat
@@ -235,17 +238,26 @@ class Helper:
         with contextlib.suppress(AttributeError, OSError):  # missing on macOS and before Linux 5.3
             self._parent = os.pidfd_open(os.getppid())
             self._on(self._parent, self._lose_parent)
-        while not (self._closing and not self._kernels):
-            ending = any(kernel.ending_since is not None for kernel in self._kernels)
-            ready = self._selector.select(_AGAIN if ending else None)
-            watchers = [key for key, _ in ready if key.fd in self._listeners]
-            self._answer(watchers)
-            if watchers and len(watchers) == len(ready) and not ending:
-                continue  # those waiting for an answer need nothing else
-            self._answer(key for key, _ in ready if key not in watchers)
-            self._notice_deaths()
-            self._end_families()
+        try:
+            while not (self._closing and not self._kernels):
+                self._turn()
+        finally:
+            self._let_go(self._keepers)
         return _ALL_GIVEN_UP if self._given_up else 0
+
+    def _turn(self) -> None:
+        """Wait for news, and answer them."""
+        ending = any(kernel.ending_since is not None for kernel in self._kernels)
+        ready = self._selector.select(_AGAIN if ending else None)
+        watchers = [key for key, _ in ready if key.fd in self._listeners]
+        self._answer(watchers)
+        if watchers and len(watchers) == len(ready) and not ending:
+            return  # those waiting for an answer need nothing else
+        self._answer(key for key, _ in ready if key not in watchers)
+        self._notice_deaths()
+        self._end_families()
+        if not self._suspects:  # no kernel is left that a token stands for
+            self._let_go([keeper for keeper in self._keepers if keeper.left])
 
     def _answer(self, ready: Iterable[selectors.SelectorKey]) -> None:
         registered = self._selector.get_map()
@@ -267,6 +279,12 @@ class Helper:
         for kernel in self._kernels:
             self._end(kernel)
 
+    def _let_go(self, keepers: Iterable[Any]) -> None:
+        """Return the tokens that these hold."""
+        for keeper in list(keepers):
+            keeper.close()
+            self._keepers.remove(keeper)
+
     # The lifeline and the kernels' connections.
 
     def _admit(self) -> None:
@@ -278,6 +296,15 @@ class Helper:
         connection = socket.socket(fileno=descriptors[0])
         connection.set_inheritable(False)
         connection.setblocking(False)
+        if byte == b"t":
+            keeper = _part("kernels/launch/keeper").Keeper(
+                connection,
+                on=self._on,
+                off=self._selector.unregister,
+                closing_on_exec=_CLOEXEC,
+            )
+            self._keepers.append(keeper)
+            return
         kernel = _Kernel(connection)
         self._kernels.append(kernel)
         self._on(connection, partial(self._hear, kernel))
@@ -584,11 +611,16 @@ class Helper:
             remove_folder(kernel.folder)
 
 
-@functools.cache
 def _watching(name: str) -> Any:
-    """Load a module of nbbuild's that watches system calls, without loading nbbuild itself."""
-    path = Path(__file__).resolve().parents[2] / "watching" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"nbbuild_{name}", path)
+    """Return a module of nbbuild's that watches system calls."""
+    return _part(f"watching/{name}")
+
+
+@functools.cache
+def _part(name: str) -> Any:
+    """Load a module of nbbuild's by its path, without loading nbbuild itself."""
+    path = Path(__file__).resolve().parents[2] / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"nbbuild_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)

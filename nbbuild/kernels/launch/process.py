@@ -265,6 +265,20 @@ class Launcher:
         if not portable():
             self._nursery.zygote(warm, check)
 
+    def keeper(self, pipe: Sequence[int]) -> socket.socket:
+        """Return a socket to what holds the tokens of a jobserver (keeper.py).
+
+        `pipe` has the descriptors to read and to write it. The helper serves this also on the
+        portable way. Raises OSError.
+        """
+        connection = self._connect(b"t")
+        try:
+            socket.send_fds(connection, [b"p"], list(pipe))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def close(self) -> None:
         """Kill what still runs, and end the helper."""
         with self._lock:
@@ -360,19 +374,22 @@ class Launcher:
         finally:
             os.close(nothing)
 
-    def _connect(self) -> socket.socket:
-        """Return a socket that the helper serves; start the helper if there is none."""
+    def _connect(self, what: bytes = b"k") -> socket.socket:
+        """Return a socket that the helper serves, for a kernel or as `what` says (launcher.py).
+
+        Starts the helper if there is none.
+        """
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             if self._lifeline is not None:
                 try:
-                    socket.send_fds(self._lifeline, [b"k"], [theirs.fileno()])
+                    socket.send_fds(self._lifeline, [what], [theirs.fileno()])
                 except (BrokenPipeError, ConnectionError):
                     self._end_helper()
                 else:
                     return ours
             lifeline = self._start_helper()
-            socket.send_fds(lifeline, [b"k"], [theirs.fileno()])
+            socket.send_fds(lifeline, [what], [theirs.fileno()])
             return ours
 
     def _start_helper(self) -> socket.socket:

@@ -1,0 +1,175 @@
+"""`nbbuild export makefile`: make knows what built notebooks rest on, and calls nbbuild."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+NBBUILD = f"{shlex.quote(sys.executable)} -m nbbuild"
+
+
+@pytest.fixture
+def make(project):
+    """Run make with the exported rules; return which notebooks ran."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make")
+
+    def run(*words, status=0):
+        project.log.write_text("")
+        done = subprocess.run(
+            ["make", "-f", "nbbuild.mk", f"NBBUILD={NBBUILD}", *words],
+            cwd=project.root,
+            env={**os.environ, **project.environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        run.said = done.stdout
+        return project.ran()
+
+    return run
+
+
+NOTHING = "make: Nothing to be done for 'nbbuild-notebooks'.\n"
+
+
+def test_make_builds_what_changed_and_then_has_nothing_to_do(project, make):
+    project.config(
+        '[[notebook]]\npath = "prepare.ipynb"\nassets = ["raw/*.csv"]\nartefacts = ["mid.txt"]\n\n'
+        '[[notebook]]\npath = "report.ipynb"\nassets = ["mid.txt"]\nmodules = ["tools"]\n'
+    )
+    project.write("raw/a.csv", "1\n")
+    project.write("tools.py", "WORD = 'sum'\n")
+    project.write("seen.txt", "undeclared\n")
+    copy = "open('mid.txt', 'w').write(open('raw/a.csv').read().split('#')[0])"
+    project.notebook("prepare.ipynb", copy)
+    project.notebook(
+        "report.ipynb", "import tools\nprint(open('mid.txt').read(), open('seen.txt').read())"
+    )
+    done = project.nbbuild("export", "makefile")
+    assert (done.status, done.err) == (0, "rules for 2 notebooks in nbbuild.mk\n")
+
+    assert make("-j2") == ["prepare", "report"]
+    assert (make(), make.said) == ([], "")
+
+    # What only the run showed counts as well.
+    project.write("seen.txt", "undeclared, and changed\n")
+    assert make("-q", status=1) == []
+    assert make() == ["report"]
+
+    # make sees a new time, nbbuild the same content: nothing runs, and make asks only once.
+    project.write("raw/a.csv", "1\n")
+    assert (make(), make.said == "") == ([], False)
+    assert (make(), make.said) == ([], "")
+
+    project.write("raw/a.csv", "1\n# no matter")
+    assert make() == ["prepare"]
+    project.write("tools.py", "WORD = 'total'\n")
+    assert make() == ["report"]
+
+    # An artefact that is gone is put back; a file that only a run used may go.
+    (project.root / "mid.txt").unlink()
+    assert make("mid.txt") == []
+    assert project.read("mid.txt") == "1\n"
+    (project.root / "seen.txt").unlink()
+    assert make(status=2) == ["report"]
+
+
+def test_the_rules_follow_jcache_toml(project, make):
+    project.config("")
+    project.notebook("it's 100% of $5: #1.ipynb")
+    assert project.nbbuild("export", "makefile").status == 0
+    make()
+    assert project.log.read_text() == "it's 100% of $5: #1\n"
+    project.notebook("b.ipynb")
+    project.write("jcache.toml", project.read("jcache.toml") + "\n# another notebook\n")
+    assert make() == ["b"]
+    assert (make(), make.said) == ([], NOTHING)
+
+
+NAMES = ("two words", "$5", "100%", "C#", "a:b", "it's", 'say "so"', "(x)y", "naïve & café", "a,b")
+
+# Stands for nbbuild: notes its last argument, and makes the built notebook.
+PLAYED = """
+for name; do :; done
+echo "$name" >> "$RUN_LOG"
+mkdir -p _build/executed
+: > "_build/executed/$name"
+"""
+
+
+def test_names_that_mean_something_to_make_or_a_shell_are_plain_names(project, make):
+    entries = (f"[[notebook]]\npath = '''{n}.ipynb'''\nassets = ['''{n}.csv''']\n" for n in NAMES)
+    project.config("\n".join(entries))
+    project.write("played.sh", PLAYED)
+    for name in NAMES:
+        project.write(f"{name}.csv", "1\n")
+        project.notebook(f"{name}.ipynb")
+    assert project.nbbuild("export", "makefile").status == 0
+    played = "NBBUILD=sh played.sh"
+
+    make(played)
+    assert sorted(project.log.read_text().splitlines()) == sorted(f"{n}.ipynb" for n in NAMES)
+    assert (make(played), make.said) == ([], NOTHING)
+    for name in NAMES:
+        (project.root / f"{name}.csv").write_text("2\n")
+        make(played)
+        assert project.log.read_text() == f"{name}.ipynb\n"
+
+
+@pytest.mark.parametrize(("name", "why"), [("a;b", "';'"), ("a=b", "'='"), ("a|b", "'|'")])
+def test_a_name_that_make_cannot_write_is_refused(project, name, why):
+    project.config("")
+    project.notebook(f"{name}.ipynb")
+    done = project.nbbuild("export", "makefile")
+    assert done.status == 2
+    assert done.err == (
+        f"error: make has no way to write the name '_build/executed/{name}.ipynb'\n"
+        f"  needed by: {name}.ipynb\n"
+        f"  because of: {why}\n"
+        "\n"
+        "hint: rename the file, or leave it to nbbuild: `nbbuild` needs no makefile\n"
+    )
+    assert not project.exists("nbbuild.mk")
+
+
+def test_a_depfile_names_what_the_last_run_used(project):
+    project.config("")
+    project.write("tools.py", "WORD = 'sum'\n")
+    for name in ("b c.txt", "d;e.txt"):
+        project.write(name, "1\n")
+    reads = "import tools\n[open(name).read() for name in ('b c.txt', 'd;e.txt')]"
+    project.notebook("a.ipynb", reads)
+    done = project.nbbuild("--depfile", "deep/a.d")
+    assert done.status == 0
+    assert done.err.splitlines()[-1] == (
+        "note: not in deep/a.d: make has no way to write the name 'd;e.txt'"
+    )
+    assert project.read("deep/a.d") == (
+        "_build/executed/a.ipynb: \\\n  b\\ c.txt \\\n  tools.py\nb\\ c.txt:\ntools.py:\n"
+    )
+
+
+def test_the_rules_can_be_looked_at(project):
+    project.config("")
+    project.notebook("a.ipynb")
+    done = project.nbbuild("export", "makefile", "-")
+    assert done.status == 0
+    lines = done.out.splitlines()
+    start = lines.index("nbbuild-notebooks: \\")
+    assert lines[start:] == [
+        "nbbuild-notebooks: \\",
+        "  _build/executed/a.ipynb",
+        "",
+        "_build/executed/a.ipynb: \\",
+        "  a.ipynb \\",
+        "  jcache.toml",
+        "\t+$(NBBUILD) build --depfile .nbbuild/make/83e5ea68b1aa5406.d -- a.ipynb",
+        "",
+        "-include $(wildcard .nbbuild/make/*.d)",
+    ]
