@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import Whole, project_options, refuse
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
@@ -41,7 +42,7 @@ _CONTRARY = (
         "nbbuild -n": "say what would run, and how long it would take",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option(
     "-j",
     "--jobs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,3 +162,9 @@ class Config:
             self.store,
             *([self.root / given] if given else []),
         )
+
+    @property
+    def closed_inside(self) -> tuple[str, ...]:
+        """Those of `closed` that lie in the root, relative to it."""
+        relative = (os.path.relpath(folder, self.root) for folder in self.closed)
+        return tuple(Path(path).as_posix() for path in relative if not path.startswith(".."))
