@@ -13,6 +13,7 @@
         uptodate/<key>         what the last good build of some targets rested on
         tracer/                what the tracer in the kernels keeps for the next one
         reports/<id>.json      what the last builds came to
+        pytest/<run>           what the build of a run of pytest in several processes came to
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
@@ -41,4 +42,5 @@ MARKED: Final = "marked"
 UPTODATE: Final = "uptodate"
 TRACER: Final = "tracer"
 REPORTS: Final = "reports"
+PYTEST: Final = "pytest"
 LOCKS: Final = "locks"
