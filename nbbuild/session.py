@@ -278,6 +278,7 @@ def session_of(
         present=loaded.tasks,
         ledgers=ledgers,
         output=config.project.output,
+        pages=bool(config.project.render),
     )
     walker.hide(tree.gone_files())
     traces = Traces(root, digest=digests.digest)

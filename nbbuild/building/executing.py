@@ -15,6 +15,7 @@ from nbbuild.building.executors import Workers
 from nbbuild.building.from_session import preparing_of, warmings_of
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
+from nbbuild.building.rendering import Pages, Steps
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
@@ -48,6 +49,7 @@ def execute(
     workers: Workers,
     kernels: KernelSupply,
     executing: Sequence[str],
+    pages: Pages | None,
     keep_going: bool,
     cancelled: threading.Event,
 ) -> None:
@@ -67,9 +69,7 @@ def execute(
         threads=threads_each(workers.slots, len(executing)),
     )
     following = _Following(preparing, kernels, executing)
-    ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
-    first = heapq.nlargest(workers.slots, ready, key=lambda one: priority.get(one, 0.0))
-    following.start(first, slots=workers.slots)
+    following.start(session.graph, names, priority, slots=workers.slots)
     again = Again()
     builder = builder_of(
         session,
@@ -96,6 +96,7 @@ def execute(
         workers=workers,
         priority=priority,
         again=again,
+        pages=pages,
         keep_going=keep_going,
         upcoming=following.tell,
     )
@@ -117,23 +118,25 @@ def drive(
     workers: Workers,
     priority: Mapping[str, float],
     again: Again,
+    pages: Pages | None = None,
     keep_going: bool = True,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> None:
     """Bring `names` up to date with `builder`, in the graph's order; outcomes go into `tally`.
 
-    Returns when none of them is running any more. An interrupt, or setting the builder's
-    `cancelled`, ends all attempts.
+    `pages` are rendered for them, and for those that are settled. Returns when none of them is
+    running any more. An interrupt, or setting the builder's `cancelled`, ends all attempts.
     """
     cancelled = builder.cancelled
+    steps = _steps(graph, judge, builder, tally, pages)
 
     def do(wanted: Sequence[str], *, slots: int) -> None:
         scheduler.run(
-            wanted,
-            graph,
-            up_to_date=partial(_up_to_date, judge, tally),
-            act=lambda name: tally.keep(builder.build(name)),
-            blocked=tally.blocked,
+            [*wanted, *(pages.after(wanted) if pages else ())],
+            steps,
+            up_to_date=steps.up_to_date,
+            act=steps.act,
+            blocked=steps.blocked,
             executor=workers.executor,
             slots=slots,
             priority=priority,
@@ -156,6 +159,18 @@ def drive(
         except KeyboardInterrupt:
             tally.interrupted = True
     tally.interrupted = tally.interrupted or cancelled.is_set()
+
+
+def _steps(
+    graph: Graph, judge: Judge, builder: Builder, tally: Tally, pages: Pages | None
+) -> Steps:
+    steps = Steps(
+        upstream=graph.upstream,
+        up_to_date=partial(_up_to_date, judge, tally),
+        act=lambda name: tally.keep(builder.build(name)),
+        blocked=tally.blocked,
+    )
+    return steps if pages is None else pages.with_steps(steps)
 
 
 def _up_to_date(judge: Judge, tally: Tally, name: str) -> bool:
@@ -195,13 +210,18 @@ class _Following:
     ) -> None:
         self._preparing = preparing
         self._kernels = kernels
+        self._executing = executing
         self._waiting = set(executing)
         self._lock = threading.Lock()
         self._next: Sequence[str] = ()
 
-    def start(self, names: Sequence[str], *, slots: int) -> None:
-        """Start the kernels of the first tasks, `slots` at most."""
-        self.tell(names)
+    def start(
+        self, graph: Graph, names: Sequence[str], priority: Mapping[str, float], *, slots: int
+    ) -> None:
+        """Start the kernels of those of `names` that go first, `slots` at most."""
+        wanted = {*names}
+        ready = [name for name in self._executing if not {*graph.upstream(name)} & wanted]
+        self.tell(heapq.nlargest(slots, ready, key=lambda one: priority.get(one, 0.0)))
         for _ in range(slots):
             self.begin()
 

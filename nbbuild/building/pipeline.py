@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
@@ -12,10 +13,12 @@ from nbbuild.building.from_session import facts_of, is_new_of, likely_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
+from nbbuild.building.rendering import Pages
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
+from nbbuild.export.html import Renderer
 from nbbuild.judging.verdicts import Judge, Plan
 from nbbuild.kernels.launch.machine import slots_of
 from nbbuild.kernels.launch.memory import Room
@@ -68,17 +71,18 @@ def build(
         head_start.guess(names, forced=force)
         session.check(names)
         tally.remarks = remarks(session, names)
+        pages = Pages.of(session)
         judge = session.judge(forced=names if force else ())
         plan = judge.plan(names, judged=head_start.judged)
         todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
-        idle = all(one.verdict is Verdict.FRESH for one in todo)
+        idle = _is_idle(todo, pages)
         # Before anything is written: the executor may not exist.
         start = _executor(executor or execution.executor) if executor or not idle else None
         session.tree.rename_kept()
         observer(Planned(len(names), len(_executing(todo)), slots, tally.durations))
         tally.blocked_from_the_start(plan.judgements)
         if idle or start is None:
-            return _nothing_to_do(session, plan, tally, targets, recorder=recorder, began=began)
+            return _nothing_to_do(session, plan, pages, tally, targets, recorder, began=began)
         if going or not tally.outcomes:
             _execute(
                 session,
@@ -87,10 +91,25 @@ def build(
                 tally,
                 workers=start(slots),
                 kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
+                pages=pages,
                 keep_going=going,
                 cancelled=threading.Event() if cancelled is None else cancelled,
             )
-    tally.problems = () if tally.interrupted else _export(session, names, None, observer).problems
+    return _finished(session, names, tally, targets, recorder, began=began)
+
+
+def _finished(
+    session: Session,
+    names: Sequence[str],
+    tally: Tally,
+    targets: Sequence[str],
+    recorder: Recorder,
+    *,
+    began: float,
+) -> Report:
+    """Hand the results over, and report what became of `names`."""
+    if not tally.interrupted:
+        tally.problems += _export(session, names, None, recorder).problems
     report = tally.report(names, seconds=time.monotonic() - began)
     _write_report(session, recorder, report, targets)
     return report
@@ -112,6 +131,12 @@ def _executing(todo: Sequence[Judgement]) -> list[str]:
     return [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
 
 
+def _is_idle(todo: Sequence[Judgement], pages: Pages | None) -> bool:
+    """Whether there is nothing to do: all is fresh, and so are the pages rendered from it."""
+    fresh = all(one.verdict is Verdict.FRESH for one in todo)
+    return fresh and not (pages is not None and pages.due(one.task for one in todo))
+
+
 def _execute(
     session: Session,
     judge: Judge,
@@ -120,6 +145,7 @@ def _execute(
     *,
     workers: Workers,
     kernels: Callable[[], tuple[Launcher, Ahead, Room]],
+    pages: Pages | None,
     keep_going: bool,
     cancelled: threading.Event,
 ) -> None:
@@ -131,28 +157,46 @@ def _execute(
         # Imported here, since a build with nothing to do never needs it.
         from nbbuild.building.executing import KernelSupply, execute
 
-        execute(
-            session,
-            judge,
-            work,
-            tally,
-            workers=workers,
-            kernels=KernelSupply(*kernels()),
-            executing=_executing(todo),
-            keep_going=keep_going,
-            cancelled=cancelled,
-        )
+        settled = session.graph.sorted({one.task for one in todo} - {*work})
+        with _rendering(pages, tally, settled, cancelled):
+            execute(
+                session,
+                judge,
+                work,
+                tally,
+                workers=workers,
+                kernels=KernelSupply(*kernels()),
+                executing=_executing(todo),
+                pages=pages,
+                keep_going=keep_going,
+                cancelled=cancelled,
+            )
         if not tally.interrupted:
             _prune(session, tally.observer)
+
+
+@contextmanager
+def _rendering(
+    pages: Pages | None, tally: Tally, settled: Sequence[str], cancelled: threading.Event
+) -> Iterator[None]:
+    """Have what renders ready, and keep what comes of it."""
+    if pages is None:
+        yield
+        return
+    renderer = Renderer(cancelled)
+    with pages.rendered_by(renderer, settled=settled, observer=tally.observer, cancelled=cancelled):
+        yield
+    tally.rendered, tally.problems = pages.written, tuple(pages.problems)
 
 
 def _nothing_to_do(
     session: Session,
     plan: Plan,
+    pages: Pages | None,
     tally: Tally,
     targets: Sequence[str],
-    *,
     recorder: Recorder,
+    *,
     began: float,
 ) -> Report:
     """Report that all is fresh, and write down why, so that the next build knows at once."""
@@ -172,7 +216,7 @@ def _nothing_to_do(
             targets=targets,
             summary=said,
             remarks=[f"{task}: {text}" for task in names for text in tally.remarks.get(task, ())],
-            also=(*handed.rests_on, *reports),
+            also=(*handed.rests_on, *reports, *(pages.rests_on(names) if pages else ())),
         )
     return report
 

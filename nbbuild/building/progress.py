@@ -37,6 +37,7 @@ class Tally:
         self.outcomes: dict[str, Outcome] = {}
         self.interrupted = False
         self.problems: tuple[str, ...] = ()
+        self.rendered = 0
         self.remarks: Mapping[str, tuple[str, ...]] = {}
         """Notes for users about each task, whatever its outcome."""
         self.uses = Uses(graph)
@@ -117,6 +118,7 @@ class Tally:
             seconds=seconds,
             interrupted=self.interrupted,
             problems=self.problems,
+            rendered=self.rendered,
         )
 
     def _block(self, name: str, reasons: tuple[str, ...]) -> None:

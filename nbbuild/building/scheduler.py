@@ -20,13 +20,12 @@ from doit.exceptions import BaseFail, TaskError, UnmetDependency
 from doit.runner import Runner
 from doit.task import Task as DoitTask
 
-from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
-from nbbuild.project.graph import Graph
+from nbbuild.building.doit_tasks import Waiting, doit_name, doit_tasks, name_of
 
 
 def run(
     names: Iterable[str],
-    graph: Graph,
+    graph: Waiting,
     *,
     up_to_date: Callable[[str], bool],
     act: Callable[[str], bool],

@@ -103,18 +103,20 @@ def command(
             for notice in notices(session.config):
                 say(f"note: {notice}")
         if flags["question"] or flags["dry_run"]:
-            from nbbuild.cli._plan import out_of_date, totals
+            from nbbuild.cli._plan import out_of_date, pages_due, totals
             from nbbuild.cli.status import describe
 
             plan = session.plan(targets, forced=flags["always_run"])
+            pages = pages_due(session, plan)
+            idle = plan.fresh and not pages
             if as_json:
                 emit(list(plan.judgements))
             elif flags["dry_run"]:
                 emit(describe(plan, verbose=flags["verbose"]))
-                say(totals(session, plan, jobs=jobs))
-            elif not plan.fresh and not flags["silent"] and sys.stderr.isatty():
-                say(out_of_date(plan))
-            return int(flags["question"] and not plan.fresh)
+                say(totals(session, plan, jobs=jobs, pages=pages))
+            elif not idle and not flags["silent"] and sys.stderr.isatty():
+                say(out_of_date(plan, pages=pages))
+            return int(flags["question"] and not idle)
         report = _run(
             session, targets, jobs=jobs, executor=executor, durations=durations, flags=flags
         )

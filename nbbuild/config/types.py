@@ -35,6 +35,7 @@ class ProjectTable:
     readers: Mapping[str, str] = field(default_factory=dict)  # pattern → name; later ones win
     scratch: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
+    render: tuple[str, ...] = ()  # "html": what is written beside each built notebook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
