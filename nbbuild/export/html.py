@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,7 @@ class Renderer:
         self._cancelled = cancelled
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
 
     def render(self, notebook: Path, title: str) -> bytes:
         """Return the page of a notebook. Raises `NbbuildError`, and `Cancelled`."""
@@ -65,6 +67,10 @@ class Renderer:
 
     def close(self) -> None:
         """End the process."""
+        self._stop()
+        self._complaints.close()
+
+    def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -85,17 +91,22 @@ class Renderer:
                     raise Cancelled
             parts.append(os.read(answering.fileno(), 1 << 20))
             if not parts[-1]:
-                status = self._process.wait()
-                self.close()
-                raise NbbuildError(f"the process that renders ended with status {status}")
+                raise NbbuildError(self._ended(self._process.wait()))
         return b"".join(parts)
+
+    def _ended(self, status: int) -> str:
+        """Say that the process has ended, with the last line of its complaints."""
+        self._stop()
+        self._complaints.seek(0)
+        last = self._complaints.read().decode(errors="replace").strip().splitlines()[-1:]
+        return ": ".join([f"the process that renders ended with status {status}", *last])
 
     def _started(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", _WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._complaints,
             # Python looks for modules where it starts, and the project may have an `html.py`.
             cwd=os.sep,
             bufsize=0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from notebook_sources import prose
 
@@ -130,12 +132,13 @@ def test_without_nbconvert_nothing_runs(book, monkeypatch):
 
 
 def test_a_page_that_cannot_be_rendered_is_a_problem_and_the_result_stays(book, monkeypatch):
-    monkeypatch.setattr(html, "_WORKER", "colorsys")  # ends at once
+    monkeypatch.setattr(html, "_WORKER", "nowhere")
     done = book.nbbuild("b.ipynb")
     assert (done.status, pages(book)) == (3, [])
     assert (
         "error: '_build/executed/b.ipynb' was not rendered to HTML: "
-        "the process that renders ended with status 0\n"
+        "the process that renders ended with status 1: "
+        f"{sys.executable}: No module named nowhere\n"
     ) in done.err
     monkeypatch.setattr(html, "_WORKER", "nbbuild.export.html_worker")
     assert book.build("b.ipynb") == []
