@@ -26,8 +26,7 @@ BUILD = "build"
 
 _LEADING = "nbbuild.cli.leading"
 
-_ABOUT = """Make for notebooks: execute what changed, and cache the rest. A target is a
-notebook, a task, an artefact, a group, a folder or a glob."""
+_ABOUT = "Make for notebooks: execute what changed, and cache the rest."
 
 _EXAMPLES = {
     "nbbuild": "build everything that is out of date",

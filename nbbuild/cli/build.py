@@ -80,9 +80,9 @@ def command(
 ) -> int:
     """Bring TARGETs up to date, or everything.
 
-    A target is a notebook, a task, an artefact, a group or a glob. Exit status: 0 all well, 1 a
-    notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
-    nbbuild itself, 130 interrupted.
+    A target is a notebook, a task, an artefact, a group, a folder or a glob. Exit status: 0 all
+    well, 1 a notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the
+    cache or nbbuild itself, 130 interrupted.
     """
     refuse(flags, _CONTRARY)
     from nbbuild.config.keys import notices

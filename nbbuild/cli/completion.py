@@ -12,9 +12,9 @@ from nbbuild.cli._verb import Verb
     "completion",
     cls=Verb,
     examples={
-        'eval "$(nbbuild completion bash)"': "in ~/.bashrc",
-        'eval "$(nbbuild completion zsh)"': "in ~/.zshrc",
-        "nbbuild completion fish | source": "in ~/.config/fish/config.fish",
+        "nbbuild completion bash": 'in ~/.bashrc: eval "$(nbbuild completion bash)"',
+        "nbbuild completion zsh": 'in ~/.zshrc: eval "$(nbbuild completion zsh)"',
+        "nbbuild completion fish": "in config.fish: nbbuild completion fish | source",
     },
 )
 @click.argument("shell", type=click.Choice(list(SCRIPTS)), metavar="SHELL")
