@@ -143,3 +143,10 @@ def test_a_page_that_cannot_be_rendered_is_a_problem_and_the_result_stays(book, 
     monkeypatch.setattr(html, "_WORKER", "nbbuild.export.html_worker")
     assert book.build("b.ipynb") == []
     assert pages(book) == ["b.html"]
+
+
+def test_nothing_else_can_be_rendered(book):
+    book.config(CONFIG.replace('["html"]', '["pdf"]'))
+    done = book.nbbuild()
+    assert (done.status, done.ran) == (2, [])
+    assert done.err.splitlines()[0] == 'error: \'render[1]\' must be "html", not the string "pdf"'
