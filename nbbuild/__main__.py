@@ -8,6 +8,7 @@ import sys
 
 from nbbuild import optional_imports
 from nbbuild.quick import uptodate
+from nbbuild.quick.verbs import COMPLETING
 from nbbuild.text import streams
 
 
@@ -35,7 +36,8 @@ def script() -> None:
 def main() -> None:
     """Run the command of `sys.argv`, and end the process with its exit status."""
     streams.fill()
-    quick = uptodate.answer(sys.argv[1:])
+    # While a shell completes a line, there are no words, and they ask for nothing.
+    quick = None if os.environ.get(COMPLETING) else uptodate.answer(sys.argv[1:])
     if quick is not None:
         sys.exit(quick)
     optional_imports.hide()

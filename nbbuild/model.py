@@ -365,6 +365,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     interrupted: bool = False
     problems: tuple[str, ...] = ()  # that belong to no task: whole messages
+    rendered: int = 0  # pages of built notebooks that were written
 
     def _repr_html_(self) -> str:
         """Return a table of its outcomes, as Jupyter shows it."""

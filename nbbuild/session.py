@@ -288,6 +288,7 @@ def session_of(
         present=loaded.tasks,
         ledgers=ledgers,
         output=config.project.output,
+        pages=bool(config.project.render),
     )
     walker.hide(tree.gone_files())
     traces = Traces(root, digest=digests.digest)
@@ -328,7 +329,7 @@ def session_of(
             inputs=inputs,
             traces=traces,
             replaceable=tree.replaceable,
-            closed=_inside(config.closed, config.root),
+            closed=config.closed_inside,
             scratch=tuple(dict.fromkeys(text for task in loaded.tasks for text in task.scratch)),
         ),
         runs=runs,
@@ -340,13 +341,7 @@ def session_of(
 
 def walker_of(config: Config) -> Walker:
     """Return what finds the files of the project that `config` describes."""
-    return Walker(config.root, closed=_inside(config.closed, config.root))
-
-
-def _inside(folders: Sequence[Path], root: Path) -> tuple[str, ...]:
-    """Return those of `folders` that lie in `root`, relative to it."""
-    relative = (os.path.relpath(folder, root) for folder in folders)
-    return tuple(Path(path).as_posix() for path in relative if not path.startswith(".."))
+    return Walker(config.root, closed=config.closed_inside)
 
 
 def _match_anew(walker: Walker) -> Callable[[Sequence[str]], list[str]]:

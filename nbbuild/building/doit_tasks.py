@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 from doit.task import Task as DoitTask
 
-from nbbuild.project.graph import Graph
+
+class Waiting(Protocol):
+    """Says which tasks wait for which; see project.graph.Graph."""
+
+    @property
+    def upstream(self) -> Callable[[str], Sequence[str]]:
+        """Return the tasks that a task waits for directly."""
+        ...
 
 
 class Do(BaseAction):  # type: ignore[misc]  # doit has no types
@@ -31,7 +39,7 @@ class Do(BaseAction):  # type: ignore[misc]  # doit has no types
 
 def doit_tasks(
     names: Iterable[str],
-    graph: Graph,
+    graph: Waiting,
     *,
     up_to_date: Callable[[str], bool],
     act: Callable[[str], bool],

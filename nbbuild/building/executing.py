@@ -15,6 +15,7 @@ from nbbuild.building.executors import Workers
 from nbbuild.building.from_session import preparing_of, warmings_of
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
+from nbbuild.building.rendering import Pages, Steps
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
@@ -51,13 +52,11 @@ def execute(
     workers: Workers,
     kernels: KernelSupply,
     executing: Sequence[str],
+    pages: Pages | None,
     most_failures: int | None,
     cancelled: threading.Event,
 ) -> None:
-    """Bring `names` up to date with local kernels; `executing` are those that will probably run.
-
-    Outcomes go into `tally`; see `drive`.
-    """
+    """Do what `drive` does, with local kernels; `executing` are those that will probably run."""
     # With one slot, the listed order is as quick as any and easier to follow.
     priority = _critical(session, tally.durations) if workers.slots > 1 else {}
     pairs = PairsApart(session.state)
@@ -70,8 +69,8 @@ def execute(
         threads=threads_each(workers.slots, len(executing)),
     )
     following = _Following(preparing, kernels, executing)
-    ready = [name for name in executing if not {*session.graph.upstream(name)} & {*names}]
-    following.start(ready, priority, slots=min(workers.slots, kernels.tokens.held + 1))
+    slots = min(workers.slots, kernels.tokens.held + 1)
+    following.start(session.graph, names, priority, slots=slots)
     again = Again()
     builder = builder_of(
         session,
@@ -99,6 +98,7 @@ def execute(
         tokens=kernels.tokens,
         priority=priority,
         again=again,
+        pages=pages,
         most_failures=most_failures,
         upcoming=following.tell,
     )
@@ -121,27 +121,29 @@ def drive(
     tokens: Tokens = _NO_LIMIT,
     priority: Mapping[str, float],
     again: Again,
+    pages: Pages | None = None,
     most_failures: int | None = None,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> None:
     """Bring `names` up to date with `builder`, in the graph's order; outcomes go into `tally`.
 
-    Nothing starts after `most_failures`, None: however many. Returns when none of them is running
-    any more. An interrupt, or setting the builder's
-    `cancelled`, ends all attempts.
+    `pages` are rendered for them, and for those that are settled. Nothing starts after
+    `most_failures`, None: however many. Returns when none of them is running any more. An
+    interrupt, or setting the builder's `cancelled`, ends all attempts.
     """
     cancelled = builder.cancelled
+    steps = _steps(graph, judge, builder, tally, pages)
 
     def stop() -> bool:
         return cancelled.is_set() or tally.has_failures(most_failures)
 
     def do(wanted: Sequence[str], *, slots: int) -> None:
         scheduler.run(
-            wanted,
-            graph,
-            up_to_date=partial(_up_to_date, judge, tally),
-            act=lambda name: tally.keep(builder.build(name)),
-            blocked=tally.blocked,
+            [*wanted, *(pages.after(wanted) if pages else ())],
+            steps,
+            up_to_date=steps.up_to_date,
+            act=steps.act,
+            blocked=steps.blocked,
             executor=workers.executor,
             slots=slots,
             tokens=tokens,
@@ -164,6 +166,18 @@ def drive(
         except KeyboardInterrupt:
             tally.interrupted = True
     tally.interrupted = tally.interrupted or cancelled.is_set()
+
+
+def _steps(
+    graph: Graph, judge: Judge, builder: Builder, tally: Tally, pages: Pages | None
+) -> Steps:
+    steps = Steps(
+        upstream=graph.upstream,
+        up_to_date=partial(_up_to_date, judge, tally),
+        act=lambda name: tally.keep(builder.build(name)),
+        blocked=tally.blocked,
+    )
+    return steps if pages is None else pages.with_steps(steps)
 
 
 def _up_to_date(judge: Judge, tally: Tally, name: str) -> bool:
@@ -203,12 +217,17 @@ class _Following:
     ) -> None:
         self._preparing = preparing
         self._kernels = kernels
+        self._executing = executing
         self._waiting = set(executing)
         self._lock = threading.Lock()
         self._next: Sequence[str] = ()
 
-    def start(self, ready: Sequence[str], priority: Mapping[str, float], *, slots: int) -> None:
-        """Start the kernels of the first of the tasks that are `ready`, `slots` at most."""
+    def start(
+        self, graph: Graph, names: Sequence[str], priority: Mapping[str, float], *, slots: int
+    ) -> None:
+        """Start the kernels of those of `names` that go first, `slots` at most."""
+        wanted = {*names}
+        ready = [name for name in self._executing if not {*graph.upstream(name)} & wanted]
         self.tell(heapq.nlargest(slots, ready, key=lambda one: priority.get(one, 0.0)))
         for _ in range(slots):
             self.begin()

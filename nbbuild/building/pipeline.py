@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
@@ -13,11 +13,13 @@ from nbbuild.building.from_session import facts_of, is_new_of, likely_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
+from nbbuild.building.rendering import Pages
 from nbbuild.building.slots import slots_of_build
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
+from nbbuild.export.html import Renderer
 from nbbuild.judging.verdicts import Judge, Plan
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
@@ -55,8 +57,7 @@ def build(
     nothing starts after a failure, with `max_failures` after that many. With `skip_known_failures`
     those count as failed without a run that failed with the key that they have now. With `force`
     everything runs. Raises `UsageError`, `ConfigError` or `KernelError` before anything runs or is
-    written, and `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends all
-    kernels, and marks the report.
+    written, and `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends it.
     """
     began = time.monotonic()
     names = session.wanted(targets)
@@ -71,19 +72,19 @@ def build(
         head_start.guess(names, forced=force)
         session.check(names)
         tally.remarks = remarks(session, names)
+        pages = Pages.of(session)
         judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
         plan = judge.plan(names, judged=head_start.judged)
         todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
-        idle = all(one.verdict is Verdict.FRESH for one in todo)
+        idle = _is_idle(todo, pages)
         # Before anything is written: the executor may not exist.
         start = None if idle and not executor else _executor(session, executor)
         session.tree.rename_kept()
         observer(Planned(len(names), len(_executing(todo)), slots.most, tally.durations))
         tally.blocked_from_the_start(plan.judgements, last=session.state.outcome)
         if idle or start is None:
-            return _nothing_to_do(session, plan, tally, targets, recorder=recorder, began=began)
-        most_failures = max_failures or _first_failure(session, keep_going)
-        if not tally.has_failures(most_failures):
+            return _nothing_to_do(session, plan, pages, tally, targets, recorder, began=began)
+        if not tally.has_failures(most := max_failures or _first_failure(session, keep_going)):
             _execute(
                 session,
                 judge,
@@ -92,23 +93,25 @@ def build(
                 workers=start(slots.most),
                 tokens=slots.tokens(launcher, observer),
                 kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
-                most_failures=most_failures,
-                cancelled=threading.Event() if cancelled is None else cancelled,
+                pages=pages,
+                most_failures=most,
+                cancelled=cancelled or threading.Event(),
             )
-    return _ended(session, tally, names, targets, recorder=recorder, began=began)
+    return _finished(session, names, tally, targets, recorder, began=began)
 
 
-def _ended(
+def _finished(
     session: Session,
-    tally: Tally,
     names: Sequence[str],
+    tally: Tally,
     targets: Sequence[str],
-    *,
     recorder: Recorder,
+    *,
     began: float,
 ) -> Report:
-    """Hand the results over, and write the report."""
-    tally.problems = () if tally.interrupted else _export(session, names, None, recorder).problems
+    """Hand the results over, and report what became of `names`."""
+    if not tally.interrupted:
+        tally.problems += _export(session, names, None, recorder).problems
     report = tally.report(names, seconds=time.monotonic() - began)
     _write_report(session, recorder, report, targets)
     return report
@@ -136,6 +139,12 @@ def _executing(todo: Sequence[Judgement]) -> list[str]:
     return [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
 
 
+def _is_idle(todo: Sequence[Judgement], pages: Pages | None) -> bool:
+    """Whether there is nothing to do: all is fresh, and so are the pages rendered from it."""
+    fresh = all(one.verdict is Verdict.FRESH for one in todo)
+    return fresh and not (pages is not None and pages.due(one.task for one in todo))
+
+
 def _execute(
     session: Session,
     judge: Judge,
@@ -145,6 +154,7 @@ def _execute(
     workers: Workers,
     tokens: AbstractContextManager[Tokens],
     kernels: Callable[[], tuple[Launcher, Ahead, Room]],
+    pages: Pages | None,
     most_failures: int | None,
     cancelled: threading.Event,
 ) -> None:
@@ -156,28 +166,46 @@ def _execute(
         # Imported here, since a build with nothing to do never needs it.
         from nbbuild.building.executing import KernelSupply, execute
 
-        execute(
-            session,
-            judge,
-            work,
-            tally,
-            workers=workers,
-            kernels=KernelSupply(*kernels(), taken),
-            executing=_executing(todo),
-            most_failures=most_failures,
-            cancelled=cancelled,
-        )
+        settled = session.graph.sorted({one.task for one in todo} - {*work})
+        with _rendering(pages, tally, settled, cancelled):
+            execute(
+                session,
+                judge,
+                work,
+                tally,
+                workers=workers,
+                kernels=KernelSupply(*kernels(), taken),
+                executing=_executing(todo),
+                pages=pages,
+                most_failures=most_failures,
+                cancelled=cancelled,
+            )
         if not tally.interrupted:
             _prune(session, tally.observer)
+
+
+@contextmanager
+def _rendering(
+    pages: Pages | None, tally: Tally, settled: Sequence[str], cancelled: threading.Event
+) -> Iterator[None]:
+    """Have what renders ready, and keep what comes of it."""
+    if pages is None:
+        yield
+        return
+    renderer = Renderer(cancelled)
+    with pages.rendered_by(renderer, settled=settled, observer=tally.observer, cancelled=cancelled):
+        yield
+    tally.rendered, tally.problems = pages.written, tuple(pages.problems)
 
 
 def _nothing_to_do(
     session: Session,
     plan: Plan,
+    pages: Pages | None,
     tally: Tally,
     targets: Sequence[str],
-    *,
     recorder: Recorder,
+    *,
     began: float,
 ) -> Report:
     """Report that all is fresh, and write down why, so that the next build knows at once."""
@@ -197,7 +225,7 @@ def _nothing_to_do(
             targets=targets,
             summary=said,
             remarks=[f"{task}: {text}" for task in names for text in tally.remarks.get(task, ())],
-            also=(*handed.rests_on, *reports),
+            also=(*handed.rests_on, *reports, *(pages.rests_on(names) if pages else ())),
         )
     return report
 

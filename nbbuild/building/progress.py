@@ -40,6 +40,7 @@ class Tally:
         self._failed: set[str] = set()
         self.interrupted = False
         self.problems: tuple[str, ...] = ()
+        self.rendered = 0
         self.remarks: Mapping[str, tuple[str, ...]] = {}
         """Notes for users about each task, whatever its outcome."""
         self.uses = Uses(graph)
@@ -131,6 +132,7 @@ class Tally:
             seconds=seconds,
             interrupted=self.interrupted,
             problems=self.problems,
+            rendered=self.rendered,
         )
 
     def _block(self, name: str, reasons: tuple[str, ...]) -> None:

@@ -21,9 +21,8 @@ from doit.exceptions import BaseFail, TaskError, UnmetDependency
 from doit.runner import Runner
 from doit.task import Task as DoitTask
 
-from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
+from nbbuild.building.doit_tasks import Waiting, doit_name, doit_tasks, name_of
 from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
-from nbbuild.project.graph import Graph
 
 _NO_LIMIT = NoLimit()
 _Ready = tuple[float, int, ExecNode]  # the less the sooner; its arrival; the task
@@ -31,7 +30,7 @@ _Ready = tuple[float, int, ExecNode]  # the less the sooner; its arrival; the ta
 
 def run(
     names: Iterable[str],
-    graph: Graph,
+    graph: Waiting,
     *,
     up_to_date: Callable[[str], bool],
     act: Callable[[str], bool],

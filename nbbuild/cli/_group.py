@@ -15,15 +15,18 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from nbbuild.cli import _completing
 from nbbuild.cli._errors import exit_status
 from nbbuild.cli._verb import write_examples
 from nbbuild.cli.render import EMITTED
+from nbbuild.quick.verbs import COMPLETING
 from nbbuild.version import __version__
 
 BUILD = "build"
 
-_ABOUT = """Make for notebooks: execute what changed, and cache the rest. A target is a
-notebook, a task, an artefact, a group, a folder or a glob."""
+_LEADING = "nbbuild.cli.leading"
+
+_ABOUT = "Make for notebooks: execute what changed, and cache the rest."
 
 _EXAMPLES = {
     "nbbuild": "build everything that is out of date",
@@ -62,16 +65,37 @@ class VerbGroup(click.Group):
             args = ["--version"]
         elif place < len(args) and args[place] in self._verbs:
             args = [args[place], *leading, *args[place + 1 :]]
+        elif ctx.resilient_parsing and place == len(args):
+            # A shell completes the first word: it may be a verb, and the rest is a build's.
+            ctx.meta[_LEADING], args = leading, []
         elif any(option in _before_dashes(args) for option in ("-h", "--help")):
             args = ["--help"]
-        elif args or not ctx.resilient_parsing:  # while a shell completes, nothing is meant yet
+        else:
             args = [BUILD, *args]
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete the first word: a verb, or the file of a target."""
-        found = super().shell_complete(ctx, incomplete)
-        return found if incomplete.startswith("-") else [*found, CompletionItem(incomplete, "file")]
+        """Complete the first word: a verb, a target, or an option of a build."""
+        build = self._load(BUILD)
+        leading = ctx.meta.get(_LEADING, [])
+        inner = build.make_context(BUILD, [*leading], parent=ctx, resilient_parsing=True)
+        verbs = [
+            CompletionItem(verb, help=line)
+            for verb, line in self._verbs.items()
+            if verb.startswith(incomplete)
+        ]
+        words = [
+            item
+            for param in build.params
+            if isinstance(param, click.Argument)
+            for item in param.shell_complete(inner, incomplete)
+        ]
+        options = [
+            *click.Command.shell_complete(self, ctx, incomplete),
+            *build.shell_complete(inner, incomplete),
+        ]
+        found = [*verbs, *words, *options]
+        return list({item.value: item for item in reversed(found)}.values())[::-1]
 
     def main(
         self,
@@ -83,8 +107,12 @@ class VerbGroup(click.Group):
         **extra: Any,
     ) -> Any:
         """Run the command and exit with its status; an int that a verb returns is the status."""
-        if not standalone_mode or "_NBBUILD_COMPLETE" in os.environ:
+        if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        asked = os.environ.get(COMPLETING)
+        if asked:
+            _completing.answer(self, asked, program=prog_name or self.name or BUILD)
+            sys.exit(0)
         words = sys.argv[1:] if args is None else list(args)
 
         said: dict[str, Any] = {}
@@ -127,14 +155,17 @@ class VerbGroup(click.Group):
         return [record for record in records if record is not None]
 
     def _place_of_word(self, ctx: click.Context, args: Sequence[str]) -> int:
-        """Return the place of the first word that is not an option, or of `--`, or the end."""
+        """Return the place of the first word that is not an option, or of `--`, or the end.
+
+        It is beyond the end if the last word is an option without its value.
+        """
         place = 0
         while place < len(args):
             word = args[place]
             if word in ("-", "--") or not word.startswith("-"):
                 break
             place += 2 if self._takes_next(ctx, word) else 1
-        return min(place, len(args))
+        return place
 
     def _takes_next(self, ctx: click.Context, word: str) -> bool:
         """Whether the word after an option of the build is its value."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from nbbuild.errors import UsageError
 
@@ -62,6 +63,12 @@ class Folder(_Path):
         name = param.opts[0] if param is not None else "this"
         raise UsageError(f"{name}: '{path}' {there}", hint="name the folder to work in")
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell to complete a folder."""
+        return [CompletionItem(incomplete, type="dir")]
+
 
 def project_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
     """Give a verb `-C` and `-f`: it is called with `directory: Path` and `file: Path | None`.
@@ -93,11 +100,15 @@ def project_options(function: Callable[..., _Result]) -> Callable[..., _Result]:
     )
     @functools.wraps(function)
     def with_project(*args: Any, **kwargs: Any) -> _Result:
-        meta = click.get_current_context().meta
-        directory, file = meta.get(_DIRECTORY, Path()), meta.get(_FILE)
+        directory, file = project_of(click.get_current_context())
         return function(*args, directory=directory, file=file, **kwargs)
 
     return with_project
+
+
+def project_of(ctx: click.Context) -> tuple[Path, Path | None]:
+    """Return the `directory` and `file` that were said before or in `ctx`."""
+    return ctx.meta.get(_DIRECTORY, Path()), ctx.meta.get(_FILE)
 
 
 def _keep(key: str, ctx: click.Context, param: click.Parameter, value: Path | None) -> None:

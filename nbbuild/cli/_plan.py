@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from nbbuild.building.rendering import Pages
 from nbbuild.building.slots import most_slots
 from nbbuild.events import Planned
 from nbbuild.judging.verdicts import Plan
@@ -27,22 +28,34 @@ _WORDS = {
 _MOST = 3  # tasks that are named
 
 
-def totals(session: Session, plan: Plan, *, jobs: int | None) -> str:
+def pages_due(session: Session, plan: Plan) -> int:
+    """Return how many pages would be rendered although their notebooks stay as they are.
+
+    Raises `ConfigError` if pages are wanted and cannot be rendered.
+    """
+    pages = Pages.of(session)
+    fresh = [one.task for one in plan.judgements if one.verdict is Verdict.FRESH]
+    return 0 if pages is None else len(pages.due(fresh))
+
+
+def totals(session: Session, plan: Plan, *, jobs: int | None, pages: int = 0) -> str:
     """Return "12 to run, about 3 min": what a build would do, and how long it would take.
 
     The time is what their last runs took, shared among `jobs` (None: as configured); left out if
-    none has run yet.
+    none has run yet. `pages` are to be rendered.
     """
     number = len(plan.judgements)
     if not number:
         return "nothing to do: there are no notebooks"
-    if plan.fresh:
+    if plan.fresh and not pages:
         return nothing_to_do(number)
     counts = Counter(one.verdict for one in plan.judgements)
     said = [f"{counts[verdict]} {words}" for verdict, words in _WORDS.items() if counts[verdict]]
     about = _about(session, plan, jobs=jobs)
     if about:
         said.insert(bool(counts[Verdict.RUN]) + bool(counts[Verdict.WAIT]), about)
+    if pages:
+        said.append(f"{pages} page{'s'[: pages != 1]} to render")
     return ", ".join(said)
 
 
@@ -58,9 +71,11 @@ def _about(session: Session, plan: Plan, *, jobs: int | None) -> str:
     return "" if left is None else f"about {duration(left, whole=True)}"
 
 
-def out_of_date(plan: Plan) -> str:
+def out_of_date(plan: Plan, *, pages: int = 0) -> str:
     """Return which tasks are out of date, for whoever asks with -q on a terminal."""
     names = [one.task for one in plan.judgements if one.verdict is not Verdict.FRESH]
+    if not names:
+        names = [f"{pages} page{'s'[: pages != 1]}"]
     named = ", ".join(names[:_MOST])
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return f"out of date: {named}{more}; nothing was run (-q only asks, -s builds and says little)"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import Whole, project_options, refuse
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
@@ -50,7 +51,7 @@ _CONTRARY = (
         "nbbuild -n": "say what would run, and how long it would take",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option(
     "-j",
     "--jobs",
@@ -114,10 +115,10 @@ def command(
 ) -> int:
     """Bring TARGETs up to date, or everything.
 
-    A target is a notebook, a task, an artefact, a group or a glob. Exit status: 0 all well, 1 a
-    notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the cache or
-    nbbuild itself, 130 interrupted. In a recipe of make, begin the line with `+`: then options and
-    job slots of make count here, too.
+    A target is a notebook, a task, an artefact, a group, a folder or a glob. Exit status: 0 all
+    well, 1 a notebook failed (or -q and something is out of date), 2 usage or configuration, 3 the
+    cache or nbbuild itself, 130 interrupted. In a recipe of make, begin the line with `+`: then
+    options and job slots of make count here, too.
     """
     refuse({**flags, "max_failures": max_failures is not None}, _CONTRARY)
     flags = _with_makes(flags, make.asked(os.environ).options)
@@ -180,19 +181,21 @@ def _ask(
     flags: Mapping[str, bool],
 ) -> int:
     """Say what would be done, or only whether there is anything; return the exit status."""
-    from nbbuild.cli._plan import out_of_date, totals
+    from nbbuild.cli._plan import out_of_date, pages_due, totals
     from nbbuild.cli.status import describe
 
     skipped = flags["skip_known_failures"]
     plan = session.plan(targets, forced=flags["always_run"], skip_failed=skipped)
+    pages = pages_due(session, plan)
+    idle = plan.fresh and not pages
     if as_json:
         emit(list(plan.judgements))
     elif flags["dry_run"]:
         emit(describe(plan, verbose=flags["verbose"]))
-        say(totals(session, plan, jobs=jobs))
-    elif not plan.fresh and not flags["silent"] and sys.stderr.isatty():
-        say(out_of_date(plan))
-    return int(flags["question"] and not plan.fresh)
+        say(totals(session, plan, jobs=jobs, pages=pages))
+    elif not idle and not flags["silent"] and sys.stderr.isatty():
+        say(out_of_date(plan, pages=pages))
+    return int(flags["question"] and not idle)
 
 
 def _build(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
@@ -19,7 +20,7 @@ from nbbuild.cli.render import emit, json_option, say
         "nbbuild clean -n report.ipynb": "say what would be removed for one",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Say what would be removed, and remove nothing."
 )

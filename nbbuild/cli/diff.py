@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.cache._records import found as record_of
@@ -22,7 +23,7 @@ from nbbuild.cli.render import emit, json_option, say
     cls=Verb,
     examples={"nbbuild diff report.ipynb": "what changed in its code since it ran"},
 )
-@click.argument("target")
+@click.argument("target", shell_complete=_completing.targets)
 @click.argument("record", required=False)
 @click.option("--plain", is_flag=True, help="Do not use nbdime, even if it is installed.")
 @json_option

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
@@ -43,7 +44,7 @@ _DIGESTED = ("assets", "modules", "files", "code", "file")
         "nbbuild explain --suggest": "lines for jcache.toml that are missing",
     },
 )
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=_completing.targets)
 @click.option("-v", "--verbose", is_flag=True, help="Also show all that the last run used.")
 @click.option("--suggest", "suggesting", is_flag=True, help="Print lines for jcache.toml.")
 @click.option("--write", "writing", is_flag=True, help="With --suggest: add them to the file.")

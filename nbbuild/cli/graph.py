@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit
@@ -27,7 +28,7 @@ FORMATS = ("tree", "mermaid", "dot", "json")
         "nbbuild graph --format mermaid report.ipynb": "a picture for Markdown",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @project_options

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit
 from nbbuild.errors import UsageError, did_you_mean
+
+
+def _inner_verbs(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the verbs that may come next, for a shell that completes."""
+    where: click.Command | None = ctx.find_root().command
+    for word in ctx.params.get("words") or ():
+        where = where.get_command(ctx, word) if isinstance(where, click.Group) else None
+    verbs = where.list_commands(ctx) if isinstance(where, click.Group) else []
+    return [CompletionItem(verb) for verb in verbs if verb.startswith(begun)]
 
 
 @click.command(
@@ -14,7 +24,7 @@ from nbbuild.errors import UsageError, did_you_mean
     cls=Verb,
     examples={"nbbuild help build": "all options of a build", "nbbuild help cache gc": ""},
 )
-@click.argument("words", nargs=-1, metavar="[VERB]...")
+@click.argument("words", nargs=-1, metavar="[VERB]...", shell_complete=_inner_verbs)
 @click.pass_context
 def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Show how VERB is used, as `nbbuild VERB --help` does; without one, list the verbs.

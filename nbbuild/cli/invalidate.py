@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
@@ -20,7 +21,7 @@ from nbbuild.errors import UsageError
         "nbbuild invalidate --all": "run everything again",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option("-a", "--all", "everything", is_flag=True, help="Every notebook of the project.")
 @json_option
 @project_options

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, table
@@ -23,7 +24,7 @@ from nbbuild.report import duration
         "nbbuild list --assets chapters": "those of a folder, and what they read",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option("--assets", "with_assets", is_flag=True, help="Also show the files that they read.")
 @json_option
 @project_options

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import say
@@ -16,7 +17,7 @@ from nbbuild.cli.render import say
     cls=Verb,
     examples={"nbbuild merge report.ipynb out.ipynb": "prose and outputs in one file"},
 )
-@click.argument("target")
+@click.argument("target", shell_complete=_completing.targets)
 @click.argument("out", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--force", is_flag=True, help="Overwrite OUT if it exists.")
 @project_options

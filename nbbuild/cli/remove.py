@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._editing import tell
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
@@ -18,7 +19,13 @@ from nbbuild.errors import UsageError
 @click.command(
     "remove", cls=Verb, examples={"nbbuild remove draft.ipynb": "take it out; its file stays"}
 )
-@click.argument("notebooks", nargs=-1, type=click.Path(), metavar="[NOTEBOOK]...")
+@click.argument(
+    "notebooks",
+    nargs=-1,
+    type=click.Path(),
+    metavar="[NOTEBOOK]...",
+    shell_complete=_completing.targets,
+)
 @click.option(
     "-a", "--all", "everything", is_flag=True, help="Remove all; a copy of the file is kept."
 )

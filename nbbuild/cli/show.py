@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         "nbbuild show --open report.ipynb": "look at the notebook itself",
     },
 )
-@click.argument("target")
+@click.argument("target", shell_complete=_completing.targets)
 @click.option(
     "--traceback/--no-traceback",
     "--tb/--no-tb",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
@@ -31,7 +32,7 @@ WORDS = {
         "nbbuild status chapters": "the same of one folder",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option("-v", "--verbose", is_flag=True, help="Also list what is up to date.")
 @json_option
 @project_options

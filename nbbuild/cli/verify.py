@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nbbuild.cli import _completing
 from nbbuild.cli._options import Whole, project_options
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
@@ -30,7 +31,7 @@ _MOST = 10  # files that are listed
         "nbbuild verify report.ipynb --seed 7": "in the order of an earlier run",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
 @click.option(
     "-j",
     "--jobs",

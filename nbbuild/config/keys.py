@@ -35,6 +35,7 @@ def readers(root: Path) -> Keys:
             "readers": paths.readers(root),
             "scratch": values.listed(paths.scratch(root)),
             "python_path": values.listed(paths.path(root)),
+            "render": values.listed(values.choice("html")),
         },
         "execution": {
             "executor": values.filled,

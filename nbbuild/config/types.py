@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ class ProjectTable:
     readers: Mapping[str, str] = field(default_factory=dict)  # pattern → name; later ones win
     scratch: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
+    render: tuple[str, ...] = ()  # "html": what is written beside each built notebook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,3 +163,9 @@ class Config:
             self.store,
             *([self.root / given] if given else []),
         )
+
+    @property
+    def closed_inside(self) -> tuple[str, ...]:
+        """Those of `closed` that lie in the root, relative to it."""
+        relative = (os.path.relpath(folder, self.root) for folder in self.closed)
+        return tuple(Path(path).as_posix() for path in relative if not path.startswith(".."))

@@ -180,7 +180,7 @@ def choice(*known: str) -> Reader[str]:
 
 def _either(words: Sequence[str]) -> str:
     *most, last = [quoted(word) for word in words]
-    return f"{', '.join(most)} or {last}"
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 # -- lists and tables --------------------------------------------------------------------------

@@ -19,6 +19,10 @@ VERBS = {
     "clean": "Remove what was built.",
     "cache": "Inspect and manage the cache.",
     "import": "Import results from another tool's cache.",
+    "completion": "Print what a shell needs to complete verbs and targets.",
     "help": "Show how a verb is used.",
 }
 """Verb → one line of help; in the order of `nbbuild --help`."""
+
+COMPLETING = "_NBBUILD_COMPLETE"
+"""The variable that is set while a shell completes a command line."""

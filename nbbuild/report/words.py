@@ -174,10 +174,13 @@ def summary(report: Report) -> str:
     kinds = Counter(outcome.kind for outcome in report.outcomes)
     if not kinds and not report.interrupted:
         return "nothing to do: no notebook was asked for"
-    if set(kinds) == {OutcomeKind.FRESH} and not report.interrupted:
+    idle = not (report.interrupted or report.rendered)
+    if set(kinds) == {OutcomeKind.FRESH} and idle:
         return nothing_to_do(len(report.outcomes))
-    counts = ", ".join(f"{kinds[kind]} {kind.value}" for kind in _ORDER if kinds[kind])
-    text = f"{counts or 'nothing done'} in {duration(report.seconds)}"
+    parts = [f"{kinds[kind]} {kind.value}" for kind in _ORDER if kinds[kind]]
+    if report.rendered:
+        parts.append(f"{report.rendered} page{'s'[: report.rendered != 1]} rendered")
+    text = f"{', '.join(parts) or 'nothing done'} in {duration(report.seconds)}"
     saved = sum(outcome.saved for outcome in report.outcomes if outcome.kind in _REUSED)
     if round(saved) > 0:
         text += f"; {duration(saved, whole=True)} saved"

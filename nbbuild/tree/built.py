@@ -23,19 +23,23 @@ FAILED_SUFFIX = ".failed"
 
 
 class BuiltNotebooks:
-    """Writes and removes built notebooks, and knows which of them are unchanged."""
+    """Writes and removes built notebooks, and knows which of them are unchanged.
 
-    def __init__(self, ground: Ground) -> None:
+    With `pages`, also the pages beside them that are rendered from them.
+    """
+
+    def __init__(self, ground: Ground, *, pages: bool = False) -> None:
         self._ground = ground
+        self._pages = pages
         self._failed = ground.root / DOT / FAILED
 
     def write(self, task: Task, data: bytes, made_from: str) -> tuple[bool, tuple[str, ...]]:
         """Write the built notebook unless it has these bytes; return whether, and notes."""
         ground = self._ground
-        place = ground.confined.place(task.built)
+        ground.confined.place(task.built)  # raises Refused
         ledger = ground.ledgers.read(task.name)
         new = Built(task.built, digest_bytes(data), ground.ledgers.by)
-        there = self._there(task)
+        there = self._there(task.built)
         ours = _digests(ledger, task.built)
         elsewhere = tuple(m for m in ledger.built if m.path != task.built and ground.exists(m.path))
         # The ledger goes first and names both the old file and the new: whichever of them a crash
@@ -52,13 +56,57 @@ class BuiltNotebooks:
                 ground.ledgers.write(noted)
             return False, self._leave_old_places(task, noted)
         ground.ledgers.write(noted)
-        notes: tuple[str, ...] = ()
         # What the cache holds can be written again, and nobody trusts a file of the tree unread.
-        sync = not made_from
-        with writing(f"'{task.built}' cannot be written", place):
+        notes = self._put(task, task.built, data, ours=there in ours, sync=not made_from)
+        return True, (*notes, *self._leave_old_places(task, noted))
+
+    def write_page(self, task: Task, data: bytes, made_from: str) -> tuple[str, ...]:
+        """Write the page of the built notebook, rendered from `made_from`; return notes."""
+        ground, path = self._ground, page_of(task.built)
+        ledger = ground.ledgers.read(task.name)
+        by = ground.ledgers.by
+        new = Built(path, digest_bytes(data), by, made_from)
+        there = self._there(path)
+        ours = _digests(ledger, path)
+        # Both the old page and the new one are ours, as for notebooks.
+        before = (Built(path, there, by),) if there and there in ours - {new.digest} else ()
+        others = tuple(built for built in ledger.built if built.path != path)
+        ground.ledgers.write(msgspec.structs.replace(ledger, built=(*others, new, *before)))
+        return (
+            ()
+            if there == new.digest
+            else self._put(task, path, data, ours=there in ours, sync=False)
+        )
+
+    def page_in_order(self, task: Task, made_from: str) -> bool:
+        """Whether the page is there as it was rendered from `made_from`."""
+        path = page_of(task.built)
+        ledger = self._ground.ledgers.read(task.name)
+        written = {
+            one.digest for one in ledger.built if (one.path, one.made_from) == (path, made_from)
+        }
+        return self._ground.digests.digest(f"{self._ground.root}/{path}") in written
+
+    def remove_page(self, task: Task) -> None:
+        """Remove the page, unless it was altered since it was written."""
+        ground, path = self._ground, page_of(task.built)
+        ledger = ground.ledgers.read(task.name)
+        if self._there(path) in _digests(ledger, path):
+            take_away_built(ground, path, _digests(ledger, path))
+            rest = tuple(built for built in ledger.built if built.path != path)
+            ground.ledgers.write(msgspec.structs.replace(ledger, built=rest))
+
+    def _put(
+        self, task: Task, path: str, data: bytes, *, ours: bool, sync: bool
+    ) -> tuple[str, ...]:
+        """Write a file; put one that is not `ours` aside, and return notes on it."""
+        ground = self._ground
+        notes: tuple[str, ...] = ()
+        place = ground.confined.place(path)
+        with writing(f"'{path}' cannot be written", place):
             ground.make_folder(place.parent)
-            if there not in ours and ground.exists(task.built) and not place.is_dir():
-                notes = (ground.replaced.keep(place, task.built),)
+            if not ours and ground.exists(path) and not place.is_dir():
+                notes = (ground.replaced.keep(place, path),)
             try:
                 staging = ground.ledgers.staging(task.name)
                 in_folder(place, lambda: write(place, data, folder=staging, sync=sync))
@@ -68,7 +116,7 @@ class BuiltNotebooks:
                 # The output folder is another file system.
                 in_folder(place, lambda: write(place, data, sync=sync))
         ground.digests.forget(place)
-        return True, (*notes, *self._leave_old_places(task, noted))
+        return notes
 
     def in_order(self, task: Task, made_from: str) -> bool:
         """Whether the built notebook is there as it was written from `made_from`."""
@@ -87,11 +135,14 @@ class BuiltNotebooks:
         return {built.path for built in self._at_old_places(task, ledger)}
 
     def remove(self, task: Task) -> tuple[str, ...]:
-        """Remove the built notebook; keep an altered one in `replaced`, and return notes on it."""
+        """Remove the built notebook and its page; return notes on altered ones, which are kept."""
         ground = self._ground
         ledger = ground.ledgers.read(task.name)
-        notes = take_away_built(ground, task.built, _digests(ledger, task.built))
-        rest = tuple(built for built in ledger.built if built.path != task.built)
+        pages = {built.path for built in ledger.built} & {page_of(task.built)}
+        notes: tuple[str, ...] = ()
+        for path in (task.built, *pages):
+            notes += take_away_built(ground, path, _digests(ledger, path))
+        rest = tuple(built for built in ledger.built if built.path not in {task.built, *pages})
         if rest != ledger.built or ledger.made_from:
             ledger = msgspec.structs.replace(ledger, built=rest, made_from="")
             ground.ledgers.write(ledger)
@@ -103,7 +154,8 @@ class BuiltNotebooks:
         Two configuration files of one folder may build one task to two places; both stay.
         """
         by = self._ground.ledgers.by
-        return [built for built in ledger.built if built.path != task.built and built.by == by]
+        stay = {task.built, page_of(task.built)} if self._pages else {task.built}
+        return [built for built in ledger.built if built.path not in stay and built.by == by]
 
     def _leave_old_places(self, task: Task, ledger: Ledger) -> tuple[str, ...]:
         """Remove what was built elsewhere, unless it now belongs to another task; return notes."""
@@ -149,10 +201,15 @@ class BuiltNotebooks:
             with suppress(OSError):
                 (self._failed / folder).rmdir()
 
-    def _there(self, task: Task) -> Digest | None:
-        """Return the digest of the file where the built notebook goes; None for links too."""
-        place: Path = self._ground.root / task.built
+    def _there(self, path: str) -> Digest | None:
+        """Return the digest of the file at `path`, where we write; None for links too."""
+        place: Path = self._ground.root / path
         return None if place.is_symlink() else self._ground.digests.fresh(place)
+
+
+def page_of(built: str) -> str:
+    """Return where the page of the notebook that is built at `built` goes."""
+    return PurePosixPath(built).with_suffix(".html").as_posix()
 
 
 def take_away_built(ground: Ground, path: str, ours: Collection[Digest | None]) -> tuple[str, ...]:

@@ -44,9 +44,10 @@ class Made(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Built(Made, frozen=True, array_like=True, gc=False):
-    """A built notebook, and the configuration file for which it was written."""
+    """A built notebook, or a page rendered from one, and for which configuration file it is."""
 
     by: str = ""
+    made_from: str = ""  # of a page
 
 
 class Left(Made, frozen=True, array_like=True, gc=False):
@@ -70,7 +71,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     standing: tuple[str, ...] = ()  # the folders for its artefacts that existed before it
     made: tuple[Made, ...] = ()
     folders: tuple[str, ...] = ()  # made for the task's files; removed when empty
-    built: tuple[Built, ...] = ()  # built notebooks, the present one first
+    built: tuple[Built, ...] = ()  # built notebooks, the present one first, and their pages
     made_from: str = ""  # of the present built notebook
     left: tuple[Left, ...] = ()  # left undeclared by the last run and earlier ones
 

@@ -41,8 +41,8 @@ class Tree:
     `match` must look at the disk again each time it is called. `sources` (root-relative) are never
     written. `present` are all tasks of the project, according to the configuration file for which
     `ledgers` writes (None: no file in particular); without them no task counts as gone. `output`
-    is the folder of the built notebooks, root-relative. Anything that changes the tree for a task
-    needs its `outputs_lock`.
+    is the folder of the built notebooks, root-relative. With `pages`, each has a page beside it.
+    Anything that changes the tree for a task needs its `outputs_lock`.
     Everything that writes raises StoreError if it cannot.
     """
 
@@ -57,6 +57,7 @@ class Tree:
         present: Iterable[Task] | None = None,
         ledgers: Ledgers | None = None,
         output: str = "",
+        pages: bool = False,
     ) -> None:
         real = Path(os.path.realpath(root))
         self._folder = real / DOT
@@ -72,7 +73,7 @@ class Tree:
         )
         self._gone = Gone(self._ground, present)
         self._artefacts = Artefacts(self._ground, self._gone)
-        self._built = BuiltNotebooks(self._ground)
+        self._built = BuiltNotebooks(self._ground, pages=pages)
 
     def closed_folders(self, tasks: Iterable[Task]) -> dict[str, str]:
         """Return the tasks' output folders in which nbbuild must not write, each with the reason.
@@ -211,8 +212,23 @@ class Tree:
         """Whether the built notebook is there as written from exactly this."""
         return self._built.in_order(task, made_from)
 
+    def write_page(self, task: Task, data: bytes, made_from: str) -> tuple[str, ...]:
+        """Write the page that shows the built notebook, beside it; return notes for users.
+
+        `made_from` is remembered for `page_in_order`.
+        """
+        return self._built.write_page(task, data, made_from)
+
+    def page_in_order(self, task: Task, made_from: str) -> bool:
+        """Whether the page is there as rendered from exactly this."""
+        return self._built.page_in_order(task, made_from)
+
+    def remove_page(self, task: Task) -> None:
+        """Remove the page, as when it cannot be rendered; one that was altered stays."""
+        self._built.remove_page(task)
+
     def remove_built(self, task: Task) -> tuple[str, ...]:
-        """Remove the built notebook, as after a failure; return notes for users."""
+        """Remove the built notebook and its page, as after a failure; return notes for users."""
         return self._built.remove(task)
 
     def keep_failed(self, task: Task, data: bytes) -> str:

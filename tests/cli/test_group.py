@@ -312,10 +312,10 @@ def test_the_word_error_is_red_on_a_terminal_unless_colours_are_not_wanted():
     assert on_a_terminal(NO_COLOR="1").startswith(f"error:{text}")
 
 
-def test_the_shell_can_complete_verbs_and_targets():
-    words = {"COMP_WORDS": "nbbuild st", "COMP_CWORD": "1", "_NBBUILD_COMPLETE": "bash_complete"}
+def test_the_shell_can_complete_verbs():
+    words = {"COMP_LINE": "nbbuild st", "_NBBUILD_COMPLETE": "complete"}
     result = process(sys.executable, "-m", "nbbuild", env={**os.environ, **words})
-    assert (result.returncode, result.stdout) == (0, "plain,status\nfile,st\n")
+    assert (result.returncode, result.stdout) == (0, f"word\tstatus\t{VERBS['status']}\n")
 
 
 def test_python_m_nbbuild_is_the_command():

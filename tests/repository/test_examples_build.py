@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,10 @@ def test_the_quickstart_tells_its_story(copied: Path) -> None:
     report = copied / "notebooks/report.md"
     report.write_text(report.read_text().replace("One line for each town", "A line a town"))
     assert build(copied) == {"fresh": tasks[:2], "refreshed": tasks[2:]}
+
+    words = [sys.executable, "-m", "pytest", "--nbbuild", "-q", "-rP"]
+    tested = subprocess.run(words, cwd=copied, capture_output=True, text=True, check=False)
+    assert tested.stdout.splitlines()[-1].startswith("3 passed in "), tested.stdout
 
 
 @pytest.mark.parametrize("copied", ["book"], indirect=True)
