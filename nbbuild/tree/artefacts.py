@@ -84,15 +84,16 @@ class Artefacts:
             left=left,
             folders=tuple(folder for folder in old.folders if ground.exists(folder)),
         )
-        ground.ledgers.write(new)
+        if task.artefacts or _lasting(new) != _lasting(old):
+            ground.ledgers.write(new)
         self._begun[task.name] = new
         return notes
 
     def collect(self, task: Task, *, stored: bool) -> tuple[ArtefactFile, ...]:
         """Put what the run wrote into the store, and finish the ledger."""
         ground = self._ground
-        noted = ground.ledgers.read(task.name)
-        if noted.finished:  # the notebook itself may have removed `.nbbuild`
+        there = noted = ground.ledgers.read(task.name)
+        if noted.finished:  # `begin` had nothing to write, or the notebook removed `.nbbuild`
             noted = self._begun.get(task.name, noted)
         if noted.finished:
             raise OneTaskError(
@@ -106,7 +107,9 @@ class Artefacts:
         folders.update(folder for one in empty for folder in folders_above(one))
         folders -= {*noted.standing} - {*noted.folders}
         made = tuple(Made(artefact.path, artefact.digest) for artefact in artefacts)
-        ground.ledgers.write(_finished(noted, made, folders))
+        finished = _finished(noted, made, folders)
+        if not there.finished or made or _lasting(finished) != _lasting(there):
+            ground.ledgers.write(finished)
         self._begun.pop(task.name, None)
         self._empty[task.name] = empty
         return artefacts
@@ -371,6 +374,16 @@ class Artefacts:
 def _others(ledger: Ledger, inherited: Mapping[str, bool], record: Record) -> set[str]:
     ours = {artefact.path for artefact in record.artefacts}
     return {made.path for made in ledger.made}.union(inherited) - ours
+
+
+def _lasting(ledger: Ledger) -> Ledger:
+    """Return what a ledger holds beside the marks of its last run.
+
+    For a task without artefacts the rest tells nothing: no file of it can be left behind.
+    """
+    return msgspec.structs.replace(
+        ledger, finished=True, when_ns=0, before=None, standing=(), by=""
+    )
 
 
 def _finished(ledger: Ledger, made: tuple[Made, ...], folders: set[str]) -> Ledger:
