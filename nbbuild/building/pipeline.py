@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
@@ -12,14 +13,13 @@ from nbbuild.building.from_session import facts_of, is_new_of, likely_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
+from nbbuild.building.supply import Supply
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.judging.verdicts import Judge, Plan
 from nbbuild.kernels.launch.machine import slots_of
-from nbbuild.kernels.launch.memory import Room
-from nbbuild.kernels.launch.process import Launcher
 from nbbuild.model import Judgement, OutcomeKind, Report, Verdict
 from nbbuild.quick.uptodate import STEP_SUMMARY
 from nbbuild.report import summary
@@ -31,7 +31,6 @@ from nbbuild.text.quantities import amount
 if TYPE_CHECKING:
     from nbbuild.building.executors import Workers
     from nbbuild.export.after_build import Handed
-    from nbbuild.kernels.ahead import Ahead
 
 
 def build(
@@ -44,6 +43,7 @@ def build(
     force: bool = False,
     observer: Observer = silent,
     cancelled: threading.Event | None = None,
+    supply: Supply | None = None,
 ) -> Report:
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
@@ -51,7 +51,8 @@ def build(
     failure. With `force` everything that the targets need runs. Raises `UsageError`, `ConfigError`
     or `KernelError` before anything runs or is written, and `StoreError` when the cache fails.
     An interrupt, or setting `cancelled`, ends all kernels; the report is then marked
-    `interrupted`.
+    `interrupted`. Kernels come from `supply`, which stays; None: from processes that end with
+    the build.
     """
     began = time.monotonic()
     execution = session.config.execution
@@ -61,9 +62,8 @@ def build(
     observer = recorder = Recorder(observer)
     tally = _tally(session, observer)
     with (
-        Launcher(facts_of(session)) as launcher,
-        _Ahead(launcher, most=slots) as ahead,
-        _head_start(session, launcher, ahead, slots=slots) as head_start,
+        _lent(supply, session, slots=slots) as lent,
+        _head_start(session, lent, slots=slots) as head_start,
     ):
         head_start.guess(names, forced=force)
         session.check(names)
@@ -86,7 +86,7 @@ def build(
                 todo,
                 tally,
                 workers=start(slots),
-                kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
+                supply=lent,
                 keep_going=going,
                 cancelled=threading.Event() if cancelled is None else cancelled,
             )
@@ -119,7 +119,7 @@ def _execute(
     tally: Tally,
     *,
     workers: Workers,
-    kernels: Callable[[], tuple[Launcher, Ahead, Room]],
+    supply: Supply,
     keep_going: bool,
     cancelled: threading.Event,
 ) -> None:
@@ -137,7 +137,7 @@ def _execute(
             work,
             tally,
             workers=workers,
-            kernels=KernelSupply(*kernels()),
+            kernels=KernelSupply(supply, supply.room(session.config.execution.max_memory)),
             executing=_executing(todo),
             keep_going=keep_going,
             cancelled=cancelled,
@@ -212,51 +212,19 @@ def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[s
     return [one.task for one in todo if one.task not in settled]
 
 
-class _Ahead:
-    """Kernels that are started ahead; the code for that is imported when the first one is."""
-
-    def __init__(self, launcher: Launcher, *, most: int) -> None:
-        self._launcher = launcher
-        self._most = most
-        self._lock = threading.Lock()
-        self._ahead: Ahead | None = None
-
-    def __enter__(self) -> _Ahead:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._ahead is not None:
-            self._ahead.close()
-
-    def get(self) -> Ahead:
-        from nbbuild.kernels.ahead import Ahead
-
-        with self._lock:
-            if self._ahead is None:
-                self._ahead = Ahead(self._launcher, most=self._most)
-            return self._ahead
+def _lent(supply: Supply | None, session: Session, *, slots: int) -> AbstractContextManager[Supply]:
+    return Supply(facts_of(session), slots=slots) if supply is None else nullcontext(supply)
 
 
-def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: int) -> HeadStart:
+def _head_start(session: Session, supply: Supply, *, slots: int) -> HeadStart:
     """Return what starts the first kernels while the tasks are being judged."""
     return HeadStart(
         session.graph.tasks,
-        launcher,
+        supply.launcher,
         is_new=is_new_of(session),
-        likely=likely_of(session, slots=slots),
-        kernels=ahead.get,
+        likely=likely_of(session, supply, slots=slots),
+        kernels=supply.ahead,
     )
-
-
-def _room(session: Session, launcher: Launcher) -> Room:
-    """Return what lets kernels start as long as there is memory for them."""
-
-    def held() -> int:
-        from nbbuild.kernels.launch.usage import held_below
-
-        return held_below(launcher.pid)
-
-    return Room(session.config.execution.max_memory, held=held)
 
 
 def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:

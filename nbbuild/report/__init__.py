@@ -54,12 +54,13 @@ def observer(
     """
     words = Words(silent=silent, verbose=verbose, slowest=slowest, shown=shown)
     plain = Plain(stream, words=words)
-    if silent or not _draws(stream, environ):
+    if silent or not draws(stream, environ):
         return plain
     return _WhenItRuns(stream, words=words, plain=plain)
 
 
-def _draws(stream: TextIO, environ: Mapping[str, str]) -> bool:
+def draws(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether `stream` is a terminal to draw on."""
     in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and not in_ci and environ.get("TERM", "") not in ("", "dumb", "unknown")
 

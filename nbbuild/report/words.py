@@ -56,8 +56,9 @@ class Line:
 class Words:
     """Says each thing once: remembers which tasks and notes have been told.
 
-    `silent` leaves only failures; `verbose` adds notebooks whose results were there already, all
-    reasons and whole tracebacks. At the end the `slowest` notebooks that ran are listed, None: all.
+    `silent` leaves only failures, `brief` failures and notes; `verbose` adds notebooks whose
+    results were there already, all reasons and whole tracebacks. At the end the `slowest` notebooks
+    that ran are listed, None: all.
     `shown` turns a path seen from the root into what is to be printed. Not thread-safe: the caller
     holds a lock.
     """
@@ -66,11 +67,13 @@ class Words:
         self,
         *,
         silent: bool = False,
+        brief: bool = False,
         verbose: bool = False,
         slowest: int | None = 0,
         shown: Callable[[str], str] = str,
     ) -> None:
         self.silent = silent
+        self._brief = brief or silent
         self._shown = shown
         self._verbose = verbose and not silent
         self._slowest = slowest
@@ -112,7 +115,7 @@ class Words:
         for problem in report.problems:
             first, *rest = problem.splitlines()
             lines += [Line("error:", first, Tone.BAD), *map(Line, rest)]
-        if self.silent:
+        if self._brief:
             return lines
         return [
             *lines,
@@ -126,7 +129,7 @@ class Words:
             return True
         if outcome.kind in (*_REUSED, OutcomeKind.CANCELLED):
             return self._verbose  # they are counted
-        return not self.silent
+        return not self._brief
 
     def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
         traceback = failure.traceback.rstrip().splitlines()
@@ -202,7 +205,7 @@ def _longest(report: Report, number: int | None) -> list[Line]:
 
 
 def _headline(outcome: Outcome, shown: Callable[[str], str]) -> Line:
-    tone = _TONES.get(outcome.kind, Tone.PLAIN)
+    tone = TONES.get(outcome.kind, Tone.PLAIN)
     return Line(outcome.kind.value, in_one_line(_what_became(outcome, shown)), tone)
 
 
@@ -232,7 +235,7 @@ def _dim(text: str) -> Line:
     return Line(text, tone=Tone.DIM)
 
 
-_TONES = {
+TONES = {
     OutcomeKind.EXECUTED: Tone.GOOD,
     OutcomeKind.REFRESHED: Tone.REUSED,
     OutcomeKind.RESTORED: Tone.REUSED,
@@ -240,3 +243,4 @@ _TONES = {
     OutcomeKind.BLOCKED: Tone.BAD,
     OutcomeKind.FRESH: Tone.DIM,
 }
+"""What an outcome is, for those who can colour it; of a cancelled one nothing is known."""

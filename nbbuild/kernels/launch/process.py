@@ -265,6 +265,10 @@ class Launcher:
         if not portable():
             self._nursery.zygote(warm, check)
 
+    def let_go(self, keep: Callable[[Warm], bool]) -> None:
+        """End the zygotes of which `keep` is not true, but for those that are getting ready."""
+        self._nursery.let_go(keep)
+
     def close(self) -> None:
         """Kill what still runs, and end the helper."""
         with self._lock:

@@ -102,7 +102,10 @@ class Page:
         return self._browser.call(method, self._session, **parameters)
 
     def open(self, path):
-        self.call("Page.navigate", url=path.as_uri())
+        self.visit(path.as_uri())
+
+    def visit(self, url):
+        self.call("Page.navigate", url=url)
         self._browser.wait("Page.loadEventFired", self._session)
 
     def run(self, script):
@@ -110,6 +113,13 @@ class Page:
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    def until(self, condition):
+        """Return once an expression is true."""
+        look = f"const look = () => ({condition}) ? done(true) : setTimeout(look, 5)"
+        script = f"new Promise((done) => {{ {look}; look(); }})"
+        found = self.call("Runtime.evaluate", expression=script, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
 
     def click(self, selector):
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
