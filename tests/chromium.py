@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 
+PATIENCE = 30  # seconds until a test that waits has failed
+
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -115,9 +117,10 @@ class Page:
         return found["result"].get("value")
 
     def until(self, condition):
-        """Return once an expression is true."""
+        """Return once an expression is true; fail if it does not come to be."""
         look = f"const look = () => ({condition}) ? done(true) : setTimeout(look, 5)"
-        script = f"new Promise((done) => {{ {look}; look(); }})"
+        late = f"setTimeout(() => fail(Error('it never was true')), {PATIENCE * 1000})"
+        script = f"new Promise((done, fail) => {{ {look}; look(); {late}; }})"
         found = self.call("Runtime.evaluate", expression=script, awaitPromise=True)
         assert "exceptionDetails" not in found, found
 

@@ -179,8 +179,8 @@ def test_sources_texts_and_images_are_shown_and_nothing_else():
     body = made[made.index("<main>") : made.index("</main>")]
     assert body == (
         '<main><section><p class="count">In [7]</p><pre class="source">1 &lt; 2</pre>'
-        '<pre class="stdout">&lt;b&gt;</pre><img src="data:image/png;base64,QUJD" alt="output"/>'
-        '<img src="data:image/svg+xml;base64,PHN2Zz48L3N2Zz4=" alt="output"/>'
+        '<pre class="stdout">&lt;b&gt;</pre><img src="data:image/png;base64,QUJD" alt="output">'
+        '<img src="data:image/svg+xml;base64,PHN2Zz48L3N2Zz4=" alt="output">'
         '<pre class="result">t</pre><pre class="result">&lt;t&gt;</pre>'
         '<pre class="error">ValueError: no</pre></section>'
     )

@@ -36,7 +36,11 @@
     notebook.contentWindow.location.replace(`notebook/${encodeURIComponent(task)}?${stamp}`);
   };
 
-  notebook.addEventListener("load", () => notebook.contentWindow?.scrollTo(0, place));
+  notebook.addEventListener("load", () => {
+    if (place) {
+      notebook.contentWindow?.scrollTo(0, place);
+    }
+  });
 
   const list = () => {
     const rows = state.tasks.map((one) => {
