@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from nbbuild.building import last_good
@@ -51,8 +51,7 @@ def build(
     failure. With `force` everything that the targets need runs. Raises `UsageError`, `ConfigError`
     or `KernelError` before anything runs or is written, and `StoreError` when the cache fails.
     An interrupt, or setting `cancelled`, ends all kernels; the report is then marked
-    `interrupted`. Kernels come from `supply`, which stays; None: from processes that end with
-    the build.
+    `interrupted`. Kernels come from `supply`, which stays; None: from one that ends with this.
     """
     began = time.monotonic()
     execution = session.config.execution
@@ -61,10 +60,7 @@ def build(
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
     tally = _tally(session, observer)
-    with (
-        _lent(supply, session, slots=slots) as lent,
-        _head_start(session, lent, slots=slots) as head_start,
-    ):
+    with _supplied(session, supply, slots=slots) as (lent, head_start):
         head_start.guess(names, forced=force)
         session.check(names)
         tally.remarks = remarks(session, names)
@@ -212,19 +208,23 @@ def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[s
     return [one.task for one in todo if one.task not in settled]
 
 
-def _lent(supply: Supply | None, session: Session, *, slots: int) -> AbstractContextManager[Supply]:
-    return Supply(facts_of(session), slots=slots) if supply is None else nullcontext(supply)
-
-
-def _head_start(session: Session, supply: Supply, *, slots: int) -> HeadStart:
-    """Return what starts the first kernels while the tasks are being judged."""
-    return HeadStart(
-        session.graph.tasks,
-        supply.launcher,
-        is_new=is_new_of(session),
-        likely=likely_of(session, supply, slots=slots),
-        kernels=supply.ahead,
-    )
+@contextmanager
+def _supplied(
+    session: Session, supply: Supply | None, *, slots: int
+) -> Iterator[tuple[Supply, HeadStart]]:
+    """Yield where kernels come from, and what starts the first while the tasks are judged."""
+    own = Supply(facts_of(session), slots=slots) if supply is None else nullcontext(supply)
+    with (
+        own as lent,
+        HeadStart(
+            session.graph.tasks,
+            lent.launcher,
+            is_new=is_new_of(session),
+            likely=likely_of(session, lent, slots=slots),
+            kernels=lent.ahead,
+        ) as head_start,
+    ):
+        yield lent, head_start
 
 
 def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:
