@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from nbbuild.building import last_good
 from nbbuild.building.from_session import facts_of, is_new_of, likely_of
@@ -20,7 +21,7 @@ from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.judging.verdicts import Judge, Plan
 from nbbuild.kernels.launch.machine import slots_of
-from nbbuild.model import Judgement, OutcomeKind, Report, Verdict
+from nbbuild.model import Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.quick.uptodate import STEP_SUMMARY
 from nbbuild.report import summary
 from nbbuild.report.recording import Recorder
@@ -31,6 +32,8 @@ from nbbuild.text.quantities import amount
 if TYPE_CHECKING:
     from nbbuild.building.executors import Workers
     from nbbuild.export.after_build import Handed
+
+_NONE: Final[Mapping[str, Outcome]] = MappingProxyType({})
 
 
 def build(
@@ -44,6 +47,7 @@ def build(
     observer: Observer = silent,
     cancelled: threading.Event | None = None,
     supply: Supply | None = None,
+    standing: Mapping[str, Outcome] = _NONE,
 ) -> Report:
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
@@ -52,6 +56,7 @@ def build(
     or `KernelError` before anything runs or is written, and `StoreError` when the cache fails.
     An interrupt, or setting `cancelled`, ends all kernels; the report is then marked
     `interrupted`. Kernels come from `supply`, which stays; None: from one that ends with this.
+    Failures in `standing`, by task, are taken as they are: nothing that they rest on has changed.
     """
     began = time.monotonic()
     execution = session.config.execution
@@ -66,13 +71,14 @@ def build(
         tally.remarks = remarks(session, names)
         judge = session.judge(forced=names if force else ())
         plan = judge.plan(names, judged=head_start.judged)
-        todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
+        todo = _open(session, plan.judgements, standing)
         idle = all(one.verdict is Verdict.FRESH for one in todo)
         # Before anything is written: the executor may not exist.
         start = _executor(executor or execution.executor) if executor or not idle else None
         session.tree.rename_kept()
         observer(Planned(len(names), len(_executing(todo)), slots, tally.durations))
         tally.blocked_from_the_start(plan.judgements)
+        _stand(session, plan.judgements, standing, tally)
         if idle or start is None:
             return _nothing_to_do(session, plan, tally, targets, recorder=recorder, began=began)
         if going or not tally.outcomes:
@@ -90,6 +96,37 @@ def build(
     report = tally.report(names, seconds=time.monotonic() - began)
     _write_report(session, recorder, report, targets)
     return report
+
+
+def _open(
+    session: Session, judgements: Sequence[Judgement], standing: Mapping[str, Outcome]
+) -> list[Judgement]:
+    """Return the verdicts that a build may change; `judgements` are in the graph's order."""
+    shut: set[str] = set()
+    for one in judgements:
+        needs = (one.task, *session.graph.upstream(one.task)) if standing else ()
+        if one.task in standing or not shut.isdisjoint(needs):
+            shut.add(one.task)
+    found = (one for one in judgements if one.verdict is not Verdict.BLOCKED)
+    return [one for one in found if one.task not in shut]
+
+
+def _stand(
+    session: Session,
+    judgements: Sequence[Judgement],
+    standing: Mapping[str, Outcome],
+    tally: Tally,
+) -> None:
+    """Keep the failures that stand, and block what needs them."""
+    shut: dict[str, None] = {}
+    for one in judgements if standing else ():
+        by = [name for name in session.graph.upstream(one.task) if name in shut]
+        if one.verdict is not Verdict.BLOCKED and one.task in standing:
+            tally.keep(standing[one.task])
+        elif one.verdict is not Verdict.BLOCKED and by:
+            tally.blocked(one.task, by[0])
+        if one.task in standing or by:
+            shut[one.task] = None
 
 
 def _tally(session: Session, observer: Observer) -> Tally:

@@ -80,6 +80,10 @@ class Words:
         self._told: set[str] = set()
         self._notes: set[tuple[str, str]] = set()
 
+    def known(self, task: str) -> None:
+        """Take it that what became of `task` has been told, in an earlier build."""
+        self._told.add(task)
+
     def ended(self, outcome: Outcome) -> list[Line]:
         """Return the lines for one outcome; none when it is of no interest."""
         self._told.add(outcome.task)

@@ -168,9 +168,19 @@ def test_what_notebooks_write_begins_no_build(project):
         assert (lines[0], lines[-1]) == ("changed: a.txt", "1 executed, 1 restored, 1 failed in T")
         assert project.read("a.txt") == "a"
         project.notebook("a.ipynb", "open('a.txt', 'w').write('A')")
-        assert watch.build()[0] == "changed: a.ipynb"
+        assert watch.build() == [
+            "changed: a.ipynb",
+            "executing a.ipynb: 2 cells",
+            "executed a.ipynb in T",
+            "executing c.ipynb: 2 cells",
+            "executed c.ipynb in T, not cached",
+            'note: c.ipynb: wrote undeclared files; to keep them: artefacts = ["log.txt"]',
+            "failed:",
+            "    d.ipynb, in cell 2 (In [2]): ZeroDivisionError: division by zero",
+            "2 executed, 1 failed in T",
+        ]
         assert watch.end() == (130, ["interrupted"])
-    assert project.ran() == ["a", "c", "d", "c", "d", "a", "c", "d"]
+    assert project.ran() == ["a", "c", "d", "c", "d", "a", "c"]
 
 
 def test_another_branch_is_another_set_of_files_and_one_change(project):

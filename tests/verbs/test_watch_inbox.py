@@ -84,6 +84,18 @@ def test_what_a_build_itself_writes_is_not_due(inbox, save, tmp_path, clock):
     assert inbox.wait().paths == ("a.ipynb",)
 
 
+def test_an_unknown_file_of_a_build_that_is_heard_of_late_begins_one_more(inbox, save, clock):
+    clock.now = 1 << 62
+    built(inbox)
+    save("log.txt")
+    due = inbox.wait()
+    assert due == Due(("log.txt",), named=False, leftover=True)
+    built(inbox, due)
+    save("log.txt")
+    save("a.ipynb")
+    assert inbox.wait().paths == ("a.ipynb",)
+
+
 def test_an_unknown_file_of_a_build_begins_one_more_and_no_third(inbox, save):
     inbox.begin(Due())
     save("log.txt")

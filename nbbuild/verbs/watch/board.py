@@ -15,7 +15,7 @@ from rich.text import Text
 
 from nbbuild.config.keys import notices
 from nbbuild.errors import NbbuildError
-from nbbuild.events import Event, Noted, Planned
+from nbbuild.events import Ended, Event, Noted, Planned
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
 from nbbuild.report.terminal import STYLES, Terminal, console_on
 from nbbuild.report.words import TONES, Tone, Words, summary
@@ -89,7 +89,7 @@ class Board:
                 self._take_away()
                 words = Words(brief=not self._verbose, verbose=self._verbose, shown=self._shown)
                 self._terminal = Terminal(self._console, words=words).__enter__()
-        if self._terminal is not None:
+        if self._terminal is not None and not self._is_told(event):
             self._terminal(event)
 
     def ended(self, report: Report) -> None:
@@ -155,6 +155,15 @@ class Board:
     def _is_shown(self, outcome: Outcome) -> bool:
         bad = outcome.kind in (OutcomeKind.FAILED, OutcomeKind.BLOCKED)
         return bad or (outcome.task in self._last and outcome.kind not in _QUIET)
+
+    def _is_told(self, event: Event) -> bool:
+        """Return whether a failure stands that was drawn already."""
+        if not isinstance(event, Ended) or event.outcome.failure is None:
+            return False
+        known = self._outcomes.get(event.outcome.task)
+        if known is None or known.failure is None:
+            return False
+        return known.when == event.outcome.when
 
     def _say(self, text: str) -> None:
         self._said = text

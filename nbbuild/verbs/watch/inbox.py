@@ -112,9 +112,11 @@ class Inbox:
             if meaning is Meaning.NAMED or (meaning is Meaning.INPUT and path not in self._spent):
                 self._spent.add(path)
                 self._cancelled.set()
-        elif meaning in _ALWAYS or self._is_younger(path):
+        elif meaning is Meaning.NAMED or self._is_younger(path):
             self._due.add(path)
             self._fresh = True
+        elif not self._repeats(path) and self._is_left(path, meaning):
+            self._due.add(path)  # it changed during the last build, and is heard of late
 
     def _repeats(self, path: str) -> bool:
         """Return whether builds may go on for ever if there is one more for `path`."""

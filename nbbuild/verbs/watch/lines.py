@@ -8,7 +8,7 @@ from typing import TextIO
 from nbbuild.config.keys import notices
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Event, Noted, Planned
-from nbbuild.model import OutcomeKind, Report
+from nbbuild.model import Outcome, OutcomeKind, Report
 from nbbuild.report.plain import Plain
 from nbbuild.report.words import Words
 from nbbuild.session import Session
@@ -40,7 +40,9 @@ class Lines:
         self._silent = silent
         self._verbose = verbose
         self._shown = shown
-        self._plain = self._anew()
+        self._words = self._anew()
+        self._plain = Plain(stream, words=self._words)
+        self._failed: dict[str, float] = {}  # task → when it failed, as told
         self._held: list[str] = []  # lines that are written once something happens
         self._quiet = False
         self._number = 0
@@ -53,7 +55,8 @@ class Lines:
         if self._page:
             self._write(f"page: {self._page}")
             self._page = ""
-        self._plain = self._anew()
+        self._words = self._anew()
+        self._plain = Plain(self._stream, words=self._words)
         self._quiet = not due.named
         self._held = [f"changed: {changed(due.paths, self._shown)}"] if due.paths else []
         if due.named:
@@ -77,7 +80,10 @@ class Lines:
             return
         if not self._quiet:
             self._write_held()
-        self._plain(event)
+        if isinstance(event, Ended) and self._is_told(event.outcome):
+            self._words.known(event.outcome.task)
+        else:
+            self._plain(event)
 
     def ended(self, report: Report) -> None:
         """Write the summary of the build."""
@@ -105,9 +111,15 @@ class Lines:
             self._write_held()
             self._write(f"error: {text}\nwatching; the build begins again when a file changes")
 
-    def _anew(self) -> Plain:
-        words = Words(silent=self._silent, verbose=self._verbose, shown=self._shown)
-        return Plain(self._stream, words=words)
+    def _anew(self) -> Words:
+        return Words(silent=self._silent, verbose=self._verbose, shown=self._shown)
+
+    def _is_told(self, outcome: Outcome) -> bool:
+        """Return whether a failure stands that was told already."""
+        told = self._failed.get(outcome.task) == outcome.when
+        if outcome.failure is not None:
+            self._failed[outcome.task] = outcome.when
+        return told
 
     def _write_held(self) -> None:
         held, self._held = self._held, []

@@ -50,6 +50,7 @@ class Watch:
         self._known = Known()
         self._meanings = Meanings()
         self._ran = ""  # the task that ran last
+        self._failed: dict[str, Outcome] = {}
         self._outside: frozenset[str] = frozenset()
         self._around = ExitStack()  # listens to the folders outside
 
@@ -82,6 +83,7 @@ class Watch:
                         observer=self._listener,
                         cancelled=cancelled,
                         supply=supply,
+                        standing=self._standing(session, due),
                     )
                 interrupted = report.interrupted and self._is_interrupt(cancelled)
                 if report.interrupted and not interrupted:
@@ -114,8 +116,26 @@ class Watch:
             self._listener.opened(session, names)
             yield session, names
 
+    def _standing(self, session: Session, due: Due) -> dict[str, Outcome]:
+        """Return the failures that need no other try, since only other notebooks were saved.
+
+        What a failed run used is not known: any other file may be what it needs.
+        """
+        tasks = session.graph.tasks
+        saved = [one for one in tasks.values() if {one.source, *one.paired} & {*due.paths}]
+        files = {path for one in saved for path in (one.source, *one.paired)}
+        if not due.paths or not files.issuperset(due.paths):
+            return {}
+        concerned, todo = set[str](), [one.name for one in saved]
+        while todo:
+            concerned.add(name := todo.pop())
+            todo += [one for one in session.graph.downstream(name) if one not in concerned]
+        failed = self._failed.items()
+        return {name: one for name, one in failed if name in tasks and name not in concerned}
+
     def _learn(self, session: Session, names: Sequence[str], report: Report) -> None:
         self._known.learn(session, report)
+        self._failed = {o.task: o for o in report.outcomes if o.kind is OutcomeKind.FAILED}
         self._meanings = self._known.meanings(session, names)
 
     def _next(self, session: Session, names: Sequence[str], report: Report) -> str:
