@@ -183,6 +183,47 @@ def test_what_notebooks_write_begins_no_build(project):
     assert project.ran() == ["a", "c", "d", "c", "d", "a", "c"]
 
 
+def test_a_failure_is_tried_again_unless_only_another_notebook_was_saved(project):
+    project.config('[[notebook]]\npath = "c.ipynb"\ndepends_on = ["b.ipynb"]\n')
+    project.notebook("a.ipynb", "1")
+    project.notebook("b.ipynb", "print(open('late.txt').read())")
+    project.notebook("c.ipynb")
+    with watching(project, "-j1") as watch:
+        assert watch.first_build()[-2] == "1 executed, 1 failed, 1 blocked in T"
+        project.notebook("a.ipynb", "2")
+        assert watch.build()[-1] == "1 executed, 1 failed, 1 blocked in T"
+        assert project.ran() == ["a", "b", "a"]
+        project.write("late.txt", "here")
+        assert watch.build()[-1] == "2 executed, 1 fresh in T"
+        assert project.ran() == ["a", "b", "a", "b", "c"]
+
+
+def test_an_input_outside_the_project_counts_once_a_run_has_used_it(project):
+    project.config("")
+    project.write("../shared/x.csv", "1")
+    project.notebook("a.ipynb", "print(open('../shared/x.csv').read())")
+    with watching(project) as watch:
+        watch.first_build()
+        project.write("../shared/y.csv", "of no interest")
+        project.write("../shared/x.csv", "2")
+        lines = watch.build()
+        assert "../shared/x.csv" in lines[0]
+        assert lines[-1] == "1 executed in T"
+        assert project.shown("a.ipynb") == "2\n"
+
+
+@pytest.mark.own_way("the portable way forks no kernel")
+def test_the_next_kernel_has_in_memory_what_the_last_notebook_imports(project):
+    project.config("")
+    project.notebook("a.ipynb", "import yaml")
+    had = "note: a.ipynb: its kernel had yaml in memory already, T of imports"
+    with watching(project, "-v") as watch:
+        assert had not in watch.first_build()
+        project.notebook("a.ipynb", "import yaml; print(yaml.__name__)")
+        assert had in watch.build()
+        assert project.shown("a.ipynb") == "yaml\n"
+
+
 def test_another_branch_is_another_set_of_files_and_one_change(project):
     if shutil.which("git") is None:
         pytest.skip("there is no git on this machine")

@@ -55,7 +55,7 @@ class Watched:
 
     def _read(self):
         for line in self.process.stderr:
-            told = re.sub(r"\d+(\.\d)? s\b", "T", line.rstrip("\n"))
+            told = re.sub(r"\d+(\.\d+)? s\b", "T", line.rstrip("\n"))
             self._lines.put(told.removesuffix("; T saved"))
         self._lines.put(None)
 

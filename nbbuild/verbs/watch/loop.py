@@ -86,21 +86,20 @@ class Watch:
                         standing=self._standing(session, due),
                     )
                 interrupted = report.interrupted and self._is_interrupt(cancelled)
+                if not report.interrupted:
+                    self._learn(session, names, report)
                 if report.interrupted and not interrupted:
                     self._listener.again()
                 else:
                     self._listener.ended(report)
-                if not report.interrupted:
-                    self._learn(session, names, report)
-                    if names:
-                        standby.get_ready(session, self._next(session, names, report))
+                if names and not report.interrupted:
+                    standby.get_ready(session, self._next(session, names, report))
         except NbbuildError as error:
             self._listener.failed(error)
         if interrupted:
             raise KeyboardInterrupt
         self._inbox.know(self._meanings)
         self._inbox.end()
-        self._listen_outside()
 
     def _is_interrupt(self, cancelled: threading.Event) -> bool:
         """Return whether more than a changed file has ended a build."""
@@ -137,6 +136,7 @@ class Watch:
         self._known.learn(session, report)
         self._failed = {o.task: o for o in report.outcomes if o.kind is OutcomeKind.FAILED}
         self._meanings = self._known.meanings(session, names)
+        self._listen_outside()
 
     def _next(self, session: Session, names: Sequence[str], report: Report) -> str:
         """Return the task that will probably run next: the last that ran, or was edited."""
