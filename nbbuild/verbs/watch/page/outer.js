@@ -17,10 +17,11 @@
   let place = 0; // how far down the notebook was read
 
   const last = () => {
+    // The notebook that ran last; if none has, the one that is shown. A stamp is a time.
     const there = state.tasks.filter((one) => one.stamp);
-    const bad = there.filter((one) => one.state === "failed");
-    const done = there.filter((one) => one.state === "executed");
-    return (bad[0] ?? done[0] ?? there.find((one) => one.task === shown) ?? there[0])?.task ?? "";
+    const ran = there.filter((one) => one.state === "executed" || one.state === "failed");
+    ran.sort((one, other) => (BigInt(one.stamp) < BigInt(other.stamp) ? 1 : -1));
+    return (ran[0] ?? there.find((one) => one.task === shown) ?? there[0])?.task ?? "";
   };
 
   const show = (task) => {
