@@ -153,6 +153,20 @@ def test_an_interrupt_in_the_middle_of_a_build_ends_its_kernels(project, gate, n
         assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
 
+@pytest.mark.own_way("only the launcher outlives what started it")
+def test_no_kernel_outlives_a_watch_that_is_killed(project):
+    project.config("")
+    project.notebook("a.ipynb")
+    with watching(project) as watch:
+        watch.first_build()
+        project.notebook("a.ipynb", "2")
+        watch.build()
+        processes = family(project)
+        assert watch.end(signal.SIGKILL)[0] == -signal.SIGKILL
+        assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
+        assert family(project) == []
+
+
 def test_what_notebooks_write_begins_no_build(project):
     project.config(
         '[[notebook]]\npath = "a.ipynb"\nartefacts = ["a.txt"]\n\n'

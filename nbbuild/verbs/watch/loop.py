@@ -96,6 +96,9 @@ class Watch:
                     standby.get_ready(session, self._next(session, names, report))
         except NbbuildError as error:
             self._listener.failed(error)
+        except OSError as error:  # a file that has just gone, a disk that is full
+            told = NbbuildError(error.strerror or str(error), facts=_files(error))
+            self._listener.failed(told)
         if interrupted:
             raise KeyboardInterrupt
         self._inbox.know(self._meanings)
@@ -161,6 +164,11 @@ class Watch:
 
 
 _RAN = (OutcomeKind.EXECUTED, OutcomeKind.FAILED)
+
+
+def _files(error: OSError) -> list[tuple[str, str]]:
+    names = (error.filename, error.filename2)
+    return [("file", os.fsdecode(name)) for name in names if isinstance(name, str | bytes)]
 
 
 def _when(outcome: Outcome) -> float:
