@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import subprocess
+import urllib.error
+import urllib.request
 
 import psutil
 import pytest
@@ -22,6 +24,11 @@ def family(project):
         except psutil.Error:
             continue
     return [process for process in found if process.pid != os.getpid()]
+
+
+def read(url):
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        return answer.read().decode()
 
 
 def test_a_saved_notebook_is_built_and_an_interrupt_ends_it_with_130(project):
@@ -293,6 +300,29 @@ def test_a_kernel_that_waits_is_not_used_in_a_folder_that_was_made_anew(project)
         project.write("nb/a.ipynb", text.replace("print(", "print(1, "))
         watch.until("executed nb/a.ipynb")
         assert project.shown("nb/a.ipynb") == "1 True\n"
+
+
+def test_the_page_is_served_while_it_watches(project):
+    project.config("")
+    project.notebook("a.ipynb", "print('one', 1)")
+    project.notebook("b.ipynb")
+    with watching(project, "--serve", "a.ipynb") as watch:  # no port: it takes any
+        (line,) = watch.until("page: ")
+        page = line.removeprefix("page: ")
+        assert watch.first_build()[-1] == "watching 1 notebook; Ctrl-C ends"
+        assert "one 1" in read(f"{page}notebook/a.ipynb")
+        assert "all well" in read(f"{page}report")
+        project.notebook("a.ipynb", "print('two', 2)")
+        watch.build()
+        assert "two 2" in read(f"{page}notebook/a.ipynb")
+        assert watch.end() == (130, ["interrupted"])
+    with pytest.raises(urllib.error.URLError):
+        read(page)
+    done = project.nbbuild("watch", "--serve", "70000")
+    assert (done.status, done.err) == (
+        2,
+        "error: there is no port 70000\n\nhint: a port is at most 65535\n",
+    )
 
 
 def test_without_watchfiles_it_says_what_to_install(project, monkeypatch):
