@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import corpora, first_builds, peers, watching
+from benchmarks import corpora, first_builds, peers, saving, watching
 from benchmarks import in_memory as memory
 from benchmarks.measure import Contender, Failed, Run, interleaved, timed
 from benchmarks.results import (
@@ -360,5 +360,6 @@ WORKS: dict[str, Work] = {
     "outputs": outputs,
     "cpu": cpu_slope,
     "watching": watched,
+    "saving": saving.saving,
 }
 """Name on the command line → the work."""

@@ -16,6 +16,7 @@ from nbbuild.building.from_session import preparing_of, warmings_of
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
 from nbbuild.building.rendering import Pages, Steps
+from nbbuild.building.supply import Supply
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
@@ -23,7 +24,6 @@ from nbbuild.kernels.ahead import Ahead
 from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room
-from nbbuild.kernels.launch.process import Launcher
 from nbbuild.model import Record, Verdict
 from nbbuild.project.expecting import expected
 from nbbuild.project.graph import Graph
@@ -37,10 +37,14 @@ _ROUNDS = 3  # how often tasks are judged again at the end
 class KernelSupply:
     """Where the kernels of a build come from, and how many may run."""
 
-    launcher: Launcher
-    ahead: Ahead
+    supply: Supply
     room: Room
     tokens: Tokens
+
+    @property
+    def ahead(self) -> Ahead:
+        """The kernels that are started ahead."""
+        return self.supply.ahead()
 
 
 def execute(
@@ -65,7 +69,7 @@ def execute(
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
     preparing = preparing_of(
         session,
-        warming=warmings_of(session, executing, slots=workers.slots),
+        warming=warmings_of(session, executing, slots=workers.slots, supply=kernels.supply),
         threads=threads_each(workers.slots, len(executing)),
     )
     following = _Following(preparing, kernels, executing)
@@ -76,7 +80,7 @@ def execute(
         session,
         judge,
         Starting(
-            launcher=kernels.launcher,
+            launcher=kernels.supply.launcher,
             room=kernels.room,
             preparing=preparing,
             ready=kernels.ahead.take,

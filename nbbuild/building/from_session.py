@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nbbuild.building.head_start import IsNew, Likely
 from nbbuild.building.preparing import Preparing, Warming, stock
+from nbbuild.building.supply import Supply
 from nbbuild.building.warming import Bounds, Warmings
 from nbbuild.kernels.launch.machine import Memory, threads_each
 from nbbuild.kernels.launch.memory import most_memory
@@ -36,8 +38,15 @@ def preparing_of(session: Session, *, threads: int, warming: Warming = stock) ->
     )
 
 
-def warmings_of(session: Session, executing: Sequence[str], *, slots: int) -> Warmings:
-    """Return what the kernels of `executing`, `slots` at once, are forked from."""
+def warmings_of(
+    session: Session, executing: Sequence[str], *, slots: int, supply: Supply | None = None
+) -> Warmings:
+    """Return what the kernels of `executing`, `slots` at once, are forked from.
+
+    That may be what a `supply` from earlier builds has in memory.
+    """
+    threads = threads_each(slots, len(executing))
+    more = {} if supply is None else {"loaded": partial(supply.parents, threads=threads)}
     most = most_memory(session.config.execution.max_memory, Memory.now())
     return Warmings(
         session.graph.tasks,
@@ -46,6 +55,7 @@ def warmings_of(session: Session, executing: Sequence[str], *, slots: int) -> Wa
         facts_of(session),
         executing,
         Bounds(slots=slots, memory=most * PARENTS_SHARE, took=session.state.durations()),
+        **more,
     )
 
 
@@ -59,30 +69,33 @@ class _Likely:
     """Describes kernels of tasks that are likely to run; see head_start.Likely."""
 
     session: Session
+    supply: Supply
     slots: int
 
     def forerunner(self, task: str) -> Warm | None:
         return preparing_of(self.session, threads=0).forerunner(task)
 
     def zygotes(self, tasks: Sequence[str]) -> Sequence[Warm]:
-        warming = warmings_of(self.session, tasks, slots=self.slots)
+        warming = self._warmings(tasks)
         preparing = self._preparing(tasks, warming)
         wanted = (preparing.wanted(name) for name in (*warming.first, tasks[0]))
         found = (one.warm for one in wanted if one is not None)
         return list(dict.fromkeys(one for one in found if one is not None))
 
     def kernel(self, tasks: Sequence[str]) -> Wanted | None:
-        warming = warmings_of(self.session, tasks, slots=self.slots)
-        return self._preparing(tasks, warming).wanted(tasks[0])
+        return self._preparing(tasks, self._warmings(tasks)).wanted(tasks[0])
+
+    def _warmings(self, tasks: Sequence[str]) -> Warmings:
+        return warmings_of(self.session, tasks, slots=self.slots, supply=self.supply)
 
     def _preparing(self, tasks: Sequence[str], warming: Warmings) -> Preparing:
         threads = threads_each(self.slots, len(tasks))
         return preparing_of(self.session, warming=warming, threads=threads)
 
 
-def likely_of(session: Session, *, slots: int) -> Likely:
+def likely_of(session: Session, supply: Supply, *, slots: int) -> Likely:
     """Return what describes the kernels of tasks that are likely to run."""
-    return _Likely(session=session, slots=slots)
+    return _Likely(session=session, supply=supply, slots=slots)
 
 
 def is_new_of(session: Session) -> IsNew:

@@ -47,6 +47,10 @@ class Costs:
     rank: Callable[[Import], int] = lambda one: 0
     took: Callable[[str], float] = lambda task: 1.0  # seconds
 
+    def total(self, imports: Iterable[Import]) -> float:
+        """Return the seconds that all of `imports` cost."""
+        return sum(map(self.seconds, imports))
+
 
 def choose(
     wanted: Mapping[str, frozenset[Import]],

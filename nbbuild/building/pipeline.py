@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from nbbuild.building import last_good
 from nbbuild.building.from_session import facts_of, is_new_of, likely_of
@@ -15,15 +18,14 @@ from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
 from nbbuild.building.rendering import Pages
 from nbbuild.building.slots import slots_of_build
+from nbbuild.building.supply import Supply
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.export.html import Renderer
 from nbbuild.judging.verdicts import Judge, Plan
-from nbbuild.kernels.launch.memory import Room
-from nbbuild.kernels.launch.process import Launcher
-from nbbuild.model import Judgement, OutcomeKind, Report, Verdict
+from nbbuild.model import Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.quick.uptodate import STEP_SUMMARY
 from nbbuild.report import summary
 from nbbuild.report.recording import Recorder
@@ -34,8 +36,9 @@ from nbbuild.text.quantities import amount
 if TYPE_CHECKING:
     from nbbuild.building.executors import Workers
     from nbbuild.export.after_build import Handed
-    from nbbuild.kernels.ahead import Ahead
     from nbbuild.kernels.launch.jobserver import Tokens
+
+_NONE: Final[Mapping[str, Outcome]] = MappingProxyType({})
 
 
 def build(
@@ -50,14 +53,15 @@ def build(
     force: bool = False,
     observer: Observer = silent,
     cancelled: threading.Event | None = None,
+    supply: Supply | None = None,
+    standing: Mapping[str, Outcome] = _NONE,
 ) -> Report:
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
-    `jobs` notebooks run at once (None: as configured, or as make has slots). Without `keep_going`
-    nothing starts after a failure, with `max_failures` after that many. With `skip_known_failures`
-    those count as failed without a run that failed with the key that they have now. With `force`
-    everything runs. Raises `UsageError`, `ConfigError` or `KernelError` before anything runs or is
-    written, and `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends it.
+    The options are those of `nbbuild.build`. Failures in `standing`, by task, are taken as they
+    are. Kernels come from `supply`, which stays; None: from one that ends with this. Raises
+    `UsageError`, `ConfigError` or `KernelError` before anything runs or is written, and
+    `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends it.
     """
     began = time.monotonic()
     names = session.wanted(targets)
@@ -65,9 +69,7 @@ def build(
     tally = _tally(session, observer)
     with (
         slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,
-        Launcher(facts_of(session)) as launcher,
-        _Ahead(launcher, most=slots.most) as ahead,
-        _head_start(session, launcher, ahead, slots=slots.most) as head_start,
+        _supplied(session, supply, slots=slots.most) as (lent, head_start),
     ):
         head_start.guess(names, forced=force)
         session.check(names)
@@ -75,24 +77,25 @@ def build(
         pages = Pages.of(session)
         judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
         plan = judge.plan(names, judged=head_start.judged)
-        todo = [one for one in plan.judgements if one.verdict is not Verdict.BLOCKED]
-        idle = _is_idle(todo, pages)
+        todo = _open(session, plan.judgements, standing)
         # Before anything is written: the executor may not exist.
+        idle = _is_idle(todo, pages)
         start = None if idle and not executor else _executor(session, executor)
         session.tree.rename_kept()
         observer(Planned(len(names), len(_executing(todo)), slots.most, tally.durations))
-        tally.blocked_from_the_start(plan.judgements, last=session.state.outcome)
+        _keep_blocked(session, plan.judgements, standing, tally)
         if idle or start is None:
             return _nothing_to_do(session, plan, pages, tally, targets, recorder, began=began)
-        if not tally.has_failures(most := max_failures or _first_failure(session, keep_going)):
+        most = max_failures or _first_failure(session, keep_going)
+        if not tally.has_failures(most):
             _execute(
                 session,
                 judge,
                 todo,
                 tally,
                 workers=start(slots.most),
-                tokens=slots.tokens(launcher, observer),
-                kernels=lambda: (launcher, ahead.get(), _room(session, launcher)),
+                tokens=slots.tokens(lent.launcher, observer),
+                supply=lent,
                 pages=pages,
                 most_failures=most,
                 cancelled=cancelled or threading.Event(),
@@ -121,6 +124,38 @@ def _first_failure(session: Session, keep_going: bool | None) -> int | None:
     """Return after how many failures nothing starts any more, None: however many."""
     going = session.config.execution.keep_going if keep_going is None else keep_going
     return None if going else 1
+
+
+def _open(
+    session: Session, judgements: Sequence[Judgement], standing: Mapping[str, Outcome]
+) -> list[Judgement]:
+    """Return the verdicts that a build may change; `judgements` are in the graph's order."""
+    shut: set[str] = set()
+    for one in judgements:
+        needs = (one.task, *session.graph.upstream(one.task)) if standing else ()
+        if one.task in standing or not shut.isdisjoint(needs):
+            shut.add(one.task)
+    found = (one for one in judgements if one.verdict is not Verdict.BLOCKED)
+    return [one for one in found if one.task not in shut]
+
+
+def _keep_blocked(
+    session: Session,
+    judgements: Sequence[Judgement],
+    standing: Mapping[str, Outcome],
+    tally: Tally,
+) -> None:
+    """Keep what is blocked from the start, the failures that stand, and what needs these."""
+    tally.blocked_from_the_start(judgements, last=session.state.outcome)
+    shut: dict[str, None] = {}
+    for one in judgements if standing else ():
+        by = [name for name in session.graph.upstream(one.task) if name in shut]
+        if one.verdict is not Verdict.BLOCKED and one.task in standing:
+            tally.keep(msgspec.structs.replace(standing[one.task], known=True))
+        elif one.verdict is not Verdict.BLOCKED and by:
+            tally.blocked(one.task, by[0])
+        if one.task in standing or by:
+            shut[one.task] = None
 
 
 def _tally(session: Session, observer: Observer) -> Tally:
@@ -153,7 +188,7 @@ def _execute(
     *,
     workers: Workers,
     tokens: AbstractContextManager[Tokens],
-    kernels: Callable[[], tuple[Launcher, Ahead, Room]],
+    supply: Supply,
     pages: Pages | None,
     most_failures: int | None,
     cancelled: threading.Event,
@@ -167,6 +202,7 @@ def _execute(
         from nbbuild.building.executing import KernelSupply, execute
 
         settled = session.graph.sorted({one.task for one in todo} - {*work})
+        room = supply.room(session.config.execution.max_memory)
         with _rendering(pages, tally, settled, cancelled):
             execute(
                 session,
@@ -174,7 +210,7 @@ def _execute(
                 work,
                 tally,
                 workers=workers,
-                kernels=KernelSupply(*kernels(), taken),
+                kernels=KernelSupply(supply, room, taken),
                 executing=_executing(todo),
                 pages=pages,
                 most_failures=most_failures,
@@ -265,51 +301,23 @@ def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[s
     return [one.task for one in todo if one.task not in settled]
 
 
-class _Ahead:
-    """Kernels that are started ahead; the code for that is imported when the first one is."""
-
-    def __init__(self, launcher: Launcher, *, most: int) -> None:
-        self._launcher = launcher
-        self._most = most
-        self._lock = threading.Lock()
-        self._ahead: Ahead | None = None
-
-    def __enter__(self) -> _Ahead:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._ahead is not None:
-            self._ahead.close()
-
-    def get(self) -> Ahead:
-        from nbbuild.kernels.ahead import Ahead
-
-        with self._lock:
-            if self._ahead is None:
-                self._ahead = Ahead(self._launcher, most=self._most)
-            return self._ahead
-
-
-def _head_start(session: Session, launcher: Launcher, ahead: _Ahead, *, slots: int) -> HeadStart:
-    """Return what starts the first kernels while the tasks are being judged."""
-    return HeadStart(
-        session.graph.tasks,
-        launcher,
-        is_new=is_new_of(session),
-        likely=likely_of(session, slots=slots),
-        kernels=ahead.get,
-    )
-
-
-def _room(session: Session, launcher: Launcher) -> Room:
-    """Return what lets kernels start as long as there is memory for them."""
-
-    def held() -> int:
-        from nbbuild.kernels.launch.usage import held_below
-
-        return held_below(launcher.pid)
-
-    return Room(session.config.execution.max_memory, held=held)
+@contextmanager
+def _supplied(
+    session: Session, supply: Supply | None, *, slots: int
+) -> Iterator[tuple[Supply, HeadStart]]:
+    """Yield where kernels come from, and what starts the first while the tasks are judged."""
+    own = Supply(facts_of(session), slots=slots) if supply is None else nullcontext(supply)
+    with (
+        own as lent,
+        HeadStart(
+            session.graph.tasks,
+            lent.launcher,
+            is_new=is_new_of(session),
+            likely=likely_of(session, lent, slots=slots),
+            kernels=lent.ahead,
+        ) as head_start,
+    ):
+        yield lent, head_start
 
 
 def _settled(session: Session, judgements: Sequence[Judgement]) -> set[str]:

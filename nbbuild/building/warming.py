@@ -7,12 +7,15 @@ imported from installed packages. Before its first run, its code shows that (for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
 
 from nbbuild.building.actions import Warmth
 from nbbuild.building.foreseeing import depends_on_when, foreseen, installs
-from nbbuild.building.parents import Costs, Parent, choose
+from nbbuild.building.parents import LEAST, Costs, Parent, choose
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.imports import Import
@@ -35,6 +38,10 @@ class Bounds:
     took: Mapping[str, float]  # task → the seconds that it will probably take
 
 
+Loaded: TypeAlias = Callable[[str], Sequence[Parent]]
+"""Probe digest → the parents that are there already, whatever this build chooses."""
+
+
 class Warmings:
     """What the kernels of `executing` are forked from; see preparing.Warming."""
 
@@ -46,8 +53,10 @@ class Warmings:
         facts: ImportFacts,
         executing: Sequence[str],
         bounds: Bounds,
+        loaded: Loaded = lambda installed: (),
     ) -> None:
         """`facts` are what earlier builds found out about imports."""
+        self._tasks = tasks
         self._inputs = inputs
         self._runs = runs
         self._facts = facts
@@ -60,6 +69,8 @@ class Warmings:
         for probe, wanted in by_probe.values():
             costs = self._costs(probe, bounds.took)
             self._parents |= choose(wanted, costs, slots=bounds.slots, memory=bounds.memory)
+            for name, imports in wanted.items():
+                self._take_the_best(name, imports, loaded(probe.digest), costs)
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
         """Return what `task`'s kernel is forked from; None if it is to be started afresh."""
@@ -68,6 +79,30 @@ class Warmings:
         if isinstance(settings.warm, tuple):
             return Warmth(Parent(tuple(Import(0, module) for module in settings.warm)))
         return Warmth(self._parents.get(task.name) if settings.warm == "auto" else None)
+
+    def whole(self, task: str) -> tuple[str, Parent] | None:
+        """Return a parent with all that `task` imports, and the digest of its probe.
+
+        None if that would not save enough to be worth a process.
+        """
+        probe, imports = self._wanted(self._tasks[task])
+        if probe is None:
+            return None
+        costs = self._costs(probe, {})
+        if costs.total(imports) < LEAST:
+            return None
+        order = sorted(imports, key=lambda one: (costs.rank(one), *msgspec.structs.astuple(one)))
+        return probe.digest, Parent(tuple(order))
+
+    def _take_the_best(
+        self, task: str, imports: frozenset[Import], loaded: Sequence[Parent], costs: Costs
+    ) -> None:
+        """Give `task` one of the parents that are there, if it saves more than what it has."""
+        fitting = [one for one in loaded if imports.issuperset(one.modules)]
+        known = [self._parents[task]] if task in self._parents else []
+        best = max([*known, *fitting], key=lambda one: costs.total(one.modules), default=None)
+        if best is not None:
+            self._parents[task] = best
 
     @property
     def first(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ _EXAMPLES = {
     "nbbuild explain report.ipynb": "say why it would run",
 }
 
-_COMMON = frozenset({"--jobs", "--dry-run", "--always-run", "--directory", "--help"})
+_COMMON = frozenset({"--jobs", "--dry-run", "--directory", "--help"})
 """The options of a build that the first page of the help shows."""
 
 

@@ -2,6 +2,7 @@
 
 VERBS = {
     "build": "Build the targets. This is the default verb.",
+    "watch": "Build again whenever a file is saved.",
     "status": "Say what is out of date, and run nothing.",
     "explain": "Say why a notebook would run, or why not.",
     "list": "List the notebooks and their tasks.",

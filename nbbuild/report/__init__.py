@@ -58,12 +58,13 @@ def observer(
     options = options or Options()
     words = Words(options)
     plain = Plain(stream, words=words)
-    if log_format == "plain" or options.silent or not _draws(stream, environ):
+    if log_format == "plain" or options.silent or not draws(stream, environ):
         return plain
     return _WhenItRuns(stream, words=words, plain=plain)
 
 
-def _draws(stream: TextIO, environ: Mapping[str, str]) -> bool:
+def draws(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether `stream` is a terminal to draw on."""
     in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and not in_ci and environ.get("TERM", "") not in ("", "dumb", "unknown")
 

@@ -23,13 +23,14 @@ from nbbuild.report.words import Line, Tone, Words
 from nbbuild.text.printable import clean
 from nbbuild.text.quantities import duration
 
-_STYLES: Final = {
+STYLES: Final = {
     Tone.PLAIN: "",
     Tone.GOOD: "green",
     Tone.REUSED: "cyan",
     Tone.BAD: "bold red",
     Tone.DIM: "dim",
 }
+"""How a terminal shows each tone."""
 _TO_THE_RIGHT: Final = 34
 """Columns kept for what follows a notebook's name."""
 
@@ -150,7 +151,7 @@ class Terminal:
 
 
 def _line(line: Line) -> Text:
-    lead = _text(line.lead, style=_STYLES[line.tone])
+    lead = _text(line.lead, style=STYLES[line.tone])
     return Text.assemble(lead, " ", _text(line.rest)) if line.rest else lead
 
 

@@ -57,13 +57,15 @@ class Line:
 class Options:
     """What is said of a build.
 
-    `silent` leaves only failures, `failures=False` leaves them out; `verbose` adds notebooks whose
-    results were there already, all reasons and whole tracebacks. At the end the `slowest` notebooks
-    that ran are listed, None: all, and with them the `critical` path of the build. `shown` turns a
-    path seen from the root into what is to be printed.
+    `silent` leaves only failures, `brief` those and notes, and `failures=False` leaves failures
+    out; `verbose` adds notebooks whose results were there already, all reasons and whole
+    tracebacks. At the end the `slowest` notebooks that ran are listed, None: all, and with them the
+    `critical` path of the build. `shown` turns a path seen from the root into what is to be
+    printed.
     """
 
     silent: bool = False
+    brief: bool = False
     failures: bool = True
     verbose: bool = False
     slowest: int | None = 0
@@ -80,6 +82,7 @@ class Words:
     def __init__(self, options: Options | None = None) -> None:
         options = options or Options()
         self.silent = options.silent
+        self._brief = options.brief or options.silent
         self._failures = options.failures
         self._shown = options.shown
         self._verbose = options.verbose and not options.silent
@@ -87,6 +90,10 @@ class Words:
         self._critical = options.critical
         self._told: set[str] = set()
         self._notes: set[tuple[str, str]] = set()
+
+    def known(self, task: str) -> None:
+        """Take it that what became of `task` has been told, in an earlier build."""
+        self._told.add(task)
 
     def ended(self, outcome: Outcome) -> list[Line]:
         """Return the lines for one outcome; none when it is of no interest."""
@@ -123,7 +130,7 @@ class Words:
         for problem in report.problems:
             first, *rest = problem.splitlines()
             lines += [Line("error:", first, Tone.BAD), *map(Line, rest)]
-        if self.silent:
+        if self._brief:
             return lines
         return [
             *lines,
@@ -144,7 +151,7 @@ class Words:
             return True
         if outcome.kind in (*_REUSED, OutcomeKind.CANCELLED):
             return self._verbose  # they are counted
-        return not self.silent
+        return not self._brief
 
     def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
         traceback = failure.traceback.rstrip().splitlines()
@@ -232,7 +239,7 @@ def _chain(report: Report, path: Sequence[str]) -> list[Line]:
 
 
 def _headline(outcome: Outcome, shown: Callable[[str], str]) -> Line:
-    tone = _TONES.get(outcome.kind, Tone.PLAIN)
+    tone = TONES.get(outcome.kind, Tone.PLAIN)
     return Line(outcome.kind.value, in_one_line(_what_became(outcome, shown)), tone)
 
 
@@ -264,7 +271,7 @@ def _dim(text: str) -> Line:
     return Line(text, tone=Tone.DIM)
 
 
-_TONES = {
+TONES = {
     OutcomeKind.EXECUTED: Tone.GOOD,
     OutcomeKind.REFRESHED: Tone.REUSED,
     OutcomeKind.RESTORED: Tone.REUSED,
@@ -272,3 +279,4 @@ _TONES = {
     OutcomeKind.BLOCKED: Tone.BAD,
     OutcomeKind.FRESH: Tone.DIM,
 }
+"""What an outcome is, for those who can colour it; of a cancelled one nothing is known."""

@@ -17,7 +17,8 @@ class Markup(str):
 
 NOTHING: Final = Markup("")
 
-_EMPTY = frozenset(("meta", "input", "br", "rect", "line", "path"))
+_EMPTY = frozenset(("meta", "input", "br", "img", "link", "rect", "line", "path"))
+_VOID = ("meta", "input", "br", "img", "link")
 
 
 def tag(name: str, /, *children: str, **attributes: str | float | bool | None) -> Markup:
@@ -27,7 +28,7 @@ def tag(name: str, /, *children: str, **attributes: str | float | bool | None) -
     """
     said = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _EMPTY and not children:
-        return Markup(f"<{name}{said}>" if name in ("meta", "input", "br") else f"<{name}{said}/>")
+        return Markup(f"<{name}{said}>" if name in _VOID else f"<{name}{said}/>")
     return Markup(f"<{name}{said}>{joined(*children)}</{name}>")
 
 

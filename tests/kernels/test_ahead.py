@@ -134,3 +134,41 @@ def test_waiting_for_a_kernel_can_be_given_up_and_the_kernel_ends(launcher, want
             ahead.take(wanted, give_up)
         session = one.session.result()
     assert session.process.poll() is not None
+
+
+def test_between_builds_one_kernel_is_spared_for_who_begins_one_just_like_it(ahead, wanted):
+    ahead.begin(wanted)
+    ahead.begin(wanted)
+    kept, ended = ahead._coming
+    kept.session.result()
+    ended.session.result()
+    ahead.rest(wanted)
+    assert ahead._spared == [kept]
+    assert ended.session.result().process.poll() is not None
+    ahead.begin(wanted)
+    assert (ahead._coming, ahead._spared) == ([kept], [])  # none was started
+    session = ahead.take(wanted, never)
+    assert session is kept.session.result()
+    session.close()
+    ahead.rest(wanted)  # none is left, so one is started
+    (new,) = ahead._spared
+    process = new.session.result().process
+    ahead.rest()
+    assert (ahead._spared, process.poll() is not None) == ([], True)
+
+
+def test_a_spared_kernel_is_not_given_in_a_folder_that_was_made_anew(ahead, wanted, tmp_path):
+    there = tmp_path / "nb"
+    there.mkdir()
+    wants = replace(wanted, cwd=there)
+    ahead.rest(wants)
+    (old,) = ahead._spared
+    there.rename(tmp_path / "old")
+    there.mkdir()
+    ahead.begin(wants)
+    (new,) = ahead._coming
+    assert new is not old
+    assert ahead._spared == [old]
+    session = ahead.take(wants, never)
+    assert session is new.session.result()
+    session.close()

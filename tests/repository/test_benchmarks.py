@@ -48,3 +48,16 @@ def test_every_piece_of_work_is_described_in_the_page(benchmarks):
     page = (ROOT / "docs/performance.md").read_text()
     named = re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)
     assert named == list(works.WORKS)
+
+
+def test_each_edit_of_a_watched_notebook_is_timed_to_its_own_output(benchmarks, tmp_path):
+    works = benchmarks[-1]
+    result = works.WORKS["saving"](tmp_path, 1, edits=3, pause=0)
+    (watch,) = result.contenders
+    assert (result.work, len(watch.runs)) == ("3 edits of a light notebook, watched", 3)
+    built = tmp_path / "saving/_build/executed/nb/s000/n00000.ipynb"
+    assert "edit 2 of 3" in built.read_text(encoding="utf-8")
+    assert [bar.what for bar in result.bars] == [
+        "from save to output, median",
+        "from save to output, worst",
+    ]

@@ -279,6 +279,10 @@ class Launcher:
             raise
         return connection
 
+    def let_go(self, keep: Callable[[Warm], bool]) -> None:
+        """End the zygotes of which `keep` is not true, but for those that are getting ready."""
+        self._nursery.let_go(keep)
+
     def close(self) -> None:
         """Kill what still runs, and end the helper."""
         with self._lock:

@@ -243,6 +243,19 @@ class Nursery:
                 warm = warm.without(module)
         return warm, lacks
 
+    def let_go(self, keep: Callable[[Warm], bool]) -> None:
+        """End the zygotes of which `keep` is not true, but for those that are getting ready."""
+        with self._lock:
+            gone = {one: kind for one, kind in self._kinds.items() if not keep(one)}
+        for warm, kind in gone.items():
+            if kind.lock.acquire(blocking=False):
+                with self._lock:
+                    self._kinds.pop(warm, None)
+                if kind.zygote is not None:
+                    kind.zygote.end()
+                    kind.zygote = None
+                kind.lock.release()
+
     def close(self) -> None:
         """End all zygotes."""
         with self._lock:

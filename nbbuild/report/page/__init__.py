@@ -24,7 +24,7 @@ def render(document: Document, earlier: Collection[Document] = ()) -> str:
     """Return the page of a report; `earlier` reports, newest first, give each task its history."""
     style, script = (_text(name) for name in ("style.css", "script.js"))
     policy = (
-        f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
+        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
     head = tag(
@@ -60,6 +60,7 @@ def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Return how a policy names a style or script that it allows."""
     found = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{found}'"

@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 
+PATIENCE = 30  # seconds until a test that waits has failed
+
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -102,7 +104,10 @@ class Page:
         return self._browser.call(method, self._session, **parameters)
 
     def open(self, path):
-        self.call("Page.navigate", url=path.as_uri())
+        self.visit(path.as_uri())
+
+    def visit(self, url):
+        self.call("Page.navigate", url=url)
         self._browser.wait("Page.loadEventFired", self._session)
 
     def run(self, script):
@@ -110,6 +115,14 @@ class Page:
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    def until(self, condition):
+        """Return once an expression is true; fail if it does not come to be."""
+        look = f"const look = () => ({condition}) ? done(true) : setTimeout(look, 5)"
+        late = f"setTimeout(() => fail(Error('it never was true')), {PATIENCE * 1000})"
+        script = f"new Promise((done, fail) => {{ {look}; look(); {late}; }})"
+        found = self.call("Runtime.evaluate", expression=script, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
 
     def click(self, selector):
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
