@@ -39,7 +39,9 @@ is built, and without a verb the targets are built."""
 
 FILES = (
     ("jcache.toml", "The project: its notebooks, what they depend on, how they run."),
-    (".nbbuild/", "The cache and all else that nbbuild keeps; it can be deleted."),
+    (".nbbuild/store/", "The cache; it can be deleted."),
+    (".nbbuild/replaced/", "Files of yours that nbbuild had to replace."),
+    (".nbbuild/", "All else that nbbuild keeps."),
 )
 
 

@@ -288,7 +288,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     built: str = ""  # the built notebook, or the partial one of a failure
     record: str = ""  # its id
     key: ActionKey | None = None
-    known: bool = False  # it failed before, and was not run again
+    failed_before: bool = False  # with the same key, and was not run again
     cached: bool = True  # False: executed, but the result was not published; `notes` says why
     notes: tuple[str, ...] = ()
     own: tuple[str, ...] = ()  # files that it read and an earlier run of the task left undeclared
@@ -348,7 +348,7 @@ class _More(TypedDict, total=False):
     """The fields of an outcome that `of` hands on as they are."""
 
     cell_seconds: tuple[float, ...]
-    known: bool
+    failed_before: bool
     cached: bool
     notes: tuple[str, ...]
     own: tuple[str, ...]

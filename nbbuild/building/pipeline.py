@@ -151,7 +151,7 @@ def _keep_blocked(
     for one in judgements if standing else ():
         by = [name for name in session.graph.upstream(one.task) if name in shut]
         if one.verdict is not Verdict.BLOCKED and one.task in standing:
-            tally.keep(msgspec.structs.replace(standing[one.task], known=True))
+            tally.keep(msgspec.structs.replace(standing[one.task], failed_before=True))
         elif one.verdict is not Verdict.BLOCKED and by:
             tally.blocked(one.task, by[0])
         if one.task in standing or by:

@@ -11,8 +11,8 @@ import msgspec
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer
 from nbbuild.judging.conflicts import Uses
-from nbbuild.judging.verdicts import KNOWN
-from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Task, Verdict
+from nbbuild.judging.verdicts import FAILED_BEFORE
+from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.project.graph import Graph
 from nbbuild.store import Store
 from nbbuild.store.renewing import note_hit
@@ -69,7 +69,7 @@ class Tally:
             if before is not None and outcome.kind is OutcomeKind.FRESH:
                 return True  # judged again, and there was nothing to do
             self.outcomes[outcome.task] = outcome
-            if outcome.kind is OutcomeKind.FAILED and not outcome.known:
+            if outcome.kind is OutcomeKind.FAILED and not outcome.failed_before:
                 self._failed.add(outcome.task)
             else:
                 self._failed.discard(outcome.task)
@@ -111,9 +111,9 @@ class Tally:
                 continue
             task = self._tasks[judgement.task]
             error = self._unreadable.get(task.source)
-            failed = last(task.name) if judgement.reasons[0].kind == KNOWN else None
+            failed = last(task.name) if judgement.reasons[0].kind == FAILED_BEFORE else None
             if failed is not None:
-                self.keep(known_failure(task, judgement, failed))
+                self.keep(known_failure(judgement, failed))
             elif error is None:
                 self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
             else:
@@ -140,14 +140,14 @@ class Tally:
         self.keep(Outcome.of(self._tasks[name], kind, reasons=reasons, when=time.time()))
 
 
-def known_failure(task: Task, judgement: Judgement, last: Outcome) -> Outcome:
+def known_failure(judgement: Judgement, last: Outcome) -> Outcome:
     """Return the outcome of a task that failed in its `last` run, and is not run again."""
-    return Outcome.of(
-        task,
-        OutcomeKind.FAILED,
-        judgement=judgement,
-        failure=last.failure,
-        built=last.built,
-        known=True,
+    return msgspec.structs.replace(
+        last,
+        key=judgement.key,
+        reasons=tuple(str(reason) for reason in judgement.reasons),
+        notes=(),  # they were told then
+        seconds=0.0,
+        failed_before=True,
         when=time.time(),
     )

@@ -117,7 +117,7 @@ class Settling:
         """Return the outcome of a known failure, which is not run again."""
         last = self.last(task)[0]
         assert last is not None  # or it would not be known
-        return known_failure(task, judgement, last)
+        return known_failure(judgement, last)
 
     def _collected(self, task: Task) -> tuple[tuple[ArtefactFile, ...], Failure | None]:
         try:

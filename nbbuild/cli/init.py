@@ -26,6 +26,7 @@ from nbbuild.errors import UsageError
 if TYPE_CHECKING:
     from nbbuild.model import Report
     from nbbuild.session import Session
+    from nbbuild.verbs.edit import Edited
 
 
 @click.command(
@@ -127,16 +128,20 @@ def _learn(target: Path) -> int:
             tell.finish(report)
         return report
 
-    report = learn(
-        target.resolve(),
-        environ=os.environ,
-        build=built,
-        on_edit=lambda edited: tell_edit(edited, as_json=False),
-    )
+    edits: list[Edited] = []
+
+    def on_edit(edited: Edited) -> None:
+        edits.append(edited)
+        tell_edit(edited, as_json=False)
+
+    report = learn(target.resolve(), environ=os.environ, build=built, on_edit=on_edit)
     bad = tuple(one for one in report.outcomes if one.failure or one.kind is OutcomeKind.BLOCKED)
     if bad:
         observer(stream=sys.stderr).finish(msgspec.structs.replace(report, outcomes=bad))
-    say(f"what the notebooks use is declared in '{target}': look through it")
+    if edits:
+        say(f"what the notebooks use is declared in '{target}': look through it")
+    elif not report.interrupted:
+        say("the notebooks use nothing that has to be declared")
     return report.exit_status
 
 

@@ -78,10 +78,10 @@ class Placed(Protocol):
         ...
 
 
-KNOWN = "known"
+FAILED_BEFORE = "failed before"
 """The kind of reason for which a known failure is not run again."""
 
-_STATES = {"unreadable": "cannot be read", KNOWN: "failed last time"}
+_STATES = {"unreadable": "cannot be read", FAILED_BEFORE: "failed last time"}
 _OWN_FAILURES = frozenset(("error", "timeout", "died", "artefact"))
 
 
@@ -116,7 +116,7 @@ class Judge:
     `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever the
     store holds; `retired` says whether a forced run has put a record's id aside; `last` returns a
     task's outcome in its last build. With `skip_failed`, a task that failed with the key that it
-    has now is blocked.
+    has now is blocked, unless it is forced.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Judge:
         """
         task = self._graph.tasks[name]
         self._inputs.look_again(task)
-        return self._by_key(task, self._inputs.key(task), {})
+        return self._unless_failed_before(task, self._inputs.key(task), {})
 
     # -- before anything runs ------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class Judge:
             if one.record is not None and one.verdict is Verdict.REFRESH:
                 files = {artefact.path: artefact.digest for artefact in one.record.artefacts}
                 overlay.add(self._graph.tasks[one.task], files)
-        return self._by_key(task, self._inputs.key(task, overlay=overlay), seen)
+        return self._unless_failed_before(task, self._inputs.key(task, overlay=overlay), seen)
 
     def _unknown_built(self, task: Task, upstream: Judgement) -> bool:
         """Whether `task` reads the built notebook of `upstream`, which is about to be rewritten."""
@@ -228,12 +228,13 @@ class Judge:
 
     # -- by key and records --------------------------------------------------------------------
 
-    def _by_key(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
+    def _unless_failed_before(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
         judgement = self._by_records(task, key, seen)
-        last = self._last(task.name) if self._skip_failed else None
+        skips = self._skip_failed and task.name not in self._forced
+        last = self._last(task.name) if skips else None
         if judgement.verdict is Verdict.RUN and last is not None and failed_so(last, key):
             text = f"it failed last time, and is not run again: {_message(last.failure)}"
-            return Judgement(task.name, Verdict.BLOCKED, (Reason(KNOWN, text=text),), key)
+            return Judgement(task.name, Verdict.BLOCKED, (Reason(FAILED_BEFORE, text=text),), key)
         return judgement
 
     def _by_records(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:

@@ -14,7 +14,7 @@ from nbbuild.model import Failure
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_LINE_OF_CELL = re.compile(r"\bCell In\[\d+\], line (\d+)|<cell line: (\d+)>")
+_LINE_OF_CELL = re.compile(r"\bCell In\[(\d+)\], line (\d+)|\bIn \[(\d+)\], in <cell line: (\d+)>")
 _CELLS = re.compile(r'"cells"\s*:\s*\[')
 _SOURCE = re.compile(r'(?<!\\)"source"\s*:\s*(\[\n)?')
 _NEXT = re.compile(r"[\s,]*")
@@ -36,11 +36,22 @@ def line_of(text: str, notebook: NotebookNode, failure: Failure) -> int:
     """
     if failure.cell is None or failure.cell >= len(notebook.cells):
         return 1
-    found = _LINE_OF_CELL.search(failure.traceback)
-    below = int(found[1] or found[2]) - 1 if found else 0
+    below = _below(failure)
     if text.lstrip().startswith("{"):
         return _line_in_json(text, failure.cell, below)
     return _line_in_text(text, notebook.cells, failure.cell, below)
+
+
+def _below(failure: Failure) -> int:
+    """Return how many lines of the cell come before the one that failed.
+
+    A traceback also shows the lines of functions that other cells define.
+    """
+    for found in _LINE_OF_CELL.finditer(failure.traceback):
+        number, line = int(found[1] or found[3]), int(found[2] or found[4])
+        if number == failure.execution_count:
+            return line - 1
+    return 0
 
 
 def _line_in_json(text: str, cell: int, below: int) -> int:

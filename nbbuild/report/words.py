@@ -248,7 +248,7 @@ def _what_became(outcome: Outcome, shown: Callable[[str], str]) -> str:
         uncached = "" if outcome.cached else ", not cached"
         return f"{outcome.task} in {duration(outcome.seconds)}{uncached}"
     if outcome.kind is OutcomeKind.FAILED:
-        after = "" if outcome.known else f" after {duration(outcome.seconds)}"
+        after = "" if outcome.failed_before else f" after {duration(outcome.seconds)}"
         return _why(outcome, shown, after)
     if outcome.kind is OutcomeKind.BLOCKED:
         why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)
@@ -263,7 +263,7 @@ def _why(outcome: Outcome, shown: Callable[[str], str], after: str = "") -> str:
     file = shown(outcome.source)
     of = "" if outcome.task == file else f" ({file})"
     cell = f", in {failure.where}" if failure.where else ""
-    before = ", as before" if outcome.known else ""
+    before = ", as before" if outcome.failed_before else ""
     return f"{outcome.task}{of}{after}{before}{cell}: {failure.message}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -99,8 +100,8 @@ class Ledgers:
     def write(self, ledger: Ledger) -> None:
         """Keep a ledger; its bytes are on the disk when this returns. Raises StoreError.
 
-        Its name need not be, since only the order counts: no file system that keeps a journal has,
-        after a power failure, a name that was given later, and lacks this one.
+        Its name may be lost in a power failure, though a file that was written later is there: then
+        that file counts as the user's, and a copy of it is kept before it is replaced.
         """
         path = self._path(ledger.task)
         signed = msgspec.structs.replace(ledger, by=self.by)
@@ -113,6 +114,8 @@ class Ledgers:
         path = self._path(task)
         with writing("a note of what nbbuild wrote cannot be removed", path):
             discard(path)
+        with suppress(OSError):  # it holds drafts, or does not exist
+            (self._folder / STAGED / safe_id(task)).rmdir()
 
     def all(self) -> Iterator[Ledger]:
         """Yield every sound ledger."""
@@ -136,7 +139,7 @@ class Ledgers:
     def staging(self, task: str) -> Path:
         """Make and return a folder for the task's drafts. Raises OSError."""
         folder = self._folder / STAGED / safe_id(task)
-        if os.path.isdir(self._tree) and os.path.isdir(folder):  # noqa: PTH112 - often called
+        if os.path.isdir(self._tree) and _is_folder(folder):  # noqa: PTH112 - often called
             return folder
         private_folder(self._folder)
         own_folder(self._folder / TREE, below=self._folder)
@@ -175,6 +178,14 @@ class Ledgers:
 
     def _path(self, task: str) -> Path:
         return self._folder / TREE / _file_name(task)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there, and no link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _file_name(task: str) -> str:

@@ -160,7 +160,7 @@ def test_a_known_failure_is_not_run_again_and_stops_what_needs_it():
 
     told = {outcome.task: outcome for outcome in report.outcomes}
     assert kinds(report) == {"bad": FAILED, "next": BLOCKED, "free": FRESH}
-    assert told["bad"].known
+    assert told["bad"].failed_before
     assert told["bad"].failure.message == "ValueError: no"
     assert told["next"].reasons == ("needs 'bad', which failed last time",)
     assert report.exit_status == 1

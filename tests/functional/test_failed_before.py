@@ -63,6 +63,16 @@ def test_a_known_failure_is_not_run_again_until_its_code_changes(project):
     why = "in cell 2 (In [2]): ZeroDivisionError: division by zero"
     assert f"failed a.ipynb, as before, {why}" in done.err
     assert project.nbbuild("-q", "--skip-known-failures").status == 1
+    verdicts = project.nbbuild("-n", "--json", "--skip-known-failures").data
+    assert {one["task"]: one["verdict"] for one in verdicts} == {
+        "a.ipynb": "blocked",
+        "b.ipynb": "fresh",
+    }
+    shown = project.nbbuild("--log-format", "github", "--skip-known-failures").err
+    assert "::error file=a.ipynb,line=" in shown
+    # What somebody asked for runs all the same.
+    project.nbbuild("invalidate", "a.ipynb")
+    assert project.nbbuild("--skip-known-failures").ran == ["a"]
     project.notebook("a.ipynb", "1 / 1")
     assert project.nbbuild("--skip-known-failures").ran == ["a"]
 

@@ -17,8 +17,8 @@ CELLS = [
 ]
 
 
-def failed(cell, said=""):
-    return Failure("error", "no", cell=cell, traceback=said)
+def failed(cell, said="", number=1):
+    return Failure("error", "no", cell=cell, traceback=said, execution_count=number)
 
 
 def lines_of(text, cells, *failures):
@@ -34,8 +34,8 @@ def test_the_line_is_that_of_the_cell_and_of_the_statement(form):
         text,
         CELLS,
         failed(1),
-        failed(3, "Traceback\nCell In[2], line 2\n----> 1 / 0"),
-        failed(4, "Input In [3], in <cell line: 1>()"),
+        failed(3, "Cell In[1], line 9, in f()\nCell In[2], line 2\n----> 1 / 0", 2),
+        failed(4, "Input In [3], in <cell line: 1>()", 3),
     )
     assert [one.removesuffix(",").strip('"').replace("\\n", "") for one in found] == [
         "x = 1",

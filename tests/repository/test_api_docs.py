@@ -1,6 +1,7 @@
 """docs/reference/api.md: every example runs, every public name is in it, and a client is typed."""
 
 import contextlib
+import inspect
 import os
 import re
 import subprocess
@@ -122,3 +123,10 @@ def test_the_sphinx_extension_builds_the_notebooks_before_the_pages(docs):
     broken = sphinx()
     assert broken.returncode != 0
     assert "report.ipynb: ZeroDivisionError: division by zero" in broken.stderr
+
+
+@pytest.mark.parametrize("name", ["load", "plan", "build", "build_async"])
+def test_the_table_has_the_parameters_of_each_function(name):
+    row = re.search(rf"^\| `{name}\((.*?)\)`", PAGE, re.MULTILINE)
+    shown = [one for one in row[1].split(", ") if one != "*"]
+    assert shown == list(inspect.signature(getattr(nbbuild, name)).parameters)
