@@ -26,6 +26,9 @@ from nbbuild.report.document import Document, decoded, encoded
 MOST: Final = 50
 """How many reports are kept."""
 
+MOST_BYTES: Final = 100_000_000
+"""How large they may be together; the newest one is kept whatever its size."""
+
 LAST: Final = "last"
 
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{5}")
@@ -50,9 +53,16 @@ class ReportFolder:
         place = self._folder / f"{document.id}.json"
         write(place, encoded(document), mode=0o600, ours=True)
         sync_folder(self._folder)
-        for id in self.ids()[MOST:]:
+        self._forget_the_oldest()
+
+    def _forget_the_oldest(self) -> None:
+        size = 0
+        for number, id in enumerate(self.ids()):
+            place = self._folder / f"{id}.json"
             with suppress(OSError):
-                (self._folder / f"{id}.json").unlink()
+                size += place.stat().st_size
+                if number and (number >= MOST or size > MOST_BYTES):
+                    place.unlink()
 
     def ids(self) -> list[str]:
         """Return the ids of all reports, newest first."""
