@@ -110,7 +110,7 @@ def _taken(runs: Sequence[TaskRun]) -> TaskRun:
 def _in_order(tasks: Mapping[str, TaskRun]) -> tuple[TaskRun, ...]:
     """Return the tasks, each after those that it waits for."""
     done: dict[str, TaskRun] = {}
-    todo = list(reversed(tasks))
+    todo = list(reversed(list(tasks)))
     entered: set[str] = set()  # a file from outside may hold a circle
     while todo:
         name = todo[-1]

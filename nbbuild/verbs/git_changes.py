@@ -228,16 +228,18 @@ def _add_linked(top: str, paths: set[str], links: Iterable[str]) -> None:
             leads.append((link, target))
     for _ in range(_ROUNDS if leads else 0):
         more = {
-            link
-            if path == target
-            else f"{link}/{path if target == '.' else path[len(target) + 1 :]}"
+            link if path == target else f"{link}/{_seen_from(target, path)}"
             for link, target in leads
             for path in paths
-            if path == target or target == "." or path.startswith(f"{target}/")
+            if target in (path, ".") or path.startswith(f"{target}/")
         } - paths
         if not more:
             return
         paths |= more
+
+
+def _seen_from(folder: str, path: str) -> str:
+    return path if folder == "." else path[len(folder) + 1 :]
 
 
 def _above(path: str) -> Iterator[str]:

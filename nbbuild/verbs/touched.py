@@ -219,16 +219,11 @@ class _Touched:
                 return self._listed(item.name, own)
             case "glob":
                 return self._globbed(item.name, own)
-            case "import":
-                return self._imports(item.name) or (
-                    item.value not in _INSTALLED and self._meets(item.value)
-                )
-            case "missing-import" | "installed":
-                return any(map(self._imports, item.name.split()))
-            case "distribution":
-                return False
+            case "import" | "missing-import" | "installed":
+                local = item.value not in _INSTALLED and self._meets(item.value)
+                return local or any(map(self._imports, item.name.split()))
             case _:
-                return True
+                return item.kind != "distribution"  # a later version knows what it is
 
     def _meets(self, path: str) -> bool:
         """Whether `path`, what it leads to, or a link above it is among the changes."""
@@ -272,11 +267,9 @@ class _Touched:
         while segments and not _is_magic(segments[0]):
             base = f"{base}/{segments.pop(0)}"
         base = posixpath.normpath(base)
-        if (
-            self._meets(base)
-            or ".." in segments
-            or any(map(self._is_below(base), self._changes.wide))
-        ):
+        if self._meets(base) or ".." in segments:
+            return True
+        if any(map(self._is_below(base), self._changes.wide)):
             return True
         inside = (
             (path, rest)
