@@ -105,7 +105,8 @@ class _Touched:
             if outputs and self._in_order(task, self._record(name)):
                 ours |= outputs
         self._contents = self._changes.contents - ours
-        self._names -= ours
+        above = {folder for path in self._contents for folder in _above(path)}
+        self._names = self._names & (self._contents | above)
 
     def _outputs(self, task: Task, record: Record | None) -> Iterator[str]:
         yield task.built
@@ -136,7 +137,7 @@ class _Touched:
 
     def _matched(self, text: str) -> bool:
         pattern = Pattern.parse(text)
-        if self._index.matching(pattern) or self._meets(literal_prefix(pattern) or "."):
+        if self._index.matching(pattern) or self._is_covered(literal_prefix(pattern)):
             return True
         wide = (Pattern.parse(f"{escape(path)}/") for path in self._changes.wide)
         return any(can_meet(pattern, one) for one in wide)
@@ -226,10 +227,15 @@ class _Touched:
                 return item.kind != "distribution"  # a later version knows what it is
 
     def _meets(self, path: str) -> bool:
-        """Whether `path`, what it leads to, or a link above it is among the changes."""
+        """Whether `path`, file or folder, or what it leads to is among the changes."""
+        return self._is_covered(path) or not self._names.isdisjoint((path, self._leads_to(path)))
+
+    def _is_covered(self, path: str) -> bool:
+        """Whether `path`, or a link or a submodule above it, is a file that changed."""
         return any(
-            one in self._names or any(up in self._contents for up in (one, *_above(one)))
-            for one in {path, self._leads_to(path)}
+            up in self._contents
+            for one in (path, self._leads_to(path))
+            for up in (one, *_above(one))
         )
 
     def _leads_to(self, path: str) -> str:
