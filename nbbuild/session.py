@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -75,6 +75,13 @@ class Memo:
         self._new = {}
 
 
+class Shard(NamedTuple):
+    """One of several parts of a project, for the report of its build."""
+
+    name: str  # "1/3"
+    division: str  # which all shards have in common
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A loaded project with its store, state and tree; made by `open_session`, for `with`."""
@@ -104,6 +111,8 @@ class Session:
     opened_ns: int  # when looking began, in ns since the epoch
     chosen: frozenset[str] | None = None
     """The tasks that any targets mean here, None: what their words say."""
+    shard: Shard | None = None
+    """The shard that `chosen` are, if they are one."""
 
     def __enter__(self) -> Session:
         return self

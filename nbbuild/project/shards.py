@@ -12,6 +12,7 @@ work that is repeated). Only names and seconds decide: every machine divides in 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ class Shards:
     """What each of several machines builds, in the graph's order, with all that it needs."""
 
     parts: tuple[tuple[str, ...], ...]
+
+    @property
+    def identity(self) -> str:
+        """What only machines have in common that divide in the same way."""
+        text = "\n".join("\0".join(part) for part in self.parts)
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     def elsewhere(self, number: int) -> tuple[str, ...]:
         """Return the tasks of shard `number`, from 0, that other shards build, too."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -25,7 +25,7 @@ _RANK: Final = (
 """Of a task with several outcomes the first of these is taken: a failure must not be lost, and
 what blocked a task in one build is in that build's report itself."""
 
-_INTERRUPTED: Final = 130
+_PROBLEM, _INTERRUPTED = 3, 130
 
 
 def read(paths: Iterable[str]) -> list[Document]:
@@ -63,7 +63,9 @@ def merged(documents: Sequence[Document]) -> Document:
         below += max([document.slots, *(one.slot or 0 for one in document.tasks)])
     tasks = _in_order({name: _taken(several) for name, several in runs.items()})
     interrupted = any(one.interrupted for one in documents)
-    statuses = [one.exit_status for one in documents]
+    incomplete = list(_incomplete(documents))
+    statuses = [one.exit_status for one in documents] + [_PROBLEM for _ in incomplete]
+    problems = [text for one in documents for text in one.problems]
     return Document(
         id=first.id,
         nbbuild=_words(one.nbbuild for one in documents),
@@ -76,10 +78,26 @@ def merged(documents: Sequence[Document]) -> Document:
         exit_status=_INTERRUPTED if interrupted else max(statuses),
         interrupted=interrupted,
         counts=counted(tasks),
-        problems=tuple(dict.fromkeys(text for one in documents for text in one.problems)),
+        problems=tuple(dict.fromkeys([*problems, *incomplete])),
         tasks=tasks,
         critical_path=critical_path(tasks),
     )
+
+
+def _incomplete(documents: Sequence[Document]) -> Iterator[str]:
+    """Yield why these reports of shards may not hold all notebooks."""
+    shards = [one for one in documents if one.shard]
+    if len({one.division for one in shards}) > 1:
+        yield (
+            "the shards were not divided alike, so some notebooks may be in none: all machines "
+            "have to begin with the same files and the same .nbbuild"
+        )
+        return
+    there = {one.shard for one in shards}
+    count = int(shards[0].shard.partition("/")[2]) if shards else 0
+    for number in range(1, count + 1):
+        if f"{number}/{count}" not in there:
+            yield f"the report of shard {number}/{count} is missing"
 
 
 def _moved(task: TaskRun, *, seconds: float, slots: int) -> TaskRun:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nbbuild.model import OutcomeKind
 from nbbuild.project.shards import divided
-from nbbuild.session import Session
+from nbbuild.session import Session, Shard
 from nbbuild.verbs.git_changes import changes_since
 from nbbuild.verbs.touched import last_record, touched
 
@@ -36,6 +36,7 @@ def choose(
     names = session.wanted(targets, upstream=False)
     notes: list[str] = []
     nothing = ""
+    part: Shard | None = None
     if last_failed:
         names = _failed(session, session.wanted(targets))
         nothing = "" if names else "no notebook failed in its last run"
@@ -48,11 +49,13 @@ def choose(
         number, count = shard
         shards = divided(session.graph, names, count, _seconds(session, names))
         names = shards.parts[number - 1]
+        part = Shard(f"{number}/{count}", shards.identity)
         elsewhere = shards.elsewhere(number - 1)
         also = f"; other shards also build {', '.join(elsewhere)}" if elsewhere else ""
         notes.append(f"shard {number}/{count} has {_count(session, len(names))}{also}")
         nothing = nothing or ("" if names else f"shard {number}/{count} has no notebook")
-    return Chosen(replace(session, chosen=frozenset(names)), tuple(notes), nothing)
+    chosen = replace(session, chosen=frozenset(names), shard=part)
+    return Chosen(chosen, tuple(notes), nothing)
 
 
 def _failed(session: Session, names: Iterable[str]) -> tuple[str, ...]:

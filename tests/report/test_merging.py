@@ -69,6 +69,20 @@ def test_what_was_asked_for_and_what_went_wrong_is_joined():
     assert merged([one, report(targets=())]).targets == ()
 
 
+def test_shards_that_are_missing_or_do_not_belong_together_are_a_problem():
+    def part(name, division="d", **more):
+        return report(idle(name), shard=name, division=division, **more)
+
+    assert merged([part("1/2"), part("2/2")]).problems == ()
+    both = merged([part("1/3", exit_status=1), part("3/3")])
+    assert both.problems == ("the report of shard 2/3 is missing",)
+    assert both.exit_status == 3
+    assert merged([part("1/2"), part("2/2", division="e")]).problems == (
+        "the shards were not divided alike, so some notebooks may be in none: all machines "
+        "have to begin with the same files and the same .nbbuild",
+    )
+
+
 def test_a_circle_in_a_file_from_outside_does_no_harm():
     both = merged([report(idle("a", upstream=("b",)), idle("b", upstream=("a",)))])
     assert sorted(outcomes(both)) == ["a", "b"]

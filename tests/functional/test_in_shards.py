@@ -50,6 +50,20 @@ def test_shards_build_everything_and_their_reports_become_one(book):
     assert slots == {"alone": 1, "chart": 1, "load": 1, "map": 1, "plot": 2, "table": 2}
     single = [json.loads((book.root / f"{number}.json").read_text()) for number in (1, 2)]
     assert data["began"] == min(each["began"] for each in single)
+    assert [each["shard"] for each in single] == ["1/2", "2/2"]
+    assert single[0]["division"] == single[1]["division"] != ""
+
+    # One of them is not everything.
+    data = book.nbbuild("report", "--merge", paths[1], "--json").data
+    assert data["problems"] == ["the report of shard 1/2 is missing"]
+    assert data["exit_status"] == 3
+
+    # Their stores together are one, with which nothing runs.
+    for folder in folders.values():
+        shutil.copytree(
+            f"{folder}/.nbbuild/store", book.root / ".nbbuild/store", dirs_exist_ok=True
+        )
+    assert book.build() == []
 
 
 def test_a_shard_without_notebooks_and_one_without_work_leave_reports(book):
