@@ -33,7 +33,7 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
         "nbbuild report --merge a.json b.json --html all.html": "shards as one",
     },
 )
-@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.argument("files", nargs=-1, type=click.Path(dir_okay=False), metavar="[FILE]...")
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page with everything.")
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write JUnit XML.")
 @click.option("--markdown", type=_FILE, metavar="FILE", help="Write a summary in Markdown.")

@@ -71,6 +71,7 @@ class _Touched:
         self._graph = session.graph
         self._records: dict[str, Record | None] = {}
         self._real: dict[str, str] = {}
+        self._met: dict[str, bool] = {}
         self._changes = changes
         self._names = frozenset(changes.names)
 
@@ -136,7 +137,11 @@ class _Touched:
         return bool(self._modules) or any(map(self._meets, paths))
 
     def _matched(self, text: str) -> bool:
-        pattern = Pattern.parse(text)
+        if text not in self._met:  # all tasks may declare the same
+            self._met[text] = self._match(Pattern.parse(text))
+        return self._met[text]
+
+    def _match(self, pattern: Pattern) -> bool:
         if self._index.matching(pattern) or self._is_covered(literal_prefix(pattern)):
             return True
         wide = (Pattern.parse(f"{escape(path)}/") for path in self._changes.wide)
@@ -145,8 +150,7 @@ class _Touched:
     def _read_otherwise(self, task: Task) -> bool:
         """Whether the notebook may be read in another way, or as another pair."""
         session = self._session
-        stem = _stem(task.source)
-        if any(_stem(path) == stem and _is_notebook(path) for path in self._names):
+        if _stem(task.source) in self._notebooks:
             return True  # a file of its pair may have come or gone
         formats = session.readings.parsed(task.source).formats
         if not self._names.isdisjoint(session.pairs.places(task.source, formats)):
@@ -161,6 +165,11 @@ class _Touched:
             _relative(session, path) in self._configurations
             for path in (configuration.candidates(folder) if self._configurations else ())
         )
+
+    @cached_property
+    def _notebooks(self) -> frozenset[str]:
+        """The names, without suffixes, of files that came or went and can be notebooks."""
+        return frozenset(_stem(path) for path in self._names if _is_notebook(path))
 
     @cached_property
     def _index(self) -> PathIndex:
