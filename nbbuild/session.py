@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -75,6 +75,13 @@ class Memo:
         self._new = {}
 
 
+class Shard(NamedTuple):
+    """One of several parts of a project, for the report of its build."""
+
+    name: str  # "1/3"
+    division: str  # which all shards have in common
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A loaded project with its store, state and tree; made by `open_session`, for `with`."""
@@ -102,6 +109,10 @@ class Session:
     marks: Marks
     memo: Memo
     opened_ns: int  # when looking began, in ns since the epoch
+    chosen: frozenset[str] | None = None
+    """The tasks that any targets mean here, None: what their words say."""
+    shard: Shard | None = None
+    """The shard that `chosen` are, if they are one."""
 
     def __enter__(self) -> Session:
         return self
@@ -131,6 +142,8 @@ class Session:
 
         No targets mean all tasks. Raises `UsageError` for a word that means nothing.
         """
+        if self.chosen is not None:
+            return self.graph.needed(self.chosen) if upstream else self.graph.sorted(self.chosen)
         names = {task.name for task in self.project.tasks} if not targets else set[str]()
         for word in targets:
             names.update(self.targets.select(word))
@@ -383,11 +396,12 @@ class PairedFiles:
         """Return the other files of the pair of `source` that are there, root-relative, sorted."""
         # PairedFiles are Jupytext's: another reader may mean something else by the same metadata.
         custom = self._readings.readers.custom(source) is not None
-        places = () if custom else self._places(source, formats)
+        places = () if custom else self.places(source, formats)
         self.looked.update(places)
         return tuple(path for path in places if (self._root / path).is_file())
 
-    def _places(self, source: str, formats: str) -> tuple[str, ...]:
+    def places(self, source: str, formats: str) -> tuple[str, ...]:
+        """Return where the other files of the pair of `source` would be, root-relative."""
         key = "\n".join((source, formats, self._readings.identity(source)))
         known = self._memo.recall("pairs", key)
         if known is not None:

@@ -103,6 +103,11 @@ def build(
     return _finished(session, names, tally, targets, recorder, began=began)
 
 
+def report_nothing(session: Session, targets: Sequence[str]) -> None:
+    """Write the report of a build for which no task was chosen."""
+    _write_report(session, Recorder(silent), Report(), targets)
+
+
 def _finished(
     session: Session,
     names: Sequence[str],
@@ -253,7 +258,8 @@ def _nothing_to_do(
     tally.problems = handed.problems
     report = tally.report(names, seconds=time.monotonic() - began)
     reports = _write_report(session, recorder, report, targets)
-    if handed.rests_on is not None:
+    # Of chosen tasks no words say which they are.
+    if handed.rests_on is not None and session.chosen is None:
         said = summary(report)
         last_good.keep(
             session,
@@ -275,11 +281,12 @@ def _write_report(
     """
     done = report.exit_status or any(o.kind is not OutcomeKind.FRESH for o in report.outcomes)
     wanted = session.config.report.wanted or session.environ.get(STEP_SUMMARY)
-    if not done and not wanted:
+    chosen = session.chosen is not None
+    if not (done or wanted or chosen):
         return ()
     from nbbuild.building import reporting
 
-    if not done:
+    if not (done or chosen):
         return reporting.write_if_missing(session, recorder, report, targets)
     reporting.write(session, recorder, report, targets)
     return ()
@@ -389,7 +396,7 @@ def _export(
         if plan is not None and whole:
             return plan.judgements
         try:
-            return session.judge().plan(session.wanted(())).judgements
+            return session.judge().plan(session.graph.order).judgements
         except NbbuildError:  # in a notebook that this build does not need
             return session.judge().plan(names).judgements
 

@@ -110,6 +110,8 @@ def _document(
         problems=report.problems,
         tasks=tasks,
         critical_path=critical_path(tasks),
+        shard=session.shard.name if session.shard else "",
+        division=session.shard.division if session.shard else "",
     )
 
 

@@ -17,12 +17,15 @@ _Result = TypeVar("_Result")
 _DIRECTORY = "nbbuild.cli.directory"
 _FILE = "nbbuild.cli.file"
 
+_DIGITS = 6  # fewer than this
+
 
 if TYPE_CHECKING:
     _Number = click.ParamType[int]
     _Path = click.ParamType[Path]
+    _Pair = click.ParamType[tuple[int, int]]
 else:  # older versions of click have it without parameters
-    _Number = _Path = click.ParamType
+    _Number = _Path = _Pair = click.ParamType
 
 
 class Whole(_Number):
@@ -44,6 +47,27 @@ class Whole(_Number):
         raise UsageError(
             f"{name} takes a whole number, {self.least} or more, not '{text}'",
             hint=f"`{name} {max(self.least, 4)}`",
+        )
+
+
+class Part(_Pair):
+    """One of several parts, as "1/3"."""
+
+    name = "part"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return the part's number, from 1, and how many there are; raise `UsageError`."""
+        number, _, count = (str(value)).partition("/")
+        if all(one.isascii() and one.isdigit() and len(one) < _DIGITS for one in (number, count)):
+            part = int(number), int(count)
+            if 1 <= part[0] <= part[1]:
+                return part
+        name = param.opts[0] if param is not None else "this"
+        raise UsageError(
+            f"{name} takes I/N, with I from 1 to N, not '{value}'",
+            hint=f"`{name} 1/3` is the first of three",
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli import _completing
-from nbbuild.cli._options import Whole, project_options, refuse
+from nbbuild.cli._options import Part, Whole, project_options, refuse
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
@@ -77,25 +77,32 @@ _CONTRARY = (
     "--durations",
     type=Whole(least=0),
     metavar="N",
-    help="List the N notebooks that took longest; 0: all.",
+    help="List the N slowest notebooks; 0: all.",
 )
 @click.option("--last-failed", is_flag=True, help="Build only what failed in its last run.")
 @click.option(
     "--skip-known-failures",
     is_flag=True,
-    help="Do not run what failed before and has the same code and inputs.",
+    help="Do not run what failed before with the same code and inputs.",
 )
+@click.option(
+    "--changed-since",
+    metavar="REV",
+    help="Build only what a diff from git's REV can touch.",
+)
+@click.option("--shard", type=Part(), metavar="I/N", help="Build only the Ith of N parts.")
 @click.option(
     "--log-format",
     type=click.Choice(("auto", "plain", "github")),
     default="auto",
-    help="auto: live on a terminal, plain lines elsewhere; github: with annotations.",
+    metavar="NAME",
+    help="auto, plain, or github (with annotations).",
 )
 @click.option(
     "--depfile",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write what the built notebooks rest on, for make.",
+    help="Write for make what rests on what.",
 )
 @click.option("--executor", metavar="NAME", help="Where notebooks run: local, serial, …")
 @json_option
@@ -105,6 +112,8 @@ def command(
     jobs: int | None,
     max_failures: int | None,
     durations: int | None,
+    changed_since: str | None,
+    shard: tuple[int, int] | None,
     log_format: LogFormat,
     depfile: Path | None,
     executor: str | None,
@@ -125,17 +134,11 @@ def command(
     from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
-    with open_session(directory, file=file) as session:
-        _check_words(session, targets)
-        if flags["last_failed"]:
-            from nbbuild.model import Report
-
-            targets = _failed(session, targets)
-            if not targets:
-                say("nothing to do: no notebook failed in its last run")
-                if as_json:
-                    emit(Report())
-                return 0
+    with open_session(directory, file=file) as opened:
+        _check_words(opened, targets)
+        session, nothing = _chosen(opened, targets, changed_since, shard, flags)
+        if nothing:
+            return _no_task(session, nothing, targets, as_json=as_json, flags=flags)
         if not flags["silent"]:
             for notice in notices(session.config):
                 say(f"note: {notice}")
@@ -283,17 +286,47 @@ def _write_depfile(session: Session, targets: tuple[str, ...], place: Path) -> N
     renew(session, names)
 
 
-def _failed(session: Session, targets: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the targets, as typed in the current folder, that failed in their last run."""
-    from nbbuild.model import OutcomeKind
+def _chosen(
+    session: Session,
+    targets: tuple[str, ...],
+    since: str | None,
+    shard: tuple[int, int] | None,
+    flags: Mapping[str, bool],
+) -> tuple[Session, str]:
+    """Return a session in which `targets` are what the options choose, and why that is nothing."""
+    if not flags["last_failed"] and since is None and shard is None:
+        return session, ""
+    from nbbuild.verbs.choosing import choose
 
-    last = {name: session.state.outcome(name) for name in session.wanted(targets)}
-    return tuple(
-        # The name of most tasks is a path from the root, which means another file here.
-        session.here.shown(name) if name == session.graph.tasks[name].source else name
-        for name, outcome in last.items()
-        if outcome is not None and outcome.kind is OutcomeKind.FAILED
-    )
+    failed = flags["last_failed"]
+    chosen = choose(session, targets, last_failed=failed, since=since, shard=shard)
+    if not (chosen.nothing or flags["silent"]):
+        for note in chosen.notes:
+            say(f"note: {note}")
+    return chosen.session, chosen.nothing
+
+
+def _no_task(
+    session: Session,
+    why: str,
+    targets: tuple[str, ...],
+    *,
+    as_json: bool,
+    flags: Mapping[str, bool],
+) -> int:
+    """Say that there is nothing to do, since no task was chosen; return the exit status."""
+    asking = flags["question"] or flags["dry_run"]
+    if not flags["silent"]:
+        say(f"nothing to do: {why}")
+    if not (asking or flags["last_failed"]):
+        from nbbuild.building.pipeline import report_nothing
+
+        report_nothing(session, targets)
+    if as_json:
+        from nbbuild.model import Report
+
+        emit([] if asking else Report())
+    return 0
 
 
 def _check_words(session: Session, targets: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import click
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
+from nbbuild.errors import UsageError
 from nbbuild.report import duration
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
     examples={
         "nbbuild report --html report.html": "the last build as one page",
         "nbbuild report --list": "the builds that have a report",
+        "nbbuild report --merge a.json b.json --html all.html": "shards as one",
     },
 )
+@click.argument("files", nargs=-1, type=click.Path(dir_okay=False), metavar="[FILE]...")
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page with everything.")
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write JUnit XML.")
 @click.option("--markdown", type=_FILE, metavar="FILE", help="Write a summary in Markdown.")
@@ -48,16 +51,19 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
     metavar="A B",
     help="Show which outcomes and times differ between two builds.",
 )
+@click.option("--merge", is_flag=True, help="Take the reports in the FILEs (JSON) as one.")
 @click.option("--list", "listing", is_flag=True, help="List the builds that have a report.")
 @json_option
 @project_options
 def command(
+    files: tuple[str, ...],
     html: str | None,
     junit: str | None,
     markdown: str | None,
     trace: str | None,
     word: str,
     compare: tuple[str, str] | None,
+    merge: bool,
     listing: bool,
     as_json: bool,
     directory: Path,
@@ -70,17 +76,17 @@ def command(
     """
     from nbbuild.config.find import find
     from nbbuild.report.formats import rendered
-    from nbbuild.report.kept import ReportFolder
+    from nbbuild.report.kept import LAST, ReportFolder
 
-    root = find(directory, file).parent.resolve()
-    kept = ReportFolder(root)
+    _check(files, merge=merge, other=listing or compare is not None or word != LAST)
+    kept = ReportFolder(directory if merge else find(directory, file).parent.resolve())
     if listing:
         _list(kept, as_json=as_json)
         return
     if compare is not None:
         _compare(kept.find(compare[0]), kept.find(compare[1]), as_json=as_json)
         return
-    document = kept.find(word)
+    document = _merged(files) if merge else kept.find(word)
     if as_json:
         emit(document)
         return
@@ -88,6 +94,31 @@ def command(
     places = {name: place for name, place in asked.items() if place is not None}
     for name, place in (places or {"markdown": "-"}).items():
         _put(rendered(name, document, kept), place)
+
+
+def _check(files: tuple[str, ...], *, merge: bool, other: bool) -> None:
+    """Raise `UsageError` if there are files without --merge, or the other way round."""
+    if files and not merge:
+        raise UsageError(
+            f"`report` takes no target, such as '{files[0]}'",
+            hint="`nbbuild show TARGET` shows one task; --merge takes reports of shards",
+        )
+    if merge and not files:
+        raise UsageError(
+            "--merge needs the reports to merge",
+            hint="each shard writes one with `nbbuild report --json > FILE`",
+        )
+    if merge and other:
+        raise UsageError(
+            "--merge takes reports from files, --build, --compare and --list those that are kept",
+            hint="leave one of them out",
+        )
+
+
+def _merged(files: tuple[str, ...]) -> Document:
+    from nbbuild.report.merging import merged, read
+
+    return merged(read(files))
 
 
 def _compare(before: Document, after: Document, *, as_json: bool) -> None:

@@ -15,11 +15,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+PYPROJECT = "pyproject.toml"
+
 _CONFIG_NAMES = (
     *("jupytext", "jupytext.toml", "jupytext.yml", "jupytext.yaml", "jupytext.json"),
     *(".jupytext", ".jupytext.toml", ".jupytext.yml", ".jupytext.yaml", ".jupytext.json"),
     ".jupytext.py",
 )
+
+NAMES = frozenset((*_CONFIG_NAMES, PYPROJECT))
+"""The names of files that may configure Jupytext."""
 
 
 def configuration_file(folder: Path) -> Path | None:
@@ -32,7 +37,7 @@ def configuration_file(folder: Path) -> Path | None:
     for path in candidates(folder):
         if not os.path.isfile(path):  # noqa: PTH113  called a hundred times a notebook
             continue
-        if not path.endswith("/pyproject.toml") or _tool_jupytext(_bytes(Path(path))) is not None:
+        if not path.endswith(f"/{PYPROJECT}") or tool_jupytext(_bytes(Path(path))) is not None:
             return Path(path)
     return None
 
@@ -51,7 +56,7 @@ def candidates(folder: Path) -> Iterator[str]:
 
 
 def _candidates_in(folder: str) -> Iterator[str]:
-    for name in (*_CONFIG_NAMES, "pyproject.toml"):
+    for name in (*_CONFIG_NAMES, PYPROJECT):
         yield f"{folder}/{name}"
 
 
@@ -76,14 +81,15 @@ def _global_folders() -> list[str]:
 def configuration_bytes(path: Path) -> bytes:
     """Return the part of the configuration `path` that counts; raise `NotebookError` on failure."""
     data = _bytes(path)
-    if path.name != "pyproject.toml":
+    if path.name != PYPROJECT:
         return data
     # Only its own table: a new dependency in pyproject.toml does not change how notebooks are read.
-    return repr(_tool_jupytext(data)).encode()
+    return repr(tool_jupytext(data)).encode()
 
 
 @functools.lru_cache(maxsize=16)  # called for each notebook of a project
-def _tool_jupytext(data: bytes) -> object:
+def tool_jupytext(data: bytes) -> object:
+    """Return `[tool.jupytext]` of a pyproject.toml, None if it has none."""
     if b"jupytext" not in data:  # most files, and parsing is slow
         return None
     try:

@@ -122,6 +122,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     tasks: tuple[TaskRun, ...] = ()
     critical_path: tuple[str, ...] = ()  # in the order in which they ran
+    shard: str = ""  # "1/3"
+    division: str = ""  # the same for all shards that belong together
 
     @property
     def ended(self) -> str:
