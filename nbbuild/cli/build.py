@@ -127,6 +127,10 @@ def command(
 
     with open_session(directory, file=file) as session:
         _check_words(session, targets)
+        if depfile is not None:
+            from nbbuild.export.depfile import check_place
+
+            check_place(session, depfile)
         if flags["last_failed"]:
             from nbbuild.model import Report
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from nbbuild.disk.durable import below_private, write, writing
 from nbbuild.errors import UsageError
 from nbbuild.model import Record, Task
+from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.session import Session
 
 _ESCAPED = {" ": "\\ ", "#": "\\#", ":": "\\:", "$": "$$"}
@@ -39,6 +40,34 @@ def escaped(path: str, *, target: bool = False) -> str:
         )
     text = "".join(_ESCAPED.get(letter, letter) for letter in path)
     return text.replace("%", "\\%") if target else text
+
+
+def check_place(session: Session, place: Path) -> None:
+    """Raise `UsageError` if a file for make, at `place`, would replace one of the project's own."""
+    real = place.parent.resolve() / place.name
+    path = real.relative_to(session.root).as_posix() if real.is_relative_to(session.root) else ""
+
+    def means(other: str) -> bool:
+        if other.rpartition("/")[2] != place.name:
+            return False  # so that few links have to be followed
+        full = session.root / other
+        return full.parent.resolve() / full.name == real
+
+    found = ""
+    for task in session.project.tasks:
+        if any(map(means, (task.source, *task.paired))):
+            found = "a source notebook"
+        elif means(task.built):
+            found = "a built notebook"
+        elif path and any(matches(Pattern.parse(text), path) for text in task.artefacts):
+            found = f"an artefact of '{task.name}'"
+    if real == session.config.path.resolve():
+        found = "the configuration"
+    if found:
+        raise UsageError(
+            f"'{place}' is {found}, and would be overwritten",
+            hint="name another file for make, such as 'notebooks.d'",
+        )
 
 
 def depfile(session: Session, names: Iterable[str]) -> tuple[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbbuild.disk.project_folder import DOT, MAKE
 from nbbuild.errors import NbbuildError, UsageError
-from nbbuild.export.depfile import Unspeakable, depfile, escaped, write_depfile
+from nbbuild.export.depfile import Unspeakable, check_place, depfile, escaped, write_depfile
 from nbbuild.model import Task
 from nbbuild.paths.patterns import Pattern
 from nbbuild.quick.above import NAME
@@ -24,9 +24,12 @@ from nbbuild.session import Session
 PLACE = "nbbuild.mk"
 """Where the rules go by default, relative to the root."""
 
-_HEAD = """\
-# How make builds the notebooks of {config}. Written by `nbbuild export makefile`: changes are lost.
-# To use it, write `include {place}` at the end of a Makefile beside {config}.
+_OURS = "Written by `nbbuild export makefile`: changes are lost."
+"""The end of the first line, by which such a file is known."""
+
+_HEAD = f"""\
+# How make builds the notebooks of {{config}}. {_OURS}
+# To use it, write `include {{place}}` at the end of a Makefile beside {{config}}.
 # make sees only files. Packages, variables and the age of results are seen by nbbuild alone.
 
 NBBUILD ?= nbbuild
@@ -68,6 +71,24 @@ def rules(session: Session, *, place: str = PLACE) -> Rules:
         if text:
             found[_depfile(task)] = text
     return Rules("".join(f"{line}\n" for line in lines), found)
+
+
+def check_target(session: Session, target: Path, *, force: bool) -> None:
+    """Raise `UsageError` if the makefile must not be written to `target`.
+
+    A file that somebody else wrote is replaced only with `force`, one of the project's own never.
+    """
+    check_place(session, target)
+    try:
+        with target.open("rb") as file:
+            ours = file.readline().rstrip().endswith(_OURS.encode())
+    except OSError:  # there is none, or writing will say what is wrong
+        return
+    if not (ours or force):
+        raise UsageError(
+            f"'{target}' exists, and `nbbuild export makefile` did not write it",
+            hint=f"write to {PLACE} and include that; --force replaces the file",
+        )
 
 
 def write_depfiles(session: Session, depfiles: dict[str, str]) -> None:

@@ -173,3 +173,54 @@ def test_the_rules_can_be_looked_at(project):
         "",
         "-include $(wildcard .nbbuild/make/*.d)",
     ]
+
+
+def test_a_makefile_of_the_users_own_is_replaced_only_by_force(project):
+    project.config("")
+    project.notebook("a.ipynb")
+    project.write("Makefile", "all:\n\techo mine\n")
+    done = project.nbbuild("export", "makefile", "Makefile")
+    assert (done.status, done.err) == (
+        2,
+        "error: 'Makefile' exists, and `nbbuild export makefile` did not write it\n"
+        "\n"
+        "hint: write to nbbuild.mk and include that; --force replaces the file\n",
+    )
+    assert project.read("Makefile") == "all:\n\techo mine\n"
+    assert not project.exists(".nbbuild/make")
+
+    assert project.nbbuild("export", "makefile", "Makefile", "--force").status == 0
+    project.notebook("b.ipynb")
+    assert project.nbbuild("export", "makefile", "Makefile").err == (
+        "rules for 2 notebooks in Makefile\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("a.ipynb", "a source notebook"),
+        ("../project/deep/../a.ipynb", "a source notebook"),
+        ("_build/executed/a.ipynb", "a built notebook"),
+        ("out/sums.csv", "an artefact of 'a.ipynb'"),
+        ("jcache.toml", "the configuration"),
+    ],
+)
+def test_no_file_of_the_project_becomes_a_depfile_or_a_makefile(project, place, what):
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["out/*.csv"]\n')
+    project.notebook("a.ipynb")
+    project.write("deep/x", "")
+    before = {path: project.read(path) for path in ("a.ipynb", "jcache.toml")}
+    message = (
+        f"error: '{place}' is {what}, and would be overwritten\n"
+        "\n"
+        "hint: name another file for make, such as 'notebooks.d'\n"
+    )
+    for words in (
+        ("--depfile", place),
+        ("-n", "--depfile", place),
+        ("export", "makefile", "--force", place),
+    ):
+        done = project.nbbuild(*words)
+        assert (done.status, done.err, done.ran) == (2, message, [])
+    assert {path: project.read(path) for path in before} == before
