@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_make_builds_what_changed_and_then_has_nothing_to_do(project, make):
     assert (done.status, done.err) == (0, "rules for 2 notebooks in nbbuild.mk\n")
 
     assert make("-j2") == ["prepare", "report"]
-    assert (make(), make.said) == ([], "")
+    assert (make(), make.said) == ([], NOTHING)
 
     # What only the run showed counts as well.
     project.write("seen.txt", "undeclared, and changed\n")
@@ -78,6 +79,44 @@ def test_make_builds_what_changed_and_then_has_nothing_to_do(project, make):
     assert project.read("mid.txt") == "1\n"
     (project.root / "seen.txt").unlink()
     assert make(status=2) == ["report"]
+
+
+@pytest.mark.parametrize("saved", ["a.ipynb", "declared.txt"])
+def test_what_is_saved_while_a_notebook_runs_is_built_by_the_next_make(project, make, gate, saved):
+    project.config('[[notebook]]\npath = "a.ipynb"\nassets = ["declared.txt"]\n')
+    project.write("declared.txt", "1\n")
+    project.notebook("a.ipynb", gate.code)
+    assert project.nbbuild("export", "makefile").status == 0
+    with ThreadPoolExecutor() as pool:
+        building = pool.submit(make, "-s")
+        gate.wait()
+        if saved == "a.ipynb":
+            project.notebook("a.ipynb", "print('another')")
+        else:
+            project.write(saved, "2\n")
+        gate.close()
+        assert building.result() == ["a"]
+
+    assert make("-q", status=1) == []
+    assert make() == ["a"]
+    assert (make(), make.said) == ([], NOTHING)
+
+
+def test_built_notebooks_of_one_build_are_in_the_order_that_make_wants(project):
+    project.config(
+        '[[notebook]]\npath = "z.ipynb"\nartefacts = ["mid.txt"]\n\n'
+        '[[notebook]]\npath = "b.ipynb"\nassets = ["mid.txt"]\n\n'
+        '[[notebook]]\npath = "a.ipynb"\ndepends_on = ["b.ipynb"]\n'
+    )
+    project.notebook("z.ipynb", "open('mid.txt', 'w').write('1')")
+    project.notebook("b.ipynb", "print(open('mid.txt').read())")
+    project.notebook("a.ipynb")
+    files = ("mid.txt", "_build/executed/b.ipynb", "_build/executed/a.ipynb")
+    for targets in (("a.ipynb",), ("b.ipynb", "a.ipynb"), ()):
+        assert project.nbbuild("--depfile", "all.d", *targets).status == 0
+        times = [(project.root / path).stat().st_mtime_ns for path in files]
+        assert times == sorted(times)
+        (project.root / "mid.txt").unlink()
 
 
 def test_the_rules_follow_jcache_toml(project, make):
