@@ -208,10 +208,35 @@ def test_the_rules_can_be_looked_at(project):
         "_build/executed/a.ipynb: \\",
         "  a.ipynb \\",
         "  jcache.toml",
-        "\t+$(NBBUILD) build --depfile .nbbuild/make/83e5ea68b1aa5406.d -- a.ipynb",
+        "\t+$(NBBUILD) build --depfile .nbbuild/make/a29674839de686be/83e5ea68b1aa5406.d -- a.ipynb",
         "",
-        "-include $(wildcard .nbbuild/make/*.d)",
+        "-include $(wildcard .nbbuild/make/a29674839de686be/*.d)",
     ]
+
+
+def test_each_configuration_in_a_folder_has_depfiles_of_its_own(project):
+    read = "open('seen.txt').read()"
+    for name in "ab":
+        project.write(f"{name}.toml", f"[project]\nnotebooks = ['{name}.ipynb']\n")
+        project.notebook(f"{name}.ipynb", read)
+    project.write("seen.txt", "")
+
+    def export(name):
+        assert project.nbbuild("-f", f"{name}.toml").status == 0
+        assert project.nbbuild("-f", f"{name}.toml", "export", "makefile", f"{name}.mk").status == 0
+        found = (project.root / ".nbbuild/make").glob("*/*.d")
+        return {path.relative_to(project.root).as_posix() for path in found}
+
+    (first,) = export("a")
+    (second,) = export("b") - {first}
+    assert export("a") == {first, second}
+    for other, own in ((first, "b.mk"), (second, "a.mk")):
+        assert other.rpartition("/")[0] not in project.read(own)
+
+    # A depfile of no notebook goes.
+    project.notebook("c.ipynb", read)
+    project.write("a.toml", project.read("a.toml").replace("a.ipynb", "c.ipynb"))
+    assert first not in export("a")
 
 
 def test_a_makefile_of_the_users_own_is_replaced_only_by_force(project):
