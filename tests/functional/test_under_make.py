@@ -75,7 +75,7 @@ def family(project):
 # -- job slots ---------------------------------------------------------------------------------
 
 
-def test_three_calls_under_j4_never_have_more_than_four_kernels(project, make, counter, gate):
+def test_three_calls_under_j4_never_run_more_than_four_notebooks(project, make, counter, gate):
     rules = "".join(f"\n{name}:\n\t+{NBBUILD} -C {name}\n" for name in ("one", "two", "three"))
     project.write("Makefile", f".PHONY: all one two three\nall: one two three\n{rules}")
     for name in ("one", "two", "three"):
