@@ -269,6 +269,21 @@ def test_make_t_accepts_what_is_there(two, make):
     assert two.verdicts() == {"a.ipynb": "fresh", "b.ipynb": "fresh"}
 
 
+def test_make_n_q_and_t_write_no_depfile_and_only_t_touches_what_is_built(two, make):
+    two.write("failing", "")
+    options = "OPTIONS=--depfile all.d"
+    assert make(options)[0] == 0
+    (two.root / "all.d").unlink()
+    built = [two.root / f"_build/executed/{name}.ipynb" for name in "ab"]
+    for place in built:
+        os.utime(place, (0, 0))
+    for option in ("-n", "-q", "-t"):
+        status, _, err, ran = make(option, options)
+        assert (status, ran) == (0, []), err
+        assert not two.exists("all.d")
+        assert [place.stat().st_mtime == 0 for place in built] == [option != "-t"] * 2
+
+
 def test_make_can_be_ignored(two, make, monkeypatch):
     two.write("failing", "")
     monkeypatch.setenv("NBBUILD_IGNORE_MAKE", "1")
