@@ -1,8 +1,8 @@
 """Decide how many notebooks of a build run at once: as configured, or as make lets us.
 
 A build that make has called, under `make -jN`, takes one token from make for each notebook beside
-the first, as long as it runs. So all programs of that make together do no more than N things at
-once. What the user says wins:
+the first, as long as it runs. So all recipes of that make and all running notebooks together are no
+more than N. What the user says wins:
 
 * `-j` on nbbuild's own command line: no token is taken, as with ninja;
 * `[execution] jobs` or NBBUILD_JOBS as a number: no more than that, however many tokens there are;

@@ -136,6 +136,10 @@ def command(
 
     with open_session(directory, file=file) as opened:
         _check_words(opened, targets)
+        if depfile is not None:
+            from nbbuild.export.depfile import check_place
+
+            check_place(opened, depfile)
         session, nothing = _chosen(opened, targets, changed_since, shard, flags)
         if nothing:
             return _no_task(session, nothing, targets, as_json=as_json, flags=flags)
@@ -154,7 +158,7 @@ def command(
                 report = _build(session, targets, jobs, max_failures, executor, flags, tell)
             tell.finish(report)
         if depfile is not None and report.exit_status == 0:
-            _write_depfile(session, targets, depfile)
+            _tell_make(session, targets, None if flags["accept"] else depfile)
     if as_json:
         emit(report)
     return report.exit_status
@@ -274,15 +278,16 @@ def _located(session: Session, outcome: Outcome) -> tuple[str, int]:
         return file, 1  # it cannot be read, or no longer
 
 
-def _write_depfile(session: Session, targets: tuple[str, ...], place: Path) -> None:
-    """Write what the built notebooks of `targets` rest on, and give them a new time."""
+def _tell_make(session: Session, targets: tuple[str, ...], place: Path | None) -> None:
+    """Give the built notebooks of `targets` a new time; write what they rest on to `place`."""
     from nbbuild.export.depfile import depfile, renew, write_depfile
 
     names = session.wanted(targets, upstream=False)
-    text, unspeakable = depfile(session, names)
-    for path in unspeakable:
-        say(f"note: not in {place}: make has no way to write the name '{path}'")
-    write_depfile(place, text)
+    if place is not None:
+        text, unspeakable = depfile(session, names)
+        for path in unspeakable:
+            say(f"note: not in {place}: make has no way to write the name '{path}'")
+        write_depfile(place, text)
     renew(session, names)
 
 

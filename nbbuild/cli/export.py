@@ -82,15 +82,16 @@ def mystmd(path: Path | None, as_json: bool, directory: Path, file: Path | None)
     },
 )
 @click.argument("path", required=False, metavar="[FILE]", type=_PATH)
+@click.option("--force", is_flag=True, help="Replace FILE even if somebody else wrote it.")
 @project_options
-def makefile(path: Path | None, directory: Path, file: Path | None) -> None:
+def makefile(path: Path | None, force: bool, directory: Path, file: Path | None) -> None:
     """Write rules for make to FILE: what each built notebook rests on, and how to build it.
 
     FILE is by default `nbbuild.mk` beside jcache.toml; `-` is stdout. make has to run in the folder
     of jcache.toml.
     """
     from nbbuild.disk.durable import write, writing
-    from nbbuild.export.makefile import PLACE, place_in, rules, write_depfiles
+    from nbbuild.export.makefile import PLACE, check_target, place_in, rules, write_depfiles
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
@@ -98,6 +99,7 @@ def makefile(path: Path | None, directory: Path, file: Path | None) -> None:
             emit(rules(session, place="").makefile.removesuffix("\n"))
             return
         target = path or session.root / PLACE
+        check_target(session, target, force=force)
         made = rules(session, place=place_in(session.root, target))
         write_depfiles(session, made.depfiles)
         with writing(f"'{target}' cannot be written", target):

@@ -11,7 +11,7 @@
         retired                records that no longer count, one id per line
         marked                 tasks that run at the next build, one name per line
         uptodate/<key>         what the last good build of some targets rested on
-        make/<digest>.d        what a built notebook rests on, for make
+        make/<file>/<digest>.d what a built notebook rests on, for make
         tracer/                what the tracer in the kernels keeps for the next one
         reports/<id>.json      what the last builds came to
         pytest/<run>           what the build of a run of pytest in several processes came to

@@ -4,7 +4,8 @@ The files are those that the notebook's last run used. Each also gets a rule wit
 from `gcc -MP`: otherwise make would stop when one of them is deleted.
 
 make compares times, nbbuild contents. Where make calls it and nothing has to be done, the built
-notebook only gets a new time, or make would call again and again.
+notebook only gets a new time, or make would call again and again. That is the time at which nbbuild
+began to look: what is saved later is for the next call.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from nbbuild.disk.durable import below_private, write, writing
 from nbbuild.errors import UsageError
 from nbbuild.model import Record, Task
+from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.session import Session
 
 _ESCAPED = {" ": "\\ ", "#": "\\#", ":": "\\:", "$": "$$"}
@@ -39,6 +41,34 @@ def escaped(path: str, *, target: bool = False) -> str:
         )
     text = "".join(_ESCAPED.get(letter, letter) for letter in path)
     return text.replace("%", "\\%") if target else text
+
+
+def check_place(session: Session, place: Path) -> None:
+    """Raise `UsageError` if a file for make, at `place`, would replace one of the project's own."""
+    real = place.parent.resolve() / place.name
+    path = real.relative_to(session.root).as_posix() if real.is_relative_to(session.root) else ""
+
+    def means(other: str) -> bool:
+        if other.rpartition("/")[2] != place.name:
+            return False  # so that few links have to be followed
+        full = session.root / other
+        return full.parent.resolve() / full.name == real
+
+    found = ""
+    for task in session.project.tasks:
+        if any(map(means, (task.source, *task.paired))):
+            found = "a source notebook"
+        elif means(task.built):
+            found = "a built notebook"
+        elif path and any(matches(Pattern.parse(text), path) for text in task.artefacts):
+            found = f"an artefact of '{task.name}'"
+    if real == session.config.path.resolve():
+        found = "the configuration"
+    if found:
+        raise UsageError(
+            f"'{place}' is {found}, and would be overwritten",
+            hint="name another file for make, such as 'notebooks.d'",
+        )
 
 
 def depfile(session: Session, names: Iterable[str]) -> tuple[str, tuple[str, ...]]:
@@ -71,10 +101,34 @@ def depfile(session: Session, names: Iterable[str]) -> tuple[str, tuple[str, ...
 
 
 def renew(session: Session, names: Iterable[str]) -> None:
-    """Give the built notebooks of `names` the present time: they are up to date."""
+    """Give the built notebooks of `names`, in the graph's order, the time at which looking began.
+
+    They are up to date for what was there then. What was saved since, while notebooks ran, is newer
+    than they are, so that make asks again. What the same build made before them is not.
+    """
     for name in names:
+        task = session.graph.tasks[name]
+        before = (session.root / path for path in _made_before(session, task))
+        newest = max(map(_changed_ns, before), default=0)
+        at = max(session.opened_ns, newest)
         with suppress(FileNotFoundError):
-            os.utime(session.root / session.graph.tasks[name].built)
+            os.utime(session.root / task.built, ns=(at, at))
+
+
+def _made_before(session: Session, task: Task) -> Iterator[str]:
+    """Yield what the tasks before `task` made: built notebooks and artefacts."""
+    for name in session.graph.upstream(task.name):
+        other = session.graph.tasks[name]
+        yield other.built
+        _, record = session.runs.last(other)
+        yield from () if record is None else (one.path for one in record.artefacts)
+
+
+def _changed_ns(place: Path) -> int:
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def write_depfile(place: Path, text: str) -> None:

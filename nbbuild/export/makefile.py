@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbbuild.disk.project_folder import DOT, MAKE
 from nbbuild.errors import NbbuildError, UsageError
-from nbbuild.export.depfile import Unspeakable, depfile, escaped, write_depfile
+from nbbuild.export.depfile import Unspeakable, check_place, depfile, escaped, write_depfile
 from nbbuild.model import Task
 from nbbuild.paths.patterns import Pattern
 from nbbuild.quick.above import NAME
@@ -24,9 +24,12 @@ from nbbuild.session import Session
 PLACE = "nbbuild.mk"
 """Where the rules go by default, relative to the root."""
 
-_HEAD = """\
-# How make builds the notebooks of {config}. Written by `nbbuild export makefile`: changes are lost.
-# To use it, write `include {place}` at the end of a Makefile beside {config}.
+_OURS = "Written by `nbbuild export makefile`: changes are lost."
+"""The end of the first line, by which such a file is known."""
+
+_HEAD = f"""\
+# How make builds the notebooks of {{config}}. {_OURS}
+# To use it, write `include {{place}}` at the end of a Makefile beside {{config}}.
 # make sees only files. Packages, variables and the age of results are seen by nbbuild alone.
 
 NBBUILD ?= nbbuild
@@ -58,7 +61,7 @@ def rules(session: Session, *, place: str = PLACE) -> Rules:
         lines += _rule(session, task)
         for path in _artefacts(session, task):
             lines += _artefact_rule(session, task, path)
-    lines.append(f"-include $(wildcard {DOT}/{MAKE}/*.d)")
+    lines.append(f"-include $(wildcard {_folder(session)}/*.d)")
     if place:
         lines += ["", f"{escaped(place, target=True)}: {escaped(config)}"]
         lines.append(f"\t$(NBBUILD) export makefile{_file(session)} {_shell(place)}")
@@ -66,17 +69,35 @@ def rules(session: Session, *, place: str = PLACE) -> Rules:
     for task in tasks:
         text, _ = depfile(session, [task.name])
         if text:
-            found[_depfile(task)] = text
+            found[_depfile(session, task)] = text
     return Rules("".join(f"{line}\n" for line in lines), found)
 
 
+def check_target(session: Session, target: Path, *, force: bool) -> None:
+    """Raise `UsageError` if the makefile must not be written to `target`.
+
+    A file that somebody else wrote is replaced only with `force`, one of the project's own never.
+    """
+    check_place(session, target)
+    try:
+        with target.open("rb") as file:
+            ours = file.readline().rstrip().endswith(_OURS.encode())
+    except OSError:  # there is none, or writing will say what is wrong
+        return
+    if not (ours or force):
+        raise UsageError(
+            f"'{target}' exists, and `nbbuild export makefile` did not write it",
+            hint=f"write to {PLACE} and include that; --force replaces the file",
+        )
+
+
 def write_depfiles(session: Session, depfiles: dict[str, str]) -> None:
-    """Write the depfiles that are not there yet, and remove those of no task."""
+    """Write the depfiles, and remove those of no task; other configurations have their own."""
     for path, text in depfiles.items():
         write_depfile(session.root / path, text)
-    known = {_depfile(task) for task in session.project.tasks}
-    for old in (session.root / DOT / MAKE).glob("*.d"):
-        if f"{DOT}/{MAKE}/{old.name}" not in known:
+    known = {_depfile(session, task) for task in session.project.tasks}
+    for old in (session.root / _folder(session)).glob("*.d"):
+        if f"{_folder(session)}/{old.name}" not in known:
             old.unlink(missing_ok=True)
 
 
@@ -85,7 +106,7 @@ def _rule(session: Session, task: Task) -> Iterator[str]:
     if not task.cache or task.max_age is not None:
         words.append("nbbuild-always")  # only nbbuild knows when
     yield " \\\n  ".join([f"{_named(task, task.built, target=True)}:", *words])
-    how = f"--depfile {_depfile(task)}{_file(session)} -- {_shell(task.name)}"
+    how = f"--depfile {_depfile(session, task)}{_file(session)} -- {_shell(task.name)}"
     yield f"\t+$(NBBUILD) build {how}"
     yield ""
 
@@ -133,9 +154,17 @@ def _artefacts(session: Session, task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*literal, *made]))
 
 
-def _depfile(task: Task) -> str:
-    name = hashlib.blake2b(task.built.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    return f"{DOT}/{MAKE}/{name}.d"
+def _folder(session: Session) -> str:
+    """Return where the depfiles are, relative to the root."""
+    return f"{DOT}/{MAKE}/{_digest(session.config.path.name)}"
+
+
+def _depfile(session: Session, task: Task) -> str:
+    return f"{_folder(session)}/{_digest(task.built)}.d"
+
+
+def _digest(name: str) -> str:
+    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _file(session: Session) -> str:

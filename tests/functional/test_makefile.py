@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_make_builds_what_changed_and_then_has_nothing_to_do(project, make):
     assert (done.status, done.err) == (0, "rules for 2 notebooks in nbbuild.mk\n")
 
     assert make("-j2") == ["prepare", "report"]
-    assert (make(), make.said) == ([], "")
+    assert (make(), make.said) == ([], NOTHING)
 
     # What only the run showed counts as well.
     project.write("seen.txt", "undeclared, and changed\n")
@@ -78,6 +79,44 @@ def test_make_builds_what_changed_and_then_has_nothing_to_do(project, make):
     assert project.read("mid.txt") == "1\n"
     (project.root / "seen.txt").unlink()
     assert make(status=2) == ["report"]
+
+
+@pytest.mark.parametrize("saved", ["a.ipynb", "declared.txt"])
+def test_what_is_saved_while_a_notebook_runs_is_built_by_the_next_make(project, make, gate, saved):
+    project.config('[[notebook]]\npath = "a.ipynb"\nassets = ["declared.txt"]\n')
+    project.write("declared.txt", "1\n")
+    project.notebook("a.ipynb", gate.code)
+    assert project.nbbuild("export", "makefile").status == 0
+    with ThreadPoolExecutor() as pool:
+        building = pool.submit(make, "-s")
+        gate.wait()
+        if saved == "a.ipynb":
+            project.notebook("a.ipynb", "print('another')")
+        else:
+            project.write(saved, "2\n")
+        gate.close()
+        assert building.result() == ["a"]
+
+    assert make("-q", status=1) == []
+    assert make() == ["a"]
+    assert (make(), make.said) == ([], NOTHING)
+
+
+def test_built_notebooks_of_one_build_are_in_the_order_that_make_wants(project):
+    project.config(
+        '[[notebook]]\npath = "z.ipynb"\nartefacts = ["mid.txt"]\n\n'
+        '[[notebook]]\npath = "b.ipynb"\nassets = ["mid.txt"]\n\n'
+        '[[notebook]]\npath = "a.ipynb"\ndepends_on = ["b.ipynb"]\n'
+    )
+    project.notebook("z.ipynb", "open('mid.txt', 'w').write('1')")
+    project.notebook("b.ipynb", "print(open('mid.txt').read())")
+    project.notebook("a.ipynb")
+    files = ("mid.txt", "_build/executed/b.ipynb", "_build/executed/a.ipynb")
+    for targets in (("a.ipynb",), ("b.ipynb", "a.ipynb"), ()):
+        assert project.nbbuild("--depfile", "all.d", *targets).status == 0
+        times = [(project.root / path).stat().st_mtime_ns for path in files]
+        assert times == sorted(times)
+        (project.root / "mid.txt").unlink()
 
 
 def test_the_rules_follow_jcache_toml(project, make):
@@ -162,6 +201,7 @@ def test_the_rules_can_be_looked_at(project):
     assert done.status == 0
     lines = done.out.splitlines()
     start = lines.index("nbbuild-notebooks: \\")
+    folder = ".nbbuild/make/a29674839de686be"
     assert lines[start:] == [
         "nbbuild-notebooks: \\",
         "  _build/executed/a.ipynb",
@@ -169,7 +209,83 @@ def test_the_rules_can_be_looked_at(project):
         "_build/executed/a.ipynb: \\",
         "  a.ipynb \\",
         "  jcache.toml",
-        "\t+$(NBBUILD) build --depfile .nbbuild/make/83e5ea68b1aa5406.d -- a.ipynb",
+        f"\t+$(NBBUILD) build --depfile {folder}/83e5ea68b1aa5406.d -- a.ipynb",
         "",
-        "-include $(wildcard .nbbuild/make/*.d)",
+        f"-include $(wildcard {folder}/*.d)",
     ]
+
+
+def test_each_configuration_in_a_folder_has_depfiles_of_its_own(project):
+    read = "open('seen.txt').read()"
+    for name in "ab":
+        project.write(f"{name}.toml", f"[project]\nnotebooks = ['{name}.ipynb']\n")
+        project.notebook(f"{name}.ipynb", read)
+    project.write("seen.txt", "")
+
+    def export(name):
+        assert project.nbbuild("-f", f"{name}.toml").status == 0
+        assert project.nbbuild("-f", f"{name}.toml", "export", "makefile", f"{name}.mk").status == 0
+        found = (project.root / ".nbbuild/make").glob("*/*.d")
+        return {path.relative_to(project.root).as_posix() for path in found}
+
+    (first,) = export("a")
+    (second,) = export("b") - {first}
+    assert export("a") == {first, second}
+    for other, own in ((first, "b.mk"), (second, "a.mk")):
+        assert other.rpartition("/")[0] not in project.read(own)
+
+    # A depfile of no notebook goes.
+    project.notebook("c.ipynb", read)
+    project.write("a.toml", project.read("a.toml").replace("a.ipynb", "c.ipynb"))
+    assert first not in export("a")
+
+
+def test_a_makefile_of_the_users_own_is_replaced_only_by_force(project):
+    project.config("")
+    project.notebook("a.ipynb")
+    project.write("Makefile", "all:\n\techo mine\n")
+    done = project.nbbuild("export", "makefile", "Makefile")
+    assert (done.status, done.err) == (
+        2,
+        "error: 'Makefile' exists, and `nbbuild export makefile` did not write it\n"
+        "\n"
+        "hint: write to nbbuild.mk and include that; --force replaces the file\n",
+    )
+    assert project.read("Makefile") == "all:\n\techo mine\n"
+    assert not project.exists(".nbbuild/make")
+
+    assert project.nbbuild("export", "makefile", "Makefile", "--force").status == 0
+    project.notebook("b.ipynb")
+    assert project.nbbuild("export", "makefile", "Makefile").err == (
+        "rules for 2 notebooks in Makefile\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("a.ipynb", "a source notebook"),
+        ("../project/deep/../a.ipynb", "a source notebook"),
+        ("_build/executed/a.ipynb", "a built notebook"),
+        ("out/sums.csv", "an artefact of 'a.ipynb'"),
+        ("jcache.toml", "the configuration"),
+    ],
+)
+def test_no_file_of_the_project_becomes_a_depfile_or_a_makefile(project, place, what):
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["out/*.csv"]\n')
+    project.notebook("a.ipynb")
+    project.write("deep/x", "")
+    before = {path: project.read(path) for path in ("a.ipynb", "jcache.toml")}
+    message = (
+        f"error: '{place}' is {what}, and would be overwritten\n"
+        "\n"
+        "hint: name another file for make, such as 'notebooks.d'\n"
+    )
+    for words in (
+        ("--depfile", place),
+        ("-n", "--depfile", place),
+        ("export", "makefile", "--force", place),
+    ):
+        done = project.nbbuild(*words)
+        assert (done.status, done.err, done.ran) == (2, message, [])
+    assert {path: project.read(path) for path in before} == before

@@ -75,7 +75,7 @@ def family(project):
 # -- job slots ---------------------------------------------------------------------------------
 
 
-def test_three_calls_under_j4_never_have_more_than_four_kernels(project, make, counter, gate):
+def test_three_calls_under_j4_never_run_more_than_four_notebooks(project, make, counter, gate):
     rules = "".join(f"\n{name}:\n\t+{NBBUILD} -C {name}\n" for name in ("one", "two", "three"))
     project.write("Makefile", f".PHONY: all one two three\nall: one two three\n{rules}")
     for name in ("one", "two", "three"):
@@ -267,6 +267,21 @@ def test_make_t_accepts_what_is_there(two, make):
     status, _, err, ran = make("-t")
     assert (status, ran) == (0, []), err
     assert two.verdicts() == {"a.ipynb": "fresh", "b.ipynb": "fresh"}
+
+
+def test_make_n_q_and_t_write_no_depfile_and_only_t_touches_what_is_built(two, make):
+    two.write("failing", "")
+    options = "OPTIONS=--depfile all.d"
+    assert make(options)[0] == 0
+    (two.root / "all.d").unlink()
+    built = [two.root / f"_build/executed/{name}.ipynb" for name in "ab"]
+    for place in built:
+        os.utime(place, (0, 0))
+    for option in ("-n", "-q", "-t"):
+        status, _, err, ran = make(option, options)
+        assert (status, ran) == (0, []), err
+        assert not two.exists("all.d")
+        assert [place.stat().st_mtime == 0 for place in built] == [option != "-t"] * 2
 
 
 def test_make_can_be_ignored(two, make, monkeypatch):

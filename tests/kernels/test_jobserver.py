@@ -47,10 +47,14 @@ class Build:
         with self.pipe, self.tokens:
             pass
 
+    def hears(self) -> None:
+        """Wait until a token has come, or all have gone back."""
+        assert self._news.acquire(timeout=PATIENCE), self.tokens.held
+
     def until(self, number: int) -> None:
         """Wait until `number` tokens are held."""
         while self.tokens.held != number:
-            assert self._news.acquire(timeout=PATIENCE), self.tokens.held
+            self.hears()
 
 
 def test_as_many_are_taken_as_are_wanted_and_the_same_bytes_go_back(launcher, jobserver):
@@ -89,6 +93,26 @@ def test_tokens_that_nobody_got_are_not_taken_after_the_end(launcher, jobserver)
         build.tokens.want(2)
     launcher.close()
     os.write(jobserver.write, TOKENS)
+    assert jobserver.back() == TOKENS
+
+
+def test_tokens_that_come_when_nobody_wants_them_any_more_go_back_while_the_build_goes_on(
+    launcher, jobserver
+):
+    os.read(jobserver.read, 100)
+    with Build(launcher, jobserver) as build:
+        build.tokens.want(2)
+        build.tokens.want(0)
+        os.write(jobserver.write, TOKENS)
+        build.hears()
+        assert build.tokens.held == 0
+        assert bytes(sorted(jobserver.take(len(TOKENS), PATIENCE))) == TOKENS
+
+        # Who wants one later gets one.
+        os.write(jobserver.write, TOKENS)
+        build.tokens.want(1)
+        build.until(1)
+    launcher.close()
     assert jobserver.back() == TOKENS
 
 

@@ -73,6 +73,18 @@ def test_make_builds_what_the_notebooks_read_the_notebooks_and_what_reads_them(m
     assert not (mountain / "_build/north.txt").exists()
 
 
+@pytest.mark.parametrize("cleaned", [False, True], ids=["fresh clone", "cleaned"])
+def test_without_the_table_make_can_only_build_or_say_that_something_is_to_do(mountain, cleaned):
+    if cleaned:
+        run(["make", "-s"], mountain)
+        run(["make", "clean"], mountain)
+    assert run(["make", "-n"], mountain, status=2).stderr.splitlines()[0] == (
+        "error: '_build/readings.csv', needed by 'side-side-north', does not exist"
+    )
+    assert run(["make", "-q"], mountain, status=1).stderr == ""
+    run(["make", "-t"], mountain, status=2)
+
+
 def test_make_builds_by_the_rules_that_nbbuild_writes(mountain):
     run(["make", "_build/readings.csv"], mountain)
     run("nbbuild export makefile && make -f nbbuild.mk -j2", mountain)

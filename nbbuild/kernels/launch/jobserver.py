@@ -157,6 +157,7 @@ class MakesTokens:
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
         self._tokens: list[bytes] = []
+        self._wanted = 0
         self._asked = 0  # and not got yet
         self._closed = False
         self._wake: Callable[[], None] = lambda: None
@@ -192,6 +193,7 @@ class MakesTokens:
     def want(self, number: int) -> None:
         """Return those beyond `number`, or ask for those that are lacking."""
         with self._lock:
+            self._wanted = number
             while len(self._tokens) > number:
                 self._say(b"r" + self._tokens.pop())
             lacking = number - len(self._tokens) - self._asked
@@ -247,8 +249,11 @@ class MakesTokens:
             if heard[:1] == b"b":
                 self._tokens.clear()
                 return heard[1:]
-            self._tokens.append(heard[1:2])
             self._asked -= 1
+            if len(self._tokens) < self._wanted:
+                self._tokens.append(heard[1:2])
+            else:  # a request cannot be taken back, and nobody may ever want this one again
+                self._say(b"r" + heard[1:2])
             return heard[2:]
 
     def _begun_again(self) -> bool:

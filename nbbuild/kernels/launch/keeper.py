@@ -22,7 +22,10 @@ Whatever else ends the socket, the keeper returns what it holds, but not before 
 these tokens stand for are gone: see `Helper` in launcher.py.
 
 What is not covered: the launcher is killed in the instant between reading a byte and telling
-nbbuild, or both are killed by SIGKILL at once.
+nbbuild, or with an "r" still unread, whose byte nbbuild has forgotten by then; or both are killed
+by SIGKILL at once. These tokens are lost. On the portable way (ways.py) the kernels are not the
+launcher's: where nbbuild is killed, tokens go back while its kernels may still run, until these
+notice that nbbuild has gone.
 
 The file runs under `python -I -S`, in the launcher: it imports only the standard library.
 """
