@@ -42,12 +42,14 @@ class Tone(enum.Enum):
 class Line:
     """One line to print: `lead` may be coloured by its tone, `rest` follows as it is.
 
-    A line of the tone DIM is dim as a whole.
+    A line of the tone DIM is dim as a whole. In a `row` of a table, `rest` is a name, which a
+    terminal cuts to its width.
     """
 
     lead: str
     rest: str = ""
     tone: Tone = Tone.PLAIN
+    row: bool = False
 
     def __str__(self) -> str:
         return f"{self.lead} {self.rest}" if self.rest else self.lead
@@ -216,7 +218,7 @@ def _longest(report: Report, number: int | None) -> list[Line]:
     times = [duration(one.seconds) for one in slowest]
     wide = max(map(len, times))
     lines = (
-        Line(f"    {took.rjust(wide)}  {in_one_line(one.task)}")
+        Line(f"    {took.rjust(wide)} ", in_one_line(one.task), row=True)
         for took, one in zip(times, slowest, strict=True)
     )
     return [Line("slowest:"), *lines]
