@@ -12,6 +12,8 @@ from nbbuild.text.printable import in_one_line
 
 _NEARLY = 0.99
 """A notebook that runs is never done, however long it has taken."""
+_SOON = 0.5
+"""Seconds left that are not worth telling."""
 
 _NOT_RUN = (OutcomeKind.FRESH, OutcomeKind.REFRESHED, OutcomeKind.RESTORED)
 
@@ -88,7 +90,10 @@ class Progress:
         return max(self._planned.run, len(self._finished) + len(self._running))
 
     def left(self) -> float | None:
-        """Return the seconds left by the durations of earlier runs, None when none is known."""
+        """Return the seconds left by the durations of earlier runs.
+
+        None when none is known, or when what runs has taken longer than it used to.
+        """
         usual = self._usual()
         if usual is None:
             return None
@@ -98,7 +103,8 @@ class Progress:
         ]
         waiting = self._waiting(usual)
         work = (sum(running) + sum(waiting)) / max(1, self._planned.jobs)
-        return max([work, *running, *waiting])
+        left = max([work, *running, *waiting])
+        return left if left >= _SOON else None
 
     def fraction(self) -> float:
         """Return how much of the work is done, from 0 to 1; by count when no duration is known."""

@@ -10,8 +10,10 @@ from types import TracebackType
 from typing import Final, TextIO
 
 from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +22,7 @@ from nbbuild.model import Report
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Tone, Words
 from nbbuild.text.columns import width, without_end, without_start
-from nbbuild.text.printable import clean
+from nbbuild.text.printable import clean, in_one_line
 from nbbuild.text.quantities import duration
 
 _STYLES: Final = {
@@ -63,6 +65,7 @@ class Terminal:
         self._words = words
         self._lock = threading.Lock()
         self._progress = Progress(clock=clock)
+        self._drawn: tuple[int, list[int]] = (0, [])  # for how many columns; the widths of lines
         self._live = Live(
             get_renderable=self.picture,
             console=console,
@@ -113,18 +116,38 @@ class Terminal:
         # The bar must stay in sight, however many notebooks run at once.
         room = max(2, self._console.height - 3)
         shown = rows if len(rows) <= room else rows[: room - 1]
-        parts = [(clean(r.task), r.where, duration(past, whole=True)) for r, past in shown]
-        lines = _aligned(parts, self._console.width)
+        parts = [(in_one_line(r.task), r.where, duration(past, whole=True)) for r, past in shown]
+        # A full line would count as two for some terminals once they fold it.
+        columns = self._console.width - 1
+        lines = _aligned(parts, columns)
         if len(rows) > len(shown):
             lines.append(_text(f"  … and {len(rows) - len(shown)} more", style="dim"))
         about = "" if left is None else f"about {duration(left, whole=True)} left"
-        return Group(*lines, _bar(fraction, count, about, self._console.width))
+        bar, bar_width = _bar(fraction, count, about, columns)
+        self._erase_folded(columns)
+        self._drawn = (columns, [*(width(line.plain) for line in lines), bar_width])
+        return Group(*lines, bar)
+
+    def _erase_folded(self, columns: int) -> None:
+        """Erase what the last picture has grown by if the terminal has become narrower.
+
+        Terminals fold lines that no longer fit, and rich goes up by as many lines as it drew.
+        """
+        before, widths = self._drawn
+        if columns >= before:
+            return
+        more = sum(max(0, wide - 1) // (columns + 1) for wide in widths)
+        line_above = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
+        erase = (ControlType.ERASE_IN_LINE, 2)
+        self._console.control(Control(ControlType.CARRIAGE_RETURN, erase, *(line_above * more)))
 
     def _print(self, lines: Iterable[Line]) -> None:
         texts = [_line(line, self._console.width) for line in lines]
         if not texts:
             return
         try:
+            if self._console.width < self._drawn[0] + 1:
+                self._live.refresh()
             # In one go, so that the lines of two notebooks do not mix.
             self._console.print(Text("\n").join(texts), soft_wrap=True)
         except (OSError, ValueError):
@@ -148,17 +171,17 @@ def _aligned(rows: Sequence[tuple[str, str, str]], room: int) -> list[Text]:
     return lines
 
 
-def _bar(fraction: float, count: str, about: str, room: int) -> RenderableType:
-    """Return a bar and what is beside it, as much as there is room for."""
+def _bar(fraction: float, count: str, about: str, room: int) -> tuple[RenderableType, int]:
+    """Return a bar and what is beside it, as much as there is room for, and its width."""
     if len(count) + len(about) + 2 * len(_GAP) > room:
         about = ""
     beside = f"{count}{_GAP}{about}" if about else count
     wide = min(_BAR, room - len(beside) - len(_GAP))
     if wide < _LEAST_BAR:
-        return _unbroken(_text(beside))
+        return _unbroken(_text(beside)), len(beside)
     grid = Table.grid(padding=(0, len(_GAP)))
     grid.add_row(ProgressBar(total=1.0, completed=fraction, width=wide), _text(beside))
-    return grid
+    return grid, wide + len(_GAP) + len(beside)
 
 
 def _line(line: Line, room: int) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -53,6 +54,10 @@ class Line:
 
     def __str__(self) -> str:
         return f"{self.lead} {self.rest}" if self.rest else self.lead
+
+
+_HEADING = re.compile(r"-+\n\w+ +Traceback \(most recent call last\)$")
+"""The first lines of IPython's tracebacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +155,8 @@ class Words:
 
     def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
         traceback = failure.traceback.rstrip().splitlines()
+        if not self._verbose and _HEADING.match("\n".join(traceback[:2])):
+            del traceback[:2]  # the line above names the error, and so does the last one
         above = 0 if self._verbose else max(0, len(traceback) - TRACEBACK_LINES)
         lines: list[Line] = []
         if above:
@@ -257,7 +264,8 @@ def _why(outcome: Outcome, shown: Callable[[str], str], after: str = "") -> str:
     # The notebook need not be the task's name: a failure has to lead to the file.
     file = shown(outcome.source)
     of = "" if outcome.task == file else f" ({file})"
-    cell = f", in {failure.where}" if failure.where else ""
+    told = not failure.where or failure.message.startswith(failure.where)
+    cell = "" if told else f", in {failure.where}"
     before = ", as before" if outcome.known else ""
     return f"{outcome.task}{of}{after}{before}{cell}: {failure.message}"
 
