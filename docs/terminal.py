@@ -18,7 +18,7 @@ from book_session import played  # noqa: E402
 ACROSS, DOWN, MARGIN = 8.4, 18, 14  # pixels a column, a line, around the screen
 COLOURS = {"default": "#d4d4d4", "green": "#4ec96a", "cyan": "#4fc1d9", "red": "#ff6b68"}
 GREY = "#8b8b8b"
-STYLE = "font: 14px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+STYLE = "font: 14px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; white-space: pre"
 
 
 def drawing(session, title: str) -> str:
@@ -32,7 +32,7 @@ def drawing(session, title: str) -> str:
         f'height="{high}" role="img" aria-label="{escape(title)}">\n'
         f"<title>{escape(title)}</title>\n"
         f'<rect width="100%" height="100%" rx="8" fill="#1e1e1e"/>\n'
-        f'<g style="{STYLE}" xml:space="preserve">\n' + "\n".join(texts) + "\n</g>\n</svg>\n"
+        f'<g style="{STYLE}">\n' + "\n".join(texts) + "\n</g>\n</svg>\n"
     )
 
 

@@ -219,8 +219,7 @@ def _text(
 
 def _failure(outcome: Outcome) -> str:
     assert outcome.failure is not None
-    where = f"{outcome.failure.where}: " if outcome.failure.where else ""
-    return f"failed: {where}{outcome.failure.message}"
+    return f"failed: {outcome.failure.told}"
 
 
 def _indented(text: str) -> list[str]:

@@ -65,6 +65,7 @@ class Terminal:
         self._words = words
         self._lock = threading.Lock()
         self._progress = Progress(clock=clock)
+        self._bar_style = _STYLES[Tone.GOOD]
         self._drawn: tuple[int, list[int]] = (0, [])  # for how many columns; the widths of lines
         self._live = Live(
             get_renderable=self.picture,
@@ -95,6 +96,8 @@ class Terminal:
             lines: list[Line] = []
             if isinstance(event, Ended):
                 lines = self._words.ended(event.outcome)
+                if event.outcome.failure is not None:
+                    self._bar_style = _STYLES[Tone.BAD]
             elif isinstance(event, Noted) and not event.waits:  # that is in the picture
                 lines = self._words.noted(event)
         self._print(lines)
@@ -123,7 +126,7 @@ class Terminal:
         if len(rows) > len(shown):
             lines.append(_text(f"  … and {len(rows) - len(shown)} more", style="dim"))
         about = "" if left is None else f"about {duration(left, whole=True)} left"
-        bar, bar_width = _bar(fraction, count, about, columns)
+        bar, bar_width = _bar(fraction, count, about, columns, self._bar_style)
         self._erase_folded(columns)
         self._drawn = (columns, [*(width(line.plain) for line in lines), bar_width])
         return Group(*lines, bar)
@@ -171,7 +174,9 @@ def _aligned(rows: Sequence[tuple[str, str, str]], room: int) -> list[Text]:
     return lines
 
 
-def _bar(fraction: float, count: str, about: str, room: int) -> tuple[RenderableType, int]:
+def _bar(
+    fraction: float, count: str, about: str, room: int, style: str
+) -> tuple[RenderableType, int]:
     """Return a bar and what is beside it, as much as there is room for, and its width."""
     if len(count) + len(about) + 2 * len(_GAP) > room:
         about = ""
@@ -179,8 +184,9 @@ def _bar(fraction: float, count: str, about: str, room: int) -> tuple[Renderable
     wide = min(_BAR, room - len(beside) - len(_GAP))
     if wide < _LEAST_BAR:
         return _unbroken(_text(beside)), len(beside)
+    bar = ProgressBar(1.0, fraction, width=wide, complete_style=style, finished_style=style)
     grid = Table.grid(padding=(0, len(_GAP)))
-    grid.add_row(ProgressBar(total=1.0, completed=fraction, width=wide), _text(beside))
+    grid.add_row(bar, _text(beside))
     return grid, wide + len(_GAP) + len(beside)
 
 

@@ -264,10 +264,9 @@ def _why(outcome: Outcome, shown: Callable[[str], str], after: str = "") -> str:
     # The notebook need not be the task's name: a failure has to lead to the file.
     file = shown(outcome.source)
     of = "" if outcome.task == file else f" ({file})"
-    told = not failure.where or failure.message.startswith(failure.where)
-    cell = "" if told else f", in {failure.where}"
     before = ", as before" if outcome.known else ""
-    return f"{outcome.task}{of}{after}{before}{cell}: {failure.message}"
+    cell = ", in " if failure.told != failure.message else ": "
+    return f"{outcome.task}{of}{after}{before}{cell}{failure.told}"
 
 
 def _dim(text: str) -> Line:
