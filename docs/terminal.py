@@ -3,6 +3,7 @@
 It builds the example book with a mistake on one page, as tests/report/test_book_session.py does.
 """
 
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from book_session import played  # noqa: E402
 ACROSS, DOWN, MARGIN = 8.4, 18, 14  # pixels a column, a line, around the screen
 COLOURS = {"default": "#d4d4d4", "green": "#4ec96a", "cyan": "#4fc1d9", "red": "#ff6b68"}
 GREY = "#8b8b8b"
-STYLE = "font: 14px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; white-space: pre"
+STYLE = "font: 14px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 def drawing(session, title: str) -> str:
@@ -41,19 +42,16 @@ def _texts(screen, line: int) -> Iterator[str]:
     columns = ((at, screen.buffer[line][at]) for at in range(screen.columns))
     for (colour, bold), group in groupby(columns, key=lambda one: (one[1].fg, one[1].bold)):
         found = list(group)
-        text = "".join(char.data for _, char in found)
-        if not text.strip():
-            continue
-        start = found[0][0] + len(text) - len(text.lstrip())
-        text = text.strip()
-        x, y = MARGIN + start * ACROSS, MARGIN + line * DOWN + 13
         fill = COLOURS.get(colour) or (f"#{colour}" if len(colour) == 6 else GREY)
         weight = ' font-weight="bold"' if bold else ""
-        # The width is said, since fonts differ.
-        yield (
-            f'<text x="{x:g}" y="{y}" textLength="{len(text) * ACROSS:g}" '
-            f'lengthAdjust="spacingAndGlyphs" fill="{fill}"{weight}>{escape(text)}</text>'
-        )
+        # Browsers make one space of two, so each part has its place. Fonts differ, so it has a width.
+        for part in re.finditer(r"\S+( \S+)*", "".join(char.data for _, char in found)):
+            x = MARGIN + (found[0][0] + part.start()) * ACROSS
+            y = MARGIN + line * DOWN + 13
+            yield (
+                f'<text x="{x:g}" y="{y}" textLength="{len(part[0]) * ACROSS:g}" '
+                f'lengthAdjust="spacingAndGlyphs" fill="{fill}"{weight}>{escape(part[0])}</text>'
+            )
 
 
 def main() -> None:

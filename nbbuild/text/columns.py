@@ -8,12 +8,15 @@ from typing import Final
 
 from nbbuild.text.printable import in_one_line
 
-_GAP: Final = 2
-_LEAST: Final = 8
-"""No column gets narrower than this, so that a very narrow terminal still shows something."""
+_GAP: Final = "  "
+_INDENT: Final = "    "
+"""Before the columns of a row that have no room on its first line."""
 
 _PROSE: Final = 24
-"""The last column, which is wrapped, gets as narrow as this before others are cut."""
+"""The last column is wrapped as narrow as this beside the others."""
+
+_LEAST: Final = 8
+"""No column gets narrower than this, so that a very narrow terminal still shows something."""
 
 
 def width(text: str) -> int:
@@ -48,7 +51,7 @@ def wrapped(text: str, room: int) -> list[str]:
         if lines[-1]:
             lines.append("")
         rest = word
-        while width(rest) > room:
+        while width(rest) > room and len(rest) > 1:
             begin = _start(rest, room)
             lines[-1:] = [begin, ""]
             rest = rest[len(begin) :]
@@ -67,44 +70,55 @@ def table(
 
     Columns whose number (from 0) is in `right` are aligned there. A header is written in upper
     case, and only above rows. A row is one line, whatever is in its cells, unless there is `room`
-    for less: then the last column is wrapped, and the others lose the beginnings of what is long.
+    for less: then the last column is wrapped, or columns go to further lines. Nothing is cut,
+    since names and ids are copied from here.
     """
     if not rows:
         return ""
     # As they will be printed: their widths count.
     cells = [[in_one_line(cell) for cell in row] for row in rows]
     lines = [[name.upper() for name in header], *cells] if header else cells
-    natural = [max(map(width, column)) for column in zip(*lines, strict=True)]
-    widths = natural if room is None else _fitted(natural, room)
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    groups = [range(len(widths))] if room is None else _fit(widths, room)
     text: list[str] = []
     for line in lines:
-        *firsts, last = line
-        shown = [without_start(cell, wide) for cell, wide in zip(firsts, widths, strict=False)]
-        for part in wrapped(last, widths[-1]):
-            text.append(_row([*shown, part], widths, right))
-            shown = [""] * len(shown)
+        for group in groups:
+            indent = _INDENT if group.start else ""
+            found = _lines(line[group.start : group.stop], group, widths, right)
+            text += [f"{indent}{part}".rstrip() for part in found if part or not group.start]
     return "\n".join(text)
 
 
-def _fitted(natural: Sequence[int], room: int) -> list[int]:
-    """Return widths that fit into `room`, taken from the widest columns, if they can."""
-    widths = list(natural)
-    over = sum(widths) + _GAP * (len(widths) - 1) - room
-    wraps = min(max(over, 0), max(widths[-1] - _PROSE, 0))
-    widths[-1] -= wraps
-    over -= wraps
-    while over > 0 and max(widths) > _LEAST:
-        widths[widths.index(max(widths))] -= 1
-        over -= 1
-    return widths
+def _fit(widths: list[int], room: int) -> list[range]:
+    """Return which columns go side by side, and narrow those of `widths` that have to be."""
+    before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    if before + min(widths[-1], _PROSE) <= room:
+        widths[-1] = min(widths[-1], room - before)
+        return [range(len(widths))]
+    groups: list[range] = []
+    start = taken = 0
+    for number, wide in enumerate(widths):
+        widths[number] = min(wide, max(_LEAST, room - len(_INDENT)))
+        if number > start and taken + len(_GAP) + widths[number] > room:
+            groups.append(range(start, number))
+            start, taken = number, len(_INDENT) + widths[number]
+        else:
+            taken += widths[number] + len(_GAP) * (number > start)
+    return [*groups, range(start, len(widths))]
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -> str:
-    padded = (
-        _padded(cell, wide, right=number in right)
-        for number, (cell, wide) in enumerate(zip(cells, widths, strict=True))
-    )
-    return (" " * _GAP).join(padded).rstrip()
+def _lines(
+    cells: Sequence[str], columns: range, widths: Sequence[int], right: Collection[int]
+) -> list[str]:
+    """Return one row of some columns, each cell wrapped to the width of its column."""
+    parts = [wrapped(cell, widths[column]) for cell, column in zip(cells, columns, strict=True)]
+    return [
+        _GAP.join(
+            _padded(part[at] if at < len(part) else "", widths[column], right=column in right)
+            for part, column in zip(parts, columns, strict=True)
+        ).rstrip()
+        for at in range(max(map(len, parts)))
+    ]
 
 
 def _padded(cell: str, wide: int, *, right: bool) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from book_session import COLUMNS, book, played
+from book_session import COLUMNS, Session, book, played
 
 CAPTURES = Path(__file__).parent / "captures"
 RENEW = "RENEW_CAPTURES=1 python -m pytest tests/report/test_book_session.py"
@@ -68,3 +68,23 @@ def test_as_plain_lines(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert "\x1b" not in done.stderr
     check("plain.txt", done.stderr.splitlines())
+
+
+def test_tables_fit_the_terminal(tmp_path):
+    root = book(tmp_path)
+    narrow = Session(root, "list", "--assets", "several", columns=40)
+    assert narrow.end() == 0
+    assert narrow.lines() == [
+        "TASK     NOTEBOOK",
+        "    GROUPS       LAST  TOOK",
+        "    ASSETS",
+        "several  chapters/several.ipynb",
+        "    experiments",
+        "    data/arrivals.json",
+    ]
+    words = [sys.executable, "-m", "nbbuild", "list", "--assets", "several"]
+    piped = subprocess.check_output(words, cwd=root, text=True, env={**os.environ, "COLUMNS": "40"})
+    assert piped.splitlines() == [
+        "TASK     NOTEBOOK                GROUPS       LAST  TOOK  ASSETS",
+        "several  chapters/several.ipynb  experiments              data/arrivals.json",
+    ], "programs read lines"
