@@ -47,12 +47,14 @@ class Ended:
 class Noted:
     """Something that a user should know about a task (or "" for the build), and no failure.
 
-    `detail`: only a user who asks for all has to know it.
+    `detail`: only a user who asks for all has to know it. `waits`: the task does nothing until it
+    is judged, begins or ends; `text` says for what, as in "waits for memory".
     """
 
     task: str
     text: str
     detail: bool = False
+    waits: bool = False
 
 
 Event: TypeAlias = Planned | Started | CellStarted | Ended | Noted

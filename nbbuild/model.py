@@ -267,6 +267,13 @@ class Failure(msgspec.Struct, frozen=True):
         """What the cell is called in which it failed, "" where it is in none."""
         return "" if self.cell is None else named(self.cell + 1, self.execution_count)
 
+    @property
+    def told(self) -> str:
+        """The message, after what the cell is called unless the message names it: one line."""
+        if not self.where or self.where in self.message:
+            return self.message
+        return f"{self.where}: {self.message}"
+
     @classmethod
     def of(cls, kind: str, error: NbbuildError) -> Failure:
         """Return an error that stopped one task as its failure, with all that it says."""
@@ -310,8 +317,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             ("built", self.built),
         ]
         if failure is not None:
-            where = f"{failure.where}: " if failure.where else ""
-            told = joined(where, failure.message, tag("pre", failure.traceback))
+            told = joined(failure.told, tag("pre", failure.traceback))
             facts.append(("failure", told))
         return table((), [one for one in facts if one[1]])
 

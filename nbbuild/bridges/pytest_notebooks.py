@@ -339,8 +339,7 @@ def _headline(outcome: Outcome) -> str:
     failure = outcome.failure
     if failure is None:
         return clean("; ".join(outcome.reasons) or outcome.kind.value)
-    where = f"{failure.where}: " if failure.where else ""
-    return clean(f"{where}{failure.message}")
+    return clean(failure.told)
 
 
 def _told(outcome: Outcome) -> str:

@@ -153,4 +153,4 @@ class Builder:
             raise Cancelled
 
     def _waits(self, task: Task) -> Callable[[str], None]:
-        return lambda holder: self.observer(Noted(task.name, f"waits for {holder}"))
+        return lambda holder: self.observer(Noted(task.name, f"waits for {holder}", waits=True))

@@ -124,7 +124,8 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         trace = explanation.trace
         used = ", and used:" if trace.items or trace.hosts else ""
         lines.append(f"{indent}  its last run {in_words(trace.level)}{used}")
-        lines += [f"{indent}    {line}" for line in table(_rows(trace.items)).splitlines()]
+        items = table(_rows(trace.items), indent=len(indent) + 4)
+        lines += [f"{indent}    {line}" for line in items.splitlines()]
         lines += [f"{indent}    contacted {host}" for host in trace.hosts]
         lines += [f"{indent}    not all was seen: {why}" for why in trace.partial]
         if explanation.python:

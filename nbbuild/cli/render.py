@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
+import shutil
+import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from nbbuild.report.as_json import to_json
-from nbbuild.text.printable import clean, clean_but_colours, in_one_line
+from nbbuild.text import columns
+from nbbuild.text.printable import clean, clean_but_colours
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -49,36 +51,15 @@ def confirm(question: str) -> None:
 
 
 def table(
-    rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), right: Collection[int] = ()
+    rows: Sequence[Sequence[str]],
+    *,
+    header: Sequence[str] = (),
+    right: Collection[int] = (),
+    indent: int = 0,
 ) -> str:
-    """Return rows in aligned columns, two spaces apart, without trailing spaces; "" for no rows.
+    """Return rows in aligned columns for stdout; on a terminal they fit beside an `indent`.
 
-    Columns whose number (from 0) is in `right` are aligned there. A header is written in upper
-    case, and only above rows. A row stays one line, whatever is in its cells.
+    See `nbbuild.text.columns.table`. Elsewhere each row is one line, for programs that read lines.
     """
-    if not rows:
-        return ""
-    # As they will be printed: their widths count.
-    cells = [[in_one_line(cell) for cell in row] for row in rows]
-    lines = [[name.upper() for name in header], *cells] if header else cells
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            _padded(cell, width, right=number in right)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _padded(cell: str, width: int, *, right: bool) -> str:
-    space = " " * (width - _width(cell))
-    return space + cell if right else cell + space
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes."""
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+    room = shutil.get_terminal_size().columns - indent if sys.stdout.isatty() else None
+    return columns.table(rows, header=header, right=right, room=room)

@@ -205,7 +205,7 @@ def _text(
             for one in cells
         ]
         lines.append("")
-        lines += _indented(table(rows, header=("cell", "in", "seconds"), right=(0, 1, 2)))
+        lines += _indented(table(rows, header=("cell", "in", "seconds"), right=(0, 1, 2), indent=2))
     if outcome.failure is not None:
         lines += ["", f"  {_failure(outcome)}"]
         lines += _indented(outcome.failure.traceback)
@@ -213,14 +213,13 @@ def _text(
     if records:
         kept = [(one.id, _when(one.created), duration(one.seconds)) for one in records]
         lines.append("")
-        lines += _indented(table(kept, header=("record", "created", "took"), right=(2,)))
+        lines += _indented(table(kept, header=("record", "created", "took"), right=(2,), indent=2))
     return "\n".join(lines)
 
 
 def _failure(outcome: Outcome) -> str:
     assert outcome.failure is not None
-    where = f"{outcome.failure.where}: " if outcome.failure.where else ""
-    return f"failed: {where}{outcome.failure.message}"
+    return f"failed: {outcome.failure.told}"
 
 
 def _indented(text: str) -> list[str]:

@@ -101,8 +101,7 @@ def describe(finding: Finding, shown: Callable[[str], str]) -> str:
     """Return the lines about one task whose result is not the same."""
     lines = [f"{finding.result.value}: {finding.task}", f"  {_why(finding, shown)}"]
     if finding.failure is not None:
-        where = f"{finding.failure.where}: " if finding.failure.where else ""
-        lines.append(f"  failed: {where}{finding.failure.message}")
+        lines.append(f"  failed: {finding.failure.told}")
     if finding.differences:
         first, number = finding.differences[0], len(finding.differences)
         more = f" (the first of {number} that differ)" if number > 1 else ""

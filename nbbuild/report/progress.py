@@ -1,32 +1,41 @@
-"""Keep count of a running build: which notebooks run, how far they are, and the time left."""
+"""Keep count of a running build: which notebooks run or wait, how far they are, the time left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from nbbuild.events import CellStarted, Ended, Event, Planned, Started
+from nbbuild.events import CellStarted, Ended, Event, Noted, Planned, Started
 from nbbuild.model import OutcomeKind
 from nbbuild.text.numbering import named
+from nbbuild.text.printable import in_one_line
 
 _NEARLY = 0.99
 """A notebook that runs is never done, however long it has taken."""
+_SOON = 0.5
+"""Seconds left that are not worth telling."""
 
 _NOT_RUN = (OutcomeKind.FRESH, OutcomeKind.REFRESHED, OutcomeKind.RESTORED)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One running notebook: its `cell`-th of `cells` cells runs, 0 when none has begun."""
+    """One running notebook: its `cell`-th of `cells` cells runs, 0 when none has begun.
+
+    Or one that cannot begin: `waits` says for what, as in "waits for memory".
+    """
 
     task: str
     cell: int
     cells: int
     since: float  # by the clock, seconds
+    waits: str = ""
 
     @property
     def where(self) -> str:
-        """How far it is, of the cells that run: "In [3] of 12"."""
+        """How far it is, of the cells that run: "In [3] of 12"; or what it waits for."""
+        if self.waits:
+            return self.waits
         return f"{named(None, self.cell)} of {self.cells}" if self.cell else "starting"
 
 
@@ -37,6 +46,7 @@ class Progress:
         self._clock = clock
         self._planned = Planned(total=0, run=0, jobs=1)
         self._running: dict[str, Row] = {}
+        self._held: dict[str, Row] = {}  # would run, but for what they wait for
         self._finished: dict[str, float] = {}  # task → seconds
         self._settled: set[str] = set()  # had no need to run
 
@@ -44,12 +54,17 @@ class Progress:
         """Take note of an event."""
         if isinstance(event, Planned):
             self._planned = event
+        elif isinstance(event, Noted) and event.waits:
+            since = self._held[event.task].since if event.task in self._held else self._clock()
+            self._held[event.task] = Row(event.task, 0, 0, since, in_one_line(event.text))
         elif isinstance(event, Started):
+            self._held.pop(event.task, None)
             self._running[event.task] = Row(event.task, 0, event.cells, self._clock())
         elif isinstance(event, CellStarted):
             row = self._running.get(event.task) or Row(event.task, 0, 0, self._clock())
             self._running[event.task] = replace(row, cell=event.number, cells=event.total)
         elif isinstance(event, Ended):
+            self._held.pop(event.outcome.task, None)
             ran = self._running.pop(event.outcome.task, None)
             if ran is not None or event.outcome.kind not in _NOT_RUN:
                 self._finished[event.outcome.task] = event.outcome.seconds
@@ -57,11 +72,11 @@ class Progress:
                 self._settled.add(event.outcome.task)
 
     def rows(self) -> list[Row]:
-        """Return the running notebooks, the one that began first at the top."""
-        return list(self._running.values())
+        """Return the running notebooks, the one that began first at the top, then those held up."""
+        return [*self._running.values(), *self._held.values()]
 
     def elapsed(self, row: Row) -> float:
-        """Return for how many seconds a notebook has run."""
+        """Return for how many seconds a notebook has run, or has waited."""
         return max(0.0, self._clock() - row.since)
 
     @property
@@ -75,21 +90,28 @@ class Progress:
         return max(self._planned.run, len(self._finished) + len(self._running))
 
     def left(self) -> float | None:
-        """Return the seconds left by the durations of earlier runs, None when none is known."""
+        """Return the seconds left by the durations of earlier runs.
+
+        None when none is known, or when what runs has taken longer than it used to.
+        """
         usual = self._usual()
         if usual is None:
             return None
-        running = [max(0.0, self._expected(r.task, usual) - self.elapsed(r)) for r in self.rows()]
+        running = [
+            max(0.0, self._expected(row.task, usual) - self.elapsed(row))
+            for row in self._running.values()
+        ]
         waiting = self._waiting(usual)
         work = (sum(running) + sum(waiting)) / max(1, self._planned.jobs)
-        return max([work, *running, *waiting])
+        left = max([work, *running, *waiting])
+        return left if left >= _SOON else None
 
     def fraction(self) -> float:
         """Return how much of the work is done, from 0 to 1; by count when no duration is known."""
         usual = self._usual() or 1.0
         done = sum(self._expected(task, usual) for task in self._finished)
         total = done + sum(self._waiting(usual))
-        for row in self.rows():
+        for row in self._running.values():
             expected = self._expected(row.task, usual)
             total += expected
             done += expected * min(_NEARLY, self._share(row, expected))

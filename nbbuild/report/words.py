@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -42,15 +43,21 @@ class Tone(enum.Enum):
 class Line:
     """One line to print: `lead` may be coloured by its tone, `rest` follows as it is.
 
-    A line of the tone DIM is dim as a whole.
+    A line of the tone DIM is dim as a whole. In a `row` of a table, `rest` is a name, which a
+    terminal cuts to its width.
     """
 
     lead: str
     rest: str = ""
     tone: Tone = Tone.PLAIN
+    row: bool = False
 
     def __str__(self) -> str:
         return f"{self.lead} {self.rest}" if self.rest else self.lead
+
+
+_HEADING = re.compile(r"-+\n\w+ +Traceback \(most recent call last\)$")
+"""The first lines of IPython's tracebacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +162,8 @@ class Words:
 
     def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
         traceback = failure.traceback.rstrip().splitlines()
+        if not self._verbose and _HEADING.match("\n".join(traceback[:2])):
+            del traceback[:2]  # the line above names the error, and so does the last one
         above = 0 if self._verbose else max(0, len(traceback) - TRACEBACK_LINES)
         lines: list[Line] = []
         if above:
@@ -223,7 +232,7 @@ def _longest(report: Report, number: int | None) -> list[Line]:
     times = [duration(one.seconds) for one in slowest]
     wide = max(map(len, times))
     lines = (
-        Line(f"    {took.rjust(wide)}  {in_one_line(one.task)}")
+        Line(f"    {took.rjust(wide)} ", in_one_line(one.task), row=True)
         for took, one in zip(times, slowest, strict=True)
     )
     return [Line("slowest:"), *lines]
@@ -262,9 +271,9 @@ def _why(outcome: Outcome, shown: Callable[[str], str], after: str = "") -> str:
     # The notebook need not be the task's name: a failure has to lead to the file.
     file = shown(outcome.source)
     of = "" if outcome.task == file else f" ({file})"
-    cell = f", in {failure.where}" if failure.where else ""
     before = ", as before" if outcome.failed_before else ""
-    return f"{outcome.task}{of}{after}{before}{cell}: {failure.message}"
+    cell = ", in " if failure.told != failure.message else ": "
+    return f"{outcome.task}{of}{after}{before}{cell}{failure.told}"
 
 
 def _dim(text: str) -> Line:

@@ -197,7 +197,7 @@ def test_what_notebooks_write_begins_no_build(project):
             "executed c.ipynb in T, not cached",
             'note: c.ipynb: wrote undeclared files; to keep them: artefacts = ["log.txt"]',
             "failed:",
-            "    d.ipynb, in cell 2 (In [2]): ZeroDivisionError: division by zero",
+            "    d.ipynb, as before, in cell 2 (In [2]): ZeroDivisionError: division by zero",
             "2 executed, 1 failed in T",
         ]
         assert watch.end() == (130, ["interrupted"])

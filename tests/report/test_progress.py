@@ -1,6 +1,6 @@
 """How far a build is, and how long it will take."""
 
-from nbbuild.events import CellStarted, Ended, Planned, Started
+from nbbuild.events import CellStarted, Ended, Noted, Planned, Started
 from nbbuild.model import Outcome, OutcomeKind
 from nbbuild.report.progress import Progress
 
@@ -47,6 +47,8 @@ def test_a_notebook_that_takes_longer_than_usual_does_not_count_below_zero():
     )
     clock.now += 1000
     assert made.left() == 10.0
+    made.follow(ended("b", seconds=10.0))
+    assert made.left() is None, "it may take another second or a day"
 
 
 def test_without_earlier_runs_the_cells_count_and_the_first_to_end_tells_the_rest():
@@ -83,3 +85,19 @@ def test_durations_of_notebooks_that_will_not_run_do_not_add_up():
 def test_nothing_planned_is_nothing_done():
     made, _ = progress()
     assert (made.fraction(), made.left(), made.rows()) == (0.0, None, [])
+
+
+def test_those_that_cannot_begin_are_rows_and_count_for_nothing():
+    made, clock = progress(
+        Planned(total=2, run=2, jobs=2, durations={"a": 10.0, "b": 10.0}),
+        Noted("a", "waits for process 7", waits=True),
+        Noted("b", "half of it was seen"),
+    )
+    clock.now += 3
+    made.follow(Noted("a", "waits for memory", waits=True))
+    (row,) = made.rows()
+    assert (row.where, made.elapsed(row)) == ("waits for memory", 3.0)
+    assert (made.fraction(), made.left()) == (0.0, 10.0)
+    made.follow(ended("a", OutcomeKind.RESTORED))
+    assert made.rows() == [], "another process has built it"
+    assert made.done == 0

@@ -17,6 +17,7 @@ from nbbuild.report import observer
 from nbbuild.report.plain import Plain
 from nbbuild.report.terminal import QuietConsole, Terminal
 from nbbuild.report.words import Options, Words
+from nbbuild.text.columns import width
 
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
@@ -74,16 +75,90 @@ def test_the_picture_has_a_line_per_running_notebook_and_a_bar():
 
 
 def test_a_long_name_keeps_its_end_and_the_bar_stays_in_sight():
-    tell, console = terminal(width=60, height=6)
+    tell, console = terminal(width=50, height=6)
     tell(Planned(total=4, run=4, jobs=4))
     for n in range(4):
         tell(Started(f"a/very/long/way/to/some/notebook-{n}.ipynb", 1))
     assert picture(tell, console) == [
-        "  …/to/some/notebook-0.ipynb  starting  0 s",
-        "  …/to/some/notebook-1.ipynb  starting  0 s",
+        "  …ng/way/to/some/notebook-0.ipynb  starting  0 s",
+        "  …ng/way/to/some/notebook-1.ipynb  starting  0 s",
         "  … and 2 more",
         "                                0/4",
     ]
+
+
+def test_what_a_notebook_waits_for_is_in_the_picture_until_it_begins():
+    clock = Clock()
+    tell, console = terminal(clock, width=60)
+    tell(Planned(total=2, run=2, jobs=2))
+    tell(Noted("b.ipynb", "waits for memory: 2.0 GB of 16.0 GB are left", waits=True))
+    tell(Started("a.ipynb", 3))
+    clock.now = 7.0
+    assert console.file.getvalue() == "", "nothing that lasts"
+    assert picture(tell, console) == [
+        "  a.ipynb                                     starting  7 s",
+        "  b.ipynb  waits for memory: 2.0 GB of 16.0 GB are le…  7 s",
+        "                                0/2",
+    ]
+    tell(Started("b.ipynb", 2))
+    assert picture(tell, console)[1] == "  b.ipynb  starting  0 s"
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 120])
+@pytest.mark.parametrize("lines", [5, 24])
+def test_two_hundred_notebooks_fit_a_terminal_of_any_size(columns, lines):
+    names = ("数据/分析-{}.ipynb", "chapters/😀/plots-{}.ipynb", "a\n{}.md", "far/" * 30 + "{}.py")
+    tell, console = terminal(width=columns, height=lines)
+    tell(Planned(total=200, run=200, jobs=200, durations={"x": 4000.0}))
+    for n in range(200):
+        tell(Started(names[n % 4].format(n), 1000))
+        tell(CellStarted(names[n % 4].format(n), n + 1, 1000))
+    shown = picture(tell, console)
+    assert len(shown) == lines - 2
+    assert max(map(width, shown)) < columns
+    assert shown[-2] == f"  … and {200 - (lines - 4)} more"[: columns - 1]
+    assert "0/200" in shown[-1]
+
+
+def test_a_terminal_made_narrower_folds_the_picture_and_all_of_it_is_erased():
+    tell, console = terminal(width=100)
+    tell(Planned(total=1, run=1, jobs=1))
+    tell(Started("long/" * 15 + "a.ipynb", 1))
+    picture(tell, console)  # a line of 97 columns, and the bar
+    console.width = 40
+    with console.capture() as capture:
+        tell.picture()
+    # The line has become three, so that two more are above those that rich knows of.
+    assert capture.get() == "\r\x1b[2K" + "\x1b[1A\x1b[2K" * 2
+    with console.capture() as capture:
+        tell.picture()
+    assert capture.get() == ""
+
+
+def test_a_table_at_the_end_is_cut_to_the_terminal():
+    tell, console = terminal(width=30, slowest=None)
+    with console.capture() as capture:
+        tell.finish(Report(outcomes=(executed("a/long/way/to/the/model.ipynb"),), seconds=1.0))
+    assert capture.get().splitlines()[-3:] == [
+        "slowest:",
+        "    1.0 s  …to/the/model.ipynb",
+        "1 executed in 1.0 s",
+    ]
+
+
+def test_the_bar_is_green_until_something_fails():
+    console = Console(file=io.StringIO(), force_terminal=True, width=60, color_system="standard")
+    tell = Terminal(console, words=Words(), clock=Clock())
+    tell(Planned(total=3, run=3, jobs=1))
+    tell(Ended(executed("a")))
+    with console.capture() as capture:
+        console.print(tell.picture())
+    assert "\x1b[32m━" in capture.get()
+    failure = Failure("error", "NameError: x")
+    tell(Ended(Outcome(task="b", source="b", kind=OutcomeKind.FAILED, failure=failure)))
+    with console.capture() as capture:
+        console.print(tell.picture())
+    assert "\x1b[1;31m━" in capture.get()
 
 
 def test_finished_notebooks_leave_a_lasting_line_and_the_end_a_summary():

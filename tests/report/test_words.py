@@ -156,6 +156,28 @@ def test_a_failure_shows_the_cell_and_the_end_of_the_traceback():
     ]
 
 
+def test_nothing_is_said_twice():
+    traceback = (
+        "---------------------------------------------------------------------------\n"
+        "NameError                                 Traceback (most recent call last)\n"
+        "Cell In[1], line 1\n----> 1 x\n\nNameError: name 'x' is not defined"
+    )
+    error = Failure("error", "NameError: name 'x' is not defined", 0, traceback)
+    lines = said(Words(), outcome("a", OutcomeKind.FAILED, failure=error))
+    assert lines == [
+        "failed a after 0.0 s, in cell 1: NameError: name 'x' is not defined",
+        "    Cell In[1], line 1",
+        "    ----> 1 x",
+        "",
+        "    NameError: name 'x' is not defined",
+    ]
+    whole = said(Words(Options(verbose=True)), outcome("a", OutcomeKind.FAILED, failure=error))
+    assert whole[1:3] == [f"    {line}" for line in traceback.splitlines()[:2]]
+    late = Failure("timeout", "cell 1 (In [1]) ran longer than its limit of 2 s", 0, "", "", 1)
+    lines = said(Words(), outcome("a", OutcomeKind.FAILED, failure=late))
+    assert lines == ["failed a after 0.0 s: cell 1 (In [1]) ran longer than its limit of 2 s"]
+
+
 def test_verbose_adds_reasons_fresh_ones_and_the_whole_traceback():
     words = Words(Options(verbose=True))
     assert said(words, outcome("e", OutcomeKind.FRESH)) == ["fresh e"]
