@@ -79,16 +79,20 @@ def check_target(session: Session, target: Path, *, force: bool) -> None:
     A file that somebody else wrote is replaced only with `force`, one of the project's own never.
     """
     check_place(session, target)
-    try:
-        with target.open("rb") as file:
-            ours = file.readline().rstrip().endswith(_OURS.encode())
-    except OSError:  # there is none, or writing will say what is wrong
-        return
-    if not (ours or force):
+    if target.is_file() and not (force or _is_ours(target)):
+        other = "another file" if target.absolute() == session.root / PLACE else PLACE
         raise UsageError(
             f"'{target}' exists, and `nbbuild export makefile` did not write it",
-            hint=f"write to {PLACE} and include that; --force replaces the file",
+            hint=f"write to {other} and include that; --force replaces the file",
         )
+
+
+def _is_ours(makefile: Path) -> bool:
+    try:
+        with makefile.open("rb") as file:
+            return file.readline().rstrip().endswith(_OURS.encode())
+    except OSError:  # who cannot read it cannot have written it
+        return False
 
 
 def write_depfiles(session: Session, depfiles: dict[str, str]) -> None:

@@ -252,6 +252,10 @@ def test_a_makefile_of_the_users_own_is_replaced_only_by_force(project):
         "hint: write to nbbuild.mk and include that; --force replaces the file\n",
     )
     assert project.read("Makefile") == "all:\n\techo mine\n"
+    project.write("nbbuild.mk", "")
+    assert project.nbbuild("export", "makefile").err.splitlines()[-1] == (
+        "hint: write to another file and include that; --force replaces the file"
+    )
     assert not project.exists(".nbbuild/make")
 
     assert project.nbbuild("export", "makefile", "Makefile", "--force").status == 0
