@@ -44,7 +44,7 @@ def _texts(screen, line: int) -> Iterator[str]:
         found = list(group)
         fill = COLOURS.get(colour) or (f"#{colour}" if len(colour) == 6 else GREY)
         weight = ' font-weight="bold"' if bold else ""
-        # Browsers make one space of two, so each part has its place. Fonts differ, so: a width.
+        # Browsers make one space of two, so each part has its place; fonts differ, so its width.
         for part in re.finditer(r"\S+( \S+)*", "".join(char.data for _, char in found)):
             x = MARGIN + (found[0][0] + part.start()) * ACROSS
             y = MARGIN + line * DOWN + 13

@@ -133,11 +133,16 @@ class Builder:
                 if not any(self.broken(task, record))
             )
         turns = self.meetings.turns
-        with turns.running(task.name, check=self._check):
+
+        def waits(others: str) -> None:
+            text = f"waits for {others}: not at the same time"
+            self.observer(Noted(task.name, text, detail=True, waits=True))
+
+        with turns.running(task.name, check=self._check, on_wait=waits):
             ended = self.settle(self.attempt(task, judgement))
         if isinstance(ended, Outcome):
             return ended
-        with turns.running(task.name, check=self._check, alone=True):
+        with turns.running(task.name, check=self._check, on_wait=waits, alone=True):
             if ended.failed is not None and not self._met(task, ended):
                 return ended.failed  # no other run was to blame
             again = self.settle(self.attempt(task, judgement))

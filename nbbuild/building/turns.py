@@ -32,17 +32,25 @@ class Turns:
 
     @contextmanager
     def running(
-        self, name: str, *, check: Callable[[], None], alone: bool = False
+        self,
+        name: str,
+        *,
+        check: Callable[[], None],
+        on_wait: Callable[[str], None] = lambda others: None,
+        alone: bool = False,
     ) -> Iterator[None]:
         """Wait until `name` may run; it counts as running until the context is left.
 
-        Meanwhile `check` is called again and again; it may raise to give up.
+        Meanwhile `check` is called again and again; it may raise to give up. `on_wait` is called
+        first, if there is a wait, with the tasks that are waited for.
         """
         with self._changed:
             if alone:
                 self._alone.append(name)
             try:
-                while not self._admitted(name):
+                if others := self._in_the_way_of(name):
+                    on_wait(named(others))
+                while self._in_the_way_of(name):
                     check()
                     self._changed.wait(_TICK)
             except BaseException:
@@ -72,10 +80,11 @@ class Turns:
         with self._changed:
             self._apart.add(frozenset((one, other)))
 
-    def _admitted(self, name: str) -> bool:
+    def _in_the_way_of(self, name: str) -> list[str]:
         if self._alone:
-            return self._alone[0] == name and not self._running
-        return not any(frozenset((name, other)) in self._apart for other in self._running)
+            first = self._alone[0]
+            return sorted(self._running) if first == name else [first]
+        return sorted(one for one in self._running if frozenset((name, one)) in self._apart)
 
 
 class Again:

@@ -46,6 +46,18 @@ def test_a_pair_that_is_kept_apart_never_runs_side_by_side(parted):
         pass
 
 
+def test_whoever_waits_says_for_whom():
+    turns, said = Turns([("a", "b")]), []
+    running = {"on_wait": said.append, "check": nothing}
+    waiting = {"on_wait": said.append, "check": give_up}
+    with turns.running("a", **running), turns.running("c", **running):
+        with pytest.raises(GivenUp), turns.running("b", **waiting):
+            pass
+        with pytest.raises(GivenUp), turns.running("d", alone=True, **waiting):
+            pass
+    assert said == ["'a'", "'a', 'c'"]
+
+
 def test_who_runs_alone_waits_for_all_others_and_lets_none_begin():
     turns, order = Turns(), []
     waiting = threading.Event()
