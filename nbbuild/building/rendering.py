@@ -22,7 +22,6 @@ from nbbuild.export import html
 from nbbuild.model import Digest, Task
 from nbbuild.session import Session
 from nbbuild.tree import Tree
-from nbbuild.tree.built import page_of
 
 _MARK = "\0html"  # no task's name holds a NUL
 
@@ -119,7 +118,7 @@ class Pages:
 
     def rests_on(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the files and folders that have to stay for no page to be due."""
-        pages = (f"{self._root}/{page_of(self._tasks[name].built)}" for name in names)
+        pages = (f"{self._root}/{self._tasks[name].page}" for name in names)
         return (*pages, *html.rests_on())
 
     def after(self, names: Iterable[str]) -> list[str]:
