@@ -56,6 +56,8 @@ class BuiltNotebooks:
                 ground.ledgers.write(noted)
             return False, self._leave_old_places(task, noted)
         ground.ledgers.write(noted)
+        # Nobody may come to render the new one: the build may stop before.
+        self._take_away_page(task, ledger)
         # What the cache holds can be written again, and nobody trusts a file of the tree unread.
         notes = self._put(task, task.built, data, ours=there in ours, sync=not made_from)
         return True, (*notes, *self._leave_old_places(task, noted))
@@ -89,12 +91,18 @@ class BuiltNotebooks:
 
     def remove_page(self, task: Task) -> None:
         """Remove the page, unless it was altered since it was written."""
-        ground, path = self._ground, task.page
-        ledger = ground.ledgers.read(task.name)
-        if self._there(path) in _digests(ledger, path):
-            take_away_built(ground, path, _digests(ledger, path))
-            rest = tuple(built for built in ledger.built if built.path != path)
-            ground.ledgers.write(msgspec.structs.replace(ledger, built=rest))
+        ledger = self._ground.ledgers.read(task.name)
+        if self._take_away_page(task, ledger):
+            rest = tuple(built for built in ledger.built if built.path != task.page)
+            self._ground.ledgers.write(msgspec.structs.replace(ledger, built=rest))
+
+    def _take_away_page(self, task: Task, ledger: Ledger) -> bool:
+        """Remove the page if it is as it was written; return whether."""
+        ours = _digests(ledger, task.page)
+        if not ours or self._there(task.page) not in ours:
+            return False
+        take_away_built(self._ground, task.page, ours)
+        return True
 
     def _put(
         self, task: Task, path: str, data: bytes, *, ours: bool, sync: bool

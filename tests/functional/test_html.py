@@ -9,6 +9,7 @@ from notebook_sources import prose
 
 from nbbuild.building import last_good, pipeline
 from nbbuild.disk import digests
+from nbbuild.disk.locks import Cancelled
 from nbbuild.export import html
 from nbbuild.quick import uptodate
 
@@ -93,6 +94,31 @@ def test_nothing_is_rendered_of_a_failure_and_an_older_page_goes(book, quick):
     done = book.nbbuild()
     assert (done.status, pages(book)) == (1, ["b.html"])
     assert "page" not in done.err
+
+
+def test_no_old_page_stays_beside_a_notebook_if_the_build_stops_before_it_renders(
+    book, quick, monkeypatch
+):
+    book.build()
+
+    def stopped(self, notebook, title):
+        raise Cancelled
+
+    with monkeypatch.context() as now:
+        now.setattr(Quick, "render", stopped)
+        book.notebook("b.ipynb", "print('three')")
+        assert book.build() == ["b"]
+    assert ("three" in book.shown("b.ipynb"), pages(book)) == (True, ["nb/a.html"])
+    assert book.build() == []
+    assert (pages(book), "three" in page(book, "b")) == (["b.html", "nb/a.html"], True)
+
+
+def test_an_altered_page_is_not_taken_away(book, quick):
+    book.build("b.ipynb")
+    book.write("_build/executed/b.html", "mine")
+    book.notebook("b.ipynb", "print('three')")
+    done = book.nbbuild("b.ipynb")
+    assert "note: b.ipynb: kept your copy of '_build/executed/b.html' in .nbbuild/" in done.err
 
 
 def test_what_nbbuild_did_not_write_is_kept(book, quick):
