@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 import msgspec
@@ -78,6 +79,11 @@ class Task:
     python_path: tuple[str, ...] = ()
     settings: Settings = Settings()  # what [[notebook]] says; other levels fill the rest
     declared_in: str = "[project] notebooks"  # for error messages
+
+    @property
+    def page(self) -> str:
+        """Where the page of the built notebook goes, if one is wanted."""
+        return PurePosixPath(self.built).with_suffix(".html").as_posix()
 
 
 class CodeCell(msgspec.Struct, frozen=True, gc=False):

@@ -317,7 +317,7 @@ def session_of(
         overrides=overrides or Settings(),
         unseen=ways.unseen,
     )
-    graph = link(loaded.tasks, output=config.project.output)
+    graph = link(loaded.tasks, output=config.project.output, pages=bool(config.project.render))
     runs = LastRuns(state.outcome, store.records)
     return Session(
         root=root,

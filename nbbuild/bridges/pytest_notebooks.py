@@ -6,16 +6,17 @@ its project built, in one build, so that they run in parallel and after what the
 
 With pytest-xdist each worker collects everything, and is given some of the tests. The worker that
 first needs the build makes it; the others wait, and read what it came to. Else each of them would
-execute a notebook that fails once more, since failures are not cached.
+execute a notebook that fails once more, since failures are not cached. What it came to lies in a
+temporary folder of the process that the user started, which removes it when the run ends. (xdist's
+own id of a run would not do: `--testrunuid` gives many runs the same.)
 """
 
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ import msgspec
 import pytest
 
 from nbbuild.building import pipeline
-from nbbuild.disk.durable import own_folder, write
+from nbbuild.disk import temporary
+from nbbuild.disk.digests import digest_bytes
+from nbbuild.disk.durable import write
 from nbbuild.disk.locks import lock
-from nbbuild.disk.project_folder import DOT, LOCKS, PYTEST
 from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.errors import NbbuildError
 from nbbuild.model import Outcome, OutcomeKind, Report, Task, Verdict
@@ -36,8 +38,8 @@ from nbbuild.text.printable import clean
 
 _REPORT: Shape[Report] = Shape(Report)
 
-_KEPT_SECONDS = 24 * 3600.0
-"""For how long a report stays for other workers, if its run ended without them."""
+_SHARED = "nbbuild_shared"
+"""What a worker's input calls the folder that the workers share."""
 
 
 class NotebookFailed(Exception):
@@ -57,6 +59,7 @@ class Notebooks:
         self._projects: dict[str, _Project] = {}
         self._broken: set[str] = set()
         self._open = ExitStack()
+        self._shared: Path | None = None
         if not hasattr(config, "workerinput"):
             _check_folders(config)
 
@@ -105,8 +108,15 @@ class Notebooks:
             report.duration = item.outcome.seconds if item.outcome is not None else 0.0
         return report
 
+    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker, before it starts, where the workers leave what their builds came to."""
+        if self._shared is None:
+            self._shared = self._open.enter_context(temporary.folder())
+        node.workerinput[_SHARED] = os.fspath(self._shared)
+
     def pytest_unconfigure(self) -> None:
-        """Close the projects."""
+        """Close the projects, and remove what the workers shared."""
         self._open.close()
 
     def _root_of(self, folder: Path) -> str | None:
@@ -177,7 +187,9 @@ class NotebookTest(pytest.Item):
         if outcome.notes:
             self.add_report_section("call", "nbbuild", clean("\n".join(outcome.notes)))
         if outcome.kind is OutcomeKind.CANCELLED:
-            pytest.skip("not built: the build ended after a failure")
+            most = self.config.getoption("maxfail")
+            after = "a failure" if most <= 1 else f"{most} failures"
+            pytest.skip(f"not built: the build ended after {after}")
         # What is blocked has not been tested either: a run must not be green, and --lf not
         # forget it.
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.BLOCKED):
@@ -204,9 +216,11 @@ class _Project:
 
     def __init__(self, session: Session, config: pytest.Config) -> None:
         self._session = session
-        self._keep_going = config.getoption("maxfail") != 1
-        run = getattr(config, "workerinput", {}).get("testrunuid", "")
-        self._shared = session.root / DOT / PYTEST / run if run else None
+        self._most_failures: int = config.getoption("maxfail")  # 0: however many
+        shared: str = getattr(config, "workerinput", {}).get(_SHARED, "")
+        # A worker on another machine does not see that folder.
+        here = shared and Path(shared).is_dir()
+        self._shared = Path(shared, digest_bytes(os.fsencode(session.root))) if here else None
         self._outcomes: dict[str, Outcome] | None = None
         self._built = False
         self._error: NbbuildError | None = None
@@ -258,17 +272,23 @@ class _Project:
         if self._shared is None:
             report = self._report(test, names)
         else:
-            place = self._session.root / DOT / LOCKS / f"{PYTEST}-{self._shared.name}.lock"
-            with lock(place):
-                report = _left(self._shared) or self._report(test, names)
-                _leave(self._shared, report)
+            with lock(self._shared.with_suffix(".lock")):
+                left = _left(self._shared)
+                report = left or self._report(test, names)
+                if left is None:
+                    _leave(self._shared, report)
         if report.interrupted:
             raise KeyboardInterrupt
         return {one.task: one for one in report.outcomes}
 
     def _report(self, test: NotebookTest, names: Sequence[str]) -> Report:
         self._session.forget()  # tests before this one may have written files
-        report = pipeline.build(self._session, targets=names, keep_going=self._keep_going)
+        report = pipeline.build(
+            self._session,
+            targets=names,
+            keep_going=True,
+            max_failures=self._most_failures or None,
+        )
         for problem in report.problems:
             warning = pytest.PytestWarning(clean(problem))
             warnings.warn_explicit(warning, pytest.PytestWarning, str(test.path), 1)
@@ -290,14 +310,7 @@ def _left(place: Path) -> Report | None:
 
 
 def _leave(place: Path, report: Report) -> None:
-    """Leave a report for the other workers, unless there is one; remove those of old runs."""
-    if place.exists():
-        return
-    own_folder(place.parent, below=place.parent.parent)
-    with suppress(OSError):
-        for old in place.parent.iterdir():
-            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
-                old.unlink()
+    """Leave a report for the other workers."""
     outcomes = tuple(msgspec.structs.replace(one, key=None) for one in report.outcomes)
     write(place, packed(msgspec.structs.replace(report, outcomes=outcomes)), sync=False, ours=True)
 

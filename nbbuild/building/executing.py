@@ -15,7 +15,7 @@ from nbbuild.building.executors import Workers
 from nbbuild.building.from_session import preparing_of, warmings_of
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
-from nbbuild.building.rendering import Pages, Steps
+from nbbuild.building.rendering import Pages, Steps, is_page
 from nbbuild.building.supply import Supply
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
@@ -143,7 +143,7 @@ def drive(
 
     def do(wanted: Sequence[str], *, slots: int) -> None:
         scheduler.run(
-            [*wanted, *(pages.after(wanted) if pages else ())],
+            [*wanted, *(pages.steps_for(wanted) if pages else ())],
             steps,
             up_to_date=steps.up_to_date,
             act=steps.act,
@@ -155,6 +155,7 @@ def drive(
             stop=stop,
             abort=cancelled.set,
             upcoming=upcoming,
+            singly=is_page,
         )
 
     with workers.executor:

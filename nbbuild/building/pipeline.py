@@ -31,7 +31,7 @@ from nbbuild.report import summary
 from nbbuild.report.recording import Recorder
 from nbbuild.session import Session
 from nbbuild.store import Limits
-from nbbuild.text.quantities import amount
+from nbbuild.text.quantities import amount, number_of
 
 if TYPE_CHECKING:
     from nbbuild.building.executors import Workers
@@ -370,7 +370,7 @@ def _prune(session: Session, observer: Observer) -> None:
         observer(Noted("", f"{error.what}{reasons}"))
         return
     if pruned.records:
-        count = f"{len(pruned.records)} result{'s' * (len(pruned.records) > 1)}"
+        count = number_of(len(pruned.records), "result")
         text = f"the cache was over its max_size: removed the {count} not used for longest"
         observer(Noted("", f"{text}, {amount(pruned.freed)}"))
     if pruned.left > most:

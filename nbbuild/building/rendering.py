@@ -2,7 +2,8 @@
 
 A page is written beside the built notebook, and written again only when that or the program that
 renders has changed. It takes one of the build's slots, and goes after every notebook that is ready.
-If a notebook fails, its page goes with its built notebook. If a page cannot be rendered, that is a
+One page is rendered at a time: one process renders them all, so others would only hold slots. If a
+notebook fails, its page goes with its built notebook. If a page cannot be rendered, that is a
 problem of the build; the notebook's result is not touched by it.
 """
 
@@ -22,7 +23,6 @@ from nbbuild.export import html
 from nbbuild.model import Digest, Task
 from nbbuild.session import Session
 from nbbuild.tree import Tree
-from nbbuild.tree.built import page_of
 
 _MARK = "\0html"  # no task's name holds a NUL
 
@@ -119,10 +119,10 @@ class Pages:
 
     def rests_on(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the files and folders that have to stay for no page to be due."""
-        pages = (f"{self._root}/{page_of(self._tasks[name].built)}" for name in names)
+        pages = (f"{self._root}/{self._tasks[name].page}" for name in names)
         return (*pages, *html.rests_on())
 
-    def after(self, names: Iterable[str]) -> list[str]:
+    def steps_for(self, names: Iterable[str]) -> list[str]:
         """Return the names of the steps that render the notebooks of these and settled tasks."""
         return [f"{name}{_MARK}" for name in dict.fromkeys([*names, *self.settled])]
 
@@ -130,19 +130,19 @@ class Pages:
         """Return `steps` that also render: each page waits for the task of its notebook."""
 
         def upstream(name: str) -> Sequence[str]:
-            return [_notebook(name)] if _is_page(name) else steps.upstream(name)
+            return [_notebook(name)] if is_page(name) else steps.upstream(name)
 
         def up_to_date(name: str) -> bool:
-            return not self.due([_notebook(name)]) if _is_page(name) else steps.up_to_date(name)
+            return not self.due([_notebook(name)]) if is_page(name) else steps.up_to_date(name)
 
         def act(name: str) -> bool:
-            if not _is_page(name):
+            if not is_page(name):
                 return steps.act(name)
             self._write(self._tasks[_notebook(name)])
             return True
 
         def blocked(name: str, by: str) -> None:
-            if not _is_page(name):
+            if not is_page(name):
                 steps.blocked(name, by)
 
         return Steps(upstream, up_to_date, act, blocked)
@@ -191,7 +191,8 @@ class Pages:
             self._observer(Noted(task.name, note))
 
 
-def _is_page(name: str) -> bool:
+def is_page(name: str) -> bool:
+    """Whether the step of this name renders a page."""
     return name.endswith(_MARK)
 
 

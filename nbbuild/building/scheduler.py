@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -26,6 +27,7 @@ from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 
 _NO_LIMIT = NoLimit()
 _Ready = tuple[float, int, ExecNode]  # the less the sooner; its arrival; the task
+_LAST = math.inf
 
 
 def run(
@@ -42,6 +44,7 @@ def run(
     stop: Callable[[], bool] = lambda: False,
     abort: Callable[[], None] = lambda: None,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
+    singly: Callable[[str], bool] = lambda name: False,
 ) -> None:
     """Do `names` in the graph's order, `slots` at once, fewer while `tokens` are lacking.
 
@@ -51,7 +54,7 @@ def run(
     once `stop()` is true; it is asked between tasks. After an exception (from `up_to_date`, `act`
     or a signal), `abort` is called, which must end everything that runs; then the exception is
     raised here. `upcoming` gets the tasks that will probably start next, `slots` at most, whenever
-    they change.
+    they change. Tasks that go `singly` start after all others that are ready, one at a time.
     """
     tasks = doit_tasks(names, graph, up_to_date=up_to_date, act=act)
     control = TaskControl(tasks)
@@ -65,6 +68,7 @@ def run(
         stop=stop,
         abort=abort,
         upcoming=upcoming,
+        singly=singly,
     )
     runner.run_tasks(control.task_dispatcher())
 
@@ -83,6 +87,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         stop: Callable[[], bool],
         abort: Callable[[], None],
         upcoming: Callable[[Sequence[str]], None],
+        singly: Callable[[str], bool],
     ) -> None:
         super().__init__(Dependency(_Memory, "nbbuild"), reporter, continue_=True)
         self._executor = executor
@@ -92,6 +97,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         self._stop = stop
         self._abort = abort
         self._upcoming = upcoming
+        self._singly = singly
 
     def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
         """Run every task that `task_dispatcher` hands out; return when none is running any more."""
@@ -105,7 +111,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
             while True:
                 # Take everything that the dispatcher offers before choosing.
                 for node in self._offered(task_dispatcher, answer):
-                    weight = -self._priority.get(node.task.name, 0.0)
+                    weight = self._weight(node)
                     heapq.heappush(ready, (weight, next(arrival), node))
                 ended: Future[Any] | None = None
                 while ended is None:
@@ -139,6 +145,8 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
             running[future] = node
             future.add_done_callback(done.put)
         room = self._slots - len(running) if self._has_room(ready, running) else 0
+        if room and ready[0][0] == _LAST:
+            room = 1
         self._tokens.want(max(0, len(running) - 1 + min(len(ready), room)))
         # The least of a heap are near its front; sorting all of it would take too long.
         following = heapq.nsmallest(self._slots, ready[: 4 * self._slots])
@@ -146,7 +154,17 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
             self._upcoming([name_of(node.task) for _, _, node in following])
 
     def _has_room(self, ready: list[_Ready], running: Mapping[Future[Any], ExecNode]) -> bool:
-        return bool(ready) and len(running) < self._slots and not self._halted()
+        if not ready or len(running) >= self._slots or self._halted():
+            return False
+        return ready[0][0] != _LAST or not any(map(self._goes_singly, running.values()))
+
+    def _weight(self, node: ExecNode) -> float:
+        if self._goes_singly(node):
+            return _LAST
+        return -self._priority.get(node.task.name, 0.0)
+
+    def _goes_singly(self, node: ExecNode) -> bool:
+        return self._singly(name_of(node.task))
 
     def _offered(self, dispatcher: TaskDispatcher, answer: ExecNode | None) -> Iterator[ExecNode]:
         """Tell the dispatcher what is done, and yield the tasks that have to run now."""

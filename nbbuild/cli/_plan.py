@@ -13,7 +13,7 @@ from nbbuild.judging.verdicts import Plan
 from nbbuild.model import Verdict
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import nothing_to_do
-from nbbuild.text.quantities import duration
+from nbbuild.text.quantities import duration, number_of
 
 if TYPE_CHECKING:
     from nbbuild.session import Session
@@ -55,7 +55,7 @@ def totals(session: Session, plan: Plan, *, jobs: int | None, pages: int = 0) ->
     if about:
         said.insert(bool(counts[Verdict.RUN]) + bool(counts[Verdict.WAIT]), about)
     if pages:
-        said.append(f"{pages} page{'s'[: pages != 1]} to render")
+        said.append(f"{number_of(pages, 'page')} to render")
     return ", ".join(said)
 
 
@@ -75,7 +75,7 @@ def out_of_date(plan: Plan, *, pages: int = 0) -> str:
     """Return which tasks are out of date, for whoever asks with -q on a terminal."""
     names = [one.task for one in plan.judgements if one.verdict is not Verdict.FRESH]
     if not names:
-        names = [f"{pages} page{'s'[: pages != 1]}"]
+        names = [number_of(pages, "page")]
     named = ", ".join(names[:_MOST])
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return f"out of date: {named}{more}; nothing was run (-q only asks, -s builds and says little)"

@@ -11,6 +11,7 @@ import click
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verbs
 from nbbuild.cli.render import emit, json_option, say
+from nbbuild.text.quantities import number_of
 
 if TYPE_CHECKING:
     from nbbuild.export.pages import Exported
@@ -105,7 +106,7 @@ def makefile(path: Path | None, force: bool, directory: Path, file: Path | None)
         with writing(f"'{target}' cannot be written", target):
             write(target, os.fsencode(made.makefile), sync=False)
         number = len(session.tasks)
-    say(f"rules for {number} notebook{'s' * (number != 1)} in {_shown(target)}")
+    say(f"rules for {number_of(number, 'notebook')} in {_shown(target)}")
 
 
 def _export(
@@ -149,7 +150,7 @@ def describe(done: Exported) -> list[str]:
         word = "note" if one.meant else "not exported"
         lines.append(f"{word}: {one.source}: {one.why}" + (f"; {one.hint}" if one.hint else ""))
     number = len(done.written) + len(done.kept)
-    parts = [f"{number} notebook{'s' * (number != 1)} in {_shown(Path(done.path))}"]
+    parts = [f"{number_of(number, 'notebook')} in {_shown(Path(done.path))}"]
     parts += [f"{len(done.written)} written"] if done.written else []
     parts += [f"{len(done.removed)} removed"] if done.removed else []
     lines.append(", ".join(parts if len(parts) > 1 else [*parts, "nothing changed"]))

@@ -22,6 +22,7 @@ from nbbuild.cli.render import emit, say
 from nbbuild.disk import durable
 from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import UsageError
+from nbbuild.text.quantities import number_of
 
 if TYPE_CHECKING:
     from nbbuild.model import Report
@@ -189,7 +190,7 @@ def _inside(root: Path, folder: Path) -> str:
 def _nothing(where: str, book: Book | None, found: Found) -> UsageError:
     facts = [("looked in", where)]
     if book is not None and book.entries is not None:
-        facts.append(("it names", f"{_number(found.pages, 'page')} without code"))
+        facts.append(("it names", f"{number_of(found.pages, 'page')} without code"))
     facts += [("note", note) for note in found.notes]
     return UsageError(
         "there are no notebooks",
@@ -199,15 +200,11 @@ def _nothing(where: str, book: Book | None, found: Found) -> UsageError:
 
 
 def _tell(where: str, book: Book | None, found: Found) -> None:
-    pages = f"; {_number(found.pages, 'page')} without code left out" if found.pages else ""
-    say(f"found {_number(len(found.notebooks), 'notebook')} in {where}{pages}")
+    pages = f"; {number_of(found.pages, 'page')} without code left out" if found.pages else ""
+    say(f"found {number_of(len(found.notebooks), 'notebook')} in {where}{pages}")
     off = [f"{book.off}; nbbuild executes all that it builds"] if book and book.off else []
     for note in (*off, *(book.notes if book else ()), *found.notes):
         say(f"note: {note}")
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s'[: number != 1]}"
 
 
 def _write(target: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError
+from nbbuild.text.quantities import number_of
 
 
 @click.command(
@@ -42,4 +43,4 @@ def command(
     if as_json:
         emit(list(names))
     else:
-        say(f"{len(names)} notebook{'s' * (len(names) != 1)} will run in the next build")
+        say(f"{number_of(len(names), 'notebook')} will run in the next build")

@@ -14,7 +14,6 @@
         make/<file>/<digest>.d what a built notebook rests on, for make
         tracer/                what the tracer in the kernels keeps for the next one
         reports/<id>.json      what the last builds came to
-        pytest/<run>           what the build of a run of pytest in several processes came to
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
@@ -44,5 +43,4 @@ UPTODATE: Final = "uptodate"
 MAKE: Final = "make"
 TRACER: Final = "tracer"
 REPORTS: Final = "reports"
-PYTEST: Final = "pytest"
 LOCKS: Final = "locks"

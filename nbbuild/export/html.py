@@ -58,9 +58,19 @@ class Renderer:
 
     def render(self, notebook: Path, title: str) -> bytes:
         """Return the page of a notebook. Raises `NbbuildError`, and `Cancelled`."""
-        asked = json.dumps({"notebook": os.fspath(notebook), "title": title}).encode()
+        path = os.fspath(notebook)
+        asked = json.dumps({"notebook": path, "title": title}).encode()
         with self._turn:
-            answer = json.loads(self._answer(asked + b"\n"))
+            if self._cancelled.is_set():
+                raise Cancelled
+            try:
+                answer = json.loads(self._answer(asked + b"\n"))
+            except BaseException:
+                self._stop()  # else the next one to ask reads the answer to this
+                raise
+            if answer["notebook"] != path:
+                self._stop()
+                raise NbbuildError("the process that renders answered for another notebook")
         if "error" in answer:
             raise NbbuildError(str(answer["error"]))
         return str(answer["html"]).encode("utf-8", "backslashreplace")
@@ -96,7 +106,6 @@ class Renderer:
 
     def _ended(self, status: int) -> str:
         """Say that the process has ended, with the last line of its complaints."""
-        self._stop()
         self._complaints.seek(0)
         last = self._complaints.read().decode(errors="replace").strip().splitlines()[-1:]
         return ": ".join([f"the process that renders ended with status {status}", *last])

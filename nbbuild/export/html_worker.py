@@ -2,8 +2,8 @@
 
 nbconvert takes long to load, and rendering takes Python's lock, which nbbuild needs for its
 kernels. A line asks with JSON, `{"notebook": path, "title": text}`, and is answered by one,
-`{"html": text}` or `{"error": text}`. The process ends when its stdin does: with nbbuild, however
-that ends.
+`{"notebook": path, "html": text}`, or "error" instead of "html". The process ends when its stdin
+does: with nbbuild, however that ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> None:
             answer = {"html": _html(exporter, asked["notebook"], asked["title"])}
         except Exception as error:  # noqa: BLE001 - one bad notebook is one bad answer
             answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer).encode() + b"\n")
+        named = {"notebook": asked["notebook"], **answer}
+        answers.write(json.dumps(named).encode() + b"\n")
         answers.flush()
 
 

@@ -107,14 +107,15 @@ class Graph:
         )
 
 
-def link(tasks: Sequence[Task], *, output: str) -> Graph:
-    """Make the graph of `tasks`.
+def link(tasks: Sequence[Task], *, output: str, pages: bool = False) -> Graph:
+    """Make the graph of `tasks`; with `pages`, each built notebook has a page beside it.
 
     An edge is an asset pattern that can match an artefact pattern, or a `depends_on`. A built
     notebook counts as its task's artefact for patterns that begin in `output`. Raises
     `ConfigError` (or `Problems`) for a cycle, for artefact patterns of two tasks that can match
-    the same path, for one that can match a source or a built notebook, for an asset that is the
-    task's own artefact, and for [environment] files that a task writes.
+    the same path, for one that can match a source or a built notebook or its page, for an asset
+    that is the task's own artefact or can match a page, and for [environment] files that a task
+    writes.
     """
     made = [(Pattern.parse(text), task) for task in tasks for text in task.artefacts]
     writers = _Writers(made)
@@ -125,17 +126,22 @@ def link(tasks: Sequence[Task], *, output: str) -> Graph:
 
     inside_output = output.rstrip("/") + "/"
 
-    def met_by(pattern: Pattern) -> list[tuple[Pattern, Task]]:
-        inside = f"{pattern.text}/".startswith(inside_output)
-        return [*writers.meeting(pattern), *(builders().meeting(pattern) if inside else [])]
+    def begins_inside(pattern: Pattern) -> bool:
+        return f"{pattern.text}/".startswith(inside_output)
 
+    def met_by(pattern: Pattern) -> list[tuple[Pattern, Task]]:
+        built = builders().meeting(pattern) if begins_inside(pattern) else []
+        return [*writers.meeting(pattern), *built]
+
+    paths = _paths(tasks, pages=pages)
     raise_all(
         [
             *_two_writers(made, writers),
-            *_writes_a_notebook(tasks, writers),
+            *_writes_a_notebook(paths, writers),
             *_reads_its_own(tasks),
             *_writes_what_all_need(tasks, met_by),
-            *_scratch_that_counts(tasks, writers),
+            *_scratch_that_counts(tasks, writers, paths),
+            *(_reads_a_page(tasks, begins_inside) if pages else ()),
         ]
     )
     edges: list[Edge] = []
@@ -205,19 +211,27 @@ def _two_writers(made: Sequence[tuple[Pattern, Task]], writers: _Writers) -> lis
     return errors
 
 
-def _writes_a_notebook(tasks: Sequence[Task], writers: _Writers) -> list[NbbuildError]:
-    """Return an error for each artefact pattern that can match a source or a built notebook."""
+def _paths(tasks: Sequence[Task], *, pages: bool) -> dict[str, str]:
+    """Return the paths at which no run may write, and what each of them is."""
+    paths = {path: "a source notebook" for t in tasks for path in (t.source, *t.paired)}
+    for task in tasks:
+        paths.setdefault(task.built, "a built notebook")
+    for task in tasks if pages else ():
+        paths.setdefault(task.page, f"the page of '{task.name}'")
+    return paths
+
+
+def _writes_a_notebook(paths: Mapping[str, str], writers: _Writers) -> list[NbbuildError]:
+    """Return an error for each artefact pattern that can match one of `paths`."""
     if not writers:
         return []
-    kinds = [(path, "a source notebook") for t in tasks for path in (t.source, *t.paired)]
-    kinds += [(task.built, "a built notebook") for task in tasks]
     return [
         ConfigError(
             f"artefact '{pattern.text}' of '{writer.name}' can match '{path}', {what}",
             facts=[("declared in", writer.declared_in)],
             hint="narrow the pattern, or write to another folder",
         )
-        for path, what in dict.fromkeys(kinds)
+        for path, what in paths.items()
         for pattern, writer in writers.matching(path)
     ]
 
@@ -236,23 +250,51 @@ def _reads_its_own(tasks: Sequence[Task]) -> list[NbbuildError]:
     ]
 
 
-def _scratch_that_counts(tasks: Sequence[Task], writers: _Writers) -> list[NbbuildError]:
-    """Return an error for each scratch pattern that can match an artefact or a notebook."""
+def _reads_a_page(
+    tasks: Sequence[Task], begins_inside: Callable[[Pattern], bool]
+) -> list[NbbuildError]:
+    """Return an error for each asset, or [environment] file, that can match a page."""
+    read: dict[str, tuple[str, str]] = {}  # a pattern → what it is, and where it is declared
+    for task in tasks:
+        for text in task.files:
+            said = f"[environment] file '{text}'"
+            read.setdefault(text, (said, "jcache.toml, [environment] files"))
+        for text in task.assets:
+            read.setdefault(text, (f"asset '{text}' of '{task.name}'", task.declared_in))
+    patterns = [(Pattern.parse(text), said) for text, said in read.items()]
+    patterns = [one for one in patterns if begins_inside(one[0])]
+    if not patterns:
+        return []
+    pages = _Writers([(Pattern.parse(escape(task.page)), task) for task in tasks])
+    return [
+        ConfigError(
+            f"{what} can match '{met[0][1].page}', the page of '{met[0][1].name}'",
+            facts=[("declared in", where)],
+            hint="a page is rendered after the notebooks that are ready, so none can rest on it: "
+            "narrow the pattern, for example to '*.ipynb'",
+        )
+        for pattern, (what, where) in patterns
+        if (met := pages.meeting(pattern))
+    ]
+
+
+def _scratch_that_counts(
+    tasks: Sequence[Task], writers: _Writers, paths: Mapping[str, str]
+) -> list[NbbuildError]:
+    """Return an error for each scratch pattern that can match an artefact or one of `paths`."""
     scratch: dict[str, Task] = {}
     for task in tasks:
         for text in task.scratch:
             scratch.setdefault(text, task)
     if not scratch:
         return []
-    paths = [(path, "a source notebook") for t in tasks for path in (t.source, *t.paired)]
-    paths += [(task.built, "a built notebook") for task in tasks]
     errors: list[NbbuildError] = []
     for text, task in scratch.items():
         pattern = Pattern.parse(text)
         made = [
             (met.text, f"an artefact of '{maker.name}'") for met, maker in writers.meeting(pattern)
         ]
-        met_paths = [(path, what) for path, what in paths if matches(pattern, path)]
+        met_paths = [(path, what) for path, what in paths.items() if matches(pattern, path)]
         for path, what in [*made, *met_paths][:1]:
             errors.append(
                 ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,8 @@ def load(
     ]
     errors += readings.readers.problems(known)
     errors += _clashes(tasks)
+    if config.project.render:
+        errors += _reports_over_pages(config, tasks)
     raise_all(errors)
     tasks = resolve_depends_on(tasks)
     return Project(
@@ -139,3 +142,22 @@ def _clashes(tasks: Sequence[Task]) -> list[NbbuildError]:
                 )
             )
     return errors
+
+
+def _reports_over_pages(config: Config, tasks: Sequence[Task]) -> list[NbbuildError]:
+    """Return an error for each path of [report] at which a page goes."""
+    pages = {os.path.join(config.root, task.page): task for task in tasks}  # noqa: PTH118
+    places = {
+        key: os.path.normpath(os.path.join(config.root, path))  # noqa: PTH118
+        for key, path in config.report.wanted.items()
+    }
+    return [
+        ConfigError(
+            f"'{key}' '{config.report.wanted[key]}' is where the page of '{pages[place].name}' "
+            "goes",
+            facts=[("declared in", "jcache.toml, [report]")],
+            hint="write the report to another file",
+        )
+        for key, place in places.items()
+        if place in pages
+    ]

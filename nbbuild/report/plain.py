@@ -13,7 +13,7 @@ from nbbuild.model import Report
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Words
 from nbbuild.text.printable import clean
-from nbbuild.text.quantities import duration
+from nbbuild.text.quantities import duration, number_of
 
 HEARTBEAT_SECONDS = 30.0
 """How often a build says what is running: many CI services end a job that says nothing."""
@@ -59,7 +59,7 @@ class Plain:
             if isinstance(event, Planned) and event.run and not self._words.silent:
                 self._begin_beating()
             elif isinstance(event, Started) and not self._words.silent:
-                cells = f"{event.cells} cell{'s'[: event.cells != 1]}"
+                cells = number_of(event.cells, "cell")
                 self._write([Line("executing", f"{event.task}: {cells}")])
             elif isinstance(event, Ended):
                 self._write(self._words.ended(event.outcome))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nbbuild.events import Noted
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
 from nbbuild.text.printable import in_one_line
-from nbbuild.text.quantities import duration
+from nbbuild.text.quantities import duration, number_of
 
 TRACEBACK_LINES = 25
 """How many of the last lines of a traceback are shown without -v."""
@@ -195,7 +195,7 @@ def summary(report: Report) -> str:
         return nothing_to_do(len(report.outcomes))
     parts = [f"{kinds[kind]} {kind.value}" for kind in _ORDER if kinds[kind]]
     if report.rendered:
-        parts.append(f"{report.rendered} page{'s'[: report.rendered != 1]} rendered")
+        parts.append(f"{number_of(report.rendered, 'page')} rendered")
     text = f"{', '.join(parts) or 'nothing done'} in {duration(report.seconds)}"
     saved = sum(outcome.saved for outcome in report.outcomes if outcome.kind in _REUSED)
     if round(saved) > 0:

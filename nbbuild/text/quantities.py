@@ -1,4 +1,4 @@
-"""Write times and sizes as people read them."""
+"""Write times, sizes and numbers as people read them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ def duration(seconds: float, *, whole: bool = False) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return a number of things in words: "1 page", "2 pages"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def amount(size: int) -> str:
     """Return a number of bytes as people write it: "512 bytes", "1.2 kB", "3.4 GB"."""
     if size < 1000:
-        return f"{size} byte{'s' * (size != 1)}"
+        return number_of(size, "byte")
     value = float(size)
     for unit in ("kB", "MB", "GB"):
         value /= 1000

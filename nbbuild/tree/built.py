@@ -56,13 +56,15 @@ class BuiltNotebooks:
                 ground.ledgers.write(noted)
             return False, self._leave_old_places(task, noted)
         ground.ledgers.write(noted)
+        # Nobody may come to render the new one: the build may stop before.
+        self._take_away_page(task, ledger)
         # What the cache holds can be written again, and nobody trusts a file of the tree unread.
         notes = self._put(task, task.built, data, ours=there in ours, sync=not made_from)
         return True, (*notes, *self._leave_old_places(task, noted))
 
     def write_page(self, task: Task, data: bytes, made_from: str) -> tuple[str, ...]:
         """Write the page of the built notebook, rendered from `made_from`; return notes."""
-        ground, path = self._ground, page_of(task.built)
+        ground, path = self._ground, task.page
         ledger = ground.ledgers.read(task.name)
         by = ground.ledgers.by
         new = Built(path, digest_bytes(data), by, made_from)
@@ -80,7 +82,7 @@ class BuiltNotebooks:
 
     def page_in_order(self, task: Task, made_from: str) -> bool:
         """Whether the page is there as it was rendered from `made_from`."""
-        path = page_of(task.built)
+        path = task.page
         ledger = self._ground.ledgers.read(task.name)
         written = {
             one.digest for one in ledger.built if (one.path, one.made_from) == (path, made_from)
@@ -89,12 +91,18 @@ class BuiltNotebooks:
 
     def remove_page(self, task: Task) -> None:
         """Remove the page, unless it was altered since it was written."""
-        ground, path = self._ground, page_of(task.built)
-        ledger = ground.ledgers.read(task.name)
-        if self._there(path) in _digests(ledger, path):
-            take_away_built(ground, path, _digests(ledger, path))
-            rest = tuple(built for built in ledger.built if built.path != path)
-            ground.ledgers.write(msgspec.structs.replace(ledger, built=rest))
+        ledger = self._ground.ledgers.read(task.name)
+        if self._take_away_page(task, ledger):
+            rest = tuple(built for built in ledger.built if built.path != task.page)
+            self._ground.ledgers.write(msgspec.structs.replace(ledger, built=rest))
+
+    def _take_away_page(self, task: Task, ledger: Ledger) -> bool:
+        """Remove the page if it is as it was written; return whether."""
+        ours = _digests(ledger, task.page)
+        if not ours or self._there(task.page) not in ours:
+            return False
+        take_away_built(self._ground, task.page, ours)
+        return True
 
     def _put(
         self, task: Task, path: str, data: bytes, *, ours: bool, sync: bool
@@ -138,7 +146,7 @@ class BuiltNotebooks:
         """Remove the built notebook and its page; return notes on altered ones, which are kept."""
         ground = self._ground
         ledger = ground.ledgers.read(task.name)
-        pages = {built.path for built in ledger.built} & {page_of(task.built)}
+        pages = {built.path for built in ledger.built} & {task.page}
         notes: tuple[str, ...] = ()
         for path in (task.built, *pages):
             notes += take_away_built(ground, path, _digests(ledger, path))
@@ -154,7 +162,7 @@ class BuiltNotebooks:
         Two configuration files of one folder may build one task to two places; both stay.
         """
         by = self._ground.ledgers.by
-        stay = {task.built, page_of(task.built)} if self._pages else {task.built}
+        stay = {task.built, task.page} if self._pages else {task.built}
         return [built for built in ledger.built if built.path not in stay and built.by == by]
 
     def _leave_old_places(self, task: Task, ledger: Ledger) -> tuple[str, ...]:
@@ -205,11 +213,6 @@ class BuiltNotebooks:
         """Return the digest of the file at `path`, where we write; None for links too."""
         place: Path = self._ground.root / path
         return None if place.is_symlink() else self._ground.digests.fresh(place)
-
-
-def page_of(built: str) -> str:
-    """Return where the page of the notebook that is built at `built` goes."""
-    return PurePosixPath(built).with_suffix(".html").as_posix()
 
 
 def take_away_built(ground: Ground, path: str, ours: Collection[Digest | None]) -> tuple[str, ...]:

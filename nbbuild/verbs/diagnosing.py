@@ -15,6 +15,7 @@ from nbbuild.events import Noted, Observer
 from nbbuild.judging.fingerprint import working_folder
 from nbbuild.model import Failure, Task
 from nbbuild.session import Session
+from nbbuild.text.quantities import number_of
 from nbbuild.verbs.comparing import Comparison, Difference
 from nbbuild.verbs.findings import Finding, VerifyResult
 from nbbuild.verbs.rerunning import Rerun, Reruns
@@ -63,7 +64,7 @@ class Diagnosis:
         told = {name: self._same(name) for name in names if name not in self._suspects}
         suspects = [name for name in names if name in self._suspects]
         if suspects:
-            number = f"{len(suspects)} notebook{'s'[: len(suspects) > 1]}"
+            number = number_of(len(suspects), "notebook")
             self.observer(Noted("", f"running {number} again, each by itself, to find out why"))
         for name in suspects:
             told[name] = self._judged(name, left)

@@ -29,6 +29,7 @@ from nbbuild.notebook.readers import Readers
 from nbbuild.paths.patterns import Pattern, can_meet, escape, has_magic, matches
 from nbbuild.project.listing import listed
 from nbbuild.session import session_of, walker_of
+from nbbuild.text.quantities import number_of
 from nbbuild.tree import Ledgers
 
 _NEW = """\
@@ -368,7 +369,7 @@ class _Editor:
             blocks = sum(cell.cell_type == "code" for cell in notebook.cells)
             raise UsageError(
                 f"'{word}' does not say that it is a notebook",
-                facts=[("would be executed", f"{blocks} block{'s'[: blocks != 1]} of code")],
+                facts=[("would be executed", f"{number_of(blocks, 'block')} of code")],
                 hint="a text notebook has a header with 'kernelspec' or 'jupytext', or a "
                 "{code-cell}; `--reader jupytext` takes this one as it is",
             )

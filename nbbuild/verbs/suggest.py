@@ -150,7 +150,7 @@ def _read(session: Session, task: Task, record: Record) -> Iterator[str]:
         path = item.name
         if item.kind != "file" or path in others or path.startswith("../") or path.endswith(".py"):
             continue
-        if any(one.built == path or makes(one, path) for one in tasks):
+        if any(path in (one.built, one.page) or makes(one, path) for one in tasks):
             continue
         if not _declared(path, (*task.assets, *task.files)):
             yield path

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from nbbuild.building import scheduler
-from nbbuild.building.rendering import Pages, Steps
+from nbbuild.building.rendering import Pages, Steps, is_page
 from nbbuild.errors import NbbuildError
 from nbbuild.model import Task
 from nbbuild.project.graph import link
@@ -85,14 +85,15 @@ def run(disk, *, fresh=(), also=()):
         ThreadPoolExecutor(1) as executor,
     ):
         scheduler.run(
-            [*names, *pages.after(names)],
+            [*names, *pages.steps_for(names)],
             steps,
             up_to_date=steps.up_to_date,
             act=steps.act,
             blocked=steps.blocked,
             executor=executor,
             slots=1,
-            priority={"a": 2.0, "b": 1.0, "c": 0.5},
+            priority={},
+            singly=is_page,
         )
     return pages
 
@@ -100,7 +101,7 @@ def run(disk, *, fresh=(), also=()):
 def test_pages_come_after_the_notebooks_that_are_ready():
     disk = Disk()
     pages = run(disk)
-    assert disk.did == ["a", "b", "c", "a.html", "b.html", "c.html", "end"]
+    assert disk.did == ["a", "c", "b", "a.html", "c.html", "b.html", "end"]
     assert (pages.written, pages.problems) == (3, [])
     assert pages.due(["a", "b", "c"]) == []
     disk.built["/root/out/b.ipynb"] = "another"

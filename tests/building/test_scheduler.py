@@ -1,7 +1,7 @@
 """The scheduler runs what is ready, longest path first, and stops what a failure stops."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 
@@ -241,3 +241,38 @@ def test_no_more_tokens_are_wanted_than_there_are_slots_and_tasks():
     work, tokens = Work(), Tokens(9)
     work.run(independent("a", "b"), slots=9, tokens=tokens)
     assert max(tokens.asked) == 1
+
+
+class InTurn(Executor):
+    """Ends what runs in the order in which it began; `ran` is what ran at once, before each end."""
+
+    def __init__(self):
+        self.ran, self._running = [], []
+
+    def submit(self, execute, task):
+        future = Future()
+        self._running.append((future, execute, task))
+        return future
+
+    def end_one(self, upcoming):
+        self.ran.append([task.name for _, _, task in self._running])
+        future, execute, task = self._running.pop(0)
+        future.set_result(execute(task))
+
+
+def test_tasks_that_go_singly_come_last_and_leave_the_other_slots_free():
+    tasks = [Task(name=name, source=name, built=f"out/{name}") for name in ("a", "p", "q", "b")]
+    graph, work, executor = link(tasks, output="out"), Work(), InTurn()
+    scheduler.run(
+        graph.order,
+        graph,
+        up_to_date=work.up_to_date,
+        act=work.act,
+        blocked=work.blocked,
+        executor=executor,
+        slots=4,
+        priority={},
+        upcoming=executor.end_one,
+        singly={"p", "q"}.__contains__,
+    )
+    assert executor.ran == [["a", "b", "p"], ["b", "p"], ["p"], ["q"]]

@@ -9,6 +9,7 @@ from notebook_sources import prose
 
 from nbbuild.building import last_good, pipeline
 from nbbuild.disk import digests
+from nbbuild.disk.locks import Cancelled
 from nbbuild.export import html
 from nbbuild.quick import uptodate
 
@@ -56,7 +57,7 @@ def test_each_built_notebook_has_a_page_and_it_is_rendered_only_when_that_change
     assert "2 executed, 2 pages rendered in " in done.err
     assert pages(book) == ["b.html", "nb/a.html"]
     assert "<title>a</title>" in page(book, "nb/a") and ">42\n" in page(book, "nb/a")
-    before = (book.root / "_build/executed/b.html").stat()
+    before = (book.root / "_build/executed/b.html").stat().st_mtime_ns
 
     assert book.nbbuild().err == "nothing to do: 2 notebooks are up to date\n"
     # Other words in one of them: nothing executes, and one page shows them.
@@ -64,7 +65,7 @@ def test_each_built_notebook_has_a_page_and_it_is_rendered_only_when_that_change
     done = book.nbbuild()
     assert (done.ran, "1 refreshed, 1 fresh, 1 page rendered in " in done.err) == ([], True)
     assert "Other words." in page(book, "nb/a")
-    assert (book.root / "_build/executed/b.html").stat() == before
+    assert (book.root / "_build/executed/b.html").stat().st_mtime_ns == before
 
 
 def test_a_page_that_is_missing_is_out_of_date_and_its_notebook_is_not(book, quick, monkeypatch):
@@ -93,6 +94,31 @@ def test_nothing_is_rendered_of_a_failure_and_an_older_page_goes(book, quick):
     done = book.nbbuild()
     assert (done.status, pages(book)) == (1, ["b.html"])
     assert "page" not in done.err
+
+
+def test_no_old_page_stays_beside_a_notebook_if_the_build_stops_before_it_renders(
+    book, quick, monkeypatch
+):
+    book.build()
+
+    def stopped(self, notebook, title):
+        raise Cancelled
+
+    with monkeypatch.context() as now:
+        now.setattr(Quick, "render", stopped)
+        book.notebook("b.ipynb", "print('three')")
+        assert book.build() == ["b"]
+    assert ("three" in book.shown("b.ipynb"), pages(book)) == (True, ["nb/a.html"])
+    assert book.build() == []
+    assert (pages(book), "three" in page(book, "b")) == (["b.html", "nb/a.html"], True)
+
+
+def test_an_altered_page_is_not_taken_away(book, quick):
+    book.build("b.ipynb")
+    book.write("_build/executed/b.html", "mine")
+    book.notebook("b.ipynb", "print('three')")
+    done = book.nbbuild("b.ipynb")
+    assert "note: b.ipynb: kept your copy of '_build/executed/b.html' in .nbbuild/" in done.err
 
 
 def test_what_nbbuild_did_not_write_is_kept(book, quick):
@@ -143,6 +169,35 @@ def test_a_page_that_cannot_be_rendered_is_a_problem_and_the_result_stays(book, 
     monkeypatch.setattr(html, "_WORKER", "nbbuild.export.html_worker")
     assert book.build("b.ipynb") == []
     assert pages(book) == ["b.html"]
+
+
+def test_a_page_and_what_others_write_never_take_each_others_place(book):
+    book.config(
+        f'{CONFIG}[report]\nhtml = "_build/executed/b.html"\n'
+        '[[notebook]]\npath = "nb/a.ipynb"\nassets = ["_build/executed/*"]\n'
+    )
+    done = book.nbbuild()
+    assert (done.status, done.ran) == (2, [])
+    assert done.err == (
+        "error: 'html' '_build/executed/b.html' is where the page of 'b.ipynb' goes\n"
+        "  declared in: jcache.toml, [report]\n\n"
+        "hint: write the report to another file\n"
+    )
+    book.config(
+        f'{CONFIG}[report]\nhtml = "report.html"\n'
+        '[[notebook]]\npath = "nb/a.ipynb"\nassets = ["_build/executed/*"]\n'
+    )
+    assert book.nbbuild().err == (
+        "error: asset '_build/executed/*' of 'nb/a.ipynb' can match '_build/executed/b.html', "
+        "the page of 'b.ipynb'\n"
+        "  declared in: jcache.toml, [[notebook]] 1\n\n"
+        "hint: a page is rendered after the notebooks that are ready, so none can rest on it: "
+        "narrow the pattern, for example to '*.ipynb'\n"
+    )
+    book.config(
+        f'{CONFIG}[[notebook]]\npath = "nb/a.ipynb"\nassets = ["_build/executed/*.ipynb"]\n'
+    )
+    assert book.nbbuild("-n").status == 0
 
 
 def test_nothing_else_can_be_rendered(book):

@@ -118,12 +118,27 @@ def test_words_of_the_command_line_select(book, tested):
     assert stopped.tests == {"nb/wrong.ipynb::nbbuild": "FAILED"}
 
 
-def test_several_processes_share_one_build(tested):
-    done = tested("-n", "2")
+def test_maxfail_ends_the_build_after_as_many_failures(project):
+    project.config('[project]\nnotebooks = ["*.ipynb"]\n[execution]\njobs = 1\n')
+    for name in "abcd":
+        project.notebook(f"{name}.ipynb", "1 / 0")
+    # No test fails before the first one has had all of them built.
+    words = ("--nbbuild", "--maxfail=2")
+    done = pytest_in(project.root, *words, environ=project.environ, log=project.log)
+    assert (done.status, len(done.ran)) == (1, 2), done.out
+
+
+def test_several_processes_share_one_build_and_nothing_stays_of_it(book, tested):
+    done = tested("-n", "2", "--testrunuid=always")
     assert (done.status, done.tests) == (1, {**GOOD, **BAD}), done.out
     # A failure is not cached: another build would have executed it again.
     assert done.ran == ["nb/clean", "nb/report", "nb/wrong"]
     assert "----> 1 1 / rate" in done.out
+    assert not [path for path in book.root.rglob(".nbbuild/**/*") if "pytest" in path.name]
+    # The next run of the same id does not read what this one came to.
+    book.notebook("nb/wrong.ipynb", "rate = 1", "1 / rate")
+    mended = tested("-n", "2", "--testrunuid=always")
+    assert (mended.status, mended.ran) == (0, ["nb/late", "nb/wrong"]), mended.out
 
 
 def test_tasks_of_one_notebook_are_tests_of_their_own_and_a_script_is_not_imported(project):

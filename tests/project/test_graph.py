@@ -182,3 +182,34 @@ def test_names_with_brackets_are_names():
 
     assert edges(one, task("use", assets=("out/a[[]1].ipynb",))) == [("a[1].ipynb", "use")]
     assert edges(one, task("use", assets=("out/a1.ipynb",))) == []
+
+
+def test_pages_belong_to_nobody_else():
+    with pytest.raises(Problems) as caught:
+        link(
+            [
+                task("a", artefacts=("out/a.h*",)),
+                task("b", scratch=("out/b.h*",)),
+                task("c", assets=("out/*", "out/d.html", "out/*.ipynb", "**/*.html")),
+                task("d", files=("out/d.[ch]*",)),
+            ],
+            output="out",
+            pages=True,
+        )
+
+    assert [error.what for error in caught.value.errors] == [
+        "artefact 'out/a.h*' of 'a' can match 'out/a.html', the page of 'a'",
+        "scratch 'out/b.h*' of 'b' can match 'out/b.html', the page of 'b'",
+        "asset 'out/*' of 'c' can match 'out/a.html', the page of 'a'",
+        "asset 'out/d.html' of 'c' can match 'out/d.html', the page of 'd'",
+        "[environment] file 'out/d.[ch]*' can match 'out/d.html', the page of 'd'",
+    ]
+    assert str(caught.value.errors[2]).endswith(
+        "hint: a page is rendered after the notebooks that are ready, so none can rest on it: "
+        "narrow the pattern, for example to '*.ipynb'"
+    )
+
+
+def test_without_pages_their_places_are_free():
+    reader = task("b", assets=("out/a.html",))
+    assert edges(task("a", artefacts=("out/a.html",)), reader) == [("a", "b")]

@@ -12,6 +12,7 @@ from nbbuild.errors import UsageError
 from nbbuild.model import Record
 from nbbuild.report import amount
 from nbbuild.store.choosing import record_named
+from nbbuild.text.quantities import number_of
 
 if TYPE_CHECKING:
     from nbbuild.session import Session
@@ -71,23 +72,18 @@ def when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def count(number: int, noun: str) -> str:
-    """Return "1 record", "2 records"."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def told(pruned: Pruned, earlier: Sequence[Earlier] = (), *, dry_run: bool = False) -> str:
     """Return what pruning came to, for people; `earlier` is what was there in earlier formats."""
     verb = "would go" if dry_run else "removed"
-    what = f"{count(len(pruned.records), 'record')} and {count(pruned.blobs, 'blob')}"
+    what = f"{number_of(len(pruned.records), 'record')} and {number_of(pruned.blobs, 'blob')}"
     text = f"{what} {verb}: {amount(pruned.freed)}; {amount(pruned.left)} left"
     if pruned.spared:
-        text += f", with {count(pruned.spared, 'record')} that running builds use"
+        text += f", with {number_of(pruned.spared, 'record')} that running builds use"
     return "\n".join([text, *(_told_earlier(one, verb) for one in earlier)])
 
 
 def _told_earlier(one: Earlier, verb: str) -> str:
-    what = f"{count(one.records, 'record')} of an older nbbuild"
+    what = f"{number_of(one.records, 'record')} of an older nbbuild"
     if one.in_use:
         stay = "stays" if one.records == 1 else "stay"
         return f"{what} {stay} until its running builds end: {amount(one.size)}"

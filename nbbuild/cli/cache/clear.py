@@ -9,9 +9,10 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
-from nbbuild.cli.cache._records import as_data, count, folder, told
+from nbbuild.cli.cache._records import as_data, folder, told
 from nbbuild.cli.render import confirm, emit, json_option, say
 from nbbuild.errors import UsageError
+from nbbuild.text.quantities import number_of
 
 
 @click.command("clear", cls=Verb, examples={"nbbuild cache clear": "remove all results"})
@@ -30,7 +31,7 @@ def command(force: bool, as_json: bool, directory: Path, file: Path | None) -> N
     with open_session(directory, file=file) as session:
         store = session.store
         if not force:
-            what = count(store.size()[1], "record")
+            what = number_of(store.size()[1], "record")
             older = "".join(f", and {one.records} of an older nbbuild," for one in store.earlier())
             _ask(f"remove {what}{older} from {folder(session)}?")
         pruned = store.prune(Limits(max_records=0))

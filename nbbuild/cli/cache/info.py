@@ -9,9 +9,10 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
-from nbbuild.cli.cache._records import count, earlier_as_data, folder, found, plain, when
+from nbbuild.cli.cache._records import earlier_as_data, folder, found, plain, when
 from nbbuild.cli.render import emit, json_option
 from nbbuild.model import Record
+from nbbuild.text.quantities import number_of
 
 
 @click.command(
@@ -64,7 +65,7 @@ def _described(facts: dict[str, Any], indent: str = "") -> list[str]:
             lines += [f"{indent}{name}:", *_described(value, indent + "  ")]
         elif name == "earlier":
             lines += [
-                f"{one['folder']}, of an older nbbuild: {count(one['records'], 'record')}, "
+                f"{one['folder']}, of an older nbbuild: {number_of(one['records'], 'record')}, "
                 f"{one['bytes']} bytes; `nbbuild cache gc` removes them"
                 for one in value
             ]

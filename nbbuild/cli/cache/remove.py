@@ -8,9 +8,10 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
-from nbbuild.cli.cache._records import count, found
+from nbbuild.cli.cache._records import found
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.errors import UsageError
+from nbbuild.text.quantities import number_of
 
 
 @click.command(
@@ -47,4 +48,4 @@ def command(
         emit([one.id for one in wanted])
     else:
         emit("\n".join(f"{one.id}  {one.task}" for one in wanted))
-        say(f"{count(len(wanted), 'record')} removed")
+        say(f"{number_of(len(wanted), 'record')} removed")

@@ -9,9 +9,9 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
-from nbbuild.cli.cache._records import count
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.store.checking import Fault
+from nbbuild.text.quantities import number_of
 
 _DAMAGED = 3
 
@@ -33,7 +33,9 @@ def command(as_json: bool, directory: Path, file: Path | None) -> int:
         emit(dataclasses.asdict(checked))
     else:
         emit("\n".join(map(_line, checked.faults)))
-        looked = f"{count(checked.records, 'record')} and {count(checked.blobs, 'blob')} read"
+        looked = (
+            f"{number_of(checked.records, 'record')} and {number_of(checked.blobs, 'blob')} read"
+        )
         say(f"{looked}, {len(checked.faults) or 'none'} damaged")
     return _DAMAGED if checked.faults else 0
 

@@ -13,6 +13,7 @@ from nbbuild.report.plain import Plain
 from nbbuild.report.words import Options, Words
 from nbbuild.session import Session
 from nbbuild.text.printable import clean
+from nbbuild.text.quantities import number_of
 from nbbuild.verbs.watch.inbox import Due
 
 _MOST = 3  # changed files that are named
@@ -145,7 +146,7 @@ def changed(paths: Sequence[str], shown: Callable[[str], str] = str) -> str:
 
 def notebooks(number: int) -> str:
     """Return a number of notebooks in words."""
-    return f"{number} notebook{'s' * (number != 1)}"
+    return number_of(number, "notebook")
 
 
 def did_nothing(report: Report) -> bool:
