@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Collection
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import msgspec
 
 from nbbuild.disk.digests import digest_bytes
-from nbbuild.disk.durable import discard, in_folder, own_folder, private_folder, write, writing
+from nbbuild.disk.durable import discard, own_folder, private_folder, write, writing
 from nbbuild.disk.project_folder import DOT, FAILED
-from nbbuild.model import Digest, Task
+from nbbuild.model import Task
 from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Built, Ledger
+from nbbuild.tree.own_files import digests_of, present, put, take_away_file
+from nbbuild.tree.pages import BuiltPages
 
 FAILED_SUFFIX = ".failed"
 """The ending of partial notebooks' names: tools that build sites take `.ipynb` for a page."""
@@ -25,12 +25,13 @@ FAILED_SUFFIX = ".failed"
 class BuiltNotebooks:
     """Writes and removes built notebooks, and knows which of them are unchanged.
 
-    With `pages`, also the pages beside them that are rendered from them.
+    Where one goes, its page goes, too. With `has_pages`, each is to have one.
     """
 
-    def __init__(self, ground: Ground, *, pages: bool = False) -> None:
+    def __init__(self, ground: Ground, pages: BuiltPages, *, has_pages: bool = False) -> None:
         self._ground = ground
         self._pages = pages
+        self._has_pages = has_pages
         self._failed = ground.root / DOT / FAILED
 
     def write(self, task: Task, data: bytes, made_from: str) -> tuple[bool, tuple[str, ...]]:
@@ -39,8 +40,8 @@ class BuiltNotebooks:
         ground.confined.place(task.built)  # raises Refused
         ledger = ground.ledgers.read(task.name)
         new = Built(task.built, digest_bytes(data), ground.ledgers.by)
-        there = self._there(task.built)
-        ours = _digests(ledger, task.built)
+        there = present(ground, task.built)
+        ours = digests_of(ledger, task.built)
         elsewhere = tuple(m for m in ledger.built if m.path != task.built and ground.exists(m.path))
         # The ledger goes first and names both the old file and the new: whichever of them a crash
         # leaves is known to be ours.
@@ -57,74 +58,10 @@ class BuiltNotebooks:
             return False, self._leave_old_places(task, noted)
         ground.ledgers.write(noted)
         # Nobody may come to render the new one: the build may stop before.
-        self._take_away_page(task, ledger)
+        self._pages.take_away(task, ledger)
         # What the cache holds can be written again, and nobody trusts a file of the tree unread.
-        notes = self._put(task, task.built, data, ours=there in ours, sync=not made_from)
+        notes = put(ground, task, task.built, data, ours=there in ours, sync=not made_from)
         return True, (*notes, *self._leave_old_places(task, noted))
-
-    def write_page(self, task: Task, data: bytes, made_from: str) -> tuple[str, ...]:
-        """Write the page of the built notebook, rendered from `made_from`; return notes."""
-        ground, path = self._ground, task.page
-        ledger = ground.ledgers.read(task.name)
-        by = ground.ledgers.by
-        new = Built(path, digest_bytes(data), by, made_from)
-        there = self._there(path)
-        ours = _digests(ledger, path)
-        # Both the old page and the new one are ours, as for notebooks.
-        before = (Built(path, there, by),) if there and there in ours - {new.digest} else ()
-        others = tuple(built for built in ledger.built if built.path != path)
-        ground.ledgers.write(msgspec.structs.replace(ledger, built=(*others, new, *before)))
-        return (
-            ()
-            if there == new.digest
-            else self._put(task, path, data, ours=there in ours, sync=False)
-        )
-
-    def page_in_order(self, task: Task, made_from: str) -> bool:
-        """Whether the page is there as it was rendered from `made_from`."""
-        path = task.page
-        ledger = self._ground.ledgers.read(task.name)
-        written = {
-            one.digest for one in ledger.built if (one.path, one.made_from) == (path, made_from)
-        }
-        return self._ground.digests.digest(f"{self._ground.root}/{path}") in written
-
-    def remove_page(self, task: Task) -> None:
-        """Remove the page, unless it was altered since it was written."""
-        ledger = self._ground.ledgers.read(task.name)
-        if self._take_away_page(task, ledger):
-            rest = tuple(built for built in ledger.built if built.path != task.page)
-            self._ground.ledgers.write(msgspec.structs.replace(ledger, built=rest))
-
-    def _take_away_page(self, task: Task, ledger: Ledger) -> bool:
-        """Remove the page if it is as it was written; return whether."""
-        ours = _digests(ledger, task.page)
-        if not ours or self._there(task.page) not in ours:
-            return False
-        take_away_built(self._ground, task.page, ours)
-        return True
-
-    def _put(
-        self, task: Task, path: str, data: bytes, *, ours: bool, sync: bool
-    ) -> tuple[str, ...]:
-        """Write a file; put one that is not `ours` aside, and return notes on it."""
-        ground = self._ground
-        notes: tuple[str, ...] = ()
-        place = ground.confined.place(path)
-        with writing(f"'{path}' cannot be written", place):
-            ground.make_folder(place.parent)
-            if not ours and ground.exists(path) and not place.is_dir():
-                notes = (ground.replaced.keep(place, path),)
-            try:
-                staging = ground.ledgers.staging(task.name)
-                in_folder(place, lambda: write(place, data, folder=staging, sync=sync))
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                # The output folder is another file system.
-                in_folder(place, lambda: write(place, data, sync=sync))
-        ground.digests.forget(place)
-        return notes
 
     def in_order(self, task: Task, made_from: str) -> bool:
         """Whether the built notebook is there as it was written from `made_from`."""
@@ -133,9 +70,9 @@ class BuiltNotebooks:
             return False
         if any(self._ground.exists(built.path) for built in self._at_old_places(task, ledger)):
             return False
-        present = ledger.built[0]
+        last = ledger.built[0]
         place = f"{self._ground.root}/{task.built}"
-        return present.path == task.built and present.digest == self._ground.digests.digest(place)
+        return last.path == task.built and last.digest == self._ground.digests.digest(place)
 
     def old_places(self, task: Task) -> set[str]:
         """Return where this configuration had built the task before; these files should go."""
@@ -149,7 +86,7 @@ class BuiltNotebooks:
         pages = {built.path for built in ledger.built} & {task.page}
         notes: tuple[str, ...] = ()
         for path in (task.built, *pages):
-            notes += take_away_built(ground, path, _digests(ledger, path))
+            notes += take_away_file(ground, path, digests_of(ledger, path))
         rest = tuple(built for built in ledger.built if built.path not in {task.built, *pages})
         if rest != ledger.built or ledger.made_from:
             ledger = msgspec.structs.replace(ledger, built=rest, made_from="")
@@ -162,7 +99,7 @@ class BuiltNotebooks:
         Two configuration files of one folder may build one task to two places; both stay.
         """
         by = self._ground.ledgers.by
-        stay = {task.built, task.page} if self._pages else {task.built}
+        stay = {task.built, task.page} if self._has_pages else {task.built}
         return [built for built in ledger.built if built.path not in stay and built.by == by]
 
     def _leave_old_places(self, task: Task, ledger: Ledger) -> tuple[str, ...]:
@@ -176,7 +113,7 @@ class BuiltNotebooks:
         notes: list[str] = []
         for path in sorted({built.path for built in old} - taken):
             if ground.confined.allows(path):
-                notes += take_away_built(ground, path, _digests(ledger, path))
+                notes += take_away_file(ground, path, digests_of(ledger, path))
                 ground.drop_folders({*folders_above(path)} & {*ledger.folders}, ignored=True)
         rest = tuple(built for built in ledger.built if built not in old)
         folders = tuple(folder for folder in ledger.folders if ground.exists(folder))
@@ -208,32 +145,6 @@ class BuiltNotebooks:
         for folder in folders_above(path):
             with suppress(OSError):
                 (self._failed / folder).rmdir()
-
-    def _there(self, path: str) -> Digest | None:
-        """Return the digest of the file at `path`, where we write; None for links too."""
-        place: Path = self._ground.root / path
-        return None if place.is_symlink() else self._ground.digests.fresh(place)
-
-
-def take_away_built(ground: Ground, path: str, ours: Collection[Digest | None]) -> tuple[str, ...]:
-    """Remove a built notebook whose digest is one of `ours`; put any other file there aside.
-
-    Returns notes. Raises Refused, StoreError.
-    """
-    notes: tuple[str, ...] = ()
-    place = ground.confined.place(path)
-    with writing(f"'{path}' cannot be removed", place):
-        if not place.is_symlink() and ground.digests.fresh(place) in {*ours} - {None}:
-            place.unlink()
-        elif ground.exists(path) and not place.is_dir():
-            notes = (ground.replaced.keep(place, path),)
-    ground.digests.forget(place)
-    return notes
-
-
-def _digests(ledger: Ledger, path: str) -> set[Digest | None]:
-    """Return the digests that our file at `path` can have."""
-    return {built.digest for built in ledger.built if built.path == path}
 
 
 def _failed_path(task: Task) -> str:

@@ -24,10 +24,10 @@ import msgspec
 from nbbuild.model import Task
 from nbbuild.paths.pattern_indexes import PatternIndex
 from nbbuild.paths.patterns import Pattern
-from nbbuild.tree.built import take_away_built
 from nbbuild.tree.ground import Ground, folders_above
 from nbbuild.tree.ledger import Built, Ledger
 from nbbuild.tree.leftovers import folders_of, leftovers, take_away
+from nbbuild.tree.own_files import take_away_file
 
 Locked = Callable[[str], AbstractContextManager[None]]
 """Holds the outputs of the task with that name."""
@@ -98,7 +98,7 @@ class Gone:
         notes = take_away(ground, ledger, estate.goes)
         for path in sorted({built.path for built in estate.built}):
             ours = {built.digest for built in estate.built if built.path == path}
-            notes += take_away_built(ground, path, ours)
+            notes += take_away_file(ground, path, ours)
             ground.drop_folders({*folders_above(path)} & {*ledger.folders}, ignored=True)
         waits = {
             path

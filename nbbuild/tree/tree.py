@@ -24,6 +24,7 @@ from nbbuild.tree.confined import Confined
 from nbbuild.tree.ground import Ground, Match, folders_above
 from nbbuild.tree.ledger import Ledger, Ledgers, Left, safe_id
 from nbbuild.tree.leftovers import claimed, leftovers
+from nbbuild.tree.pages import BuiltPages
 from nbbuild.tree.removed_tasks import Gone, Locked
 from nbbuild.tree.replaced import SUFFIX as REPLACED_SUFFIX
 from nbbuild.tree.replaced import Replaced
@@ -73,7 +74,8 @@ class Tree:
         )
         self._gone = Gone(self._ground, present)
         self._artefacts = Artefacts(self._ground, self._gone)
-        self._built = BuiltNotebooks(self._ground, pages=pages)
+        self._pages = BuiltPages(self._ground)
+        self._built = BuiltNotebooks(self._ground, self._pages, has_pages=pages)
 
     def closed_folders(self, tasks: Iterable[Task]) -> dict[str, str]:
         """Return the tasks' output folders in which nbbuild must not write, each with the reason.
@@ -217,15 +219,15 @@ class Tree:
 
         `made_from` is remembered for `page_in_order`.
         """
-        return self._built.write_page(task, data, made_from)
+        return self._pages.write(task, data, made_from)
 
     def page_in_order(self, task: Task, made_from: str) -> bool:
         """Whether the page is there as rendered from exactly this."""
-        return self._built.page_in_order(task, made_from)
+        return self._pages.in_order(task, made_from)
 
     def remove_page(self, task: Task) -> None:
         """Remove the page, as when it cannot be rendered; one that was altered stays."""
-        self._built.remove_page(task)
+        self._pages.remove(task)
 
     def remove_built(self, task: Task) -> tuple[str, ...]:
         """Remove the built notebook and its page, as after a failure; return notes for users."""
