@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 _TRIES = 100
 
+DRAFT = f"{DOT}-"
+"""How the name of each draft begins."""
+
 
 class Draft:
     """A new file that takes its place by `commit`, or vanishes if its block ends without that.
@@ -34,7 +37,7 @@ class Draft:
     """
 
     def __init__(self, folder: Path, *, mode: int = 0o666) -> None:
-        self.path = folder / f"{DOT}-{os.urandom(8).hex()}.tmp"
+        self.path = folder / f"{DRAFT}{os.urandom(8).hex()}.tmp"
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | ONLY_HERE
         # The umask applies to the mode, as it would to a file that the user makes.
         self._file = os.fdopen(os.open(self.path, flags, mode), "wb", buffering=0)

@@ -127,8 +127,8 @@ class BuiltNotebooks:
         with writing("the partial notebook of a failure cannot be kept", place):
             private_folder(self._ground.root / DOT)
             own_folder(place.parent, below=self._ground.root / DOT)
-            staging = self._ground.ledgers.staging(task.name)
-            write(place, data, folder=staging, sync=False, ours=True)
+            drafts = self._ground.ledgers.drafts()
+            write(place, data, folder=drafts, sync=False, ours=True)
         return f"{DOT}/{FAILED}/{path}"
 
     def drop_failed(self, task: Task) -> None:

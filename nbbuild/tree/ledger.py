@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -18,12 +19,13 @@ import msgspec
 
 from nbbuild.disk.checksummed import seal, unseal
 from nbbuild.disk.digests import digest_bytes
-from nbbuild.disk.durable import discard, own_folder, private_folder, write, writing
+from nbbuild.disk.durable import DRAFT, discard, own_folder, private_folder, write, writing
 from nbbuild.disk.project_folder import STAGED, TREE
 from nbbuild.disk.regular import NotRegular, is_taken, read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.model import Digest
 
+_ABANDONED = 86400.0  # seconds after which no build still writes a draft
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -107,15 +109,13 @@ class Ledgers:
         signed = msgspec.structs.replace(ledger, by=self.by)
         data = seal(as_json(signed))
         with writing("what nbbuild writes into the project cannot be noted", path):
-            write(path, data, folder=self.staging(ledger.task), ours=True)
+            write(path, data, folder=self.drafts(), ours=True)
 
     def remove(self, task: str) -> None:
         """Remove the task's ledger. Raises StoreError."""
         path = self._path(task)
         with writing("a note of what nbbuild wrote cannot be removed", path):
             discard(path)
-        with suppress(OSError):  # it holds drafts, or does not exist
-            (self._folder / STAGED / safe_id(task)).rmdir()
 
     def all(self) -> Iterator[Ledger]:
         """Yield every sound ledger."""
@@ -136,25 +136,49 @@ class Ledgers:
         """Return where the project's built notebooks are, or were when last checked."""
         return frozenset(built.path for ledger in self.all() for built in ledger.built)
 
+    def drafts(self) -> Path:
+        """Make and return the folder for drafts of single files. Raises OSError.
+
+        It is that of the ledgers: a folder for each task would take longer to make than the file.
+        """
+        folder = self._folder / TREE
+        if not _is_folder(folder):
+            private_folder(self._folder)
+            own_folder(folder, below=self._folder)
+        return folder
+
+    def sweep(self) -> None:
+        """Remove drafts that a killed build has left; what cannot be removed stays."""
+        with suppress(OSError):
+            for name in os.listdir(self._tree):  # noqa: PTH208 - thousands of them
+                if name.startswith(DRAFT) and not name.endswith(".json"):
+                    place = self._folder / TREE / name
+                    with suppress(OSError):
+                        if time.time() - place.lstat().st_mtime > _ABANDONED:
+                            place.unlink()
+
     def staging(self, task: str) -> Path:
-        """Make and return a folder for the task's drafts. Raises OSError."""
+        """Make and return a folder for the drafts of a task's artefacts. Raises OSError."""
         folder = self._folder / STAGED / safe_id(task)
-        if os.path.isdir(self._tree) and _is_folder(folder):  # noqa: PTH112 - often called
-            return folder
         private_folder(self._folder)
-        own_folder(self._folder / TREE, below=self._folder)
         own_folder(folder, below=self._folder)
         return folder
 
     def clear_staging(self, task: str) -> None:
-        """Empty the task's staging folder. Raises StoreError."""
+        """Remove the task's staging folder with its content. Raises StoreError."""
         folder = self._folder / STAGED / safe_id(task)
         with (
             writing("drafts of an earlier build cannot be removed", folder),
             suppress(FileNotFoundError),
         ):
-            for name in os.listdir(folder):  # noqa: PTH208
-                discard(folder / name)
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                return
+            except OSError:  # it is not empty
+                for name in os.listdir(folder):  # noqa: PTH208
+                    discard(folder / name)
+                folder.rmdir()
 
     def _read(self, name: str) -> Ledger | None:
         """Return the ledger in the file `name`; read it again only if the file is another one."""

@@ -37,8 +37,8 @@ def put(
         if not ours and ground.exists(path) and not place.is_dir():
             notes = (ground.replaced.keep(place, path),)
         try:
-            staging = ground.ledgers.staging(task.name)
-            in_folder(place, lambda: write(place, data, folder=staging, sync=sync))
+            drafts = ground.ledgers.drafts()
+            in_folder(place, lambda: write(place, data, folder=drafts, sync=sync))
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise

@@ -238,7 +238,11 @@ class Tree:
         return self._built.keep_failed(task, data)
 
     def rename_kept(self) -> None:
-        """Rename what earlier versions kept in `.nbbuild` under names that look like pages."""
+        """Rename what earlier versions kept in `.nbbuild` under names that look like pages.
+
+        Drafts that a killed build left go, too.
+        """
+        self._ground.ledgers.sweep()
         for name, end in ((FAILED, FAILED_SUFFIX), (REPLACED, REPLACED_SUFFIX)):
             for folder, _, files in os.walk(self._folder / name):
                 for file in files:
