@@ -36,11 +36,11 @@ def test_a_dry_run_says_the_totals(project):
     assert ABOUT.sub("", project.nbbuild("-n", "-B").err) == (
         "3 to run, 1 to run if what they wait for changes\n"
     )
-    # A notebook that takes long is waited for, as far as the last runs tell.
+    # One that has never run counts as long as the others on average.
     with nbbuild.open_session(project.root) as session:
         slow = Outcome(task="a.ipynb", source="a.ipynb", kind=OutcomeKind.EXECUTED, seconds=90.0)
         session.state.save_outcomes([slow])
-    assert "changes, about 1 min 3" in project.nbbuild("-n", "-j1").err
+    assert "changes, about 2 min " in project.nbbuild("-n", "-j1").err
     # What it says goes beside the data.
     assert [one["verdict"] for one in project.nbbuild("-q", "--json").data] == [
         *("run", "wait", "refresh", "run")
