@@ -360,7 +360,6 @@ class _More(TypedDict, total=False):
     """The fields of an outcome that `of` hands on as they are."""
 
     cell_seconds: tuple[float, ...]
-    failed_before: bool
     cached: bool
     notes: tuple[str, ...]
     own: tuple[str, ...]

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 from doit.task import Task as DoitTask
-
-
-class Waiting(Protocol):
-    """Says which tasks wait for which; see project.graph.Graph."""
-
-    @property
-    def upstream(self) -> Callable[[str], Sequence[str]]:
-        """Return the tasks that a task waits for directly."""
-        ...
 
 
 class Do(BaseAction):  # type: ignore[misc]  # doit has no types
@@ -39,7 +29,7 @@ class Do(BaseAction):  # type: ignore[misc]  # doit has no types
 
 def doit_tasks(
     names: Iterable[str],
-    graph: Waiting,
+    upstream: Callable[[str], Sequence[str]],
     *,
     up_to_date: Callable[[str], bool],
     act: Callable[[str], bool],
@@ -56,7 +46,7 @@ def doit_tasks(
         DoitTask(
             doit_name(name),
             [Do(name, act)],
-            task_dep=[doit_name(other) for other in graph.upstream(name) if other in inside],
+            task_dep=[doit_name(other) for other in upstream(name) if other in inside],
             uptodate=[(_asked, [name, up_to_date])],
             targets=[],
             verbosity=0,

@@ -21,7 +21,7 @@ from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
 from nbbuild.kernels.ahead import Ahead
-from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
+from nbbuild.kernels.launch.jobserver import Tokens
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.model import Record, Verdict
@@ -29,7 +29,6 @@ from nbbuild.project.expecting import expected
 from nbbuild.project.graph import Graph
 from nbbuild.session import Session
 
-_NO_LIMIT = NoLimit()
 _ROUNDS = 3  # how often tasks are judged again at the end
 
 
@@ -122,7 +121,7 @@ def drive(
     tally: Tally,
     *,
     workers: Workers,
-    tokens: Tokens = _NO_LIMIT,
+    tokens: Tokens,
     priority: Mapping[str, float],
     again: Again,
     pages: Pages | None = None,
@@ -144,7 +143,7 @@ def drive(
     def do(wanted: Sequence[str], *, slots: int) -> None:
         scheduler.run(
             [*wanted, *(pages.steps_for(wanted) if pages else ())],
-            steps,
+            steps.upstream,
             up_to_date=steps.up_to_date,
             act=steps.act,
             blocked=steps.blocked,

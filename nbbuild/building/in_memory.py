@@ -33,6 +33,7 @@ from nbbuild.events import Observer, Planned, silent
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.judging.inputs import InEffect
 from nbbuild.judging.verdicts import Judge
+from nbbuild.kernels.launch.jobserver import NoLimit
 from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import (
     CodeCell,
@@ -135,6 +136,7 @@ class MemoryProject:
             builder,
             tally,
             workers=workers,
+            tokens=NoLimit(),
             priority={},
             again=again,
             most_failures=most_failures,

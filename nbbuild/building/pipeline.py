@@ -81,7 +81,7 @@ def build(
         # Before anything is written: the executor may not exist.
         idle = _is_idle(todo, pages)
         start = None if idle and not executor else _executor(session, executor)
-        session.tree.rename_kept()
+        session.tree.tidy()
         observer(Planned(len(names), len(_executing(todo)), slots.most, tally.durations))
         _keep_blocked(session, plan.judgements, standing, tally)
         if idle or start is None:

@@ -22,7 +22,7 @@ from doit.exceptions import BaseFail, TaskError, UnmetDependency
 from doit.runner import Runner
 from doit.task import Task as DoitTask
 
-from nbbuild.building.doit_tasks import Waiting, doit_name, doit_tasks, name_of
+from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
 from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 
 _NO_LIMIT = NoLimit()
@@ -32,7 +32,7 @@ _LAST = math.inf
 
 def run(
     names: Iterable[str],
-    graph: Waiting,
+    upstream: Callable[[str], Sequence[str]],
     *,
     up_to_date: Callable[[str], bool],
     act: Callable[[str], bool],
@@ -48,6 +48,7 @@ def run(
 ) -> None:
     """Do `names` in the graph's order, `slots` at once, fewer while `tokens` are lacking.
 
+    `upstream(name)` returns the tasks that one waits for directly.
     `up_to_date(name)` is called in this thread once all upstream tasks are done; `act(name)` runs
     in `executor` and returns whether all went well; `blocked(name, by)` is called for each task
     that an upstream failure stops. Ready tasks of higher `priority` start first. No task starts
@@ -56,7 +57,7 @@ def run(
     raised here. `upcoming` gets the tasks that will probably start next, `slots` at most, whenever
     they change. Tasks that go `singly` start after all others that are ready, one at a time.
     """
-    tasks = doit_tasks(names, graph, up_to_date=up_to_date, act=act)
+    tasks = doit_tasks(names, upstream, up_to_date=up_to_date, act=act)
     control = TaskControl(tasks)
     control.process([task.name for task in tasks])
     runner = HeapRunner(
@@ -181,7 +182,7 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                 yield node
 
     def _halted(self) -> bool:
-        return bool(self._stop_running) or self._stop()
+        return self._stop()
 
     def _fail(self, future: Future[Any]) -> BaseFail | None:
         fail = future.result()

@@ -141,6 +141,16 @@ def _keep(key: str, ctx: click.Context, param: click.Parameter, value: Path | No
         ctx.meta[key] = value
 
 
+jobs_option = click.option(
+    "-j",
+    "--jobs",
+    type=Whole(least=1),
+    metavar="N",
+    help="Run N notebooks at once [as configured].",
+)
+"""Gives a verb `-j`: it is called with `jobs: int | None`."""
+
+
 def refuse(flags: Mapping[str, bool], contrary: Iterable[tuple[str, str, str, str, str]]) -> None:
     """Raise `UsageError` if two options are given that contradict each other.
 

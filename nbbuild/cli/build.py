@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli import _completing
-from nbbuild.cli._options import Part, Whole, project_options, refuse
+from nbbuild.cli._options import Part, Whole, jobs_option, project_options, refuse
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
@@ -52,13 +52,7 @@ _CONTRARY = (
     },
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
-@click.option(
-    "-j",
-    "--jobs",
-    type=Whole(least=1),
-    metavar="N",
-    help="Run N notebooks at once [as configured].",
-)
+@jobs_option
 @click.option("-k", "--keep-going", is_flag=True, help="Keep going after a failure (the default).")
 @click.option("-x", "--fail-fast", is_flag=True, help="Start nothing more after a failure.")
 @click.option(
@@ -131,21 +125,17 @@ def command(
     """
     refuse({**flags, "max_failures": max_failures is not None}, _CONTRARY)
     flags = _with_makes(flags, make.asked(os.environ).options)
-    from nbbuild.config.keys import notices
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as opened:
         _check_words(opened, targets)
         if depfile is not None:
-            from nbbuild.export.depfile import check_place
-
-            check_place(opened, depfile)
+            _check_depfile(opened, depfile)
         session, nothing = _chosen(opened, targets, changed_since, shard, flags)
         if nothing:
             return _no_task(session, nothing, targets, as_json=as_json, flags=flags)
         if not flags["silent"]:
-            for notice in notices(session.config):
-                say(f"note: {notice}")
+            _say_notices(session)
         if flags["question"] or flags["dry_run"]:
             return _ask(session, targets, jobs=jobs, as_json=as_json, flags=flags)
         tell = _observer(session, log_format, durations=durations, flags=flags)
@@ -155,13 +145,28 @@ def command(
 
                 report = accept(session, targets=targets, observer=tell)
             else:
-                report = _build(session, targets, jobs, max_failures, executor, flags, tell)
+                report = _build(
+                    session,
+                    targets,
+                    tell,
+                    jobs=jobs,
+                    max_failures=max_failures,
+                    executor=executor,
+                    flags=flags,
+                )
             tell.finish(report)
         if depfile is not None and report.exit_status == 0:
             _tell_make(session, targets, None if flags["accept"] else depfile)
     if as_json:
         emit(report)
     return report.exit_status
+
+
+def _say_notices(session: Session) -> None:
+    from nbbuild.config.keys import notices
+
+    for notice in notices(session.config):
+        say(f"note: {notice}")
 
 
 def _with_makes(flags: Mapping[str, bool], asked: Sequence[str]) -> dict[str, bool]:
@@ -208,11 +213,12 @@ def _ask(
 def _build(
     session: Session,
     targets: tuple[str, ...],
+    tell: BuildObserver,
+    *,
     jobs: int | None,
     max_failures: int | None,
     executor: str | None,
     flags: Mapping[str, bool],
-    tell: BuildObserver,
 ) -> Report:
     from nbbuild.building.pipeline import build
 
@@ -276,6 +282,13 @@ def _located(session: Session, outcome: Outcome) -> tuple[str, int]:
         return file, 1 if outcome.failure is None else line_of(text, notebook, outcome.failure)
     except (OSError, ValueError, NbbuildError):
         return file, 1  # it cannot be read, or no longer
+
+
+def _check_depfile(session: Session, place: Path) -> None:
+    """Raise `UsageError` if `place` is a file of the project's own."""
+    from nbbuild.export.depfile import check_place
+
+    check_place(session, place)
 
 
 def _tell_make(session: Session, targets: tuple[str, ...], place: Path | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nbbuild.cli import _completing
-from nbbuild.cli._options import Whole, project_options
+from nbbuild.cli._options import Whole, jobs_option, project_options
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
@@ -32,13 +32,7 @@ _MOST = 10  # files that are listed
     },
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
-@click.option(
-    "-j",
-    "--jobs",
-    type=Whole(least=1),
-    metavar="N",
-    help="Run N notebooks at once [as configured].",
-)
+@jobs_option
 @click.option(
     "--seed", type=Whole(least=0), metavar="N", help="Repeat the order of an earlier run."
 )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbbuild.cli._options import Whole, project_options, refuse
+from nbbuild.cli import _completing
+from nbbuild.cli._options import Whole, jobs_option, project_options, refuse
 from nbbuild.cli._verb import Verb
 from nbbuild.errors import NbbuildError, UsageError
 
@@ -50,14 +51,8 @@ class _Watch(Verb):
         "nbbuild watch report.ipynb --serve": "one notebook, and a page that shows it",
     },
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option(
-    "-j",
-    "--jobs",
-    type=Whole(least=1),
-    metavar="N",
-    help="Run N notebooks at once [as configured].",
-)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=_completing.targets)
+@jobs_option
 @click.option("-s", "--silent", is_flag=True, help="Show only failures.")
 @click.option("-v", "--verbose", is_flag=True, help="Also show reasons and what is up to date.")
 @click.option(

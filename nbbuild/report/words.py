@@ -167,7 +167,7 @@ class Words:
         above = 0 if self._verbose else max(0, len(traceback) - TRACEBACK_LINES)
         lines: list[Line] = []
         if above:
-            more = f"{above} line{'s'[: above > 1]} above"
+            more = f"{number_of(above, 'line')} above"
             lines.append(_dim(f"    … {more}; all: nbbuild show {shlex.quote(outcome.task)}"))
         lines += [_dim(f"    {line}".rstrip()) for line in traceback[above:]]
         if outcome.kind is OutcomeKind.FAILED and outcome.built:

@@ -60,7 +60,7 @@ class BuiltNotebooks:
         # Nobody may come to render the new one: the build may stop before.
         self._pages.take_away(task, ledger)
         # What the cache holds can be written again, and nobody trusts a file of the tree unread.
-        notes = put(ground, task, task.built, data, ours=there in ours, sync=not made_from)
+        notes = put(ground, task.built, data, ours=there in ours, sync=not made_from)
         return True, (*notes, *self._leave_old_places(task, noted))
 
     def in_order(self, task: Task, made_from: str) -> bool:

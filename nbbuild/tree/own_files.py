@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from nbbuild.disk.durable import in_folder, write, writing
-from nbbuild.model import Digest, Task
+from nbbuild.model import Digest
 from nbbuild.tree.ground import Ground
 from nbbuild.tree.ledger import Ledger
 
@@ -23,9 +23,7 @@ def digests_of(ledger: Ledger, path: str) -> set[Digest | None]:
     return {built.digest for built in ledger.built if built.path == path}
 
 
-def put(
-    ground: Ground, task: Task, path: str, data: bytes, *, ours: bool, sync: bool
-) -> tuple[str, ...]:
+def put(ground: Ground, path: str, data: bytes, *, ours: bool, sync: bool) -> tuple[str, ...]:
     """Write a file; put one that is not `ours` aside, and return notes on it.
 
     Raises Refused, StoreError.

@@ -31,7 +31,7 @@ class BuiltPages:
         ground.ledgers.write(msgspec.structs.replace(ledger, built=(*others, new, *before)))
         if there == new.digest:
             return ()
-        return put(ground, task, path, data, ours=there in ours, sync=False)
+        return put(ground, path, data, ours=there in ours, sync=False)
 
     def in_order(self, task: Task, made_from: str) -> bool:
         """Whether the page is there as it was rendered from `made_from`."""

@@ -237,10 +237,10 @@ class Tree:
         """Keep the partial notebook of a failure; return its root-relative path."""
         return self._built.keep_failed(task, data)
 
-    def rename_kept(self) -> None:
-        """Rename what earlier versions kept in `.nbbuild` under names that look like pages.
+    def tidy(self) -> None:
+        """Remove drafts that a killed build left, a day later.
 
-        Drafts that a killed build left go, too.
+        What earlier versions kept in `.nbbuild` under names that look like pages is renamed.
         """
         self._ground.ledgers.sweep()
         for name, end in ((FAILED, FAILED_SUFFIX), (REPLACED, REPLACED_SUFFIX)):

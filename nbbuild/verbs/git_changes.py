@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbbuild.errors import UsageError
+from nbbuild.tree.ground import folders_above
 
 _LINK, _SUBMODULE = "120000", "160000"
 _ROUNDS = 4  # links that lead to links
@@ -31,7 +32,7 @@ class Changes:
 
     def meets(self, path: str) -> bool:
         """Whether `path`, or something that it lies in, is among `contents`."""
-        return path in self.contents or any(above in self.contents for above in _above(path))
+        return path in self.contents or any(above in self.contents for above in folders_above(path))
 
     def before(self, path: str) -> list[bytes]:
         """Return what the file `path` held in the commits that the tree is compared with."""
@@ -210,7 +211,7 @@ def _folders_of(top: str, names: Iterable[str], before: Collection[str]) -> Iter
     """Yield the folders that came or went with `names`."""
     known: dict[str, bool] = {}
     for path in names:
-        for above in _above(path):
+        for above in folders_above(path):
             if above not in known:
                 stays = above in before and os.path.isdir(f"{top}/{above}")  # noqa: PTH112
                 known[above] = not stays
@@ -240,10 +241,3 @@ def _add_linked(top: str, paths: set[str], links: Iterable[str]) -> None:
 
 def _seen_from(folder: str, path: str) -> str:
     return path if folder == "." else path[len(folder) + 1 :]
-
-
-def _above(path: str) -> Iterator[str]:
-    """Yield the folders that `path` lies in, the nearest first."""
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path

@@ -79,7 +79,7 @@ def reruns(
         def perform(wanted: Sequence[str], act: Callable[[str], bool]) -> None:
             scheduler.run(
                 wanted,
-                again.graph,
+                again.graph.upstream,
                 up_to_date=lambda name: False,
                 act=act,
                 blocked=lambda name, by: None,

@@ -24,6 +24,7 @@ from nbbuild.notebook.suffixes import is_text
 from nbbuild.paths.pattern_indexes import PathIndex
 from nbbuild.paths.patterns import Pattern, can_meet, escape, literal_prefix
 from nbbuild.session import Session
+from nbbuild.tree.ground import folders_above
 from nbbuild.verbs.git_changes import Changes
 from nbbuild.watching.traces import NOT_LISTED, SITE, STDLIB, parted
 
@@ -106,7 +107,7 @@ class _Touched:
             if outputs and self._in_order(task, self._record(name)):
                 ours |= outputs
         self._contents = self._changes.contents - ours
-        above = {folder for path in self._contents for folder in _above(path)}
+        above = {folder for path in self._contents for folder in folders_above(path)}
         self._names = self._names & (self._contents | above)
 
     def _outputs(self, task: Task, record: Record | None) -> Iterator[str]:
@@ -244,7 +245,7 @@ class _Touched:
         return any(
             up in self._contents
             for one in (path, self._leads_to(path))
-            for up in (one, *_above(one))
+            for up in (one, *folders_above(one))
         )
 
     def _leads_to(self, path: str) -> str:
@@ -354,12 +355,6 @@ def _inside(path: str, folder: str) -> str:
     if folder == ".":
         return "" if path.startswith("../") else path
     return path[len(folder) + 1 :] if path.startswith(f"{folder}/") else ""
-
-
-def _above(path: str) -> Iterator[str]:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
 
 
 def _name(path: str) -> str:

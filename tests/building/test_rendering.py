@@ -86,7 +86,7 @@ def run(disk, *, fresh=(), also=()):
     ):
         scheduler.run(
             [*names, *pages.steps_for(names)],
-            steps,
+            steps.upstream,
             up_to_date=steps.up_to_date,
             act=steps.act,
             blocked=steps.blocked,

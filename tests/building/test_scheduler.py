@@ -48,7 +48,7 @@ class Work:
         with ThreadPoolExecutor(slots) as executor:
             scheduler.run(
                 graph.order,
-                graph,
+                graph.upstream,
                 up_to_date=self.up_to_date,
                 act=self.act,
                 blocked=self.blocked,
@@ -265,7 +265,7 @@ def test_tasks_that_go_singly_come_last_and_leave_the_other_slots_free():
     graph, work, executor = link(tasks, output="out"), Work(), InTurn()
     scheduler.run(
         graph.order,
-        graph,
+        graph.upstream,
         up_to_date=work.up_to_date,
         act=work.act,
         blocked=work.blocked,

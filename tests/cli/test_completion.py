@@ -63,6 +63,8 @@ def test_a_verb_takes_targets_and_none_twice(book):
     assert offered("nbbuild status ") == ALL
     assert offered("nbbuild status chapters/model.ipynb chapters/") == PLAIN[1:]
     assert offered("nbbuild explain chapters/mo") == PLAIN[:1]
+    for verb in ("diff", "graph", "invalidate", "list", "show", "status", "verify", "watch"):
+        assert offered(f"nbbuild {verb} chapters/mo") == PLAIN[:1]
     assert offered("nbbuild build -- chapters/mo") == PLAIN[:1]
     assert offered('nbbuild list "chapters/my n') == PLAIN[1:]
 

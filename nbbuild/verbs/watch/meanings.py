@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nbbuild.disk.project_folder import DOT
@@ -13,6 +13,7 @@ from nbbuild.model import Outcome, Record, Report, Task
 from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.paths.walk import SKIPPED
 from nbbuild.session import Session
+from nbbuild.tree.ground import folders_above
 
 _NEVER = SKIPPED | {".hg", ".svn", ".bzr", ".jj", "site-packages", "dist-packages", "node_modules"}
 """Folders whose files mean nothing: version control, caches, what is installed."""
@@ -133,6 +134,7 @@ class Known:
         made_patterns = _patterns(
             path for task in session.tasks for path in (*task.artefacts, *task.scratch)
         )
+        written = [*closed, *made, *map(literal_prefix, made_patterns)]
         return Meanings(
             named=frozenset({os.path.relpath(config.path, session.root), *sources}),
             closed=tuple(closed),
@@ -140,7 +142,7 @@ class Known:
             used_patterns=_patterns(path for task in tasks for path in task.assets),
             made=made,
             made_patterns=made_patterns,
-            folders=frozenset(_above([*closed, *made, *map(literal_prefix, made_patterns)])),
+            folders=frozenset(above for path in written for above in folders_above(path) if above),
         )
 
 
@@ -171,13 +173,6 @@ def _declared(task: Task) -> frozenset[str]:
     """Return the paths of what a task declares with a name of its own."""
     modules = [name for name in task.modules if name.endswith(".py")]
     return frozenset((*modules, *task.files))
-
-
-def _above(paths: Iterable[str]) -> Iterator[str]:
-    """Yield all folders above `paths`."""
-    for path in paths:
-        while path := path.rpartition("/")[0]:
-            yield path
 
 
 def _patterns(texts: Iterator[str]) -> tuple[Pattern, ...]:
