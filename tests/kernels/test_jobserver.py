@@ -55,6 +55,7 @@ class Build:
         """Wait until `number` tokens are held."""
         while self.tokens.held != number:
             self.hears()
+            self.tokens.want(number)  # as the scheduler does: others may have to be asked for
 
 
 def test_as_many_are_taken_as_are_wanted_and_the_same_bytes_go_back(launcher, jobserver):
@@ -126,6 +127,21 @@ def test_another_launcher_holds_the_tokens_of_one_that_was_killed(launcher, jobs
         build.tokens.want(4)
         build.until(4)
         assert jobserver.there() == len(TOKENS) - 4
+    launcher.close()
+    assert jobserver.back() == TOKENS
+
+
+def test_what_a_killed_launcher_was_asked_for_can_be_asked_of_the_next(
+    launcher, jobserver, watching
+):
+    os.read(jobserver.read, 100)
+    with Build(launcher, jobserver) as build:
+        build.tokens.want(2)  # there are none, so both requests stand
+        with watching(launcher.pid) as (helper,):
+            os.kill(launcher.pid, signal.SIGKILL)
+            assert helper.within(PATIENCE)
+        os.write(jobserver.write, TOKENS)
+        build.until(2)
     launcher.close()
     assert jobserver.back() == TOKENS
 
