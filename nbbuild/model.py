@@ -22,6 +22,12 @@ Digest: TypeAlias = str
 Parameters: TypeAlias = Mapping[str, Any]
 """Parameter name → TOML value (str, int, float, bool, date, time, list, table)."""
 
+Resources: TypeAlias = Mapping[str, int]
+"""Name → how many units there are, or how many a task takes; of `MEMORY` bytes."""
+
+MEMORY = "memory"
+"""The one resource that is counted in bytes."""
+
 
 # `gc=False` below: thousands of these are held, they can be in no cycle, and the garbage collector
 # took a tenth of the time of judging them.
@@ -42,6 +48,7 @@ class Settings:
     cwd: Literal["notebook", "project"] | None = None
     trace: bool | Literal["python"] | None = None
     warm: bool | str | tuple[str, ...] | None = None  # False | "kernel" | "auto" | modules
+    cores: int | None = None  # slots, and threads in each pool; 0 = one slot and a fair share
 
     def over(self, other: Settings) -> Settings:
         """Return these settings, with what they leave open taken from `other`."""
@@ -74,6 +81,7 @@ class Task:
     depends_on: tuple[str, ...] = ()  # names of the tasks that go first
     parameters: Parameters = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=dict)  # what it takes of them while it runs
     max_age: float | None = None  # seconds
     cache: bool = True
     python_path: tuple[str, ...] = ()
