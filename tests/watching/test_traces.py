@@ -12,6 +12,7 @@ from nbbuild.model import Task, Trace, TraceItem
 from nbbuild.watching.traces import (
     SITE,
     STDLIB,
+    KnownValues,
     Own,
     Traces,
     digest_matches,
@@ -282,7 +283,7 @@ def test_what_many_records_share_is_looked_at_once_while_nothing_changes(tmp_pat
     trace = Trace("python", (data, TraceItem("absent", "none.csv")))
     asked.clear()
 
-    seen = {}
+    seen = KnownValues()
     for _ in range(3):
         assert list(traces.broken(trace, probe=None, own=nobody, seen=seen)) == []
     assert [os.path.basename(path) for path in asked] == ["data.csv", "none.csv"]
