@@ -22,6 +22,7 @@ from nbbuild.building.choosing import Needs, Shares
 from nbbuild.model import ActionKey, Fingerprint, Judgement, Record, Trace, TraceItem, Verdict
 from nbbuild.session import Session, open_session
 from nbbuild.store import DiskStore
+from nbbuild.store.pruning import Limits
 from nbbuild.store.records import encode
 
 SLOTS = (2, 8, 32, 128, 1000)
@@ -172,14 +173,16 @@ def store(work: Path, rounds: int, *, count: int = 100_000) -> Result:
         ("the records of 1,000 keys", lambda: [held.records(key) for key in some]),
         ("its size (`cache info`)", held.size),
         ("all records", lambda: sum(1 for _ in held.all_records())),
+        ("what to remove (`cache gc -n`)", lambda: held.prune(Limits(max_size=1), dry_run=True)),
     ):
         figures[name] = min(_cpu(act) for _ in range(rounds))
         taken.append(_ran(name, figures[name]))
-    (first, size, every) = figures.values()
+    first, size, every, removing = figures.values()
     bars = (
         Bar("finding the records of a key", first / len(some) * 1e6, 500, "µs CPU"),
         Bar("its size", size / count * 1e6, 50, "µs CPU a record"),
         Bar("reading all", every / count * 1e6, 200, "µs CPU a record"),
+        Bar("choosing what to remove", removing / count * 1e6, 400, "µs CPU a record"),
     )
     return Result(f"a store of {count:,} records", tuple(taken), bars)
 

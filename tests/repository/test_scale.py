@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import nbbuild
+from nbbuild.store.pruning import Limits
 
 ROOT = Path(__file__).parents[2]
 LINEAR = 1.1  # the exponent of what is called linear; n log n is below that, too
@@ -88,6 +89,17 @@ def test_judging_takes_as_many_calls_more_as_there_are_tasks_and_items(benchmark
 
     scale.filled(root / ".nbbuild/store", 300)
     assert judging() <= taken[300, 10] * 1.01  # records of others do not count
+
+
+def test_a_store_takes_as_much_more_as_it_has_records(benchmarks, tmp_path):
+    _, growth, scale, _ = benchmarks
+
+    def taken(count):
+        held = scale.filled(tmp_path / str(count), count)
+        return growth.calls(lambda: held.prune(Limits(max_size=1), dry_run=True))
+
+    taken(1)  # imports what pruning imports
+    assert growth.exponent({count: taken(count) for count in (50, 100, 200)}) < LINEAR
 
 
 def test_assets_take_as_many_calls_more_as_there_are_files(benchmarks, project):
