@@ -39,6 +39,8 @@ _CONTRARY = (
     ("-k", "keep_going", "--max-failures", "max_failures", "one goes on, the other stops"),
     ("--last-failed", "last_failed", "--skip-known-failures", "skip_known_failures", _NOTHING),
     ("-B", "always_run", "--skip-known-failures", "skip_known_failures", "-B runs everything"),
+    ("-B", "always_run", "--no-execute", "no_execute", "one runs everything, the other nothing"),
+    ("-t", "accept", "--no-execute", "no_execute", "one accepts what the other would refuse"),
 )
 
 
@@ -78,6 +80,11 @@ _CONTRARY = (
     "--skip-known-failures",
     is_flag=True,
     help="Do not run what failed before with the same code and inputs.",
+)
+@click.option(
+    "--no-execute",
+    is_flag=True,
+    help="Start no kernel: restore from the cache, or fail.",
 )
 @click.option(
     "--changed-since",
@@ -197,7 +204,12 @@ def _ask(
     from nbbuild.cli.status import describe
 
     skipped = flags["skip_known_failures"]
-    plan = session.plan(targets, forced=flags["always_run"], skip_failed=skipped)
+    plan = session.plan(
+        targets,
+        forced=flags["always_run"],
+        skip_failed=skipped,
+        execute=not flags["no_execute"],
+    )
     pages = pages_due(session, plan)
     idle = plan.fresh and not pages
     if as_json:
@@ -232,6 +244,7 @@ def _build(
         max_failures=max_failures,
         skip_known_failures=flags["skip_known_failures"],
         force=flags["always_run"],
+        execute=not flags["no_execute"],
         observer=tell,
     )
 

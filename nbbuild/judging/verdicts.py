@@ -12,6 +12,7 @@ from nbbuild.judging.declared import under
 from nbbuild.judging.inputs import Inputs, MissingInput, Overlay
 from nbbuild.judging.reasons import compare
 from nbbuild.model import (
+    NOT_RESTORED,
     ActionKey,
     Digest,
     Failure,
@@ -81,7 +82,11 @@ class Placed(Protocol):
 FAILED_BEFORE = "failed before"
 """The kind of reason for which a known failure is not run again."""
 
-_STATES = {"unreadable": "cannot be read", FAILED_BEFORE: "failed last time"}
+_STATES = {
+    "unreadable": "cannot be read",
+    FAILED_BEFORE: "failed last time",
+    NOT_RESTORED: "would have to run",
+}
 _OWN_FAILURES = frozenset(("error", "timeout", "died", "artefact"))
 
 
@@ -116,7 +121,7 @@ class Judge:
     `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever the
     store holds; `retired` says whether a forced run has put a record's id aside; `last` returns a
     task's outcome in its last build. With `skip_failed`, a task that failed with the key that it
-    has now is blocked, unless it is forced.
+    has now is blocked, unless it is forced. Without `may_run`, so is each that would have to run.
     """
 
     def __init__(
@@ -133,6 +138,7 @@ class Judge:
         forced: Collection[str] = (),
         last: Callable[[str], Outcome | None] = lambda name: None,
         skip_failed: bool = False,
+        may_run: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._unreadable = unreadable
@@ -146,6 +152,7 @@ class Judge:
         self._forced = forced
         self._last = last
         self._skip_failed = skip_failed
+        self.may_run = may_run
         self._now = now
 
     def plan(
@@ -235,6 +242,9 @@ class Judge:
         if judgement.verdict is Verdict.RUN and last is not None and failed_so(last, key):
             text = f"it failed last time, and is not run again: {_message(last.failure)}"
             return Judgement(task.name, Verdict.BLOCKED, (Reason(FAILED_BEFORE, text=text),), key)
+        if judgement.verdict is Verdict.RUN and not self.may_run:
+            text = "; ".join(map(str, judgement.reasons[:3]))
+            return Judgement(task.name, Verdict.BLOCKED, (Reason(NOT_RESTORED, text=text),), key)
         return judgement
 
     def _by_records(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
