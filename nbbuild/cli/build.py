@@ -16,7 +16,7 @@ from nbbuild.cli._options import Part, Whole, jobs_option, project_options, refu
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
-from nbbuild.errors import NbbuildError, UsageError, did_you_mean
+from nbbuild.errors import UsageError, did_you_mean
 from nbbuild.quick import make
 from nbbuild.quick.verbs import VERBS
 
@@ -284,17 +284,11 @@ def _observer(
 
 def _located(session: Session, outcome: Outcome) -> tuple[str, int]:
     """Return file and line of a failure, as annotations name them."""
-    from nbbuild.notebook.read import read
-    from nbbuild.report.located import line_of, shown_from
+    from nbbuild.report.located import shown_from
+    from nbbuild.verbs.whereabouts import failing_line
 
-    place = session.root / outcome.source
-    file = shown_from(place, session.environ)
-    try:
-        notebook = read(session.root, outcome.source, readers=session.readers)
-        text = place.read_text(encoding="utf-8")
-        return file, 1 if outcome.failure is None else line_of(text, notebook, outcome.failure)
-    except (OSError, ValueError, NbbuildError):
-        return file, 1  # it cannot be read, or no longer
+    file = shown_from(session.root / outcome.source, session.environ)
+    return file, failing_line(session, outcome)
 
 
 def _check_depfile(session: Session, place: Path) -> None:
