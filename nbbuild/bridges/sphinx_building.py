@@ -43,7 +43,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class PageResult:
     """What the page of one notebook shows."""
 
     notebook: Path | None  # the built one, or of a failure as far as it got; None: no outputs
@@ -53,11 +53,11 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class DocumentationBuild:
     """What a build came to."""
 
     report: Report
-    shown: Mapping[str, Shown]  # by the path of the source, links resolved
+    shown: Mapping[str, PageResult]  # by the path of the source, links resolved
     places: Mapping[str, tuple[Path, int]]  # of each task that failed or is blocked: file, line
     problems: tuple[str, ...] = ()  # that belong to no task: whole messages
 
@@ -68,18 +68,18 @@ def jupyter_cache(config: Config) -> Path:
     return config.root / (given or f"{DOT}/{SPHINX}/jupyter_cache")
 
 
-def build(wish: Wish, observer: Observer) -> Built:
+def build(wish: Wish, observer: Observer) -> DocumentationBuild:
     """Build what `wish` asks for. Raises `NbbuildError`."""
     start = wish.here if wish.targets else wish.config.root
     with api.load(start, file=wish.config.path) as session:
         targets = wish.targets or _targets(session, wish.is_page)
         if targets is None:
-            return Built(report=Report(), shown={}, places={})
+            return DocumentationBuild(report=Report(), shown={}, places={})
         report = api.build(session, targets, execute=wish.execute, observer=observer)
         if report.interrupted or any(one.not_restored for one in report.outcomes):
-            return Built(report=report, shown={}, places={})
+            return DocumentationBuild(report=report, shown={}, places={})
         stored, problems = _stored(session, targets, wish.jupyter_cache)
-        return Built(
+        return DocumentationBuild(
             report=report,
             shown=dict(_shown(session, report, stored)),
             places={
@@ -122,18 +122,20 @@ def _stored(
     return after_build.held(exporting, "jupyter-cache"), ()
 
 
-def _shown(session: Session, report: Report, stored: frozenset[str]) -> Iterator[tuple[str, Shown]]:
+def _shown(
+    session: Session, report: Report, stored: frozenset[str]
+) -> Iterator[tuple[str, PageResult]]:
     outcomes = {one.task: one for one in report.outcomes}
     for page in pages(session, ()):
         outcome = outcomes.get(page.task.name) if page.task is not None else None
         if outcome is None:
-            shown = Shown(notebook=None, digest="own", own=True)
+            shown = PageResult(notebook=None, digest="own", own=True)
         else:
             notebook = _notebook(session, outcome)
             kept = outcome.kind in _BUILT and page.source in stored
             digest = session.digests.digest(str(notebook)) if notebook is not None else None
             known = f"{'stored' if kept else 'file'} {digest or ''}"
-            shown = Shown(notebook=notebook, digest=known, stored=kept)
+            shown = PageResult(notebook=notebook, digest=known, stored=kept)
         for file in page.files:
             yield os.path.realpath(session.root / file), shown
 

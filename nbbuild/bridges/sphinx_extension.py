@@ -21,7 +21,13 @@ from sphinx.util import logging
 from sphinx.util.matching import Matcher
 
 from nbbuild.bridges import sphinx_settings as settings
-from nbbuild.bridges.sphinx_building import Built, Shown, Wish, build, jupyter_cache
+from nbbuild.bridges.sphinx_building import (
+    DocumentationBuild,
+    PageResult,
+    Wish,
+    build,
+    jupyter_cache,
+)
 from nbbuild.bridges.sphinx_telling import progress, refusal, warn
 from nbbuild.config import load as configuration
 from nbbuild.config.find import find
@@ -65,7 +71,7 @@ class Documentation:
     def __init__(self) -> None:
         self._project: Config | None = None  # None: nbbuild has nothing to do
         self._cache: Path | None = None
-        self._shown: dict[str, Shown] = {}
+        self._shown: dict[str, PageResult] = {}
         self._per_page: settings.PerPage | None = None
 
     def configure(self, app: Any, config: Any) -> None:
@@ -112,7 +118,7 @@ class Documentation:
         )
         try:
             with progress(_logger, verbose=app.verbosity > 0) as tell:
-                built: Built = build(wish, tell)
+                built: DocumentationBuild = build(wish, tell)
                 tell.finish(built.report)
         except NbbuildError as error:
             raise _error(str(error)) from error
@@ -193,7 +199,7 @@ def _project(app: Any, config: Any) -> Config:
     return configuration.load(found)
 
 
-def _replace(source: list[str], shown: Shown, path: str) -> bool:
+def _replace(source: list[str], shown: PageResult, path: str) -> bool:
     """Whether the text of a page could be replaced by that of a notebook."""
     if shown.notebook is None and not path.endswith(".ipynb"):
         return False  # as it is, it has no outputs

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from nbbuild.bridges.sphinx_building import Built
+from nbbuild.bridges.sphinx_building import DocumentationBuild
 from nbbuild.model import Outcome, OutcomeKind, Report
 from nbbuild.report import BuildObserver, Options, observer
 
@@ -18,7 +18,7 @@ KIND = "nbbuild"
 """The type of all warnings, for `suppress_warnings`."""
 
 
-class _Lines(io.StringIO):
+class _LogStream(io.StringIO):
     """A stream that hands each line to Sphinx's logger."""
 
     def __init__(self, logger: Any) -> None:
@@ -34,12 +34,12 @@ class _Lines(io.StringIO):
 @contextmanager
 def progress(logger: Any, *, verbose: bool) -> Iterator[BuildObserver]:
     """Yield an observer that writes to Sphinx's log what nbbuild writes in CI."""
-    stream = cast("TextIO", _Lines(logger))
+    stream = cast("TextIO", _LogStream(logger))
     with observer(stream=stream, options=Options(verbose=verbose), log_format="plain") as tell:
         yield tell
 
 
-def warn(logger: Any, built: Built) -> None:
+def warn(logger: Any, built: DocumentationBuild) -> None:
     """Warn of each notebook without a result, at its line, and of what else went wrong."""
     for outcome in built.report.outcomes:
         place = built.places.get(outcome.task)

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 from notebook_sources import LOG, code, ipynb, prose
+from sphinx.errors import ExtensionError
 
 from nbbuild.bridges import sphinx_settings
+from nbbuild.bridges.sphinx_extension import Documentation
 from nbbuild.errors import ConfigError
 
 MYST = """---
@@ -168,14 +170,14 @@ def test_a_failure_is_a_warning_at_its_line_and_its_page_goes_as_far_as_it_got(d
     docs.myst("text", "print('so', 'far')\n1 / 0")
 
     done = docs.run()
-    root = docs.project.root
+    pages = docs.project.root / "docs/pages"
     why = "ZeroDivisionError: division by zero"
     lines = docs.project.read("docs/pages/bad.ipynb").splitlines()
     line = next(number for number, text in enumerate(lines, 1) if "1 / 0" in text)
     assert done.status == 0
     assert done.err.splitlines() == [
-        f"{root}/docs/pages/bad.ipynb:{line}: WARNING: docs/pages/bad.ipynb: cell 4 (In [3]): {why}",
-        f"{root}/docs/pages/text.md:19: WARNING: docs/pages/text.md: cell 3 (In [2]): {why}",
+        f"{pages}/bad.ipynb:{line}: WARNING: docs/pages/bad.ipynb: cell 4 (In [3]): {why}",
+        f"{pages}/text.md:19: WARNING: docs/pages/text.md: cell 3 (In [2]): {why}",
     ]
     assert done.ran == ["bad", "good", "text"]
     assert "as far" in docs.html("bad")
@@ -247,9 +249,6 @@ def test_nbsphinx_shows_results_and_executes_nothing(docs):
     assert second.read == (0, 2)
     assert "data two" in docs.html("reads")
 
-    third = docs.run()
-    assert (third.status, third.ran, third.read) == (0, [], (0, 0))
-
 
 def test_never_fails_by_name_what_the_cache_lacks_and_restores_the_rest(docs):
     docs.conf("myst_nb", nbbuild_execute="never")
@@ -275,11 +274,6 @@ def test_never_fails_by_name_what_the_cache_lacks_and_restores_the_rest(docs):
     warm = docs.run()
     assert (warm.status, warm.err, warm.ran) == (0, "", [])
     assert "from a" in docs.html("a")
-
-    off = docs.run(*SPHINX, "-D", "nbbuild_execute=off", "-D", "nb_execution_mode=off")
-    assert (off.status, off.ran) == (0, [])
-    assert "nbbuild:" not in off.out
-    assert "from a" not in docs.html("a")
 
 
 def test_jupyter_book_1(docs):
@@ -321,7 +315,7 @@ def test_targets_and_the_project_can_be_named_in_conf_py(docs):
     docs.project.write("docs/index.rst", "Book\n====\n")
     docs.page("a", "1")
     docs.page("b", "1")
-    done = docs.run()
+    done = docs.run("sphinx-build", "-b", "dummy", "docs", "docs/_build/dummy")
     assert (done.status, done.ran) == (0, ["a"]), done.err
 
 
@@ -338,20 +332,34 @@ def test_errors_of_the_configuration_stop_sphinx_with_the_whole_message(docs):
         "or set nbbuild_execute = 'off'\n",
     )
 
-    docs.conf(nbbuild_execute="sometimes")
-    assert docs.run().err == (
-        "\nExtension error (nbbuild.sphinx):\nnbbuild_execute is 'sometimes'\n\n"
-        "hint: one of 'auto', 'never' and 'off'\n"
+
+def test_what_is_wrong_before_anything_is_built_stops_sphinx(project):
+    app = SimpleNamespace(confdir=str(project.root), extensions=[])
+
+    def refused(execute):
+        config = SimpleNamespace(nbbuild_execute=execute, nbbuild_project="")
+        with pytest.raises(ExtensionError) as caught:
+            Documentation().configure(app, config)
+        return str(caught.value)
+
+    assert refused("sometimes") == (
+        "nbbuild_execute is 'sometimes'\n\nhint: one of 'auto', 'never' and 'off'"
+    )
+    assert refused("auto") == (
+        f"there is no 'jcache.toml' in '{project.root}' or in a folder above it\n\n"
+        "hint: `nbbuild init` writes one"
     )
 
-    docs.conf()
-    (docs.project.root / "jcache.toml").unlink()
-    where = docs.project.root / "docs"
-    assert docs.run().err == (
-        "\nExtension error (nbbuild.sphinx):\n"
-        f"there is no 'jcache.toml' in '{where}' or in a folder above it\n\n"
-        "hint: `nbbuild init` writes one\n"
-    )
+
+def test_off_is_off(project):
+    app = SimpleNamespace(confdir=str(project.root), extensions=["myst_nb"])
+    config = SimpleNamespace(nbbuild_execute="off", nb_execution_mode="force")
+    documentation = Documentation()
+    documentation.configure(app, config)
+    documentation.build(app)
+    text = ["as it was"]
+    documentation.read(app, "page", text)
+    assert (config.nb_execution_mode, text) == ("force", ["as it was"])
 
 
 # -- settings, without Sphinx ------------------------------------------------------------------
