@@ -13,6 +13,7 @@ what it left; what pages show is noted by the first process alone.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from nbbuild.config import load as configuration
 from nbbuild.config.find import find
 from nbbuild.config.types import Config
 from nbbuild.disk.project_folder import DOT
-from nbbuild.errors import NbbuildError
+from nbbuild.errors import ConfigError, NbbuildError
 from nbbuild.version import __version__
 
 _EARLY, _LATE = 100, 900
@@ -55,7 +56,8 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", documentation.build, priority=_EARLY)
     app.connect("builder-inited", documentation.adjust, priority=_LATE)
     app.connect("env-get-outdated", documentation.outdated)
-    app.connect("source-read", documentation.read, priority=_LATE)
+    # First, so that other extensions change the text that is going to be read.
+    app.connect("source-read", documentation.read, priority=_EARLY)
     app.connect("env-updated", documentation.note)
     return {
         "version": __version__,
@@ -110,7 +112,7 @@ class Documentation:
         targets = app.config.nbbuild_targets
         wish = Wish(
             config=self._project,
-            here=Path(app.confdir),
+            here=Path(app.srcdir),
             targets=[targets] if isinstance(targets, str) else list(targets),
             execute=app.config.nbbuild_execute == "auto",
             jupyter_cache=self._cache,
@@ -191,12 +193,16 @@ class _PageFinder:
 
 def _project(app: Any, config: Any) -> Config:
     """Return the project of a documentation. Raises `NbbuildError`."""
-    if not config.nbbuild_project:
-        found = find(Path(app.confdir))
-    else:
+    return configuration.load(_found(app, config))
+
+
+def _found(app: Any, config: Any) -> Path:
+    if config.nbbuild_project:
         given = Path(app.confdir, config.nbbuild_project)
-        found = find(given.parent, given.name) if given.is_file() else find(given)
-    return configuration.load(found)
+        return find(given.parent, given.name) if given.is_file() else find(given)
+    with suppress(ConfigError):
+        return find(Path(app.confdir))
+    return find(Path(app.srcdir))
 
 
 def _replace(source: list[str], shown: PageResult, path: str) -> bool:

@@ -137,6 +137,7 @@ def test_myst_nb_shows_results_and_reads_again_only_what_changed(docs):
     assert (first.status, first.err) == (0, "")
     assert first.ran == [*names, "reads", "text"]
     assert "nbbuild: 8 executed in " in first.out
+    assert re.search(r"reading sources\.\.\. .* index \.\. pages/p", first.out), "not in parallel"
     for name in (*names, "text"):
         assert f"from {name}" in docs.html(name)
     assert "data one" in docs.html("reads")
@@ -334,7 +335,7 @@ def test_errors_of_the_configuration_stop_sphinx_with_the_whole_message(docs):
 
 
 def test_what_is_wrong_before_anything_is_built_stops_sphinx(project):
-    app = SimpleNamespace(confdir=str(project.root), extensions=[])
+    app = SimpleNamespace(confdir=project.root, srcdir=project.root, extensions=[])
 
     def refused(execute):
         config = SimpleNamespace(nbbuild_execute=execute, nbbuild_project="")
@@ -352,7 +353,7 @@ def test_what_is_wrong_before_anything_is_built_stops_sphinx(project):
 
 
 def test_off_is_off(project):
-    app = SimpleNamespace(confdir=str(project.root), extensions=["myst_nb"])
+    app = SimpleNamespace(confdir=project.root, srcdir=project.root, extensions=["myst_nb"])
     config = SimpleNamespace(nbbuild_execute="off", nb_execution_mode="force")
     documentation = Documentation()
     documentation.configure(app, config)
