@@ -1,5 +1,5 @@
 """Fixtures of the stories about remotes."""
 
-from remote_places import place
+from remote_places import bucket, loopback, moto, place, web_server
 
-__all__ = ["place"]
+__all__ = ["bucket", "loopback", "moto", "place", "web_server"]
