@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -106,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         asked = _RANGE.fullmatch(self.headers.get("Range", ""))
         if asked is None or self.server.remote.ignore_range:
-            self._answer(200, data)
+            self._answer(200, data, {"ETag": _tag(data)})
             return
         start, last = int(asked[1]), int(asked[2] or len(data))
         if start >= len(data):
@@ -115,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         start += self.server.remote.wrong_range
         part = data[start : last + 1]
         where = f"bytes {start}-{start + len(part) - 1}/{len(data)}"
-        self._answer(206, part, {"Content-Range": where})
+        self._answer(206, part, {"Content-Range": where, "ETag": _tag(data)})
 
     def do_HEAD(self) -> None:
         if self._begin() is not None:
@@ -132,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         new = self._name() not in self.server.remote.files
         self.server.remote.files[self._name()] = body
-        self._answer(201 if new else 204)
+        self._answer(201 if new else 204, headers={"ETag": _tag(body)})
 
     def do_DELETE(self) -> None:
         if self._begin() is None:
@@ -208,3 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         if remote.wait_in_body is not None:
             remote.wait_in_body.wait()
         self.wfile.write(body[half:])
+
+
+def _tag(data: bytes) -> str:
+    return f'"{sha256(data).hexdigest()}"'

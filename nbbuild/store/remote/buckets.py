@@ -9,6 +9,7 @@ a metadata service that few machines have (`AWS_SKIP_SIGNATURE=false` asks it, `
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import obstore
 from obstore import exceptions, store
 
+from nbbuild.errors import RemoteError
 from nbbuild.store.remote.addresses import Address, plain, unusable
 from nbbuild.store.remote.objects import (
     Fetched,
@@ -72,12 +74,25 @@ _CREDENTIALS = {
         "IDENTITY_ENDPOINT",
     ),
 }
+_HANDED_OVER = {
+    "s3": (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_ENDPOINT_URL",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ),
+    "gs": ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+    "az": ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_SAS_KEY"),
+}
 _GOOGLE_LOGIN = ".config/gcloud/application_default_credentials.json"
 
 _LONGEST = timedelta(minutes=10)  # for the answer to a request that reads
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _MESSAGE = re.compile(r'message: "([^"]*)"')
+_OTHER_PART = re.compile(r"Requested \d+\.\.\d+, got ")
+_OF_THE_NETWORK = ("HTTP error", "HttpError", "dns error", "tcp connect")
 _NOT_PARTIAL = "non-partial response"
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 
@@ -92,6 +107,13 @@ def open_bucket(
             address.shown,
             "nothing says which account the container belongs to",
             hint="set AZURE_STORAGE_ACCOUNT_NAME",
+        )
+    plain_http = address.scheme == "s3" and _endpoint(environ).startswith("http://")
+    if plain_http and not _allows_http(environ):
+        raise unusable(
+            address.shown,
+            "AWS_ENDPOINT_URL is not encrypted",
+            hint="write https:// there, or set AWS_ALLOW_HTTP=true",
         )
     return BucketObjects(address, environ, patience or Patience())
 
@@ -114,7 +136,7 @@ class BucketObjects:
         self._environ = environ
         self._patience = patience
         self._reading = self._store(timeout=_LONGEST, read_timeout=_seconds(patience.between))
-        self._writing: dict[int, store.ObjectStore] = {}
+        self._writing: dict[float, store.ObjectStore] = {}
 
     def get(self, name: str, *, most: int) -> Fetched | None:
         """Return an object, None if it does not exist."""
@@ -176,12 +198,18 @@ class BucketObjects:
     def _put(self, name: str, data: bytes, mode: PutMode) -> bool:
         """Keep `data`; return False if the condition that `mode` is does not hold."""
 
+        seconds = self._seconds_for(len(data))
+
         def ask() -> bool:
-            writing = self._for_writing(len(data))
+            writing = self._for_writing(seconds)
             try:
                 obstore.put(writing, name, data, mode=mode, use_multipart=False)
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
                 return False
+            except exceptions.GenericError as error:
+                if _is_late(str(error)) and "kind: Connect" not in str(error):
+                    raise self._late(name, seconds) from error
+                raise
             return True
 
         done = self._ask(name, ask)
@@ -193,23 +221,29 @@ class BucketObjects:
         size = answer.meta["size"]
         if size > most:
             raise too_large(self.name, name, most)
-        data = self._stream(name, answer, most)
-        if len(data) < size:
-            raise Transient(cut_short(self.name, name, arrived=len(data), expected=size))
-        return data
+        return self._stream(name, answer, most)
 
     def _stream(self, name: str, answer: obstore.GetResult, most: int) -> bytes:
         deadline = Deadline(self._patience.total, slowest=self._patience.slowest)
         body = bytearray()
-        for chunk in answer.stream(min_chunk_size=1):
-            body += chunk
-            deadline.moved(len(chunk))
-            if len(body) > most:
-                raise too_large(self.name, name, most)
-            if deadline.left() <= 0:
-                seconds = self._patience.total
-                raise failed(self.name, name, f"no whole answer within {seconds:g} s")
+        start, end = answer.range
+        try:
+            for chunk in answer.stream(min_chunk_size=1):
+                body += chunk
+                deadline.moved(len(chunk))
+                if len(body) > most:
+                    raise too_large(self.name, name, most)
+                if deadline.left() <= 0:
+                    raise self._late(name, self._patience.total)
+        except exceptions.BaseError as error:
+            if _is_late(str(error)):
+                raise
+            short = cut_short(self.name, name, arrived=len(body), expected=end - start)
+            raise Transient(short) from error
         return bytes(body)
+
+    def _late(self, name: str, seconds: float) -> RemoteError:
+        return failed(self.name, name, f"no whole answer within {seconds:.3g} s")
 
     def _ask(self, name: str, ask: Callable[[], T]) -> T | None:
         """Return what `ask` returns, None if the object does not exist; raises RemoteError."""
@@ -231,36 +265,44 @@ class BucketObjects:
     def _explained(self, said: str, name: str) -> Exception:
         """Return what obstore says as what it means to us; there is only the text to go by."""
         status = _STATUS.search(said)
-        reason = _reason(said)
-        if status is not None:
-            error = failed(self.name, name, reason)
-            return Transient(error) if int(status[1]) in AGAIN else error
-        if "kind: Connect" in said or "dns error" in said or "tcp connect" in said:
-            if "dns error" in said:
-                reason = "its host has no address"
-            elif (message := _MESSAGE.search(said)) is not None:
-                reason = message[1]
-            else:
-                reason = f"no connection within {self._patience.connect:g} s"
-            return unreachable(self.name, reason)
-        if "TimedOut" in said or "kind: Timeout" in said:
+        if status is None and any(one in said for one in _OF_THE_NETWORK):
+            return self._of_the_network(said, name)
+        if _OTHER_PART.search(said):
+            return failed(self.name, name, "it answered with another part than it was asked for")
+        error = failed(self.name, name, _reason(said))
+        return Transient(error) if status and int(status[1]) in AGAIN else error
+
+    def _of_the_network(self, said: str, name: str) -> Exception:
+        if "dns error" in said:
+            return unreachable(self.name, "its host has no address")
+        if "kind: Connect" in said or "tcp connect" in said:
+            message = _MESSAGE.search(said)
+            late = f"no connection within {self._patience.connect:g} s"
+            return unreachable(self.name, late if message is None else message[1])
+        if _is_late(said):
             seconds = self._patience.between
             return failed(self.name, name, f"nothing arrived for {seconds:g} s")
-        return Transient(failed(self.name, name, reason))
+        error = failed(self.name, name, _reason(said))
+        return error if "builder error" in said else Transient(error)
 
-    def _for_writing(self, size: int) -> obstore.store.ObjectStore:
-        """Return the store for uploads of this size: its requests may take as long as they need.
+    def _seconds_for(self, size: int) -> float:
+        """Return how long an upload may take, in steps, so that few connections are made."""
+        room = 1 << max(20, size.bit_length())
+        return self._patience.total + room / self._patience.slowest
 
-        Nothing else ends an upload to a server that is silent.
-        """
-        power = max(20, size.bit_length())
-        if power not in self._writing:
-            seconds = self._patience.total + 2**power / self._patience.slowest
-            self._writing[power] = self._store(timeout=_seconds(seconds))
-        return self._writing[power]
+    def _for_writing(self, seconds: float) -> obstore.store.ObjectStore:
+        """Return the store for uploads: nothing else ends one to a server that is silent."""
+        if seconds not in self._writing:
+            self._writing[seconds] = self._store(timeout=_seconds(seconds))
+        return self._writing[seconds]
 
     def _store(self, **timeouts: timedelta) -> obstore.store.ObjectStore:
-        config: dict[str, Any] = {}
+        # obstore reads the process's own environment; here is what ours has beside it.
+        config: dict[str, Any] = {
+            key.lower(): value
+            for key in _HANDED_OVER[self._scheme]
+            if (value := self._environ.get(key)) and value != os.environ.get(key)
+        }
         unsigned = not has_credentials(self._scheme, self._environ)
         if unsigned and not self._environ.get(_SKIP[self._scheme]):
             config["skip_signature"] = True
@@ -291,9 +333,16 @@ def _allows_http(environ: Mapping[str, str]) -> bool:
     """Whether requests may go out unencrypted: if told so, or if they stay on this machine."""
     if environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on"):
         return True
-    endpoints = (environ.get("AWS_ENDPOINT_URL_S3"), environ.get("AWS_ENDPOINT_URL"))
-    endpoint = next((one for one in (*endpoints, environ.get("AWS_ENDPOINT")) if one), "")
-    return urlsplit(endpoint).hostname in ("127.0.0.1", "::1", "localhost")
+    return urlsplit(_endpoint(environ)).hostname in ("127.0.0.1", "::1", "localhost")
+
+
+def _endpoint(environ: Mapping[str, str]) -> str:
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    return next((environ[name] for name in names if environ.get(name)), "")
+
+
+def _is_late(said: str) -> bool:
+    return "TimedOut" in said or "kind: Timeout" in said
 
 
 def _seconds(number: float) -> timedelta:

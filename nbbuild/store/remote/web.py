@@ -72,7 +72,7 @@ class _Request:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -159,13 +159,13 @@ class WebObjects:
         body: bytes | None = None,
         most: int = 0,
         most_part: int = 0,
-    ) -> _Answer:
+    ) -> _Reply:
         """Return the answer, after as many attempts as it takes; raises RemoteError."""
         check_name(self.name, name)
         request = _Request(method, name, headers or {}, body, most, most_part)
         return persist(self._patience, lambda: self._attempt(request))
 
-    def _attempt(self, request: _Request) -> _Answer:
+    def _attempt(self, request: _Request) -> _Reply:
         deadline = Deadline(self._patience.total, slowest=self._patience.slowest)
         try:
             answer = within(deadline, lambda: self._follow(request, deadline))
@@ -178,7 +178,7 @@ class WebObjects:
             raise Transient(busy, pause=_pause(answer.headers.get("Retry-After", "")))
         return answer
 
-    def _follow(self, request: _Request, deadline: Deadline) -> _Answer:
+    def _follow(self, request: _Request, deadline: Deadline) -> _Reply:
         """Return the answer to one attempt, behind its redirects."""
         url, headers = f"{self.name}/{request.name}", {**self._headers, **request.headers}
         for _ in range(_MOST_REDIRECTS + 1):
@@ -189,7 +189,7 @@ class WebObjects:
                 # One that was read to its end has gone back to the pool by now.
                 response.close()
             if response.status not in _REDIRECTS:
-                return _Answer(response.status, response.headers, body)
+                return _Reply(response.status, response.headers, body)
             target = self._redirect(request, response, url)
             if _origin(target) != _origin(url):
                 headers.pop("Authorization", None)
@@ -259,25 +259,30 @@ class WebObjects:
         cause = error.original_error if isinstance(error, exceptions.ProxyError) else error
         if isinstance(cause, exceptions.NameResolutionError):
             raise unreachable(self.name, "its host has no address") from error
+        # The first is also one of the second, which it is not.
+        if isinstance(cause, _NO_CONNECTION):
+            raise unreachable(self.name, root_cause(cause)) from error
         if isinstance(cause, exceptions.ConnectTimeoutError):
             seconds = self._patience.connect
             raise unreachable(self.name, f"no connection within {seconds:g} s") from error
-        if isinstance(cause, _NO_CONNECTION):
-            raise unreachable(self.name, root_cause(cause)) from error
         if isinstance(cause, exceptions.ReadTimeoutError):
             seconds = self._patience.between
             raise failed(self.name, name, f"nothing arrived for {seconds:g} s") from error
-        if isinstance(cause, exceptions.IncompleteRead):
-            arrived, missing = cause.partial, cause.expected
-            whole = arrived + missing
-            raise Transient(cut_short(self.name, name, arrived=arrived, expected=whole)) from error
+        short = next(
+            (one for one in cause.args if isinstance(one, exceptions.IncompleteRead)), None
+        )
+        if short is not None:
+            whole = short.partial + short.expected
+            raise Transient(
+                cut_short(self.name, name, arrived=short.partial, expected=whole)
+            ) from error
         raise Transient(failed(self.name, name, root_cause(cause))) from error
 
-    def _expect(self, answer: _Answer, name: str, *statuses: int) -> None:
+    def _expect(self, answer: _Reply, name: str, *statuses: int) -> None:
         if answer.status not in statuses:
             raise failed(self.name, name, words(answer.status))
 
-    def _expect_done(self, answer: _Answer, name: str) -> None:
+    def _expect_done(self, answer: _Reply, name: str) -> None:
         if not 200 <= answer.status < 300:
             raise failed(self.name, name, words(answer.status))
 
