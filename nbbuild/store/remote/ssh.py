@@ -13,7 +13,7 @@ import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 
 from nbbuild.store.remote.addresses import Address
-from nbbuild.store.remote.objects import refused, unreachable
+from nbbuild.store.remote.objects import unreachable
 from nbbuild.store.remote.patience import Deadline, Patience, within
 
 
@@ -41,7 +41,7 @@ class _Ssh(SFTPFileSystem):  # type: ignore[misc]
 
 
 def open_ssh(address: Address, patience: Patience) -> SFTPFileSystem:
-    """Return a connected file system; raises RemoteError."""
+    """Return a connected file system; raises RemoteError, or PermissionError for a wrong key."""
     where = (address.host, address.port or 22)
     try:
         connection = within(
@@ -75,7 +75,7 @@ def open_ssh(address: Address, patience: Patience) -> SFTPFileSystem:
         client.close()
         connection.close()
         if isinstance(error, paramiko.AuthenticationException):
-            raise refused(address.shown, "", str(error)) from error
+            raise PermissionError(str(error)) from error
         if isinstance(error, (paramiko.SSHException, OSError, EOFError)):
             raise unreachable(address.shown, str(error)) from error
         raise
