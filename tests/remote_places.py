@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from moto.server import ThreadedMotoServer
 from remote_server import RemoteServer
 
 from nbbuild.store.remote.in_memory import MemoryObjects
@@ -41,6 +40,8 @@ def web_server(loopback: RemoteServer) -> Iterator[RemoteServer]:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """The URL of a server that speaks S3, with one bucket."""
+    from moto.server import ThreadedMotoServer  # takes a second to load
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
