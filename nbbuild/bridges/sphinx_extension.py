@@ -121,7 +121,10 @@ class Documentation:
         try:
             with progress(_logger, verbose=app.verbosity > 0) as tell:
                 built: DocumentationBuild = build(wish, tell)
-                tell.finish(built.report)
+                if built.report.outcomes:
+                    tell.finish(built.report)
+                else:
+                    _logger.info("nbbuild: no notebook of '%s' is a page", self._project.path)
         except NbbuildError as error:
             raise _error(str(error)) from error
         if built.report.interrupted:
