@@ -8,7 +8,7 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verbs
-from nbbuild.cli.cache import add, cat, clear, gc, info, path, remove, verify
+from nbbuild.cli.cache import add, cat, clear, export, gc, import_, info, path, remove, verify
 from nbbuild.cli.cache import list as list_
 
 
@@ -25,5 +25,5 @@ def command(directory: Path, file: Path | None) -> None:
     """Inspect and manage the cache of results."""
 
 
-for _verb in (list_, info, cat, add, remove, clear, gc, verify, path):
+for _verb in (list_, info, cat, add, export, import_, remove, clear, gc, verify, path):
     command.add_command(_verb.command)
