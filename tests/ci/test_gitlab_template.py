@@ -1,4 +1,4 @@
-"""What ci/gitlab.yml does on GitLab: its own script is played, with a folder for what GitLab keeps."""
+"""What ci/gitlab.yml does on GitLab: its script is played, with a folder for what GitLab keeps."""
 
 from __future__ import annotations
 
