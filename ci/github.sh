@@ -43,6 +43,7 @@ build() {
     nbbuild cache import "$cache" || warn 'the restored cache was not used; the log says why'
   fi
   if [ -n "$INPUT_SHARDS" ]; then
+    [ -d "$INPUT_SHARDS" ] || warn "there is no folder $INPUT_SHARDS with results of shards"
     while IFS= read -r one; do
       nbbuild cache import "$one" || warn "the results in $one were not used; the log says why"
     done < <(find "$INPUT_SHARDS" -name cache.tar.gz | sort)
@@ -79,10 +80,12 @@ finish() {
 write_reports() {
   local one from=()
   if [ -n "$INPUT_SHARDS" ]; then
+    from=(--merge)
     while IFS= read -r one; do
       from+=("$one")
     done < <(find "$INPUT_SHARDS" -name report.json | sort)
-    from=(--merge "${from[@]}")
+    # What the shards came to; nbbuild has added a summary of this job's own build.
+    nbbuild report "${from[@]}" --markdown - >> "$GITHUB_STEP_SUMMARY" || return
   fi
   nbbuild report ${from[@]+"${from[@]}"} --html "$report/report.html" --junit "$report/report.xml" &&
     nbbuild report ${from[@]+"${from[@]}"} --json > "$report/report.json"

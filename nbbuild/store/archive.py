@@ -79,7 +79,7 @@ class ArchiveRead:
 
     records: int  # new here
     known: int  # of the same name as one here, which stayed
-    refused: int  # that must not travel, or without some of their blobs
+    refused: int  # that are not acceptable, or lack some of their blobs
     blobs: int  # in the file
 
 
@@ -193,11 +193,19 @@ class _Writer:
 # -- reading -----------------------------------------------------------------------------------
 
 
-def read_archive(store: Store, source: Path, tell: Tell, *, max_size: int) -> ArchiveRead:
+def read_archive(
+    store: Store,
+    source: Path,
+    tell: Tell,
+    *,
+    max_size: int,
+    acceptable: Callable[[Record], bool] = may_travel,
+) -> ArchiveRead:
     """Keep in `store` what the file `source` holds, unless that is more than `max_size` bytes.
 
-    Raises `UsageError` if there is no such file, and `StoreError` if it is damaged, is something
-    else or is too large: then no record of it was kept.
+    Records that are not `acceptable` are left out. Raises `UsageError` if there is no such file,
+    and `StoreError` if it is damaged, is something else or is too large: then no record of it was
+    kept.
     """
     if not store.writable:
         raise StoreError(
@@ -211,7 +219,7 @@ def read_archive(store: Store, source: Path, tell: Tell, *, max_size: int) -> Ar
         store.in_use(),
         temporary.folder() as folder,
     ):
-        return _Reader(store, source, file, folder, max_size).read(tell)
+        return _Reader(store, source, file, folder, max_size).read(tell, acceptable)
 
 
 def _open(source: Path) -> BinaryIO:
@@ -252,7 +260,7 @@ class _Reader:
         self._blobs = 0
         self._waiting: list[_Waiting] = []
 
-    def read(self, tell: Tell) -> ArchiveRead:
+    def read(self, tell: Tell, acceptable: Callable[[Record], bool]) -> ArchiveRead:
         """Read it all, and publish its records in the end. Raises StoreError."""
         with (self._folder / "records").open("w+b") as records:
             try:
@@ -264,7 +272,7 @@ class _Reader:
                 self._refuse("it is cut off", error)
             except (zlib.error, gzip.BadGzipFile) as error:
                 self._refuse("it is no file of gzip, or its bytes have changed", error)
-            published = self._publish(records)
+            published = self._publish(records, acceptable)
         tell(1.0)
         return published
 
@@ -335,12 +343,12 @@ class _Reader:
             raise EOFError
         return data
 
-    def _publish(self, records: BinaryIO) -> ArchiveRead:
+    def _publish(self, records: BinaryIO, acceptable: Callable[[Record], bool]) -> ArchiveRead:
         new = known = refused = 0
         for one in self._waiting:
             records.seek(one.start)
             record = decode(records.read(one.size), key=one.key, record_id=one.id)
-            if record is None or not may_travel(record):
+            if record is None or not acceptable(record):
                 refused += 1
             elif any(mine.id == one.id for mine in self._store.records(one.key)):
                 known += 1

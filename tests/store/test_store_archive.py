@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from store_helpers import KEY, OTHER_KEY, damage, record
+from store_helpers import KEY, OTHER_KEY, damage, record, without_root_powers
 
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.errors import StoreError, UsageError
@@ -350,3 +350,15 @@ def test_what_is_no_file_cannot_be_read(store: Store, tmp_path: Path) -> None:
             f"  reason: {reason}\n\n"
             "hint: name a file that `nbbuild cache export` wrote"
         )
+
+
+def test_a_cache_that_can_only_be_read_takes_nothing(here: Path, tmp_path: Path) -> None:
+    place = tmp_path / "shared"
+    place.mkdir(mode=0o555)
+    with without_root_powers(), pytest.raises(StoreError) as error:
+        read(DiskStore(place), here)
+    assert str(error.value) == (
+        "the cache is read-only, so nothing is imported\n"
+        f"  path: {place / 'v2'}\n\n"
+        "hint: make it writable, or choose another folder with [cache] path or NBBUILD_CACHE"
+    )
