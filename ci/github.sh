@@ -38,10 +38,11 @@ prepare() {
 }
 
 build() {
-  local one words=(--keep-going --log-format github)
+  local one words=(--log-format github)
   if [ -e "$cache" ]; then
     nbbuild cache import "$cache" || warn 'the restored cache was not used; the log says why'
   fi
+  touch "$cache.read"
   if [ -n "$INPUT_SHARDS" ]; then
     [ -d "$INPUT_SHARDS" ] || warn "there is no folder $INPUT_SHARDS with results of shards"
     while IFS= read -r one; do
@@ -59,7 +60,8 @@ finish() {
   local save=false
   if nbbuild cache gc --max-size "$INPUT_MAX_SIZE" && nbbuild cache export --all "$cache.new"; then
     # The same results give the same bytes, and need not be saved once more.
-    cmp -s "$cache.new" "$cache" || save=true
+    # If the job was stopped before the restored cache was read, the old one is the better one.
+    [ ! -e "$cache.read" ] || cmp -s "$cache.new" "$cache" || save=true
     mv "$cache.new" "$cache"
   else
     warn 'the cache was not saved; the log says why'
@@ -73,7 +75,7 @@ finish() {
   write_reports || warn 'there is no report; the log says why'
   local one
   while IFS= read -r one; do
-    [ -z "$one" ] || [ ! -e "$one" ] || cp -R "$one" "$report/"
+    [ -z "$one" ] || [ ! -e "$one" ] || cp -R "$one" "$report/" || warn "$one was not uploaded"
   done <<< "$INPUT_UPLOAD"
 }
 

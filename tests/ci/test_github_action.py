@@ -102,6 +102,23 @@ def test_a_damaged_cache_is_named_replaced_and_does_not_stop_the_build(book, git
     assert (again.status, book.ran()) == (0, ["book/alone"])
 
 
+STOPPED = """#!/bin/sh
+[ "$2" != import ] || kill -TERM $PPID
+exec nbbuild "$@"
+"""
+
+
+def test_a_job_that_is_stopped_early_does_not_replace_the_cache(github, cloud, tmp_path):
+    cloud.caches["nbbuild-Linux-0-1"] = tmp_path / "kept.tar.gz"
+    (tmp_path / "kept.tar.gz").write_bytes(b"whatever it holds")
+    stopping = tmp_path / "stopping"
+    stopping.write_text(STOPPED)
+    stopping.chmod(0o755)
+    done = github(command=str(stopping), report="")
+    assert (done.status, done.steps) == (-15, ["prepare", ALL_STEPS[1], "build", "finish"])
+    assert list(cloud.caches) == ["nbbuild-Linux-0-1"]
+
+
 def test_shards_begin_alike_and_their_results_are_merged(book, github, cloud):
     ran = []
     for number in (1, 2):
