@@ -68,6 +68,11 @@ def begun(monkeypatch):
     return found
 
 
+def last_line(done):
+    """Return the last thing that was said; on a slow machine, lines above say how far it is."""
+    return done.err.splitlines()[-1]
+
+
 def test_a_fresh_clone_executes_nothing(book, elsewhere, web_server, begun):
     assert book.build() == ["alone", "load", "plot"]
     root = elsewhere()
@@ -130,22 +135,23 @@ def test_without_a_key_nothing_is_pushed_and_a_push_by_hand_says_why(book, web_s
     monkeypatch.setenv("NBBUILD_SIGNING_KEY", SECRET)
     done = book.nbbuild("cache", "push")
     assert done.status == 0
-    assert done.err.startswith(f"pushed 3 results to {web_server.url}: ")
+    assert last_line(done).startswith(f"pushed 3 results to {web_server.url}: ")
     done = book.nbbuild("cache", "push")
-    assert done.err == f"nothing to push: {web_server.url} has all of it\n"
+    assert last_line(done) == f"nothing to push: {web_server.url} has all of it"
 
 
 def test_results_can_be_pulled_before_they_are_needed(book, elsewhere, web_server):
     book.build()
     root = elsewhere()
     pulled = book.nbbuild("-C", str(root), "cache", "pull")
-    assert (pulled.status, pulled.out, pulled.err) == (0, "", "fetched 3 results, none missing\n")
+    assert (pulled.status, pulled.out) == (0, "")
+    assert last_line(pulled) == "fetched 3 results, none missing"
     web_server.files.clear()
     assert book.build("-C", str(root)) == []
     (root / "data.csv").write_text("3")
     pulled = book.nbbuild("-C", str(root), "cache", "pull", "load.ipynb")
     assert (pulled.status, pulled.out) == (1, "missing  load.ipynb\n")
-    assert pulled.err == "fetched 0 results, 1 missing\n"
+    assert last_line(pulled) == "fetched 0 results, 1 missing"
 
 
 def test_a_remote_that_is_away_is_one_note(book, elsewhere, web_server, monkeypatch):
@@ -172,7 +178,7 @@ def test_damage_in_the_remote_is_found_and_never_used(book, elsewhere, web_serve
     book.build()
     sound = dict(web_server.files)
     done = book.nbbuild("cache", "verify", "--remote")
-    assert (done.status, done.err) == (0, "3 records and 4 blobs read, none damaged\n")
+    assert (done.status, last_line(done)) == (0, "3 records and 4 blobs read, none damaged")
     for name, data in sound.items():
         if name.startswith("cas/"):
             web_server.files[name] = data[: len(data) // 2] + b"X" + data[len(data) // 2 + 1 :]
