@@ -3,10 +3,13 @@
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
 from remote_places import loopback, web_server
 
+import nbbuild
+from nbbuild.events import Ended, Noted
 from nbbuild.store.remote.signing import new_keys
 
 __all__ = ["loopback", "web_server"]
@@ -232,3 +235,27 @@ def test_the_keys_that_are_printed_work_as_they_are(project):
     project.notebook("a.ipynb", "1")
     project.config(f'[cache]\nremote = "file:///nowhere"\n{line}\n')
     assert project.nbbuild("list").status == 0
+
+
+def test_an_upload_that_hangs_does_not_hold_up_the_end(book, web_server):
+    book.config(book.read("jcache.toml").replace("[cache]", "[cache]\npush_wait = 0.05"))
+    hung = threading.Event()
+    said = []
+
+    def observer(event):
+        if isinstance(event, Ended):
+            web_server.wait = hung  # from now on nobody answers
+        elif isinstance(event, Noted):
+            said.append(event.text)
+
+    try:
+        report = nbbuild.build(observer=observer)
+    finally:
+        hung.set()
+    assert report.exit_status == 0
+    assert said == [
+        "the results could not be pushed within 0.1 s; `nbbuild cache push` pushes them"
+    ]
+    web_server.wait = None
+    assert book.nbbuild("cache", "push").status == 0
+    assert book.nbbuild("cache", "verify", "--remote").status == 0
