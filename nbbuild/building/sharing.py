@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from nbbuild.building.resting import rest_on
 from nbbuild.config.remotes import may_push
 from nbbuild.errors import ConfigError, NbbuildError
 from nbbuild.events import Moved, Noted, Observer
 from nbbuild.model import Digest, Judgement, Record, Verdict
 from nbbuild.session import Session
+from nbbuild.store.archive import may_travel
 from nbbuild.store.remote.pushing import Pushed, Pusher, Resting, Stopped
 from nbbuild.store.remote.remote import Remote
 from nbbuild.store.remote.signing import SECRET_VARIABLE, Signer
@@ -103,7 +105,7 @@ class Sharing:
 
     def _published(self, record: Record) -> None:
         task = self.session.graph.tasks.get(record.task)
-        if self._background is not None and is_pushable(record) and task and task.push:
+        if self._background is not None and may_travel(record) and task and task.push:
             self._background.add(record)
 
     def _sent(self, size: int) -> None:
@@ -135,17 +137,11 @@ def bring(store: SharedStore, records: Sequence[Record], observer: Observer) -> 
 
 def resting(session: Session) -> list[Resting]:
     """Return what the project's tasks rest on, as far as it may leave this machine."""
-    found = []
-    for task in session.tasks:
-        record = session.runs.last(task)[1] if task.push and task.cache else None
-        if record is not None and is_pushable(record):
-            found.append(Resting(task.name, record))
-    return found
-
-
-def is_pushable(record: Record) -> bool:
-    """Whether a record may leave this machine at all (DESIGN §2)."""
-    return not (record.local or record.accepted)
+    return [
+        Resting(name, record)
+        for name, record in rest_on(session).items()
+        if session.graph.tasks[name].push and may_travel(record)
+    ]
 
 
 def signer_of(session: Session) -> Signer | None:

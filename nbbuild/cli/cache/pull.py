@@ -9,8 +9,8 @@ import click
 
 from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
+from nbbuild.cli._progress import moving
 from nbbuild.cli._verb import Verb
-from nbbuild.cli.cache._moving import moving
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.text.quantities import number_of
 
@@ -35,7 +35,7 @@ def command(targets: tuple[str, ...], as_json: bool, directory: Path, file: Path
     from nbbuild.session import open_session
     from nbbuild.verbs.remote_cache import pull, shared_store
 
-    with open_session(directory, file=file) as session, moving() as observer:
+    with open_session(directory, file=file) as session, moving("fetching results") as observer:
         pulled = pull(session, targets, observer)
         problems = shared_store(session).remote.problems()
     for text in problems:

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from nbbuild.cli._options import project_options
+from nbbuild.cli._progress import moving
 from nbbuild.cli._verb import Verb
-from nbbuild.cli.cache._moving import moving
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.text.quantities import amount, number_of
 
@@ -30,7 +30,7 @@ def command(as_json: bool, directory: Path, file: Path | None) -> None:
     from nbbuild.session import open_session
     from nbbuild.verbs.remote_cache import push, shared_store
 
-    with open_session(directory, file=file) as session, moving() as observer:
+    with open_session(directory, file=file) as session, moving("pushing results") as observer:
         pushed = push(session, observer)
         remote = shared_store(session).remote
         problems, name = remote.problems(), remote.name

@@ -30,10 +30,10 @@ def command(remote: bool, as_json: bool, directory: Path, file: Path | None) -> 
 
     with open_session(directory, file=file) as session:
         if remote:
-            from nbbuild.cli.cache._moving import moving
+            from nbbuild.cli._progress import moving
             from nbbuild.verbs.remote_cache import check
 
-            with moving() as observer:
+            with moving("reading the remote cache") as observer:
                 checked = check(session, observer)
         else:
             checked = session.store.check()

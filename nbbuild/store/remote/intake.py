@@ -48,6 +48,11 @@ def received(
     return None if refusal(record, now=time.time() if now is None else now) else record
 
 
+def may_be_looked_at(record: Record) -> bool:
+    """Whether nothing is wrong with a record that another machine has made."""
+    return not refusal(record, now=time.time())
+
+
 def refusal(record: Record, *, now: float) -> str:
     """Return why `record` is not to be looked at, "" if it may be."""
     reasons: tuple[tuple[Callable[[], bool], str], ...] = (
