@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from nbbuild.watching.modes import masks
 from nbbuild.watching.traces import NOT_LISTED, Own
 
 _LINUX = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin")
@@ -35,6 +36,7 @@ class Scope:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.root = os.path.realpath(root)
+        self.masks = masks(self.root)
         self.own = own
         folders = tuple(folders)
         self._interpreter = self._but_those_around_the_root(folders)

@@ -22,6 +22,7 @@ from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
 from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.watching.answers import answer, sentence
 from nbbuild.watching.looking import listed
+from nbbuild.watching.modes import masks
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path, they stand for the interpreter's own folders; as an origin: found there."""
@@ -81,6 +82,7 @@ class Traces:
         self._root = root
         self._folder = str(root)
         self._digest = digest
+        self._masks = masks(root)
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
 
     def forget(self) -> None:
@@ -159,7 +161,7 @@ class Traces:
             case "absent":
                 return left_at(path, self._digest, way=item.way)
             case "stat":
-                return answer(path, item.way)
+                return answer(path, item.way, self._masks)
             case "listing":
                 return listing(path, item.name, own=own)
             case "distribution":

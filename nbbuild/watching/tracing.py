@@ -136,7 +136,13 @@ def _file(watching: Watching, use: FileUse, name: str, changed: list[str]) -> It
     elif use.first.type == "f" and changes.read_first(use):
         yield from _content(watching, use, name, via, changed)
         if "stat" in use.uses and not use.written:
-            yield TraceItem("stat", name, answered(use.first, "stat", use.path), via, "stat")
+            yield TraceItem(
+                "stat",
+                name,
+                answered(use.first, "stat", use.path, watching.scope.masks),
+                via,
+                "stat",
+            )
     elif not use.written:
         # A file that was looked for and then rewritten, as libraries do, is from an earlier run.
         yield from _answer(watching, use, name, via, changed)
@@ -178,8 +184,8 @@ def _answer(
     if folder and (watching.scope.own.name(name) or watching.scope.surrounds(use.path)):
         # A folder for its own artefacts comes back with them; one around the project always exists.
         return
-    value = answered(use.first, way, use.path)
-    if answer(use.path, way) != value:
+    value = answered(use.first, way, use.path, watching.scope.masks)
+    if answer(use.path, way, watching.scope.masks) != value:
         changed.append(f"'{name}' changed")
     yield TraceItem("stat", name, value, via, way)
     if "enter" in use.uses or way == "stat":
@@ -198,8 +204,8 @@ def _own_answer(
     ):
         return
     way = f"{'stat' if 'lstat' in use.uses else 'exists'} {LINK}"
-    value = answered(use.own, way, use.path)
-    if answer(use.path, way) != value:
+    value = answered(use.own, way, use.path, watching.scope.masks)
+    if answer(use.path, way, watching.scope.masks) != value:
         changed.append(f"'{name}' changed")
     yield TraceItem("stat", name, value, via, way)
 
