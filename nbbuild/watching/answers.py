@@ -74,9 +74,8 @@ def sentence(name: str, was: str, now: str) -> str:
         return f"the link '{name}' leads to '{now[2:]}' now, not to '{was[2:]}'"
     if old[1:2] != new[1:2]:
         return f"'{name}' has {new[1]} bytes now, not {old[1]}"
-    if plain(new[-1]) == plain(old[-1]):
-        return f"'{name}' has another mode now"
-    return f"'{name}' has the mode {plain(new[-1])} now, not {plain(old[-1])}"
+    was, now = plain(old[-1]), plain(new[-1])
+    return f"'{name}' has {'another mode' if was == now else f'the mode {now}'} now, not {was}"
 
 
 _NOUNS: Final = {"f": "a file", "d": "a folder", "l": "a link", "o": "neither file nor folder"}

@@ -136,13 +136,8 @@ def _file(watching: Watching, use: FileUse, name: str, changed: list[str]) -> It
     elif use.first.type == "f" and changes.read_first(use):
         yield from _content(watching, use, name, via, changed)
         if "stat" in use.uses and not use.written:
-            yield TraceItem(
-                "stat",
-                name,
-                answered(use.first, "stat", use.path, watching.scope.masks),
-                via,
-                "stat",
-            )
+            value = answered(use.first, "stat", use.path, watching.scope.masks)
+            yield TraceItem("stat", name, value, via, "stat")
     elif not use.written:
         # A file that was looked for and then rewritten, as libraries do, is from an earlier run.
         yield from _answer(watching, use, name, via, changed)

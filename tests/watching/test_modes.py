@@ -51,7 +51,7 @@ def test_a_usual_mode_where_it_is_unusual_is_marked():
     assert shown("f", 0o644, {0o077}) == "=644"
     assert shown("f", 0o600, {0o077}) == "644"
     assert shown("o", 0o644, {0o022}) == "644"
-    assert sentence("a", "f 1 644", "f 1 =644") == "'a' has the mode 644 now, not 644"
+    assert sentence("a", "f 1 644", "f 1 =644") == "'a' has another mode now, not 644"
 
 
 def test_a_configuration_with_a_mode_of_its_own_says_nothing(tmp_path):
