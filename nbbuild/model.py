@@ -138,7 +138,7 @@ class TraceItem(msgspec.Struct, frozen=True, gc=False):
     value: str = ""
     via: str = ""  # how it was met, for a reader: "imported by cell 2"
     # Of a glob: its rules; of a stat: what was asked; of an import: the sys.path then, if not the
-    # trace's.
+    # trace's; of a file: "lines" if it counts by these, whatever they end with.
     way: str = ""
 
 

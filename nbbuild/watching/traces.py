@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 from blake3 import blake3
 
+from nbbuild.disk.digests import digest_lines
 from nbbuild.disk.project_folder import DOT
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.resolving import Resolver
@@ -26,6 +27,9 @@ from nbbuild.watching.modes import masks
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path, they stand for the interpreter's own folders; as an origin: found there."""
+
+LINES = "lines"
+"""The `way` of a file that counts by its lines, whatever they end with."""
 
 NOT_LISTED = frozenset({DOT, "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go and mean nothing; no listing counts them."""
@@ -141,7 +145,9 @@ class Traces:
     ) -> str | None:
         """Return the value of `item`; `seen` holds those of files and modules, which many share."""
         if item.kind in ("file", "absent", "stat"):
-            key: Hashable = (item.kind, item.name, item.way)
+            # By lines, a file may have the value of an item without being that file.
+            value = item.value if item.way == LINES else ""
+            key: Hashable = (item.kind, item.name, item.way, value)
         elif item.kind == "import":
             key = (item.name, item.way or trace.path, id(probe))
         else:
@@ -157,7 +163,7 @@ class Traces:
         path = os.path.join(self._folder, item.name)  # noqa: PTH118 - for each of many items
         match item.kind:
             case "file":
-                return self._digest(path)
+                return self._content(path, item)
             case "absent":
                 return left_at(path, self._digest, way=item.way)
             case "stat":
@@ -177,6 +183,13 @@ class Traces:
                 return digest_matches(matches, str(self._root), own=own)
             case _:
                 return None
+
+    def _content(self, path: str, item: TraceItem) -> str | None:
+        """Return the digest of a file, by its lines if the item says so."""
+        found = self._digest(path)
+        if item.way != LINES or found is None or found == item.value:
+            return found
+        return digest_lines(path, found)
 
     def _origin(self, name: str, path: Sequence[str], probe: Probe | None) -> str:
         suffixes = probe.suffixes if probe else ()

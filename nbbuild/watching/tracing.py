@@ -16,7 +16,14 @@ from nbbuild.watching.imported import RunImports
 from nbbuild.watching.literals import is_file, literals
 from nbbuild.watching.observed import FileUse, Glob, Listing, Observed, Variable
 from nbbuild.watching.scope import Scope
-from nbbuild.watching.traces import digest_matches, digest_names, glob_matches, left_at, parted
+from nbbuild.watching.traces import (
+    LINES,
+    digest_matches,
+    digest_names,
+    glob_matches,
+    left_at,
+    parted,
+)
 from nbbuild.watching.traces import listing as listing_now
 from nbbuild.watching.watched import Watched, Watching, via_cell
 from nbbuild.watching.written import read_of_earlier_runs, written
@@ -34,15 +41,19 @@ def traced(watching: Watching, observed: Observed) -> Watched:
     items: dict[tuple[str, str, str], TraceItem] = {}
     changed: list[str] = []
     modules = RunImports(watching, observed, made)
+    imported: set[str] = set()
+    for item in modules.items(changed, done.rewritten):
+        items.setdefault((item.kind, item.name, item.way), item)
+        if item.way == LINES:
+            imported.add(item.name)
     for item in (
-        *modules.items(changed, done.rewritten),
         *_files(watching, observed, changed, done.scratch),
         *_listings(watching, observed.listings, ours, changed),
         *_globs(watching, observed.globs, ours, changed),
+        *_literals(watching, observed, modules.texts, changed),
     ):
-        items.setdefault((item.kind, item.name, item.way), item)
-    for item in _literals(watching, observed, modules.texts, changed):
-        items.setdefault((item.kind, item.name, item.way), item)
+        if item.kind != "file" or item.name not in imported:  # the import read it
+            items.setdefault((item.kind, item.name, item.way), item)
     hosts = dict.fromkeys(host.name for host in observed.hosts)
     readers = ("__main__", *modules.local)
     variables = dict.fromkeys(
