@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nbbuild.watching.modes import masks
 from nbbuild.watching.traces import NOT_LISTED, Own
+from nbbuild.watching.virtual import VirtualEnvironments
 
 _LINUX = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin")
 _MACOS = ("/System", "/Library", "/private/etc", "/private/var")
@@ -37,6 +38,7 @@ class Scope:
     ) -> None:
         self.root = os.path.realpath(root)
         self.masks = masks(self.root)
+        self.virtual = VirtualEnvironments(self.root)
         self.own = own
         folders = tuple(folders)
         self._interpreter = self._but_those_around_the_root(folders)
@@ -51,6 +53,8 @@ class Scope:
         self._shell = {environ.get("PWD"), environ.get("OLDPWD")}
         self._temporary = os.path.realpath(tempfile.gettempdir())
         home = environ.get("HOME", "")
+        if home:
+            self._above |= {*_above(home)}
         self._home = os.path.realpath(home).rstrip("/") if home else None
         hidden = f"{os.path.realpath(home).rstrip('/')}/." if home else ""
         self._hidden = hidden if hidden and not f"{self.root}/".startswith(hidden) else None

@@ -236,8 +236,8 @@ def _listings(
         name = watching.scope.name(one.path)
         if name is None or one.names is None or ours.made(name):
             continue
-        value = digest_names(one.names, name, own=ours)
-        if listing_now(one.path, name, own=ours) != value:
+        value = digest_names(one.names, name, own=ours, virtual=watching.scope.virtual)
+        if listing_now(one.path, name, own=ours, virtual=watching.scope.virtual) != value:
             changed.append(f"the names in the folder '{name}' changed")
         yield TraceItem("listing", name, value, via_cell(one.cell))
         yield from _links(watching, one.path, via_cell(one.cell))
@@ -254,9 +254,10 @@ def _globs(
         flags = [one.way, *(["recursive"] * one.recursive), *(["hidden"] * one.hidden)]
         way = " ".join(flags)
         name = f"{base}:{pattern}"
-        value = digest_matches(one.matches, watching.scope.root, own=ours)
-        now = glob_matches(Path(watching.scope.root), name, way)
-        if digest_matches(now, watching.scope.root, own=ours) != value:
+        root, virtual = watching.scope.root, watching.scope.virtual
+        value = digest_matches(one.matches, root, own=ours, virtual=virtual)
+        now = glob_matches(Path(root), name, way)
+        if digest_matches(now, root, own=ours, virtual=virtual) != value:
             changed.append(f"the matches of '{pattern}' changed")
         yield TraceItem("glob", name, value, via_cell(one.cell), way)
 
