@@ -168,9 +168,8 @@ class RunImports:
 
     def _same(self, one: str, other: str) -> bool:
         root = self._scope.root
-        return one == other or os.path.realpath(f"{root}/{one}") == os.path.realpath(
-            f"{root}/{other}"
-        )
+        places = (os.path.realpath(os.path.join(root, name)) for name in (one, other))  # noqa: PTH118
+        return one == other or next(places) == next(places)
 
     def _in_stdlib(self, origin: str) -> bool:
         return "-packages/" not in origin

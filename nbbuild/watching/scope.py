@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nbbuild.watching.modes import masks
+from nbbuild.watching.naming import is_outside, name_of
 from nbbuild.watching.traces import NOT_LISTED, Own
 from nbbuild.watching.virtual import VirtualEnvironments
 
@@ -22,7 +23,7 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 class Scope:
-    """Decides which paths count for a trace, and under which names (root-relative, POSIX).
+    """Decides which paths count for a trace, and under which names (POSIX; see naming.py).
 
     `folders` are the interpreter's; `closed` folders never count, such as the store.
     """
@@ -80,7 +81,7 @@ class Scope:
 
     def is_of_the_shell(self, path: str, name: str) -> bool:
         """Whether `path` is a folder outside the root that shells look at when they start."""
-        return name.startswith("../") and path in self._shell
+        return is_outside(name) and path in self._shell
 
     def installed(self, path: str) -> bool:
         """Whether `path`, links followed, lies in the interpreter's own folders."""
@@ -103,7 +104,7 @@ class Scope:
             return None
         if any(part.startswith("ipykernel_") for part in parts) and not inside:
             return None
-        return os.path.relpath(path, self.root)
+        return name_of(path, self.root)
 
     def _is_left_out(self, path: str, *, inside: bool) -> bool:
         folder = f"{path.rstrip('/')}/"

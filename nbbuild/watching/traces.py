@@ -24,6 +24,7 @@ from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.watching.answers import answer, sentence
 from nbbuild.watching.looking import listed
 from nbbuild.watching.modes import masks
+from nbbuild.watching.naming import name_of
 from nbbuild.watching.virtual import VirtualEnvironments
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
@@ -216,7 +217,7 @@ def origin(
             continue
         found = resolver.find(name, local)
         if found is not None:
-            return os.path.relpath(found, root)
+            return name_of(found, str(root))
         if top in marks.get(entry, ()):
             return entry
         local = []
@@ -291,7 +292,7 @@ def digest_matches(
 
     Virtual environments, by `virtual`, count by what is installed in them.
     """
-    names = (os.path.relpath(os.path.normpath(path), root) for path in matches)
+    names = (name_of(os.path.normpath(path), root) for path in matches)
     kept = sorted(
         name
         for name in names
