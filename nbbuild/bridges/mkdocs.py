@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 _NAMED = 10  # the most pages that a message names
 
 
-class _Settings(Config):  # type: ignore[no-untyped-call]
+class _PluginSettings(Config):  # type: ignore[no-untyped-call]
     """The plugin's settings in mkdocs.yml: there are none."""
 
 
-class NbbuildPlugin(BasePlugin[_Settings]):  # type: ignore[no-untyped-call]
+class NbbuildPlugin(BasePlugin[_PluginSettings]):  # type: ignore[no-untyped-call]
     """Has the page of each notebook in `jcache.toml` come from what nbbuild built of it."""
 
     @event_priority(-100)  # after mkdocs-jupyter has chosen its pages, by their sources
