@@ -101,6 +101,11 @@ class Traces:
         self._virtual = VirtualEnvironments(self._root)
 
     @property
+    def looked(self) -> frozenset[str]:
+        """The paths (absolute) by which virtual environments were told apart so far."""
+        return frozenset(self._virtual.looked)
+
+    @property
     def listed(self) -> frozenset[str]:
         """The folders (absolute) in which imports were looked for so far."""
         return frozenset(folder for one in self._resolvers.values() for folder in one.listed)

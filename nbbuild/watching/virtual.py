@@ -14,6 +14,8 @@ class VirtualEnvironments:
 
     def __init__(self, root: Path | str) -> None:
         self._root = str(root)
+        self.looked: set[str] = set()
+        """The paths (absolute) that were looked for so far."""
         self._known: dict[str, bool] = {"": False, ".": False, "..": False}
 
     def __call__(self, path: str) -> bool:
@@ -21,8 +23,13 @@ class VirtualEnvironments:
         known = self._known.get(path)
         if known is None:
             place = f"{self._root}/{path}"
-            known = self(path.rpartition("/")[0]) or any(
-                os.path.lexists(f"{place}/{mark}") for mark in _MARKS
+            known = self(path.rpartition("/")[0]) or (
+                Path(place).is_dir() and any(self._is_there(f"{place}/{mark}") for mark in _MARKS)
             )
             self._known[path] = known
         return known
+
+    def _is_there(self, path: str) -> bool:
+        path = os.path.normpath(path)
+        self.looked.add(path)
+        return os.path.lexists(path)

@@ -17,6 +17,8 @@ from pathlib import Path
 from blake3 import blake3
 from strace_log import Event
 
+from nbbuild.watching.naming import name_of
+
 _NEVER = {".nbbuild", "_build", "__pycache__", ".ipynb_checkpoints"}
 _GONE = {"ENOENT", "ENOTDIR", "ELOOP"}
 _LIBRARY = re.compile(r".*/(?:site-packages|python3\.\d+|lib-dynload)/([^/.]+)")
@@ -86,7 +88,7 @@ class Account:
 
     def name(self, path: str) -> str:
         """Return the name of a path, from the project's root."""
-        return relpath(path, self._root)
+        return name_of(path, self._root)
 
     def _import_folders(self) -> set[str]:
         """Return the folders in which Python looked for modules: that of each compiled source."""
