@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
-from os.path import normpath, realpath, relpath
+from os.path import join, normpath, realpath, relpath
 from pathlib import Path
 
 from blake3 import blake3
@@ -293,7 +293,7 @@ class Account:
 
     def _justified(self, item: dict) -> bool:
         kind, name = item["kind"], item["name"]
-        whole = normpath(f"{self._root}/{name}")
+        whole = normpath(join(self._root, name))
         folder, _, last = whole.rpartition("/")
         ways = (whole, f"{realpath(folder or '/')}/{last}")
         asked = [event for event in self._seen if event.path in ways]
