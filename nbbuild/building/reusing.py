@@ -47,7 +47,7 @@ class Reuse:
             return None
         sources = self.sources.digest(task)  # before reading, so that a later edit is noticed
         try:
-            built = built_bytes(self.sources.read(task), cells)
+            built = built_bytes(self.sources.read(task), cells, record)
         except ValueError:  # a record that cannot be merged is a miss, never a wrong answer
             return None
         restored = self.outputs.restore(task, record)
