@@ -310,7 +310,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     built: str = ""  # the built notebook, or the partial one of a failure
     record: str = ""  # its id
-    origin: str = LOCAL  # the cache that holds the record
+    origin: str = LOCAL  # the cache that it came from: LOCAL, or the URL of a remote one
     key: ActionKey | None = None
     failed_before: bool = False  # with the same key, and was not run again
     cached: bool = True  # False: executed, but the result was not published; `notes` says why
@@ -376,6 +376,7 @@ class _More(TypedDict, total=False):
     """The fields of an outcome that `of` hands on as they are."""
 
     cell_seconds: tuple[float, ...]
+    origin: str
     cached: bool
     notes: tuple[str, ...]
     own: tuple[str, ...]

@@ -15,7 +15,7 @@ from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
-from nbbuild.model import Outcome, OutcomeKind, Record, Task
+from nbbuild.model import LOCAL, Outcome, OutcomeKind, Record, Task
 from nbbuild.notebook.provenance import packages
 from nbbuild.notebook.skipped import is_skipped
 from nbbuild.report import amount, duration
@@ -228,7 +228,7 @@ def _provenance(outcome: Outcome, record: Record) -> list[str]:
     elif record.accepted:
         came = f"accepted without a run of nbbuild's, {when}"
     else:
-        came = f"restored from the {outcome.origin} cache; executed {when}"
+        came = f"restored from {_cache(outcome.origin)}; executed {when}"
     counted = [f"{name} {version}" for name, version in packages(record).items()]
     return [
         f"  result: {came}",
@@ -236,6 +236,10 @@ def _provenance(outcome: Outcome, record: Record) -> list[str]:
         f"  key: {record.key.digest}",
         *([f"  packages: {', '.join(counted)}"] if counted else []),
     ]
+
+
+def _cache(origin: str) -> str:
+    return "the local cache" if origin == LOCAL else f"the remote cache {origin}"
 
 
 def _failure(outcome: Outcome) -> str:
