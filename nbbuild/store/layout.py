@@ -5,7 +5,7 @@
       v2/                           one folder per format, so versions never meet and just miss
         VERSION                     "nbbuild store 2"; with any other text, the folder is not ours
         CACHEDIR.TAG  .gitignore    make backups and git leave the folder out
-        blobs/ab/<digest>           bytes, named by their BLAKE3; read-only, never linked into a tree
+        blobs/ab/<digest>           bytes, named by their BLAKE3; read-only, never linked to
         records/ab/<key>/<id>.json  a sealed Record: its digest in the first line, then JSON
         locks/<key>.lock            held by the process that executes the key (locks.py)
         locks/build-<hex>.lock      held by a running build; its mtime is the beginning (gc.py)
