@@ -105,6 +105,7 @@ def _attempted(
         notes=(*done.notes, *notes),
         shortfall=done.shortfall,
         cut_short=done.cut_short,
+        orphaned=done.orphaned,
         preloads=done.preloads,
         preload_seconds=done.preload_seconds,
         peak_memory=done.peak_memory,

@@ -19,14 +19,21 @@ from notebook_sources import ipynb
 
 PATIENCE = 60  # seconds until a run that waits has failed
 LEFT = 2.0  # seconds after which nothing may be left
+KILLED = "the kernel died in cell 2 (In [2]): the process that starts kernels was killed"
 LIMIT = "ran longer than its limit of 2 s"
 
 _ALWAYS = """
-import os, signal, socket, subprocess, sys, threading, time
-gate = socket.create_connection(("127.0.0.1", {port}))
-gate.sendall(f"{name} {{os.getpid()}} {{time.monotonic()}}\\n".encode())
+import contextlib, os, signal, socket, subprocess, sys, threading, time
+with contextlib.suppress(OSError):  # run again, it finds nobody there
+    gate = socket.create_connection(("127.0.0.1", {port}))
+    gate.sendall(f"{name} {{os.getpid()}} {{time.monotonic()}}\\n".encode())
 """
-_NEIGHBOUR = "gate.settimeout(60); _ = gate.recv(1); print('unharmed')"
+_NEIGHBOUR = """
+with contextlib.suppress(OSError, NameError):
+    gate.settimeout(60)
+    gate.recv(1)
+print("unharmed")
+"""
 _SWALLOW = """
 while True:
     try:
@@ -43,11 +50,9 @@ if os.fork() == 0:
 """
 _MEMORY = """
 import resource
-most = 1 << 31
+most = 1 << 32
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
-held = []
-while True:
-    held.append(bytearray(1 << 26))
+held = bytearray(most)
 """
 
 # name → what the notebook does, and what is said of it when nbbuild is left alone; "": it is well
@@ -66,7 +71,7 @@ DEEDS = {
     "thread": ("threading.Thread(target=threading.Event().wait).start()", ""),
     "held stdout": ("subprocess.Popen(['sh', '-c', 'sleep {token}; true'])", ""),
     "closed": ("os.closerange(3, 1024)", None),  # whatever it is: it ends, and is no success
-    "kill parent": ("os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)", "the kernel died"),
+    "kill parent": ("os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)", KILLED),
 }
 DEADLY = ("exit", "segfault", "kill")
 SIGNALS = {
@@ -158,7 +163,7 @@ def run(combination, folder):
     build = subprocess.Popen(
         [sys.executable, "-m", "nbbuild", "--log-format", "plain"],
         cwd=folder,
-        env={**os.environ, "STRESS_TOKEN": token, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        env={**os.environ, "STRESS_TOKEN": token, "PYTHONFAULTHANDLER": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -172,6 +177,8 @@ def run(combination, folder):
         gate.wait(("victim", "neighbour"))
         if combination.deed.startswith("stop ") and combination.deed != "stop kernel":
             _stop(combination.deed.split()[1], token, briefly=combination.signal == "nothing")
+        if combination.deed == "kill parent":
+            gate.close()  # they run one after the other now, the neighbour perhaps first
         if combination.signal == "nothing":
             _await_line(seen, "victim.ipynb")
             gate.close()
@@ -180,7 +187,7 @@ def run(combination, folder):
         seen.status = build.wait(PATIENCE)
     except (subprocess.TimeoutExpired, TimeoutError) as error:
         seen.complaints.append(f"it hangs: {error!r}")
-        os.killpg(build.pid, signal.SIGKILL)
+        build.send_signal(signal.SIGABRT)  # Python writes what each thread does
         build.wait()
     ended = time.monotonic()
     while (there := processes(token)) and time.monotonic() < ended + LEFT:
