@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nbbuild.cli
@@ -80,6 +81,7 @@ class Forks:
     """Runs cells, each notebook in a fork of its own; a context manager."""
 
     def __enter__(self):
+        self._turn = threading.Lock()
         self._server = subprocess.Popen(
             [sys.executable, "-c", _SERVER],
             stdin=subprocess.PIPE,
@@ -103,9 +105,10 @@ class Forks:
             "before": list(before),
             "after": list(after),
         }
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        answer = json.loads(self._server.stdout.readline())
+        with self._turn:
+            self._server.stdin.write(json.dumps(request) + "\n")
+            self._server.stdin.flush()
+            answer = json.loads(self._server.stdout.readline())
         return answer["shown"], answer["failure"]
 
 

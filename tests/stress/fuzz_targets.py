@@ -1,12 +1,9 @@
 """What nbbuild reads from outside, as functions of bytes: any error but a typed one is a defect.
 
-`python tests/stress/fuzz_targets.py NAME [options of libFuzzer]` drives one of them with atheris
-(`pip install atheris`), from its seeds: `-max_total_time=60` ends it after a minute.
+atheris_fuzz.py drives one of them for as long as one likes.
 """
 
 import contextlib
-import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -196,20 +193,3 @@ SEEDS = {
     "myst": (myst, ["---\nkernelspec: {name: python3}\n---\n```{code-cell}\n1\n```\n"]),
 }
 """name → what reads it, and sound examples of it."""
-
-
-def _main(name, *options):
-    import atheris
-
-    target, seeds = SEEDS[name]
-    with tempfile.TemporaryDirectory() as corpus:
-        for number, seed in enumerate(seeds):
-            text = seed if isinstance(seed, str) else json.dumps(seed)
-            (Path(corpus) / str(number)).write_text(text)
-        atheris.instrument_all()
-        atheris.Setup([sys.argv[0], corpus, *options], target)
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
