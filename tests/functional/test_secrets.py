@@ -139,6 +139,15 @@ def test_no_byte_that_a_build_writes_holds_a_secret(project, tmp_path):
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_no_notebook_gets_the_key_that_signs(project, monkeypatch):
+    monkeypatch.setenv("NBBUILD_SIGNING_KEY", SECRET)
+    project.config("")
+    project.notebook("a.ipynb", "print(sorted(os.environ))", "!env")
+    project.build()
+    assert "RUN_LOG" in project.shown("a.ipynb")
+    assert "NBBUILD_SIGNING_KEY" not in project.shown("a.ipynb")
+
+
 def test_nbbuilds_own_folder_is_its_owners_alone(project):
     project.config(
         '[[notebook]]\npath = "a.ipynb"\nartefacts = ["out/*.txt"]\n'
