@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict
 
 import msgspec
 
@@ -76,6 +76,7 @@ class Task:
     groups: tuple[str, ...] = ()
     max_age: float | None = None  # seconds
     cache: bool = True
+    push: bool = True  # False: its results stay on this machine
     python_path: tuple[str, ...] = ()
     settings: Settings = Settings()  # what [[notebook]] says; other levels fill the rest
     declared_in: str = "[project] notebooks"  # for error messages
@@ -138,7 +139,7 @@ class TraceItem(msgspec.Struct, frozen=True, gc=False):
     value: str = ""
     via: str = ""  # how it was met, for a reader: "imported by cell 2"
     # Of a glob: its rules; of a stat: what was asked; of an import: the sys.path then, if not the
-    # trace's.
+    # trace's; of a file: "lines" if it counts by these, whatever they end with.
     way: str = ""
 
 
@@ -189,6 +190,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     accepted: bool = False  # not by a run of ours (-t, adopted): never pushed to a remote
     preloads: tuple[str, ...] = ()  # modules that the kernel had loaded before its notebook began
     python: str = ""  # the kernel's, patch level included; "" when it is none, or nobody knows
+    nbbuild: str = ""  # the version that made it; "" in records older than this field
 
     @property
     def blobs(self) -> tuple[Digest, ...]:
@@ -251,13 +253,17 @@ class OutcomeKind(enum.Enum):
     CANCELLED = "cancelled"
 
 
+NOT_RESTORED: Final = "restore"
+"""The kind of a failure, and of its reason: the task would have to run where nothing may."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """Why a task failed.
 
     Kinds: error (a cell raised), timeout, died (the kernel), start (it did not), lost (messages
     were), artefact (not written), input (not there), order (nobody declared it), undeclared (used,
     and not in the sandbox), output (that cannot be kept, or put in its place), unreadable (the
-    notebook), internal.
+    notebook), restore (it would have to run where nothing may), internal.
     """
 
     kind: str
@@ -287,6 +293,10 @@ class Failure(msgspec.Struct, frozen=True):
         return cls(kind, error.what, None, facts, error.hint)
 
 
+LOCAL = "local"
+"""The origin of results that this machine's cache holds."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one task in one build; kept for `show`."""
 
@@ -300,6 +310,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     built: str = ""  # the built notebook, or the partial one of a failure
     record: str = ""  # its id
+    origin: str = LOCAL  # the cache that it came from: LOCAL, or the URL of a remote one
     key: ActionKey | None = None
     failed_before: bool = False  # with the same key, and was not run again
     cached: bool = True  # False: executed, but the result was not published; `notes` says why
@@ -326,6 +337,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             told = joined(failure.told, tag("pre", failure.traceback))
             facts.append(("failure", told))
         return table((), [one for one in facts if one[1]])
+
+    @property
+    def not_restored(self) -> bool:
+        """Whether it failed only since it would have to run, where nothing may."""
+        return self.failure is not None and self.failure.kind == NOT_RESTORED
 
     @classmethod
     def of(
@@ -360,6 +376,7 @@ class _More(TypedDict, total=False):
     """The fields of an outcome that `of` hands on as they are."""
 
     cell_seconds: tuple[float, ...]
+    origin: str
     cached: bool
     notes: tuple[str, ...]
     own: tuple[str, ...]
