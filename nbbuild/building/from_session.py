@@ -27,6 +27,10 @@ PARENTS_SHARE = 1 / 2
 """Of the memory that kernels may hold: what processes with packages in memory may take of it."""
 
 
+SIGNING_KEY = "NBBUILD_SIGNING_KEY"
+"""The variable with the key that signs what is pushed. No notebook gets it: many print them all."""
+
+
 def preparing_of(session: Session, *, threads: int, warming: Warming = stock) -> Preparing:
     """Return what makes the actions of a build in `session`'s project."""
     return Preparing(
@@ -34,7 +38,11 @@ def preparing_of(session: Session, *, threads: int, warming: Warming = stock) ->
         tasks=session.graph.tasks,
         inputs=session.inputs,
         walker=session.walker,
-        environ=make.outside(session.environ),
+        environ={
+            name: value
+            for name, value in make.outside(session.environ).items()
+            if name != SIGNING_KEY
+        },
         warming=warming,
         threads=threads,
     )

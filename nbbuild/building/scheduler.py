@@ -66,7 +66,7 @@ def run(
     """
     tasks = doit_tasks(names, upstream, up_to_date=up_to_date, act=act)
     control = TaskControl(tasks)
-    control.process([task.name for task in tasks])
+    control.process(None)  # all of them: named, "-x.ipynb" would be an option to doit
     runner = HeapRunner(
         _Words(blocked),
         executor=executor,

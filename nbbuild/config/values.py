@@ -7,6 +7,7 @@ saying where: the caller knows the table.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeGuard, TypeVar
@@ -20,6 +21,9 @@ Reader: TypeAlias = Callable[[str, object], _T]
 
 _LIMIT: Final = 1e12
 """No number of jcache.toml is as large as this; it keeps arithmetic from overflowing."""
+
+_MOST_RUNS: Final = 10_000
+"""More tasks of one notebook than this are a slip: to list them alone would take for ever."""
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) *([smhdw])", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -305,6 +309,12 @@ def matrix(key: str, value: object) -> Mapping[str, Sequence[Any]]:
                 ConfigError(f"'{key}.{name}' holds {twice} twice", hint="every value is one task")
             )
     raise_all(errors)
+    number = math.prod(map(len, values.values()))
+    if number > _MOST_RUNS:
+        raise ConfigError(
+            f"'{key}' makes {number:,} tasks of one notebook, more than {_MOST_RUNS:,}",
+            hint="every combination of values is one task; take out values, or loop in a cell",
+        )
     return values
 
 

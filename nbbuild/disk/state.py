@@ -21,7 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from nbbuild.disk.durable import private_folder, set_aside
+from nbbuild.disk.durable import own_mode, private_folder, set_aside
+from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import LOCKS, STATE
 from nbbuild.disk.regular import is_taken
@@ -303,6 +304,8 @@ class State:
                 if os.path.lexists(bad) and (bad.is_dir() or is_taken(path)):
                     set_aside(bad)
                 os.replace(path, bad)  # noqa: PTH105
+        # SQLite would choose the mode itself; its logs get that of the file.
+        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | ONLY_HERE, own_mode(self._path)))
         connection = _opened(self._path)
         connection.execute(_SYNCHRONOUS)
         with suppress(sqlite3.OperationalError):  # refused: the journal mode stays as it was

@@ -610,6 +610,11 @@ def test_values_of_a_table(
             'write a = ["UK"], or use `parameters` for one value',
         ),
         (
+            f"matrix = {{ {', '.join(f'{name} = {[*range(20)]}' for name in 'abcdefgh')} }}",
+            "'matrix' makes 25,600,000,000 tasks of one notebook, more than 10,000",
+            "every combination of values is one task; take out values, or loop in a cell",
+        ),
+        (
             "matrix = { a = [1, 2, 1] }",
             "'matrix.a' holds the number 1 twice",
             "every value is one task",
