@@ -59,19 +59,21 @@ def execute(
     most_failures: int | None,
     cancelled: threading.Event,
 ) -> None:
-    """Do what `drive` does, with local kernels; `executing` are those that will probably run."""
+    """Do what `drive` does, with kernels; `executing` are those that will probably run."""
     # With one slot, the listed order is as quick as any and easier to follow.
     priority = _critical(session, tally.durations) if workers.slots > 1 else {}
     pairs = PairsApart(session.state)
     known = pairs.known.values()
     last = _last_records(session, executing)
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
+    here = workers.jobs is None
     preparing = preparing_of(
         session,
         warming=warmings_of(session, executing, slots=workers.slots, supply=kernels.supply),
-        threads=threads_each(workers.slots, len(executing)),
+        # Elsewhere the workers' own environment says how many.
+        threads=threads_each(workers.slots, len(executing)) if here else 0,
     )
-    following = _Following(preparing, kernels, executing)
+    following = _Following(preparing, kernels, executing if here else ())
     slots = min(workers.slots, kernels.tokens.held + 1)
     following.start(session.graph, names, priority, slots=slots)
     again = Again()
@@ -84,6 +86,8 @@ def execute(
             preparing=preparing,
             ready=kernels.ahead.take,
             on_end=following.begin,
+            jobs=workers.jobs,
+            priority=priority,
         ),
         observer=tally.observer,
         cancelled=cancelled,
@@ -157,7 +161,7 @@ def drive(
             singly=is_page,
         )
 
-    with workers.executor:
+    with workers:
         try:
             do(names, slots=workers.slots)
             for _ in range(_ROUNDS):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from nbbuild.building import last_good
+from nbbuild.building.executors import OWN
 from nbbuild.building.from_session import facts_of, is_new_of, likely_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
 from nbbuild.building.rendering import Pages
-from nbbuild.building.slots import slots_of_build
+from nbbuild.building.slots import Slots, slots_of_build
 from nbbuild.building.supply import Supply
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
@@ -25,6 +28,7 @@ from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.export.html import Renderer
 from nbbuild.judging.verdicts import Judge, Plan
+from nbbuild.kernels.launch.jobserver import NoLimit
 from nbbuild.model import Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.quick.uptodate import STEP_SUMMARY
 from nbbuild.report import summary
@@ -71,16 +75,18 @@ def build(
         slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,
         _supplied(session, supply, slots=slots.most) as (lent, head_start),
     ):
-        head_start.guess(names, forced=force)
+        here = (executor or session.config.execution.executor) in OWN
+        if here:
+            head_start.guess(names, forced=force)
         session.check(names)
         tally.remarks = remarks(session, names)
         pages = Pages.of(session)
         judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
-        plan = judge.plan(names, judged=head_start.judged)
+        plan = judge.plan(names, judged=head_start.judged if here else _unheard)
         todo = _open(session, plan.judgements, standing)
         # Before anything is written: the executor may not exist.
         idle = _is_idle(todo, pages)
-        start = None if idle and not executor else _executor(session, executor)
+        start = None if idle and not executor else _executor(session, executor, jobs, slots)
         session.tree.tidy()
         observer(Planned(len(names), len(_executing(todo)), slots.most, tally.durations))
         _keep_blocked(session, plan.judgements, standing, tally)
@@ -93,8 +99,8 @@ def build(
                 judge,
                 todo,
                 tally,
-                workers=start(slots.most),
-                tokens=slots.tokens(lent.launcher, observer),
+                start=start,
+                tokens=slots.tokens(lent.launcher, observer) if here else nullcontext(NoLimit()),
                 supply=lent,
                 pages=pages,
                 most_failures=most,
@@ -191,7 +197,7 @@ def _execute(
     todo: Sequence[Judgement],
     tally: Tally,
     *,
-    workers: Workers,
+    start: Callable[[], Workers],
     tokens: AbstractContextManager[Tokens],
     supply: Supply,
     pages: Pages | None,
@@ -207,7 +213,10 @@ def _execute(
         from nbbuild.building.executing import KernelSupply, execute
 
         settled = session.graph.sorted({one.task for one in todo} - {*work})
-        room = supply.room(session.config.execution.max_memory)
+        workers = start()
+        # Kernels elsewhere take no memory here.
+        most = session.config.execution.max_memory if workers.jobs is None else sys.maxsize
+        room = supply.room(most)
         with _rendering(pages, tally, settled, cancelled):
             execute(
                 session,
@@ -413,11 +422,26 @@ def _export(
         return after_build.Handed(problems=problems, rests_on=None)
 
 
-def _executor(session: Session, name: str | None) -> Callable[[int], Workers]:
+def _executor(
+    session: Session, name: str | None, jobs: int | None, slots: Slots
+) -> Callable[[], Workers]:
     """Return the function that starts the executor `name`, None: the one that is configured.
 
     Raises UsageError if there is none of that name.
     """
     from nbbuild.building import executors
 
-    return executors.find(name or session.config.execution.executor)
+    config = session.config
+    name = name or config.execution.executor
+    configured = None if config.execution.jobs == "auto" else config.execution.jobs
+    setup = executors.Setup(
+        root=session.root,
+        jobs=slots.most if name in OWN else jobs or configured,
+        cores=slots.most,
+        options=config.options_of(name),
+    )
+    return partial(executors.find(name), setup)
+
+
+def _unheard(judgement: Judgement) -> None:
+    """Start nothing early: the kernels are not of this machine."""

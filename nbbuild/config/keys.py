@@ -64,6 +64,18 @@ def readers(root: Path) -> Keys:
             "mystmd": values.boolean,
         },
         "verify": {"ignore": values.listed(values.expression)},
+        "dask": {
+            "address": values.filled,
+            "cluster": values.filled,
+            "options": values.table,
+        },
+        "command": {
+            "submit": values.command,
+            "status": values.command,
+            "cancel": values.command,
+            "poll": values.duration,
+        },
+        "executor": {"options": values.table},
         "notebook": {
             "path": paths.pattern(root),
             "name": paths.task_name,

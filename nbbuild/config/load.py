@@ -16,9 +16,12 @@ from nbbuild.config.keys import readers
 from nbbuild.config.tables import Collected, read_entries, read_table, unknown_table
 from nbbuild.config.types import (
     CacheTable,
+    CommandTable,
     Config,
+    DaskTable,
     EnvironmentTable,
     ExecutionTable,
+    ExecutorTable,
     ExportTable,
     NotebookEntry,
     ProjectTable,
@@ -106,6 +109,9 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
         report=ReportTable(**tables.get("report", {})),
         export=ExportTable(**tables.get("export", {})),
         verify=VerifyTable(**tables.get("verify", {})),
+        dask=DaskTable(**tables.get("dask", {})),
+        command=CommandTable(**tables.get("command", {})),
+        executor=ExecutorTable(**tables.get("executor", {})),
         notebooks=tuple(entries),
     )
     check_folders(config, problems)

@@ -14,6 +14,7 @@
         make/<file>/<digest>.d what a built notebook rests on, for make
         tracer/                what the tracer in the kernels keeps for the next one
         reports/<id>.json      what the last builds came to
+        jobs/                  attempts that are executed elsewhere, while they last
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
@@ -43,4 +44,5 @@ UPTODATE: Final = "uptodate"
 MAKE: Final = "make"
 TRACER: Final = "tracer"
 REPORTS: Final = "reports"
+JOBS: Final = "jobs"
 LOCKS: Final = "locks"
