@@ -18,7 +18,7 @@ import msgspec
 
 from nbbuild.building.actions import Action
 from nbbuild.building.attempts import Attempted
-from nbbuild.building.executors import Begun, GivenUp, Job, Jobs, Lost
+from nbbuild.building.executors import Begun, GivenUp, Job, Jobs, Lost, Refused
 from nbbuild.building.inspecting import Inspecting
 from nbbuild.building.orders import (
     BLOBS,
@@ -88,10 +88,11 @@ class AttemptsElsewhere:
                 except GivenUp:
                     cells = without_outputs(action.notebook)
                     return Attempted(cells=cells, cancelled=True, root=action.root)
+                except Refused as error:
+                    return _failed(action, Failure("start", f"no worker begins it: {error}"))
                 except Lost as error:
-                    failure = Failure("died", f"the worker that executed it was lost: {error}")
-                    cells = without_outputs(action.notebook)
-                    return Attempted(cells=cells, failure=failure, root=action.root)
+                    told = f"the worker that executed it was lost: {error}"
+                    return _failed(action, Failure("died", told))
                 answer = self._understood(task, data)
                 if answer.attempted is not None:
                     return self._settled(task, action, answer, answer.attempted)
@@ -183,6 +184,11 @@ class AttemptsElsewhere:
                     )
                 notes += self.tree.bring_in(file, one.path)
         return notes
+
+
+def _failed(action: Action, failure: Failure) -> Attempted:
+    cells = without_outputs(action.notebook)
+    return Attempted(cells=cells, failure=failure, root=action.root)
 
 
 def resources_of(task: Task) -> Mapping[str, float]:

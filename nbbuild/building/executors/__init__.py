@@ -36,6 +36,10 @@ class GivenUp(Exception):
     """A job was ended because the build does not want it any more."""
 
 
+class Refused(Exception):
+    """A job could not be begun; the text says why."""
+
+
 class Lost(Exception):
     """What carried out a job is gone, and its answer with it; the text says who was lost."""
 
@@ -62,6 +66,10 @@ class Job:
     told: Callable[[int, int], None] = lambda number, total: None  # as each cell begins
     waits: Callable[[str], None] = lambda why: None  # when it does not begin for long
 
+    def unwanted(self) -> None:
+        """End the job wherever its worker sees the project; it takes a worker a moment."""
+        Path(self.begun.mark).unlink(missing_ok=True)
+
 
 class Jobs:
     """Carries out jobs elsewhere; thread-safe."""
@@ -73,8 +81,8 @@ class Jobs:
         """Return what `work` returned for the order of `job`.
 
         Look at `cancelled` every `TICK` or so; once it is set, end the job, and raise GivenUp when
-        it has ended. Raise Lost if the answer will never come, and begin nothing anew: the build
-        decides whether there is another attempt.
+        it has ended. Raise Refused if it cannot be begun, and Lost if its answer will never
+        come; begin nothing anew, since the build decides whether there is another attempt.
         """
         raise NotImplementedError
 
