@@ -7,10 +7,8 @@ there is one record for an attempt however many workers were lost on the way.
 from __future__ import annotations
 
 import os
-import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from nbbuild.building.actions import Action
 from nbbuild.building.attempts import Attempted
 from nbbuild.building.executors import Begun, GivenUp, Job, Jobs, Lost, Refused
 from nbbuild.building.inspecting import Inspecting
+from nbbuild.building.marks import marked
 from nbbuild.building.orders import (
     BLOBS,
     Answer,
@@ -31,9 +30,7 @@ from nbbuild.building.orders import (
 )
 from nbbuild.disk import temporary
 from nbbuild.disk.digests import digest_bytes
-from nbbuild.disk.durable import below_private, write, writing
-from nbbuild.disk.locks import lock
-from nbbuild.disk.project_folder import DOT, JOBS
+from nbbuild.disk.durable import write, writing
 from nbbuild.errors import OneTaskError
 from nbbuild.events import CellStarted, Noted, Observer
 from nbbuild.model import ArtefactFile, Digest, Failure, Task
@@ -194,24 +191,3 @@ def _failed(action: Action, failure: Failure) -> Attempted:
 def resources_of(task: Task) -> Mapping[str, float]:
     """Return what `task` takes of its worker's resources, by their names."""
     return {}
-
-
-@contextmanager
-def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Path]:
-    """Yield a file whose name nobody can guess, in the project for as long as the block lasts.
-
-    A worker that finds it sees this project, not a copy; one that loses it stops. Unless the job
-    `outlives` its build, the file is also locked, so that a killed build ends it.
-    """
-    name = f"{key[:12]}-{secrets.token_hex(8)}"
-    folder = root / DOT / JOBS
-    mark = Path(begun.mark) if begun.mark else folder / f"{name}.{'job' if outlives else 'lock'}"
-    with writing("a job cannot be noted", mark):
-        below_private(folder)
-        if outlives:
-            mark.touch()
-    try:
-        with nullcontext() if outlives else lock(mark):
-            yield mark
-    finally:
-        mark.unlink(missing_ok=True)

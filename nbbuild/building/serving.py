@@ -23,7 +23,7 @@ def serve(order: Path) -> int:
             return 0
         workplace = Workplace()
         try:
-            answer = workplace.carry_out(data, told=there.tell, wanted=there.mark.exists)
+            answer = workplace.carry_out(data, wanted=there.mark.exists)
         except BadOrder as error:
             there.refuse(str(error))
             sys.stderr.write(f"error: {error}\n")

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ import msgspec
 from nbbuild.building import runner
 from nbbuild.building.actions import Action
 from nbbuild.building.attempts import Attempted
+from nbbuild.building.marks import note_cell
 from nbbuild.building.orders import (
     BLOBS,
     INPUTS,
@@ -80,18 +82,19 @@ class Workplace:
         self,
         data: bytes,
         *,
-        told: Callable[[int, int], None] = lambda number, total: None,
+        told: Callable[[int, int], None] | None = None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> bytes:
         """Execute an order and return its answer, both encoded; raises `BadOrder`.
 
-        `told(number, total)` is called as each cell begins. The run ends soon after `wanted()` has
-        become false, or after the order's mark has disappeared.
+        `told(number, total)` is called as each cell begins; None: the mark says so. The
+        run ends soon after `wanted()` has become false, or the order's mark has disappeared.
         """
         order = decode_order(data)
         staged = staging(order)
         answer = Answer(host=platform.node())
         action = _placed(order.action)
+        told = told or partial(note_cell, Path(order.mark))
         try:
             fault = self._fault(order, action)
             if fault is not None:

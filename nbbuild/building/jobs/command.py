@@ -29,6 +29,7 @@ from nbbuild.building.executors import (
 )
 from nbbuild.building.executors.local import threads
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
+from nbbuild.building.marks import noted_cell
 from nbbuild.disk import flock
 from nbbuild.disk.durable import writing
 from nbbuild.disk.flags import ONLY_HERE
@@ -120,8 +121,8 @@ class CommandJobs(Jobs):
         if not job.resumes:
             self._put_away(job.key)
             there.mark.touch()  # it may have been that of the job put away
-            there.make(job.order)
             self._notes.write(job.key, Note(task=job.name, begun=job.begun))
+            there.make(job.order)
         try:
             self._submit(job, there, cancelled)
             return self._awaited(job, there, cancelled)
@@ -189,7 +190,7 @@ class CommandJobs(Jobs):
             answer = there.answer()
             if answer is not None:
                 return answer
-            cell = there.cell()
+            cell = noted_cell(there.mark)
             if cell is not None and cell != told:
                 told = cell
                 job.told(*cell)

@@ -1,21 +1,21 @@
 """The files through which a build and a job of a batch system meet.
 
     <root>/.nbbuild/jobs/
-        <key>.json                  which attempt at a key is under way; written before it is
-                                    submitted, removed once what came of it is settled
+        <key>.json                  which attempt at a key is under way; written first
         <key>-<attempt>.job         there for as long as the attempt is wanted: its *mark*
         <key>-<attempt>/            only this user can read it: an order holds the environment
             order                   what `nbbuild worker` is given
             submitted               what the submit command printed: the job's name
             begun                   made by the one job that executes the order, and locked by it
-            cell                    "3 7": the third of seven cells has begun
             answer                  what came of it
             refused                 why nothing was executed, for people
 
 Nothing here may run a key twice, whenever a build is killed:
 
-* The note is written before the job is submitted. So a build that finds no note has nothing to
-  look for, and one that finds a note submits nothing before it knows what became of the job.
+* The note is written before the order, and the order before the job is submitted. So a build that
+  finds no order has nothing to look for, and one that finds it submits nothing before it knows
+  what became of the job.
+* All of it goes only when what came of the attempt is settled, the mark first.
 * The submit command is no child that dies with the build: it has a session of its own, and writes
   what it prints into `submitted` itself. It inherits a lock on that file. So a build that finds
   the file without a name and locked waits: somebody else's submit command is at work. Without a
@@ -116,11 +116,6 @@ class Meeting:
         """Return why the job executed nothing, "" if it has not said so."""
         return _text(self.folder / "refused")
 
-    def cell(self) -> tuple[int, int] | None:
-        """Return the number of the cell that began last, and how many there are."""
-        words = _text(self.folder / "cell").split()
-        return (int(words[0]), int(words[1])) if len(words) == 2 else None
-
     def remove(self) -> None:
         """Remove everything; a job that has not begun yet will not."""
         self.mark.unlink(missing_ok=True)
@@ -142,11 +137,6 @@ class Meeting:
             yield self.mark.exists()
         finally:
             os.close(descriptor)
-
-    def tell(self, number: int, total: int) -> None:
-        """Write down which cell begins."""
-        with suppress(OSError):  # the folder is gone, and the job is about to be
-            (self.folder / "cell").write_text(f"{number} {total}")
 
     def reply(self, answer: bytes) -> None:
         """Write the answer, if anybody still wants it."""
@@ -181,9 +171,9 @@ class Notes:
     def remove(self, key: str) -> None:
         """Remove the note of a key, and all of its attempt."""
         note = self.read(key)
-        self._place(key).unlink(missing_ok=True)
         if note is not None and note.begun.mark:
             Meeting(Path(note.begun.mark)).remove()
+        self._place(key).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what nobody has come back for in a long time."""
