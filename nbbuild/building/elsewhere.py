@@ -22,6 +22,7 @@ from nbbuild.building.marks import marked
 from nbbuild.building.orders import (
     BLOBS,
     Answer,
+    BadOrder,
     InSandbox,
     Order,
     decode_answer,
@@ -85,7 +86,7 @@ class AttemptsElsewhere:
                 except GivenUp:
                     cells = without_outputs(action.notebook)
                     return Attempted(cells=cells, cancelled=True, root=action.root)
-                except Refused as error:
+                except (BadOrder, Refused) as error:
                     return _failed(action, Failure("start", f"no worker begins it: {error}"))
                 except Lost as error:
                     told = f"the worker that executed it was lost: {error}"
@@ -155,7 +156,7 @@ class AttemptsElsewhere:
     def _settled(self, task: Task, action: Action, answer: Answer, done: Attempted) -> Attempted:
         """Return what became of an attempt, what it made in a sandbox brought into the tree."""
         if answer.sandbox is not None and not done.cancelled:
-            held = self.inputs(task)
+            held = self.inputs(task) if action.sandbox is None else action.sandbox
             there = answer.sandbox
             sandbox = Sandbox(action.root, Path(there.above), held, there=there.files)
             failure = self.inspecting.in_sandbox(

@@ -7,12 +7,14 @@ import sys
 from contextlib import suppress
 
 import distributed
+import psutil
 import pytest
 from mock_slurm import CONFIG, Slurm
 from reader_package import install
 
 import nbbuild
 from nbbuild.building import working
+from nbbuild.building.jobs import dask, futures
 from nbbuild.events import CellStarted
 
 PID = "import os\nwith open('pid', 'w') as f: _ = f.write(str(os.getpid()))\n"
@@ -183,7 +185,33 @@ def test_dask_workers_that_do_not_see_the_project_get_what_is_declared(project, 
     assert project.build("--executor", "local") == []
 
 
-def test_a_scheduler_that_does_not_answer_is_an_error(project):
+def test_a_cluster_is_started_and_ended(project):
+    project.config(
+        '[execution]\nexecutor = "dask"\n[dask]\ncluster = "distributed.LocalCluster"\n'
+        "options = { n_workers = 1, threads_per_worker = 1, dashboard_address = '127.0.0.1:0' }\n"
+    )
+    project.notebook("a.ipynb")
+    before = {one.pid for one in psutil.Process().children(recursive=True)}
+    assert project.build() == ["a"]
+    left = {one.pid for one in psutil.Process().children(recursive=True)} - before
+    names = [" ".join(psutil.Process(pid).cmdline()) for pid in left]
+    assert [name for name in names if "resource_tracker" not in name] == []
+
+
+def test_a_cluster_that_nobody_knows_is_an_error(project):
+    project.config('[execution]\nexecutor = "dask"\n[dask]\ncluster = "distributed.LocalClustre"\n')
+    project.notebook("a.ipynb")
+    done = project.nbbuild()
+    assert done.status == 2
+    assert done.err.startswith(
+        "error: the Dask cluster 'distributed.LocalClustre' cannot be started\n"
+        "  in: jcache.toml, [dask]\n"
+        "  because: module 'distributed' has no attribute 'LocalClustre'\n"
+    )
+
+
+def test_a_scheduler_that_does_not_answer_is_an_error(project, monkeypatch):
+    monkeypatch.setattr(dask, "PATIENCE", 0.3)
     project.config('[execution]\nexecutor = "dask"\n[dask]\naddress = "tcp://127.0.0.1:9"\n')
     project.notebook("a.ipynb")
     done = project.nbbuild()
@@ -250,6 +278,89 @@ def test_a_lost_job_is_a_failure_and_an_interrupt_ends_jobs(project, slurm, gate
 
 
 # -- another package -------------------------------------------------------------------------
+
+THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from nbbuild.building import orders, working
+from nbbuild.building.jobs import futures
+from nbbuild.executors import over
+
+def near(setup):
+    return over(ThreadPoolExecutor(1), slots=1)
+
+def far_away(order):
+    # The worker of a machine on which neither the project nor the store can be seen.
+    order = msgspec.structs.replace(orders.decode_order(order), mark="/no", store="/proc/no")
+    return working.work(orders.encode_order(order))
+
+def far(setup):
+    futures.work = far_away
+    return near(setup)
+
+def other(setup):
+    futures.work = lambda order: working.work(b"0.0.1\\n" + order)
+    return near(setup)
+
+def changed(setup):
+    def work(order):
+        order = msgspec.structs.replace(orders.decode_order(order), probe="other")
+        return working.work(orders.encode_order(order))
+    futures.work = work
+    return near(setup)
+"""
+
+
+@pytest.fixture
+def threads(tmp_path, monkeypatch):
+    """Workers that are threads of this process: quick to start."""
+    names = ("near", "far", "other", "changed")
+    groups = {"nbbuild.executors": {name: f"my_threads:{name}" for name in names}}
+    install(monkeypatch, tmp_path / "site", "my_threads", THREADS, groups)
+    monkeypatch.setattr(futures, "work", futures.work)
+    yield
+    working.leave()
+
+
+def test_workers_that_see_neither_project_nor_store_are_sent_all_of_it(project, threads):
+    chain(project, 'modules = ["helper"]\n')
+    assert project.build("--executor", "far") == ["make", "use"]
+    assert project.read("made.txt") == "made"
+    assert project.shown("use.ipynb") == "MADE\n"
+    assert project.build() == []
+
+
+def test_a_sandbox_elsewhere_is_as_strict_as_one_here(project, threads):
+    chain(project, "[execution]\nsandbox = true\n")
+    done = project.nbbuild("--executor", "near")
+    here = project.nbbuild("-B", "--executor", "local")
+    assert done.status == here.status == 1
+    told = "cell 2 (In [2]): ModuleNotFoundError: No module named 'helper'"
+    hint = """in jcache.toml, for this notebook: modules = ["helper"]"""
+    for one in (done, here):
+        assert told in one.err
+        assert hint in one.err
+    assert project.read("made.txt") == "made"
+
+
+def test_a_worker_with_other_packages_executes_nothing(project, threads):
+    project.config("")
+    project.notebook("a.ipynb")
+    done = project.nbbuild("--executor", "changed")
+    assert (done.status, done.ran) == (1, [])
+    assert "the kernel 'python3' has something else installed on" in done.err
+
+
+def test_a_worker_with_another_nbbuild_executes_nothing(project, threads):
+    project.config("")
+    project.notebook("a.ipynb")
+    done = project.nbbuild("--executor", "other")
+    assert (done.status, done.ran) == (1, [])
+    told = f"the build is nbbuild 0.0.1, and this worker is nbbuild {nbbuild.__version__}"
+    assert f"no worker begins it: {told}" in done.err
+
 
 PACKAGE = """
 import multiprocessing
