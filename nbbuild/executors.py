@@ -8,7 +8,7 @@ from nbbuild.building.executors import (
     Job,
     Jobs,
     Lost,
-    Refused,
+    NotBegun,
     Setup,
     Workers,
 )
@@ -22,7 +22,7 @@ __all__ = [
     "Job",
     "Jobs",
     "Lost",
-    "Refused",
+    "NotBegun",
     "Setup",
     "Workers",
     "over",

@@ -16,7 +16,7 @@ import msgspec
 
 from nbbuild.building.actions import Action
 from nbbuild.building.attempts import Attempted
-from nbbuild.building.executors import Begun, GivenUp, Job, Jobs, Lost, Refused
+from nbbuild.building.executors import Begun, GivenUp, Job, Jobs, Lost, NotBegun
 from nbbuild.building.inspecting import Inspecting
 from nbbuild.building.marks import marked
 from nbbuild.building.orders import (
@@ -86,7 +86,7 @@ class AttemptsElsewhere:
                 except GivenUp:
                     cells = without_outputs(action.notebook)
                     return Attempted(cells=cells, cancelled=True, root=action.root)
-                except (BadOrder, Refused) as error:
+                except (BadOrder, NotBegun) as error:
                     return _failed(action, Failure("start", f"no worker begins it: {error}"))
                 except Lost as error:
                     told = f"the worker that executed it was lost: {error}"

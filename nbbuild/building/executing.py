@@ -66,14 +66,8 @@ def execute(
     known = pairs.known.values()
     last = _last_records(session, executing)
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
-    here = workers.jobs is None
-    preparing = preparing_of(
-        session,
-        warming=warmings_of(session, executing, slots=workers.slots, supply=kernels.supply),
-        # Elsewhere the workers' own environment says how many.
-        threads=threads_each(workers.slots, len(executing)) if here else 0,
-    )
-    following = _Following(preparing, kernels, executing if here else ())
+    preparing = _preparing(session, workers, kernels, executing)
+    following = _Following(preparing, kernels, executing if workers.jobs is None else ())
     slots = min(workers.slots, kernels.tokens.held + 1)
     following.start(session.graph, names, priority, slots=slots)
     again = Again()
@@ -109,6 +103,16 @@ def execute(
         most_failures=most_failures,
         upcoming=following.tell,
     )
+
+
+def _preparing(
+    session: Session, workers: Workers, kernels: KernelSupply, executing: Sequence[str]
+) -> Preparing:
+    warming = warmings_of(session, executing, slots=workers.slots, supply=kernels.supply)
+    # Elsewhere the workers' own environment says how many threads a pool has.
+    here = workers.jobs is None
+    threads = threads_each(workers.slots, len(executing)) if here else 0
+    return preparing_of(session, warming=warming, threads=threads)
 
 
 def _critical(session: Session, durations: Mapping[str, float]) -> Mapping[str, float]:

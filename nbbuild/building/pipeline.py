@@ -20,7 +20,7 @@ from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
 from nbbuild.building.rendering import Pages
-from nbbuild.building.slots import Slots, slots_of_build
+from nbbuild.building.slots import Slots, most_slots, slots_of_build
 from nbbuild.building.supply import Supply
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
@@ -28,7 +28,6 @@ from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.export.html import Renderer
 from nbbuild.judging.verdicts import Judge, Plan
-from nbbuild.kernels.launch.jobserver import NoLimit
 from nbbuild.model import Judgement, Outcome, OutcomeKind, Report, Verdict
 from nbbuild.quick.uptodate import STEP_SUMMARY
 from nbbuild.report import summary
@@ -71,18 +70,17 @@ def build(
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
     tally = _tally(session, observer)
+    here = (executor or session.config.execution.executor) in OWN
     with (
-        slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,
-        _supplied(session, supply, slots=slots.most) as (lent, head_start),
+        _slots(session, jobs, here=here) as slots,
+        _supplied(session, supply, slots=slots.most, here=here) as (lent, head_start),
     ):
-        here = (executor or session.config.execution.executor) in OWN
-        if here:
-            head_start.guess(names, forced=force)
+        head_start.guess(names, forced=force)
         session.check(names)
         tally.remarks = remarks(session, names)
         pages = Pages.of(session)
         judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
-        plan = judge.plan(names, judged=head_start.judged if here else _unheard)
+        plan = judge.plan(names, judged=head_start.judged)
         todo = _open(session, plan.judgements, standing)
         # Before anything is written: the executor may not exist.
         idle = _is_idle(todo, pages)
@@ -100,7 +98,7 @@ def build(
                 todo,
                 tally,
                 start=start,
-                tokens=slots.tokens(lent.launcher, observer) if here else nullcontext(NoLimit()),
+                tokens=slots.tokens(lent.launcher, observer),
                 supply=lent,
                 pages=pages,
                 most_failures=most,
@@ -319,9 +317,12 @@ def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[s
 
 @contextmanager
 def _supplied(
-    session: Session, supply: Supply | None, *, slots: int
+    session: Session, supply: Supply | None, *, slots: int, here: bool
 ) -> Iterator[tuple[Supply, HeadStart]]:
-    """Yield where kernels come from, and what starts the first while the tasks are judged."""
+    """Yield where kernels come from, and what starts the first while the tasks are judged.
+
+    It starts none unless they are wanted `here`.
+    """
     own = Supply(facts_of(session), slots=slots) if supply is None else nullcontext(supply)
     with (
         own as lent,
@@ -331,6 +332,7 @@ def _supplied(
             is_new=is_new_of(session),
             likely=likely_of(session, lent, slots=slots),
             kernels=lent.ahead,
+            wanted=here,
         ) as head_start,
     ):
         yield lent, head_start
@@ -443,5 +445,9 @@ def _executor(
     return partial(executors.find(name), setup)
 
 
-def _unheard(judgement: Judgement) -> None:
-    """Start nothing early: the kernels are not of this machine."""
+def _slots(session: Session, jobs: int | None, *, here: bool) -> AbstractContextManager[Slots]:
+    """Return how many tasks run at once; make's tokens are only for what runs on this machine."""
+    configured = session.config.execution.jobs
+    if here:
+        return slots_of_build(jobs, configured, session.environ)
+    return nullcontext(Slots(most_slots(jobs, configured, session.environ)))

@@ -18,6 +18,17 @@ LATER: Final = {
 
 _REPORTS: Final = {"junit": ".xml", "html": ".html", "markdown": ".md", "trace": ".json"}
 
+_EXECUTORS: Final = {
+    "dask": {"address": values.filled, "cluster": values.filled, "options": values.table},
+    "command": {
+        "submit": values.command,
+        "status": values.command,
+        "cancel": values.command,
+        "poll": values.duration,
+    },
+    "executor": {"options": values.table},
+}
+
 SETTINGS: Final = tuple(setting.name for setting in fields(Settings))
 
 Keys = Mapping[str, Mapping[str, values.Reader[Any]]]
@@ -64,18 +75,7 @@ def readers(root: Path) -> Keys:
             "mystmd": values.boolean,
         },
         "verify": {"ignore": values.listed(values.expression)},
-        "dask": {
-            "address": values.filled,
-            "cluster": values.filled,
-            "options": values.table,
-        },
-        "command": {
-            "submit": values.command,
-            "status": values.command,
-            "cancel": values.command,
-            "poll": values.duration,
-        },
-        "executor": {"options": values.table},
+        **_EXECUTORS,
         "notebook": {
             "path": paths.pattern(root),
             "name": paths.task_name,

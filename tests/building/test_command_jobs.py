@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nbbuild.building.executors import Begun, GivenUp, Job, Lost, Refused, Setup
+from nbbuild.building.executors import Begun, GivenUp, Job, Lost, NotBegun, Setup
 from nbbuild.building.jobs.command import CommandJobs, Commands, filled, start
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
 from nbbuild.building.marks import note_cell
@@ -260,7 +260,7 @@ def test_a_build_that_is_interrupted_ends_its_jobs(batch):
 )
 def test_what_is_wrong_with_submitting_is_said(batch, submit, message):
     jobs = CommandJobs(batch.jobs, Commands(submit=submit, status="true"))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(NotBegun) as refused:
         jobs.carry_out(batch.job(), cancelled=threading.Event())
     assert str(refused.value) == message
 

@@ -36,7 +36,7 @@ class GivenUp(Exception):
     """A job was ended because the build does not want it any more."""
 
 
-class Refused(Exception):
+class NotBegun(Exception):
     """A job could not be begun; the text says why."""
 
 
@@ -81,7 +81,7 @@ class Jobs:
         """Return what `work` returned for the order of `job`.
 
         Look at `cancelled` every `TICK` or so; once it is set, end the job, and raise GivenUp when
-        it has ended. Raise Refused if it cannot be begun, and Lost if its answer will never
+        it has ended. Raise NotBegun if it cannot be begun, and Lost if its answer will never
         come; begin nothing anew, since the build decides whether there is another attempt.
         """
         raise NotImplementedError

@@ -23,7 +23,7 @@ from nbbuild.building.executors import (
     Job,
     Jobs,
     Lost,
-    Refused,
+    NotBegun,
     Setup,
     Workers,
 )
@@ -138,7 +138,7 @@ class CommandJobs(Jobs):
         self._notes.remove(key)
 
     def _submit(self, job: Job, there: Meeting, cancelled: threading.Event) -> None:
-        """Submit a job that has no name yet. Raises Refused, GivenUp."""
+        """Submit a job that has no name yet. Raises NotBegun, GivenUp."""
         while not there.job() and not there.has_begun():
             if there.is_being_submitted():
                 if cancelled.wait(TICK):
@@ -173,13 +173,13 @@ class CommandJobs(Jobs):
                     check=False,
                 )
         except OSError as error:
-            raise Refused(f"'{words[0]}' cannot be run: {error.strerror or error}") from error
+            raise NotBegun(f"'{words[0]}' cannot be run: {error.strerror or error}") from error
         finally:
             os.close(out)
         if done.returncode or not there.job():
             said = (there.folder / "submit.err").read_text(errors="replace").strip().splitlines()
             why = said[-1] if said else f"it printed no job's name (exit status {done.returncode})"
-            raise Refused(f"'{words[0]}': {why}")
+            raise NotBegun(f"'{words[0]}': {why}")
 
     def _awaited(self, job: Job, there: Meeting, cancelled: threading.Event) -> bytes:
         """Return the answer of a job that was submitted. Raises Lost, GivenUp."""
