@@ -82,7 +82,6 @@ def build(
         judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
         plan = judge.plan(names, judged=head_start.judged)
         todo = _open(session, plan.judgements, standing)
-        # Before anything is written: the executor may not exist.
         idle = _is_idle(todo, pages)
         start = None if idle and not executor else _executor(session, executor, jobs, slots)
         session.tree.tidy()
@@ -429,7 +428,7 @@ def _executor(
 ) -> Callable[[], Workers]:
     """Return the function that starts the executor `name`, None: the one that is configured.
 
-    Raises UsageError if there is none of that name.
+    Raises UsageError if there is none of that name, so call it before anything is written.
     """
     from nbbuild.building import executors
 

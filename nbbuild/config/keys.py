@@ -18,7 +18,7 @@ LATER: Final = {
 
 _REPORTS: Final = {"junit": ".xml", "html": ".html", "markdown": ".md", "trace": ".json"}
 
-_EXECUTORS: Final = {
+_EXECUTORS: Final[Mapping[str, Mapping[str, values.Reader[Any]]]] = {
     "dask": {"address": values.filled, "cluster": values.filled, "options": values.table},
     "command": {
         "submit": values.command,
