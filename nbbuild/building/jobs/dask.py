@@ -23,6 +23,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +119,12 @@ class DaskJobs(Jobs):
 
     def carry_out(self, job: Job, *, cancelled: threading.Event) -> bytes:
         """Have a worker carry out `job`; see `Jobs`."""
+        try:
+            return self._carried_out(job, cancelled)
+        except OSError as error:  # also Dask's own, about connections
+            raise Lost(f"Dask's scheduler: {error}") from error
+
+    def _carried_out(self, job: Job, cancelled: threading.Event) -> bytes:
         name = f"{job.name}-{secrets.token_hex(8)}"
         running = _Running(job)
         with self._turn:
@@ -145,7 +152,8 @@ class DaskJobs(Jobs):
 
     def close(self) -> None:
         """Leave the cluster, and end it if it is this build's."""
-        self._client.set_metadata([self._topic], None)
+        with suppress(OSError):  # the scheduler may be gone
+            self._client.set_metadata([self._topic], None)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
