@@ -76,6 +76,7 @@ class Task:
     groups: tuple[str, ...] = ()
     max_age: float | None = None  # seconds
     cache: bool = True
+    push: bool = True  # False: its results stay on this machine
     python_path: tuple[str, ...] = ()
     settings: Settings = Settings()  # what [[notebook]] says; other levels fill the rest
     declared_in: str = "[project] notebooks"  # for error messages

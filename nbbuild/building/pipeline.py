@@ -38,6 +38,7 @@ from nbbuild.text.quantities import amount, number_of
 
 if TYPE_CHECKING:
     from nbbuild.building.executors import Workers
+    from nbbuild.building.sharing import Sharing
     from nbbuild.export.after_build import Handed
     from nbbuild.kernels.launch.jobserver import Tokens
 
@@ -205,7 +206,8 @@ def _execute(
     temporary.sweep()
     with session.store.in_use(), tokens as taken:
         _say_what_is_earlier(session, tally.observer)
-        work = _settle(session, todo, tally)
+        sharing = _sharing(session, tally.observer)
+        work = _settle(session, todo, tally, sharing)
         # Imported here, since a build with nothing to do never needs it.
         from nbbuild.building.executing import KernelSupply, execute
 
@@ -228,6 +230,8 @@ def _execute(
                 cancelled=cancelled,
             )
         if not tally.interrupted:
+            if sharing is not None:
+                sharing.finish()
             _prune(session, tally.observer)
 
 
@@ -298,9 +302,23 @@ def _write_report(
     return ()
 
 
-def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[str]:
+def _sharing(session: Session, observer: Observer) -> Sharing | None:
+    """Return what deals with the remote cache in this build; None if the project has none."""
+    if not session.store.shared:
+        return None
+    # Imported here, since most projects have none.
+    from nbbuild.building.sharing import Sharing
+
+    return Sharing.of(session, observer)
+
+
+def _settle(
+    session: Session, todo: Sequence[Judgement], tally: Tally, sharing: Sharing | None
+) -> list[str]:
     """Keep what is known before anything runs; return the tasks that are not settled."""
     _mark_used(session, todo)
+    if sharing is not None:
+        sharing.fetch(todo)
     session.keep()  # so that after a killed build not everything is read again
     session.put_away_gone(tally.observer)
     for judgement in todo:

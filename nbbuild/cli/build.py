@@ -134,8 +134,6 @@ def command(
         session, nothing = _chosen(opened, targets, changed_since, shard, flags)
         if nothing:
             return _no_task(session, nothing, targets, as_json=as_json, flags=flags)
-        if not flags["silent"]:
-            _say_notices(session)
         if flags["question"] or flags["dry_run"]:
             return _ask(session, targets, jobs=jobs, as_json=as_json, flags=flags)
         tell = _observer(session, log_format, durations=durations, flags=flags)
@@ -160,13 +158,6 @@ def command(
     if as_json:
         emit(report)
     return report.exit_status
-
-
-def _say_notices(session: Session) -> None:
-    from nbbuild.config.keys import notices
-
-    for notice in notices(session.config):
-        say(f"note: {notice}")
 
 
 def _with_makes(flags: Mapping[str, bool], asked: Sequence[str]) -> dict[str, bool]:
@@ -198,6 +189,8 @@ def _ask(
 
     skipped = flags["skip_known_failures"]
     plan = session.plan(targets, forced=flags["always_run"], skip_failed=skipped)
+    for text in session.store.problems():
+        say(f"note: {text}")
     pages = pages_due(session, plan)
     idle = plan.fresh and not pages
     if as_json:

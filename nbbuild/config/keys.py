@@ -7,14 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from nbbuild.config import paths, values
-from nbbuild.config.types import CacheTable, Config
+from nbbuild.config import paths, remotes, values
 from nbbuild.model import Settings
-
-LATER: Final = {
-    "cache": ("remote",),
-}
-"""Keys that are read and checked, but not acted on in this version."""
 
 _REPORTS: Final = {"junit": ".xml", "html": ".html", "markdown": ".md", "trace": ".json"}
 
@@ -27,6 +21,15 @@ _EXECUTORS: Final[Mapping[str, Mapping[str, values.Reader[Any]]]] = {
         "poll": values.duration,
     },
     "executor": {"options": values.table},
+}
+
+_REMOTE: Final[Mapping[str, values.Reader[Any]]] = {
+    "remote": remotes.url,
+    "mode": values.choice("auto", "read", "readwrite"),
+    "heads": values.listed(remotes.head),
+    "public_keys": remotes.public_keys,
+    "unsigned": values.boolean,
+    "push_wait": values.duration,
 }
 
 SETTINGS: Final = tuple(setting.name for setting in fields(Settings))
@@ -63,11 +66,7 @@ def readers(root: Path) -> Keys:
             "commands": strings,
             "python": values.choice("minor", "patch"),
         },
-        "cache": {
-            "path": paths.store(root),
-            "max_size": values.size,
-            "remote": values.string,
-        },
+        "cache": {"path": paths.store(root), "max_size": values.size, **_REMOTE},
         "report": {key: paths.written(root, suffix) for key, suffix in _REPORTS.items()},
         "export": {
             "jupyter_cache": paths.handed_over(root),
@@ -91,6 +90,7 @@ def readers(root: Path) -> Keys:
             "groups": strings,
             "max_age": values.duration,
             "cache": values.boolean,
+            "push": values.boolean,
             **_settings(),
         },
     }
@@ -109,14 +109,3 @@ def _settings() -> dict[str, values.Reader[Any]]:
         "trace": values.trace,
         "warm": values.warm,
     }
-
-
-def notices(config: Config) -> list[str]:
-    """Return a sentence for each key that is said, not its default, and not yet acted on."""
-    text = "{where} {key} is read but not acted on in this version"
-    return [
-        text.format(where=f"[{table}]", key=key)
-        for table, default in (("cache", CacheTable()),)
-        for key in LATER[table]
-        if getattr(getattr(config, table), key) != getattr(default, key)
-    ]
