@@ -39,6 +39,8 @@ from nbbuild.store import Store
 from nbbuild.tree import Tree
 from nbbuild.watching.sandbox import Sandbox
 
+_STAGED = "it had only what is declared: its worker on {} does not see the project"
+
 
 class Needs:
     """What the workers of one build have been found to need, so that the next order has it."""
@@ -162,7 +164,11 @@ class AttemptsElsewhere:
             failure = self.inspecting.in_sandbox(
                 task, action.folder, sandbox, done.observed, done.failure
             )
-            notes = done.notes if failure is not None else (*done.notes, *self._bring_in(there))
+            notes = done.notes
+            if failure is None:
+                notes += self._bring_in(there)
+            elif action.sandbox is None:
+                notes += (_STAGED.format(answer.host),)
             done = replace(done, failure=failure, notes=notes)
         return replace(done, failure=self.inspecting.with_folder(task, done.failure))
 

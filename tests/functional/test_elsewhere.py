@@ -1,6 +1,7 @@
 """Notebooks executed by Dask's workers, a batch system's jobs, another package's processes."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -325,8 +326,15 @@ def threads(tmp_path, monkeypatch):
 
 
 def test_workers_that_see_neither_project_nor_store_are_sent_all_of_it(project, threads):
+    chain(project)
+    done = project.nbbuild("--executor", "far")
+    assert done.status == 1
+    assert (
+        "it had only what is declared: its worker on "
+        f"{platform.node()} does not see the project" in done.err
+    )
     chain(project, 'modules = ["helper"]\n')
-    assert project.build("--executor", "far") == ["make", "use"]
+    assert project.build("--executor", "far") == ["use"]
     assert project.read("made.txt") == "made"
     assert project.shown("use.ipynb") == "MADE\n"
     assert project.build() == []

@@ -197,9 +197,10 @@ class CommandJobs(Jobs):
             now = time.monotonic()
             if now - asked >= self._commands.poll:
                 asked = now
-                if self._is_known(there) or there.is_at_work():
+                known = self._is_known(there)
+                if known or there.is_at_work():
                     unseen = 0
-                elif there.answer() is None:
+                elif known is not None and there.answer() is None:
                     unseen += 1
                 if unseen >= _UNSEEN:
                     raise Lost(there.refused() or f"the batch system has no job {there.job()}")
@@ -220,13 +221,19 @@ class CommandJobs(Jobs):
         while there.is_at_work() and time.monotonic() < patience:
             time.sleep(TICK)
 
-    def _is_known(self, there: Meeting) -> bool:
-        """Whether the batch system says anything of a job."""
+    def _is_known(self, there: Meeting) -> bool | None:
+        """Whether the batch system says anything of a job; None if it is being asked of another."""
         job = there.job()
         if not job:
             return there.is_being_submitted()
-        with self._asking:  # one after the other: a thousand at once would be a burden
+        # One after the other, since a thousand at once would be a burden. None of them waits: it
+        # would miss its answer meanwhile.
+        if not self._asking.acquire(blocking=False):
+            return None
+        try:
             done = self._said(self._commands.status, job)
+        finally:
+            self._asking.release()
         return done is not None and bool(done.strip())
 
     def _said(self, command: str, job: str) -> str | None:
