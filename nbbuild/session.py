@@ -162,10 +162,16 @@ class Session:
             )
         return self.graph.tasks[names[0]]
 
-    def judge(self, *, forced: Collection[str] = (), skip_failed: bool = False) -> Judge:
+    def judge(
+        self,
+        *,
+        forced: Collection[str] = (),
+        skip_failed: bool = False,
+        execute: bool = True,
+    ) -> Judge:
         """Return a judge of this project's tasks; `forced` ones run whatever the store holds.
 
-        With `skip_failed`, known failures do not run again.
+        With `skip_failed`, known failures do not run again; without `execute`, nothing runs.
         """
         return Judge(
             self.graph,
@@ -180,15 +186,22 @@ class Session:
             last=self.state.outcome,
             elsewhere=self.store.elsewhere,
             skip_failed=skip_failed,
+            may_run=execute,
         )
 
     def plan(
-        self, targets: Sequence[str] = (), *, forced: bool = False, skip_failed: bool = False
+        self,
+        targets: Sequence[str] = (),
+        *,
+        forced: bool = False,
+        skip_failed: bool = False,
+        execute: bool = True,
     ) -> Plan:
         """Judge what `targets` need, before anything runs. Raises what `check` and keys raise."""
         names = self.wanted(targets)
         self.check(names)
-        return self.judge(forced=names if forced else (), skip_failed=skip_failed).plan(names)
+        judge = self.judge(forced=names if forced else (), skip_failed=skip_failed, execute=execute)
+        return judge.plan(names)
 
     def put_away_gone(self, observer: Observer) -> None:
         """Take away what tasks left that the project no longer has; nothing was judged by it.

@@ -55,6 +55,7 @@ def build(
     max_failures: int | None = None,
     skip_known_failures: bool = False,
     force: bool = False,
+    execute: bool = True,
     observer: Observer = silent,
     cancelled: threading.Event | None = None,
     supply: Supply | None = None,
@@ -62,36 +63,35 @@ def build(
 ) -> Report:
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
-    The options are those of `nbbuild.build`. Failures in `standing`, by task, are taken as they
-    are. Kernels come from `supply`, which stays; None: from one that ends with this. Raises
-    `UsageError`, `ConfigError` or `KernelError` before anything runs or is written, and
-    `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends it.
+    The options are those of `nbbuild.build`. Failures in `standing`, by task, stand. Kernels come
+    from `supply`, which stays; None: from one that ends with this. Raises what `nbbuild.build`
+    raises. An interrupt, or setting `cancelled`, ends it.
     """
     began = time.monotonic()
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
-    tally = _tally(session, observer)
-    here = (executor or session.config.execution.executor) in OWN
+    here = not execute or (executor or session.config.execution.executor) in OWN
     with (
         _slots(session, jobs, here=here) as slots,
         _supplied(session, supply, slots=slots.most, here=here) as (lent, head_start),
     ):
-        head_start.guess(names, forced=force)
+        head_start.guess(names if execute else (), forced=force)
         session.check(names)
-        tally.remarks = remarks(session, names)
+        tally = _tally(session, observer, names)
         pages = Pages.of(session)
-        judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
+        judge = session.judge(
+            forced=names if force else (), skip_failed=skip_known_failures, execute=execute
+        )
         plan = judge.plan(names, judged=head_start.judged)
         todo = _open(session, plan.judgements, standing)
         idle = _is_idle(todo, pages)
-        start = None if idle and not executor else _executor(session, executor, jobs, slots)
+        start = None if idle and not executor else _executor(session, executor, jobs, slots, here)
         session.tree.tidy()
-        observer(Planned(len(names), len(_executing(todo)), slots.most, tally.durations))
+        observer(Planned(len(names), len(_executing(judge, todo)), slots.most, tally.durations))
         _keep_blocked(session, plan.judgements, standing, tally)
         if idle or start is None:
             return _nothing_to_do(session, plan, pages, tally, targets, recorder, began=began)
-        most = max_failures or _first_failure(session, keep_going)
-        if not tally.has_failures(most):
+        if not tally.has_failures(most := max_failures or _first_failure(session, keep_going)):
             _execute(
                 session,
                 judge,
@@ -167,8 +167,8 @@ def _keep_blocked(
             shut[one.task] = None
 
 
-def _tally(session: Session, observer: Observer) -> Tally:
-    return Tally(
+def _tally(session: Session, observer: Observer, names: Sequence[str]) -> Tally:
+    tally = Tally(
         session.graph,
         observer,
         store=session.store,
@@ -176,11 +176,14 @@ def _tally(session: Session, observer: Observer) -> Tally:
         unreadable=session.project.unreadable,
         durations=session.state.durations(),
     )
+    tally.remarks = remarks(session, names)
+    return tally
 
 
-def _executing(todo: Sequence[Judgement]) -> list[str]:
+def _executing(judge: Judge, todo: Sequence[Judgement]) -> list[str]:
     """Return the tasks that will probably run."""
-    return [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
+    may = (Verdict.RUN, Verdict.WAIT) if judge.may_run else ()
+    return [one.task for one in todo if one.verdict in may]
 
 
 def _is_idle(todo: Sequence[Judgement], pages: Pages | None) -> bool:
@@ -224,7 +227,7 @@ def _execute(
                 tally,
                 workers=workers,
                 kernels=KernelSupply(supply, room, taken),
-                executing=_executing(todo),
+                executing=_executing(judge, todo),
                 pages=pages,
                 most_failures=most_failures,
                 cancelled=cancelled,
@@ -442,24 +445,28 @@ def _export(
 
 
 def _executor(
-    session: Session, name: str | None, jobs: int | None, slots: Slots
+    session: Session, name: str | None, jobs: int | None, slots: Slots, here: bool
 ) -> Callable[[], Workers]:
     """Return the function that starts the executor `name`, None: the one that is configured.
 
+    What is done `here`, for example because nothing is executed, takes one of this machine.
     Raises UsageError if there is none of that name, so call it before anything is written.
     """
     from nbbuild.building import executors
 
     config = session.config
     name = name or config.execution.executor
+    find = executors.find(name)
+    if here and name not in OWN:
+        find = executors.find(OWN[0])
     configured = None if config.execution.jobs == "auto" else config.execution.jobs
     setup = executors.Setup(
         root=session.root,
-        jobs=slots.most if name in OWN else jobs or configured,
+        jobs=slots.most if here else jobs or configured,
         cores=slots.most,
         options=config.options_of(name),
     )
-    return partial(executors.find(name), setup)
+    return partial(find, setup)
 
 
 def _slots(session: Session, jobs: int | None, *, here: bool) -> AbstractContextManager[Slots]:

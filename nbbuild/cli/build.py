@@ -16,7 +16,7 @@ from nbbuild.cli._options import Part, Whole, jobs_option, project_options, refu
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
-from nbbuild.errors import NbbuildError, UsageError, did_you_mean
+from nbbuild.errors import UsageError, did_you_mean
 from nbbuild.quick import make
 from nbbuild.quick.verbs import VERBS
 
@@ -39,6 +39,8 @@ _CONTRARY = (
     ("-k", "keep_going", "--max-failures", "max_failures", "one goes on, the other stops"),
     ("--last-failed", "last_failed", "--skip-known-failures", "skip_known_failures", _NOTHING),
     ("-B", "always_run", "--skip-known-failures", "skip_known_failures", "-B runs everything"),
+    ("-B", "always_run", "--no-execute", "no_execute", "one runs everything, the other nothing"),
+    ("-t", "accept", "--no-execute", "no_execute", "one accepts what the other would refuse"),
 )
 
 
@@ -78,6 +80,11 @@ _CONTRARY = (
     "--skip-known-failures",
     is_flag=True,
     help="Do not run what failed before with the same code and inputs.",
+)
+@click.option(
+    "--no-execute",
+    is_flag=True,
+    help="Start no kernel: restore from the cache, or fail.",
 )
 @click.option(
     "--changed-since",
@@ -188,7 +195,12 @@ def _ask(
     from nbbuild.cli.status import describe
 
     skipped = flags["skip_known_failures"]
-    plan = session.plan(targets, forced=flags["always_run"], skip_failed=skipped)
+    plan = session.plan(
+        targets,
+        forced=flags["always_run"],
+        skip_failed=skipped,
+        execute=not flags["no_execute"],
+    )
     for text in session.store.problems():
         say(f"note: {text}")
     pages = pages_due(session, plan)
@@ -225,6 +237,7 @@ def _build(
         max_failures=max_failures,
         skip_known_failures=flags["skip_known_failures"],
         force=flags["always_run"],
+        execute=not flags["no_execute"],
         observer=tell,
     )
 
@@ -264,17 +277,11 @@ def _observer(
 
 def _located(session: Session, outcome: Outcome) -> tuple[str, int]:
     """Return file and line of a failure, as annotations name them."""
-    from nbbuild.notebook.read import read
-    from nbbuild.report.located import line_of, shown_from
+    from nbbuild.report.located import shown_from
+    from nbbuild.verbs.whereabouts import failing_line
 
-    place = session.root / outcome.source
-    file = shown_from(place, session.environ)
-    try:
-        notebook = read(session.root, outcome.source, readers=session.readers)
-        text = place.read_text(encoding="utf-8")
-        return file, 1 if outcome.failure is None else line_of(text, notebook, outcome.failure)
-    except (OSError, ValueError, NbbuildError):
-        return file, 1  # it cannot be read, or no longer
+    file = shown_from(session.root / outcome.source, session.environ)
+    return file, failing_line(session, outcome)
 
 
 def _check_depfile(session: Session, place: Path) -> None:

@@ -12,6 +12,7 @@ from nbbuild.judging.declared import under
 from nbbuild.judging.inputs import Inputs, MissingInput, Overlay
 from nbbuild.judging.reasons import compare
 from nbbuild.model import (
+    NOT_RESTORED,
     ActionKey,
     Digest,
     Failure,
@@ -81,7 +82,11 @@ class Placed(Protocol):
 FAILED_BEFORE = "failed before"
 """The kind of reason for which a known failure is not run again."""
 
-_STATES = {"unreadable": "cannot be read", FAILED_BEFORE: "failed last time"}
+_STATES = {
+    "unreadable": "cannot be read",
+    FAILED_BEFORE: "failed last time",
+    NOT_RESTORED: "would have to run",
+}
 _OWN_FAILURES = frozenset(("error", "timeout", "died", "artefact"))
 
 
@@ -117,7 +122,7 @@ class Judge:
     store holds; `retired` says whether a forced run has put a record's id aside; `last` returns a
     task's outcome in its last build. `elsewhere` has further records of a key, which are asked for
     only when none of the store's helps. With `skip_failed`, a task that failed with the key that it
-    has now is blocked, unless it is forced.
+    has now is blocked, unless it is forced. Without `may_run`, so is each that would have to run.
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class Judge:
         last: Callable[[str], Outcome | None] = lambda name: None,
         elsewhere: Callable[[Digest], Iterable[Record]] = lambda key: (),
         skip_failed: bool = False,
+        may_run: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._unreadable = unreadable
@@ -149,6 +155,7 @@ class Judge:
         self._last = last
         self._elsewhere = elsewhere
         self._skip_failed = skip_failed
+        self.may_run = may_run
         self._now = now
 
     def plan(
@@ -238,6 +245,9 @@ class Judge:
         if judgement.verdict is Verdict.RUN and last is not None and failed_so(last, key):
             text = f"it failed last time, and is not run again: {_message(last.failure)}"
             return Judgement(task.name, Verdict.BLOCKED, (Reason(FAILED_BEFORE, text=text),), key)
+        if judgement.verdict is Verdict.RUN and not self.may_run:
+            text = "; ".join(map(str, judgement.reasons[:3]))
+            return Judgement(task.name, Verdict.BLOCKED, (Reason(NOT_RESTORED, text=text),), key)
         return judgement
 
     def _by_records(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
