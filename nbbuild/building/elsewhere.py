@@ -39,6 +39,7 @@ from nbbuild.store import Store
 from nbbuild.tree import Tree
 from nbbuild.watching.sandbox import Sandbox
 
+_STOPPED = "its worker on {} ended it: it did not see any more that it is wanted"
 _STAGED = "it had only what is declared: its worker on {} does not see the project"
 
 
@@ -94,8 +95,12 @@ class AttemptsElsewhere:
                     told = f"the worker that executed it was lost: {error}"
                     return _failed(action, Failure("died", told))
                 answer = self._understood(task, data)
-                if answer.attempted is not None:
-                    return self._settled(task, action, answer, answer.attempted)
+                done = answer.attempted
+                if done is not None and done.cancelled and not cancelled.is_set():
+                    failure = Failure("died", _STOPPED.format(answer.host))
+                    return replace(done, cancelled=False, failure=failure, root=action.root)
+                if done is not None:
+                    return self._settled(task, action, answer, done)
                 self.needs.add(answer.lacks)
                 action = replace(action, resumes=False)
 

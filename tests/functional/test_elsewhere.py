@@ -305,6 +305,11 @@ def other(setup):
     futures.work = lambda order: working.work(b"0.0.1\\n" + order)
     return near(setup)
 
+def stopping(setup):
+    place = working.workplace()
+    futures.work = lambda order: place.carry_out(order, wanted=lambda: False)
+    return near(setup)
+
 def changed(setup):
     def work(order):
         order = msgspec.structs.replace(orders.decode_order(order), probe="other")
@@ -317,7 +322,7 @@ def changed(setup):
 @pytest.fixture
 def threads(tmp_path, monkeypatch):
     """Workers that are threads of this process: quick to start."""
-    names = ("near", "far", "other", "changed")
+    names = ("near", "far", "other", "changed", "stopping")
     groups = {"nbbuild.executors": {name: f"my_threads:{name}" for name in names}}
     install(monkeypatch, tmp_path / "site", "my_threads", THREADS, groups)
     monkeypatch.setattr(futures, "work", futures.work)
@@ -359,6 +364,17 @@ def test_a_worker_with_other_packages_executes_nothing(project, threads):
     done = project.nbbuild("--executor", "changed")
     assert (done.status, done.ran) == (1, [])
     assert "the kernel 'python3' has something else installed on" in done.err
+
+
+def test_a_run_that_its_worker_stops_has_failed(project, threads):
+    project.config("")
+    project.notebook("a.ipynb", "while True: pass")
+    done = project.nbbuild("--executor", "stopping")
+    assert done.status == 1
+    assert (
+        f"its worker on {platform.node()} ended it: it did not see any more that it is wanted"
+        in done.err
+    )
 
 
 def test_a_worker_with_another_nbbuild_executes_nothing(project, threads):
