@@ -20,6 +20,8 @@ from nbbuild.events import CellStarted
 
 PID = "import os\nwith open('pid', 'w') as f: _ = f.write(str(os.getpid()))\n"
 
+NO_ORPHANS = pytest.mark.own_way("kernels end at once with what started them")
+
 CHAIN = """
 [[notebook]]
 path = "make.ipynb"
@@ -122,6 +124,7 @@ def test_dask_workers_build_in_place_what_is_then_fresh_here(project, cluster):
     assert os.listdir(project.root / ".nbbuild/jobs") == []
 
 
+@NO_ORPHANS
 def test_a_lost_dask_worker_means_another_attempt_elsewhere(project, cluster, gate):
     project.config(
         f'[execution]\nexecutor = "dask"\nretries = 1\n[dask]\naddress = "{cluster.address}"\n'
@@ -153,6 +156,7 @@ def _is_below(pid, above):
     return False
 
 
+@NO_ORPHANS
 def test_a_killed_build_leaves_no_kernel_at_a_dask_worker(project, cluster, gate):
     project.config(f'[dask]\naddress = "{cluster.address}"\n')
     project.notebook("a.ipynb", PID + gate.code)
@@ -257,6 +261,7 @@ def test_a_batch_system_builds_and_a_new_build_finds_the_jobs_of_a_killed_one(pr
     assert project.build("--executor", "local") == []
 
 
+@NO_ORPHANS
 def test_a_lost_job_is_a_failure_and_an_interrupt_ends_jobs(project, slurm, gate):
     project.config(f'[execution]\nexecutor = "command"\n{CONFIG}')
     project.notebook("a.ipynb", PID + gate.code)

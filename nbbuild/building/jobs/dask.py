@@ -18,6 +18,7 @@ Progress comes as Dask's events, under a topic of this build.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import secrets
 import threading
@@ -55,7 +56,7 @@ def start(setup: Setup) -> Workers:
     cluster = None if address else _cluster(options, setup)
     try:
         client = Client(address or cluster, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, ValueError, asyncio.TimeoutError) as error:
         raise ConfigError(
             f"the Dask scheduler at '{address}' cannot be reached",
             facts=[("because", str(error))],
