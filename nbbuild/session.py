@@ -50,7 +50,7 @@ from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.watching.traces import Traces
 
-MERGE_VERSION = "1"
+MERGE_VERSION = "2"
 """Raised when built notebooks are put together in another way, so that they are written again."""
 
 

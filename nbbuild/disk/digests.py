@@ -47,6 +47,20 @@ def digest_bytes(data: bytes) -> Digest:
     return blake3(data).hexdigest()
 
 
+def digest_lines(path: Path | str, digest: Digest) -> Digest:
+    """Return the digest that a file would have if each of its lines ended with "\\n" alone.
+
+    `digest` is its own; a file that no longer has it, or cannot be read, keeps it.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError:
+        return digest
+    if b"\r" not in data or digest_bytes(data) != digest:
+        return digest
+    return digest_bytes(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+
+
 def now_ns() -> int:
     """Return the time (ns since the epoch) that a file changed right now would get, or earlier.
 

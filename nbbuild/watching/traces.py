@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 from blake3 import blake3
 
+from nbbuild.disk.digests import digest_lines
 from nbbuild.disk.project_folder import DOT
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.resolving import Resolver
@@ -22,12 +23,21 @@ from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
 from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.watching.answers import answer, sentence
 from nbbuild.watching.looking import listed
+from nbbuild.watching.modes import masks
+from nbbuild.watching.naming import name_of
+from nbbuild.watching.virtual import VirtualEnvironments
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path, they stand for the interpreter's own folders; as an origin: found there."""
 
+LINES = "lines"
+"""The `way` of a file that counts by its lines, whatever they end with."""
+
 NOT_LISTED = frozenset({DOT, "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go and mean nothing; no listing counts them."""
+
+_NO_NAMES = NOT_LISTED | {".git", ".hg", ".svn"}
+"""Names that listings leave out; what is in version control's folders counts if it is read."""
 
 
 KnownValues: TypeAlias = "dict[Hashable, str | None]"
@@ -81,11 +91,19 @@ class Traces:
         self._root = root
         self._folder = str(root)
         self._digest = digest
+        self._masks = masks(root)
+        self._virtual = VirtualEnvironments(root)
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
 
     def forget(self) -> None:
         """Look at the disk again from now on."""
         self._resolvers.clear()
+        self._virtual = VirtualEnvironments(self._root)
+
+    @property
+    def looked(self) -> frozenset[str]:
+        """The paths (absolute) by which virtual environments were told apart so far."""
+        return frozenset(self._virtual.looked)
 
     @property
     def listed(self) -> frozenset[str]:
@@ -139,7 +157,9 @@ class Traces:
     ) -> str | None:
         """Return the value of `item`; `seen` holds those of files and modules, which many share."""
         if item.kind in ("file", "absent", "stat"):
-            key: Hashable = (item.kind, item.name, item.way)
+            # By lines, a file may have the value of an item without being that file.
+            value = item.value if item.way == LINES else ""
+            key: Hashable = (item.kind, item.name, item.way, value)
         elif item.kind == "import":
             key = (item.name, item.way or trace.path, id(probe))
         else:
@@ -155,13 +175,13 @@ class Traces:
         path = os.path.join(self._folder, item.name)  # noqa: PTH118 - for each of many items
         match item.kind:
             case "file":
-                return self._digest(path)
+                return self._content(path, item)
             case "absent":
                 return left_at(path, self._digest, way=item.way)
             case "stat":
-                return answer(path, item.way)
+                return answer(path, item.way, self._masks)
             case "listing":
-                return listing(path, item.name, own=own)
+                return listing(path, item.name, own=own, virtual=self._virtual)
             case "distribution":
                 return probe.distributions.get(item.name) if probe else None
             case "import" | "missing-import":
@@ -172,9 +192,16 @@ class Traces:
                 return next((one for one in origins if one not in (STDLIB, SITE, "")), "")
             case "glob":
                 matches = glob_matches(self._root, item.name, item.way)
-                return digest_matches(matches, str(self._root), own=own)
+                return digest_matches(matches, self._folder, own=own, virtual=self._virtual)
             case _:
                 return None
+
+    def _content(self, path: str, item: TraceItem) -> str | None:
+        """Return the digest of a file, by its lines if the item says so."""
+        found = self._digest(path)
+        if item.way != LINES or found is None or found == item.value:
+            return found
+        return digest_lines(path, found)
 
     def _origin(self, name: str, path: Sequence[str], probe: Probe | None) -> str:
         suffixes = probe.suffixes if probe else ()
@@ -195,7 +222,7 @@ def origin(
             continue
         found = resolver.find(name, local)
         if found is not None:
-            return os.path.relpath(found, root)
+            return name_of(found, str(root))
         if top in marks.get(entry, ()):
             return entry
         local = []
@@ -211,10 +238,16 @@ def _path(item: TraceItem, trace: Trace) -> Sequence[str]:
     return item.way.split("\0") if item.way else trace.path
 
 
-def listing(path: Path | str, name: str, *, own: Callable[[str], bool]) -> Digest | None:
+def listing(
+    path: Path | str,
+    name: str,
+    *,
+    own: Callable[[str], bool],
+    virtual: Callable[[str], bool] = lambda path: False,
+) -> Digest | None:
     """Return a digest of the names in a folder, None if it cannot be listed."""
     names = listed(str(path))
-    return None if names is None else digest_names(names, name, own=own)
+    return None if names is None else digest_names(names, name, own=own, virtual=virtual)
 
 
 def left_at(path: Path | str, digest: Callable[[Any], Digest | None], *, way: str = "") -> str:
@@ -253,20 +286,47 @@ def parted(base: str, pattern: str) -> tuple[str, str]:
     return "/".join(parts[:plain]) or "/", "/".join(parts[plain:])
 
 
-def digest_matches(matches: Iterable[str], root: str, *, own: Callable[[str], bool]) -> Digest:
-    """Return a digest of the paths that a glob matched, without those that never count."""
-    names = (os.path.relpath(os.path.normpath(path), root) for path in matches)
-    kept = sorted(n for n in names if not own(n) and NOT_LISTED.isdisjoint(n.split("/")))
+def digest_matches(
+    matches: Iterable[str],
+    root: str,
+    *,
+    own: Callable[[str], bool],
+    virtual: Callable[[str], bool] = lambda path: False,
+) -> Digest:
+    """Return a digest of the paths that a glob matched, without those that never count.
+
+    Virtual environments, by `virtual`, count by what is installed in them.
+    """
+    names = (name_of(os.path.normpath(path), root) for path in matches)
+    kept = sorted(
+        name
+        for name in names
+        if not own(name) and _NO_NAMES.isdisjoint(name.split("/")) and not virtual(name)
+    )
     return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def digest_names(names: Iterable[str], folder: str, *, own: Callable[[str], bool]) -> Digest:
+def digest_names(
+    names: Iterable[str],
+    folder: str,
+    *,
+    own: Callable[[str], bool],
+    virtual: Callable[[str], bool] = lambda path: False,
+) -> Digest:
     """Return a digest of `names` in `folder` (root-relative), without those that never count.
 
-    Each name follows a letter for its kind.
+    Each name follows a letter for its kind. Virtual environments, by `virtual`, count by what is
+    installed in them.
     """
     lead = "" if folder == "." else f"{folder}/"
-    kept = sorted(n for n in names if n[1:] not in NOT_LISTED and not own(f"{lead}{n[1:]}"))
+
+    def counts(name: str) -> bool:
+        path = f"{lead}{name[1:]}"
+        return (
+            name[1:] not in _NO_NAMES and not own(path) and not (name[0] in "dl" and virtual(path))
+        )
+
+    kept = sorted(filter(counts, names))
     return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
 
 
