@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nbbuild.building.executors import Begun
 from nbbuild.building.parents import Parent
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.wanted import TimeLimits, Wanted
@@ -62,6 +63,9 @@ class Action:
     warmth: Warmth | None = None  # None: its kernel is started, not forked
     threads: int = 0  # in each thread pool of the kernel; 0: no limit
     sandbox: tuple[str, ...] | None = None  # the inputs to stage, None = run in the tree
+    key: str = ""  # of what is executed; "" while that is not known
+    begun: Begun | None = None  # when the attempt began, and what it could find
+    resumes: bool = False  # an earlier build began it: it is only waited for
 
 
 def wanted(action: Action, root: Path) -> Wanted:

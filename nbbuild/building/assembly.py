@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from nbbuild.building.accounts import Accounts
 from nbbuild.building.attempting import Attempting
+from nbbuild.building.attempts import Attempts
 from nbbuild.building.builder import Builder
+from nbbuild.building.elsewhere import AttemptsElsewhere
+from nbbuild.building.executors import Jobs
+from nbbuild.building.inspecting import Inspecting
 from nbbuild.building.local import LocalAttempts
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.reusing import Reuse, Sources
@@ -32,7 +36,8 @@ class Starting:
     """Where the kernels of a build come from, and what to call when one has done its work.
 
     `ready(wanted, check)` returns a kernel that was started ahead, None when there is none;
-    `on_end()` is called once no more cells of a notebook will run.
+    `on_end()` is called once no more cells of a notebook will run. With `jobs`, attempts are
+    executed elsewhere, those of high `priority` first, and only the sandbox's inputs count here.
     """
 
     launcher: Launcher
@@ -40,6 +45,8 @@ class Starting:
     preparing: Preparing
     ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = none_ready
     on_end: Callable[[], None] = lambda: None
+    jobs: Jobs | None = None
+    priority: Mapping[str, float] = field(default_factory=dict)
 
 
 def sources_of(session: Session) -> Sources:
@@ -137,19 +144,9 @@ def _attempting(
     observer: Observer,
     cancelled: threading.Event,
 ) -> Attempting:
-    attempts = LocalAttempts(
-        tasks=session.graph.tasks,
-        launcher=starting.launcher,
-        tree=session.tree,
-        walker=session.walker,
-        inputs=session.inputs,
-        accounts=accounts,
-        config=session.config.path.name,
-        ready=starting.ready,
-        on_end=starting.on_end,
-    )
     return Attempting(
-        attempts=attempts,
+        attempts=_attempts(session, starting, accounts),
+        jobs=starting.jobs or Jobs(),
         outputs=session.tree,
         sources=sources_of(session),
         in_effect=session.inputs.in_effect,
@@ -158,4 +155,31 @@ def _attempting(
         forget=session.forget,
         observer=observer,
         cancelled=cancelled,
+    )
+
+
+def _attempts(session: Session, starting: Starting, accounts: Accounts) -> Attempts:
+    inspecting = Inspecting(
+        tasks=session.graph.tasks,
+        walker=session.walker,
+        inputs=session.inputs,
+        accounts=accounts,
+        config=session.config.path.name,
+    )
+    if starting.jobs is None:
+        return LocalAttempts(
+            inspecting=inspecting,
+            launcher=starting.launcher,
+            tree=session.tree,
+            ready=starting.ready,
+            on_end=starting.on_end,
+        )
+    return AttemptsElsewhere(
+        jobs=starting.jobs,
+        inspecting=inspecting,
+        tree=session.tree,
+        store=session.store,
+        folder=session.config.store,
+        inputs=starting.preparing.staged,
+        priority=starting.priority,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from nbformat import NotebookNode
@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from nbbuild.building.accounts import Before
 from nbbuild.building.actions import Action
 from nbbuild.building.attempts import Attempted, Attempts
+from nbbuild.building.executors import Begun, Jobs
 from nbbuild.building.outputs import Outputs
 from nbbuild.building.reusing import Sources
 from nbbuild.disk.digests import now_ns
@@ -55,6 +56,7 @@ class Attempting:
     observer: Observer
     cancelled: threading.Event
     orphans: threading.Lock = field(default_factory=threading.Lock)
+    jobs: Jobs = field(default_factory=Jobs)  # may know attempts that an earlier build began
 
     def __call__(self, task: Task, judgement: Judgement) -> Run:
         """Run `task`; may raise `NotebookError`, `KernelError`."""
@@ -63,53 +65,59 @@ class Attempting:
         now = self.in_effect(task)
         sources = self.sources.digest(task)
         source = self.sources.read(task)
-        action = self.action(task, to_bytes(source))
-        began_ns = now_ns()
+        action = replace(self.action(task, to_bytes(source)), key=key.digest)
         self.observer(Started(task.name, running(now.parsed)))
         forced = judgement.reasons[0].kind == "forced"
         retries = now.settings.retries or 0
         exempt = self._exempt(task, key)
         if exempt:
             action = replace(action, syscalls=False)
-        done, notes, found = self._tried(task, action, retries=retries, forced=forced)
+        known = None if forced else self.jobs.under_way(key.digest)
+        done, notes, begun = self._tried(task, action, known, retries=retries, forced=forced)
         if done.observed is not None and done.observed.rights and not done.cancelled:
             # A program such as sudo gets no rights while its system calls are watched.
             exempt = done.observed.rights
             self.outputs.abandon(task)
             self.observer(Noted(task.name, _AGAIN.format(exempt)))
             action = replace(action, syscalls=False)
-            done, notes, found = self._tried(task, action, retries=retries, forced=forced)
+            done, notes, begun = self._tried(task, action, None, retries=retries, forced=forced)
         return Run(
             task=task,
             judgement=judgement,
             key=key,
             source=source,
             sources=sources,
-            before=Before(began_ns=began_ns, now=now, found=found),
+            before=Before(began_ns=begun.began_ns, now=now, found=begun.found),
             best=now.settings.trace is True,
             attempted=done,
             notes=notes,
             exempt=exempt,
         )
 
+    def settled(self, run: Run) -> None:
+        """Forget what was kept of a run only until it was settled."""
+        self.jobs.settled(run.key.digest)
+
     def _tried(
-        self, task: Task, action: Action, *, retries: int, forced: bool
-    ) -> tuple[Attempted, tuple[str, ...], Mapping[str, Digest]]:
+        self, task: Task, action: Action, known: Begun | None, *, retries: int, forced: bool
+    ) -> tuple[Attempted, tuple[str, ...], Begun]:
         """Execute until an attempt succeeds or no retries are left, each from a clean tree.
 
-        Also returns notes, and the files of earlier runs that the last attempt could find.
+        The first attempt may be `known`: an earlier build began it. Also returns notes, and what
+        was known when the last attempt began.
         """
         notes: tuple[str, ...] = ()
         for attempt in range(retries + 1):
-            done, begun, found = self._once(task, action, forced=forced)
-            notes += begun
+            first = known if not attempt else None
+            done, more, begun = self._once(task, action, first, forced=forced)
+            notes += more
             if done.orphaned and not done.cancelled:
                 # The culprit may be among them, so they run one after the other.
                 with self.orphans:
                     self.outputs.abandon(task)
                     self.forget()
-                    done, begun, found = self._once(task, action, forced=forced)
-                notes += (*begun, _ORPHANED)
+                    done, more, begun = self._once(task, action, None, forced=forced)
+                notes += (*more, _ORPHANED)
             if done.shortfall:
                 self.observer(Noted(task.name, done.shortfall, detail=True))
             if done.preloads:
@@ -123,15 +131,26 @@ class Attempting:
                 break
             self.outputs.abandon(task)
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {failure.message}",)
-        return done, notes, found
+        return done, notes, begun
 
     def _once(
-        self, task: Task, action: Action, *, forced: bool
-    ) -> tuple[Attempted, tuple[str, ...], Mapping[str, Digest]]:
-        notes = self.outputs.begin(task, forced=forced)
-        found = self.outputs.left(task)
-        done = self.attempts(action, cancelled=self.cancelled, observer=self.observer)
-        return done, notes, found
+        self, task: Task, action: Action, known: Begun | None, *, forced: bool
+    ) -> tuple[Attempted, tuple[str, ...], Begun]:
+        """Execute one attempt; one that is `known` was begun by an earlier build."""
+        notes: tuple[str, ...] = ()
+        if known is not None:
+            begun = known
+            self.outputs.resume(task)
+        else:
+            began_ns = now_ns()
+            notes = self.outputs.begin(task, forced=forced)
+            begun = Begun(began_ns=began_ns, found=self.outputs.left(task))
+        done = self.attempts(
+            replace(action, begun=begun, resumes=known is not None),
+            cancelled=self.cancelled,
+            observer=self.observer,
+        )
+        return done, notes, begun
 
     def _exempt(self, task: Task, key: ActionKey) -> str:
         """Return the program, if any, that needs this code's system calls unwatched."""

@@ -139,15 +139,21 @@ class Builder:
             self.observer(Noted(task.name, text, detail=True, waits=True))
 
         with turns.running(task.name, check=self._check, on_wait=waits):
-            ended = self.settle(self.attempt(task, judgement))
+            ended = self._attempted(task, judgement)
         if isinstance(ended, Outcome):
             return ended
         with turns.running(task.name, check=self._check, on_wait=waits, alone=True):
             if ended.failed is not None and not self._met(task, ended):
                 return ended.failed  # no other run was to blame
-            again = self.settle(self.attempt(task, judgement))
+            again = self._attempted(task, judgement)
         assert isinstance(again, Outcome)  # no other task ran beside it
         return again
+
+    def _attempted(self, task: Task, judgement: Judgement) -> Outcome | Collided:
+        run = self.attempt(task, judgement)
+        ended = self.settle(run)
+        self.attempt.settled(run)
+        return ended
 
     def _met(self, task: Task, ended: Collided) -> bool:
         """Whether a failed run had met another one; if so, they are kept apart from now on."""

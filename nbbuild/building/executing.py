@@ -62,19 +62,15 @@ def execute(
     most_failures: int | None,
     cancelled: threading.Event,
 ) -> None:
-    """Do what `drive` does, with local kernels; `executing` are those that will probably run."""
+    """Do what `drive` does, with kernels; `executing` are those that will probably run."""
     # With one slot, the listed order is as quick as any and easier to follow.
     priority = _critical(session, tally.durations) if workers.slots > 1 else {}
     pairs = PairsApart(session.state)
     known = pairs.known.values()
     last = _last_records(session, executing)
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
-    preparing = preparing_of(
-        session,
-        warming=warmings_of(session, executing, slots=workers.slots, supply=kernels.supply),
-        threads=threads_each(workers.slots, len(executing)),
-    )
-    following = _Following(preparing, kernels, executing)
+    preparing = _preparing(session, workers, kernels, executing)
+    following = _Following(preparing, kernels, executing if workers.jobs is None else ())
     slots = min(workers.slots, kernels.tokens.held + 1)
     following.start(session.graph, names, priority, slots=slots)
     again = Again()
@@ -87,6 +83,8 @@ def execute(
             preparing=preparing,
             ready=kernels.ahead.take,
             on_end=following.begin,
+            jobs=workers.jobs,
+            priority=priority,
         ),
         observer=tally.observer,
         cancelled=cancelled,
@@ -109,6 +107,16 @@ def execute(
         upcoming=following.tell,
         shares=shares_of(session),
     )
+
+
+def _preparing(
+    session: Session, workers: Workers, kernels: KernelSupply, executing: Sequence[str]
+) -> Preparing:
+    warming = warmings_of(session, executing, slots=workers.slots, supply=kernels.supply)
+    # Elsewhere the workers' own environment says how many threads a pool has.
+    here = workers.jobs is None
+    threads = threads_each(workers.slots, len(executing)) if here else 0
+    return preparing_of(session, warming=warming, threads=threads)
 
 
 def _critical(session: Session, durations: Mapping[str, float]) -> Mapping[str, float]:
@@ -164,7 +172,7 @@ def drive(
             held_up=partial(_held_up, tally),
         )
 
-    with workers.executor:
+    with workers:
         try:
             do(names, slots=workers.slots)
             for _ in range(_ROUNDS):

@@ -179,6 +179,9 @@ class MemoryOutputs:
         self.abandon(task)
         return ()
 
+    def resume(self, task: Task) -> None:
+        """Do nothing: no run outlives its build here."""
+
     def left(self, task: Task) -> Mapping[str, Digest]:
         """Return nothing: undeclared files that a run leaves are not tracked here."""
         return {}

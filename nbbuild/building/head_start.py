@@ -69,8 +69,13 @@ class HeadStart:
         is_new: Callable[[Task], bool],
         likely: Likely,
         kernels: Callable[[], StartsAhead],
+        wanted: bool = True,
     ) -> None:
-        """`is_new` tells whether a task's code differs from that of its last run."""
+        """`is_new` tells whether a task's code differs from that of its last run.
+
+        Unless it is `wanted`, nothing is started.
+        """
+        self._wanted = wanted
         self._tasks = tasks
         self._is_new = is_new
         self._launcher = launcher
@@ -100,6 +105,8 @@ class HeadStart:
 
         This begins before it is known what is installed, because finding out takes just as long.
         """
+        if not self._wanted:
+            return
         likely = (name for name in names if forced or self._is_new(self._tasks[name]))
         self._expected = list(islice(likely, ENOUGH))
         self._guessed = len(self._expected)
@@ -113,7 +120,7 @@ class HeadStart:
 
     def judged(self, judgement: Judgement) -> None:
         """Take note of a verdict as soon as it is given."""
-        if judgement.verdict is not Verdict.RUN:
+        if judgement.verdict is not Verdict.RUN or not self._wanted:
             return
         if self._guessed > 1 or len(self._to_run) > 1:  # a zygote is on its way
             return

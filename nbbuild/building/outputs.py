@@ -29,6 +29,10 @@ class Outputs(Protocol):
         """Put away what earlier runs of `task` made; return what users should know."""
         ...
 
+    def resume(self, task: Task) -> None:
+        """Go on with a run of `task` that an earlier build began: put nothing away."""
+        ...
+
     def left(self, task: Task) -> Mapping[str, Digest]:
         """Return what earlier runs of `task` left undeclared."""
         ...

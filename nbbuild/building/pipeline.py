@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from nbbuild.building import last_good
+from nbbuild.building.executors import OWN
 from nbbuild.building.from_session import facts_of, is_new_of, likely_of
 from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
 from nbbuild.building.rendering import Pages
-from nbbuild.building.slots import slots_of_build
+from nbbuild.building.slots import Slots, most_slots, slots_of_build
 from nbbuild.building.supply import Supply
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
@@ -67,9 +70,10 @@ def build(
     began = time.monotonic()
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
+    here = not execute or (executor or session.config.execution.executor) in OWN
     with (
-        slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,
-        _supplied(session, supply, slots=slots.most) as (lent, head_start),
+        _slots(session, jobs, here=here) as slots,
+        _supplied(session, supply, slots=slots.most, here=here) as (lent, head_start),
     ):
         head_start.guess(names if execute else (), forced=force)
         session.check(names)
@@ -80,9 +84,8 @@ def build(
         )
         plan = judge.plan(names, judged=head_start.judged)
         todo = _open(session, plan.judgements, standing)
-        # Before anything is written: the executor may not exist.
         idle = _is_idle(todo, pages)
-        start = None if idle and not executor else _executor(session, executor)
+        start = None if idle and not executor else _executor(session, executor, jobs, slots, here)
         session.tree.tidy()
         observer(Planned(len(names), len(_executing(judge, todo)), slots.most, tally.durations))
         _keep_blocked(session, plan.judgements, standing, tally)
@@ -94,7 +97,7 @@ def build(
                 judge,
                 todo,
                 tally,
-                workers=start(slots.most),
+                start=start,
                 tokens=slots.tokens(lent.launcher, observer),
                 supply=lent,
                 pages=pages,
@@ -195,7 +198,7 @@ def _execute(
     todo: Sequence[Judgement],
     tally: Tally,
     *,
-    workers: Workers,
+    start: Callable[[], Workers],
     tokens: AbstractContextManager[Tokens],
     supply: Supply,
     pages: Pages | None,
@@ -212,7 +215,10 @@ def _execute(
         from nbbuild.building.executing import KernelSupply, execute
 
         settled = session.graph.sorted({one.task for one in todo} - {*work})
-        room = supply.room(session.config.execution.max_memory)
+        workers = start()
+        # Kernels elsewhere take no memory here.
+        most = session.config.execution.max_memory if workers.jobs is None else sys.maxsize
+        room = supply.room(most)
         with _rendering(pages, tally, settled, cancelled):
             execute(
                 session,
@@ -331,9 +337,12 @@ def _settle(
 
 @contextmanager
 def _supplied(
-    session: Session, supply: Supply | None, *, slots: int
+    session: Session, supply: Supply | None, *, slots: int, here: bool
 ) -> Iterator[tuple[Supply, HeadStart]]:
-    """Yield where kernels come from, and what starts the first while the tasks are judged."""
+    """Yield where kernels come from, and what starts the first while the tasks are judged.
+
+    It starts none unless they are wanted `here`.
+    """
     own = Supply(facts_of(session), slots=slots) if supply is None else nullcontext(supply)
     with (
         own as lent,
@@ -343,6 +352,7 @@ def _supplied(
             is_new=is_new_of(session),
             likely=likely_of(session, lent, slots=slots),
             kernels=lent.ahead,
+            wanted=here,
         ) as head_start,
     ):
         yield lent, head_start
@@ -434,11 +444,34 @@ def _export(
         return after_build.Handed(problems=problems, rests_on=None)
 
 
-def _executor(session: Session, name: str | None) -> Callable[[int], Workers]:
+def _executor(
+    session: Session, name: str | None, jobs: int | None, slots: Slots, here: bool
+) -> Callable[[], Workers]:
     """Return the function that starts the executor `name`, None: the one that is configured.
 
-    Raises UsageError if there is none of that name.
+    What is done `here`, for example because nothing is executed, takes one of this machine.
+    Raises UsageError if there is none of that name, so call it before anything is written.
     """
     from nbbuild.building import executors
 
-    return executors.find(name or session.config.execution.executor)
+    config = session.config
+    name = name or config.execution.executor
+    find = executors.find(name)
+    if here and name not in OWN:
+        find = executors.find(OWN[0])
+    configured = None if config.execution.jobs == "auto" else config.execution.jobs
+    setup = executors.Setup(
+        root=session.root,
+        jobs=slots.most if here else jobs or configured,
+        cores=slots.most,
+        options=config.options_of(name),
+    )
+    return partial(find, setup)
+
+
+def _slots(session: Session, jobs: int | None, *, here: bool) -> AbstractContextManager[Slots]:
+    """Return how many tasks run at once; make's tokens are only for what runs on this machine."""
+    configured = session.config.execution.jobs
+    if here:
+        return slots_of_build(jobs, configured, session.environ)
+    return nullcontext(Slots(most_slots(jobs, configured, session.environ)))

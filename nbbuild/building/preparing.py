@@ -71,7 +71,7 @@ class Preparing:
             installed=now.probe.digest if now.probe is not None else "",
             warmth=self.warming(task, settings, now.probe),
             threads=threads_for(settings.cores or 0, self.threads),
-            sandbox=self._staged(task) if settings.sandbox else None,
+            sandbox=self.staged(task) if settings.sandbox else None,
         )
 
     def wanted(self, name: str) -> Wanted | None:
@@ -104,7 +104,7 @@ class Preparing:
         except (NbbuildError, OSError):
             return None  # reported when its turn comes
 
-    def _staged(self, task: Task) -> tuple[str, ...]:
+    def staged(self, task: Task) -> tuple[str, ...]:
         """Return all files that a sandbox holds for `task`."""
         now = self.inputs.in_effect(task)
         assets = (Pattern.parse(text) for text in task.assets)

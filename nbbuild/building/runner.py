@@ -22,7 +22,7 @@ from nbbuild.notebook.read import from_bytes
 from nbbuild.watching.injection import install_code, prepare, report_code
 from nbbuild.watching.observed import Observed
 from nbbuild.watching.reading import only_seen, read_report
-from nbbuild.watching.sandbox import Sandbox, stage
+from nbbuild.watching.sandbox import Put, Sandbox, stage
 from nbbuild.watching.seen import Seen
 
 
@@ -42,10 +42,11 @@ def run(
     on_cell: Callable[[int, int], None],
     ready: Callable[[Wanted, Callable[[], None]], KernelSession | None] = none_ready,
     on_end: Callable[[], None] = lambda: None,
+    put: Put | None = None,
 ) -> Attempted:
     """Execute the notebook of `action`.
 
-    `ready(wanted, check)` and `on_end` are those of `execute`.
+    `ready(wanted, check)` and `on_end` are those of `execute`. `put` fills a sandbox (see `stage`).
 
     `inspect(sandbox, observed, failure)` is called while the sandbox of a run still exists; it
     returns the final failure of the run, if any. `match(root)` returns the files below `root` that
@@ -56,7 +57,7 @@ def run(
         sandbox: Sandbox | None = None
         if action.sandbox is not None:
             places = (action.folder, *action.python_path)
-            sandbox = stack.enter_context(stage(action.root, action.sandbox, places))
+            sandbox = stack.enter_context(stage(action.root, action.sandbox, places, put))
         root = action.root if sandbox is None else sandbox.root
         private = stack.enter_context(temporary.folder())
         above = None if sandbox is None else sandbox.above

@@ -19,7 +19,7 @@ from nbbuild.cli import _completing
 from nbbuild.cli._errors import exit_status
 from nbbuild.cli._verb import write_examples
 from nbbuild.cli.render import EMITTED
-from nbbuild.quick.verbs import COMPLETING
+from nbbuild.quick.verbs import COMPLETING, WORKER
 from nbbuild.version import __version__
 
 BUILD = "build"
@@ -55,7 +55,7 @@ class VerbGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a verb's command, None when there is no such verb."""
-        return self._load(cmd_name) if cmd_name in self._verbs else None
+        return self._load(cmd_name) if self._is_verb(cmd_name) else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the verb in front."""
@@ -63,7 +63,7 @@ class VerbGroup(click.Group):
         leading = args[:place]
         if "--version" in leading:
             args = ["--version"]
-        elif place < len(args) and args[place] in self._verbs:
+        elif place < len(args) and self._is_verb(args[place]):
             args = [args[place], *leading, *args[place + 1 :]]
         elif ctx.resilient_parsing and place == len(args):
             # A shell completes the first word: it may be a verb, and the rest is a build's.
@@ -73,6 +73,9 @@ class VerbGroup(click.Group):
         else:
             args = [BUILD, *args]
         return super().parse_args(ctx, args)
+
+    def _is_verb(self, word: str) -> bool:
+        return word in self._verbs or word == WORKER
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the first word: a verb, a target, or an option of a build."""

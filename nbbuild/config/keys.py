@@ -12,6 +12,17 @@ from nbbuild.model import Settings
 
 _REPORTS: Final = {"junit": ".xml", "html": ".html", "markdown": ".md", "trace": ".json"}
 
+_EXECUTORS: Final[Mapping[str, Mapping[str, values.Reader[Any]]]] = {
+    "dask": {"address": values.filled, "cluster": values.filled, "options": values.table},
+    "command": {
+        "submit": values.command,
+        "status": values.command,
+        "cancel": values.command,
+        "poll": values.duration,
+    },
+    "executor": {"options": values.table},
+}
+
 _REMOTE: Final[Mapping[str, values.Reader[Any]]] = {
     "remote": remotes.url,
     "mode": values.choice("auto", "read", "readwrite"),
@@ -64,6 +75,7 @@ def readers(root: Path) -> Keys:
             "mystmd": values.boolean,
         },
         "verify": {"ignore": values.listed(values.expression)},
+        **_EXECUTORS,
         "notebook": _notebook(root),
     }
 

@@ -17,9 +17,12 @@ from nbbuild.config.remotes import check as check_remote
 from nbbuild.config.tables import Collected, read_entries, read_table, unknown_table
 from nbbuild.config.types import (
     CacheTable,
+    CommandTable,
     Config,
+    DaskTable,
     EnvironmentTable,
     ExecutionTable,
+    ExecutorTable,
     ExportTable,
     NotebookEntry,
     ProjectTable,
@@ -107,6 +110,9 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
         report=ReportTable(**tables.get("report", {})),
         export=ExportTable(**tables.get("export", {})),
         verify=VerifyTable(**tables.get("verify", {})),
+        dask=DaskTable(**tables.get("dask", {})),
+        command=CommandTable(**tables.get("command", {})),
+        executor=ExecutorTable(**tables.get("executor", {})),
         notebooks=tuple(entries),
     )
     check_folders(config, problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -121,6 +121,32 @@ class VerifyTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DaskTable:
+    """`[dask]`: where the workers of `executor = "dask"` are."""
+
+    address: str = ""  # of a scheduler; "": nbbuild starts a cluster
+    cluster: str = ""  # the class of that cluster, dotted; "": processes on this machine
+    options: Mapping[str, Any] = field(default_factory=dict)  # for that class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandTable:
+    """`[command]`: the commands of `executor = "command"`."""
+
+    submit: str = ""
+    status: str = ""
+    cancel: str = ""
+    poll: float = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorTable:
+    """`[executor]`: for an executor of another package."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookEntry:
     """One `[[notebook]]`: settings for the notebooks that match `path`."""
 
@@ -157,6 +183,9 @@ class Config:
     report: ReportTable = ReportTable()
     export: ExportTable = ExportTable()
     verify: VerifyTable = VerifyTable()
+    dask: DaskTable = DaskTable()
+    command: CommandTable = CommandTable()
+    executor: ExecutorTable = ExecutorTable()
     notebooks: tuple[NotebookEntry, ...] = ()
 
     @property
@@ -179,3 +208,9 @@ class Config:
         """Those of `closed` that lie in the root, relative to it."""
         relative = (os.path.relpath(folder, self.root) for folder in self.closed)
         return tuple(Path(path).as_posix() for path in relative if not path.startswith(".."))
+
+    def options_of(self, executor: str) -> Mapping[str, Any]:
+        """Return what the table of an executor says."""
+        if executor == "dask":
+            return asdict(self.dask)
+        return asdict(self.command) if executor == "command" else self.executor.options

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeGuard, TypeVar
 
@@ -341,6 +342,20 @@ def expression(key: str, value: object) -> str:
             f"{quoted(text)} in '{key}' is not a regular expression",
             facts=[("because", str(error))],
             hint="put a backslash before . * + ? ( ) [ ] { } ^ $ | where they mean themselves",
+        ) from None
+    return text
+
+
+def command(key: str, value: object) -> str:
+    """Read a command line; `{…}` in it stands for words that are filled in later."""
+    text = filled(key, value)
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{quoted(text)} in '{key}' is no command line",
+            facts=[("because", str(error))],
+            hint="close each quote, as in a shell",
         ) from None
     return text
 

@@ -15,6 +15,7 @@
         make/<file>/<digest>.d what a built notebook rests on, for make
         tracer/                what the tracer in the kernels keeps for the next one
         reports/<id>.json      what the last builds came to
+        jobs/                  attempts that are executed elsewhere, while they last
         sphinx/jupyter_cache/  results for MyST-NB, of `nbbuild.sphinx`
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
@@ -49,5 +50,6 @@ MAKE: Final = "make"
 HEADS: Final = "heads"
 TRACER: Final = "tracer"
 REPORTS: Final = "reports"
+JOBS: Final = "jobs"
 SPHINX: Final = "sphinx"
 LOCKS: Final = "locks"

@@ -7,12 +7,15 @@ when it is needed; a test checks this.
 Text may hold halves of surrogate pairs: file names that are not UTF-8 do, and JSON can. msgspec
 refuses them. Data with such text is written and read as JSON by the standard library, which is many
 times slower, but rarely needed.
+
+A `Path` is written as its text.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -33,8 +36,10 @@ class Shape(Generic[T]):
     def __init__(self, kind: Any) -> None:
         self._kind = kind
         with _MEETING:
-            self._json: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
-            self._msgpack: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind)
+            self._json: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind, dec_hook=_made)
+            self._msgpack: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(
+                kind, dec_hook=_made
+            )
 
     def from_json(self, data: bytes | str, *, surrogates: bool = True) -> T:
         """Return what JSON holds; with `surrogates`, it may escape halves of surrogate pairs."""
@@ -53,7 +58,7 @@ class Shape(Generic[T]):
     def from_plain(self, value: Any) -> T:
         """Return what dicts, lists and the like hold."""
         try:
-            return msgspec.convert(value, self._kind)  # type: ignore[no-any-return]
+            return msgspec.convert(value, self._kind, dec_hook=_made)  # type: ignore[no-any-return]
         except _BAD as error:
             raise Misshapen(str(error)) from error
 
@@ -73,7 +78,7 @@ def packed(value: Any) -> bytes:
     No two values have the same encoding: every string is framed by its length, or escaped.
     """
     try:
-        return msgspec.msgpack.encode(value)
+        return msgspec.msgpack.encode(value, enc_hook=_plain)
     except UnicodeEncodeError:
         return _with_surrogates(value)
 
@@ -81,7 +86,7 @@ def packed(value: Any) -> bytes:
 def as_json(value: Any) -> bytes:
     """Return the JSON of `value`. Raises TypeError or ValueError if it cannot be JSON."""
     try:
-        return msgspec.json.encode(value)
+        return msgspec.json.encode(value, enc_hook=_plain)
     except UnicodeEncodeError:
         return _with_surrogates(value)
 
@@ -100,4 +105,17 @@ def _has_escapes(data: bytes | str) -> bool:
 
 
 def _with_surrogates(value: Any) -> bytes:
-    return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
+    plain = msgspec.to_builtins(value, enc_hook=_plain)
+    return json.dumps(plain, separators=(",", ":")).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written")
+
+
+def _made(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"{kind.__name__} cannot be read")

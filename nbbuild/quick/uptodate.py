@@ -29,7 +29,7 @@ from nbbuild.disk import regular
 from nbbuild.disk.project_folder import DOT, UPTODATE
 from nbbuild.quick import make
 from nbbuild.quick.above import NAME, find_above, standing
-from nbbuild.quick.verbs import VERBS
+from nbbuild.quick.verbs import VERBS, WORKER
 from nbbuild.text.printable import clean
 
 FORMAT = 2
@@ -110,7 +110,7 @@ def understood(words: Sequence[str]) -> Request | None:
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            if word in VERBS and not targets and not built:
+            if word in (*VERBS, WORKER) and not targets and not built:
                 built = word == "build"
                 if not built:
                     return None

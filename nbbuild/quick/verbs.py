@@ -25,5 +25,8 @@ VERBS = {
 }
 """Verb → one line of help; in the order of `nbbuild --help`."""
 
+WORKER = "worker"
+"""A verb for programs: no help lists it, since nobody types it."""
+
 COMPLETING = "_NBBUILD_COMPLETE"
 """The variable that is set while a shell completes a command line."""

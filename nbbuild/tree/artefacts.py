@@ -89,6 +89,21 @@ class Artefacts:
         self._begun[task.name] = new
         return notes
 
+    def resume(self, task: Task) -> None:
+        """Go on with a run that another process began."""
+        noted = self._ground.ledgers.read(task.name)
+        if noted.finished:  # its `begin` had nothing to write
+            standing = standing_folders(self._ground.root, task.artefacts)
+            noted = msgspec.structs.replace(
+                noted,
+                finished=False,
+                patterns=task.artefacts,
+                before=(),
+                standing=standing,
+                made=(),
+            )
+        self._begun[task.name] = noted
+
     def collect(self, task: Task, *, stored: bool) -> tuple[ArtefactFile, ...]:
         """Put what the run wrote into the store, and finish the ledger."""
         ground = self._ground

@@ -109,6 +109,10 @@ class Tree:
         """
         return self._artefacts.begin(task, forced=forced)
 
+    def resume(self, task: Task) -> None:
+        """Go on with a run that an earlier build began and that has not ended: remove nothing."""
+        self._artefacts.resume(task)
+
     def left(self, task: Task) -> Mapping[str, Digest]:
         """Return what earlier runs left undeclared and is still unchanged: its digests."""
         return self._artefacts.left(task)

@@ -57,7 +57,7 @@ def reruns(
     """
     shuffled = list(names)
     random.Random(seed).shuffle(shuffled)
-    workers = local.local(slots.most)
+    workers = local.threads(slots.most)
     cancelled = threading.Event()
     with (
         workers.executor,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from nbbuild.watching.traces import NOT_LISTED, glob_matches, parted
 
 _SHOWN = 5  # names in a hint
 _Stamp: TypeAlias = tuple[int, int]
+Put: TypeAlias = Callable[[str, Path], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +50,37 @@ class UndeclaredUse:
 
 
 class Sandbox:
-    """The folder `root`, which stands for the project's `home`; made by `stage`."""
+    """The folder `root`, which stands for the project's `home`; made by `stage`.
 
-    def __init__(self, home: Path, above: Path, inputs: Collection[str]) -> None:
+    It may be gone, or be on another machine: then `there` are its files, relative to `above`.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        above: Path,
+        inputs: Collection[str],
+        *,
+        there: Collection[str] | None = None,
+    ) -> None:
         self.home = home
         self.above = above
         self.root = above.joinpath(*home.parts[1:])
         self.held = frozenset(inputs)
+        self._there = None if there is None else frozenset(there)
         self._stamps: dict[str, _Stamp] = {}
 
-    def fill(self, folders: Iterable[str]) -> None:
-        """Make `folders`, and copy each input to its place."""
+    def fill(self, folders: Iterable[str], put: Put | None = None) -> None:
+        """Make `folders`, and put each input in its place, by default a copy of the project's."""
         for folder in (".", *folders):
             self._place(folder).mkdir(parents=True, exist_ok=True)
         for path in self.held:
             target = self._place(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.home / path, target)
+            if put is None:
+                shutil.copy2(self.home / path, target)
+            else:
+                put(path, target)
             self._stamps[os.path.relpath(target, self.above)] = _stamp(target)
 
     def changed(self, path: str) -> bool:
@@ -85,6 +100,21 @@ class Sandbox:
                     found.append(path)
         return sorted(found)
 
+    def files(self) -> list[str]:
+        """Return all files that are here now, relative to `above`, sorted."""
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), self.above)  # noqa: PTH118
+            for folder, _, names in os.walk(self.above)
+            for name in names
+        )
+
+    def has(self, path: str) -> bool:
+        """Whether there is anything at `path`, absolute, in here."""
+        if self._there is None:
+            return os.path.lexists(path)
+        inside = os.path.relpath(path, self.above)
+        return any(one == inside or one.startswith(f"{inside}/") for one in self._there)
+
     def stands_for(self, path: str) -> str | None:
         """Return the path that `path`, absolute, stands for; None if it is outside."""
         normal = os.path.normpath(path)
@@ -96,14 +126,17 @@ class Sandbox:
 
 
 @contextmanager
-def stage(home: Path, inputs: Collection[str], folders: Iterable[str]) -> Iterator[Sandbox]:
+def stage(
+    home: Path, inputs: Collection[str], folders: Iterable[str], put: Put | None = None
+) -> Iterator[Sandbox]:
     """Yield a sandbox for the project at `home`; it is removed at the end.
 
     It holds the files `inputs`, which may begin with `../`, and the `folders`, otherwise empty.
+    `put(path, target)` writes one input, root-relative, to its place; None: it is copied.
     """
     with temporary.folder() as made:
         sandbox = Sandbox(home, made.resolve(), inputs)
-        sandbox.fill(folders)
+        sandbox.fill(folders, put)
         yield sandbox
 
 
@@ -231,7 +264,7 @@ class BeyondSandbox:
                 if place is None:
                     around = self._in_the_project(os.path.realpath(path))
                     place = os.path.realpath(path) if around else None
-                elif os.path.lexists(path):  # the program made it
+                elif self.sandbox.has(path):  # the program may have made it
                     place = None
                 if place is not None and is_file(place):
                     yield from self._use(place, "names", child.cell)

@@ -1,16 +1,19 @@
-"""What executes attempts: local kernels and the fake of the tests are told the same stories."""
+"""What executes attempts: kernels here and elsewhere, and the fake, are told the same stories."""
 
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import nbbuild
+from nbbuild.building import working
 from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.fakes import FakeAttempts, WorkerLost
 from nbbuild.building.from_session import preparing_of
 from nbbuild.building.in_memory import action_of
+from nbbuild.building.jobs.futures import FutureJobs
 from nbbuild.events import CellStarted
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
@@ -27,6 +30,8 @@ CODE = {
 class Local:
     """Attempts by kernels of this machine, in a project."""
 
+    jobs = None
+
     def __init__(self, project):
         project.config("[project]\nnotebooks = ['a.ipynb']\n")
         project.notebook("a.ipynb", "1")
@@ -34,7 +39,10 @@ class Local:
         self.launcher = Launcher()
         self.preparing = preparing_of(self.session, threads=0)
         starting = Starting(
-            launcher=self.launcher, room=Room(0, held=int), preparing=self.preparing
+            launcher=self.launcher,
+            room=Room(0, held=int),
+            preparing=self.preparing,
+            jobs=self.jobs,
         )
         judge = self.session.judge()
         builder = builder_of(
@@ -55,6 +63,19 @@ class Local:
     def close(self):
         self.launcher.__exit__(None, None, None)
         self.session.__exit__(None, None, None)
+
+
+class Elsewhere(Local):
+    """Attempts by a worker, which has its own kernels; here it is a thread of this process."""
+
+    def __init__(self, project):
+        self.jobs = FutureJobs(ThreadPoolExecutor(1))
+        super().__init__(project)
+
+    def close(self):
+        super().close()
+        self.jobs.close()
+        working.leave()
 
 
 class Fake:
@@ -85,7 +106,7 @@ class Fake:
         pass
 
 
-@pytest.fixture(params=[Local, Fake])
+@pytest.fixture(params=[Local, Elsewhere, Fake])
 def attempt(request, project):
     """Executes one story; returns what became of it, and what was told of it meanwhile."""
     executes = request.param(project)

@@ -300,7 +300,7 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_one(complain: Co
             "[zzz]",
             "unknown table [zzz]\n  in: jcache.toml\n\nhint: the tables are [project], "
             "[execution], [environment], [cache], [report], [export], "
-            "[verify], [[notebook]]",
+            "[verify], [dask], [command], [executor], [[notebook]]",
         ),
         (
             "[notebook]\npath = 'a'",

@@ -48,6 +48,7 @@ def defaults(table: str) -> dict[str, Any]:
 
 TABLES = (
     *("project", "execution", "environment", "cache", "report", "export", "verify"),
+    *("dask", "command", "executor"),
     "notebook",
 )
 

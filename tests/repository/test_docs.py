@@ -66,6 +66,9 @@ TABLES = {
     "report": types.ReportTable(),
     "export": types.ExportTable(),
     "verify": types.VerifyTable(),
+    "dask": types.DaskTable(),
+    "command": types.CommandTable(),
+    "executor": types.ExecutorTable(),
     "notebook": types.NotebookEntry(where="", path=""),
 }
 

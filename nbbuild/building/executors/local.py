@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from nbbuild.building.executors import Workers
+from nbbuild.building.executors import Jobs, Setup, Workers
 
 
-def local(jobs: int) -> Workers:
-    """Start `jobs` threads."""
-    return Workers(ThreadPoolExecutor(jobs, thread_name_prefix="nbbuild"), jobs)
+def threads(slots: int, jobs: Jobs | None = None) -> Workers:
+    """Start `slots` threads, which supervise `jobs`; None: kernels of this machine."""
+    return Workers(ThreadPoolExecutor(slots, thread_name_prefix="nbbuild"), slots, jobs)
 
 
-def serial(jobs: int) -> Workers:
-    """Start one thread, whatever `jobs` says: one notebook after the other, in order."""
-    return Workers(ThreadPoolExecutor(1, thread_name_prefix="nbbuild"), 1)
+def local(setup: Setup) -> Workers:
+    """Start as many threads as notebooks run at once."""
+    return threads(setup.jobs or setup.cores)
+
+
+def serial(setup: Setup) -> Workers:
+    """Start one thread, whatever `setup` says: one notebook after the other, in order."""
+    return threads(1)

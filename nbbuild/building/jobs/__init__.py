@@ -1,0 +1,1 @@
+"""Executors that carry out attempts elsewhere; each is an entry point, and is loaded as one."""

@@ -1,0 +1,332 @@
+"""Jobs of a batch system, without kernels: what they are named, asked for, found again, and lost.
+
+The batch system is this test: `submit` notes that it was called, and answers are written here.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from nbbuild.building.executors import Begun, GivenUp, Job, Lost, NotBegun, Setup
+from nbbuild.building.jobs.command import CommandJobs, Commands, filled, start
+from nbbuild.building.jobs.notes import Meeting, Note, Notes
+from nbbuild.building.marks import note_cell
+from nbbuild.errors import ConfigError
+
+KEY = "ab" * 32
+
+
+class Batch:
+    """A batch system whose jobs are what the test makes of them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.jobs = folder / "jobs"
+        self.jobs.mkdir()
+        self.calls = folder / "calls"
+        (folder / "known").write_text("")
+        self.commands = Commands(
+            submit=f"sh -c 'echo submit >> {self.calls}; echo 7' submit {{order}}",
+            status=f"sh -c 'cat {folder}/known'",
+            cancel=f"sh -c 'echo cancel {{job}} >> {self.calls}'",
+            poll=0.01,
+        )
+        self.command_jobs = CommandJobs(self.jobs, self.commands)
+
+    def job(self, number=1, **more):
+        """Return a job whose mark is there, as the build sees to."""
+        mark = self.jobs / f"{KEY[:12]}-{number}.job"
+        mark.touch()
+        begun = Begun(began_ns=5, found={"left.txt": "digest"}, mark=str(mark))
+        return Job(name="a.ipynb", key=KEY, order=b"what to do", begun=begun, **more)
+
+    def said(self):
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+    def known(self, text):
+        (self.folder / "known").write_text(text)
+
+
+@pytest.fixture
+def batch(tmp_path):
+    return Batch(tmp_path)
+
+
+def meeting(job):
+    return Meeting(Path(job.begun.mark))
+
+
+def answers(job, data):
+    """Play the job: claim the order, as soon as it is there, and answer."""
+
+    def play():
+        there = meeting(job)
+        while not there.job():
+            pass
+        with there.claimed() as ours:
+            assert ours
+            note_cell(there.mark, 3, 7)
+            there.reply(data)
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    return thread
+
+
+def test_a_job_is_submitted_and_its_answer_comes_back(batch):
+    batch.known("7 R")
+    job = batch.job()
+    thread = answers(job, b"what came of it")
+
+    assert batch.command_jobs.carry_out(job, cancelled=threading.Event()) == b"what came of it"
+    thread.join()
+    assert batch.said() == ["submit"]
+
+
+def test_an_order_is_for_nobody_else_to_read(batch):
+    batch.known("7 R")
+    job = batch.job()
+    answers(job, b"")
+    batch.command_jobs.carry_out(job, cancelled=threading.Event())
+
+    there = meeting(job)
+    assert there.order.read_bytes() == b"what to do"
+    assert there.folder.stat().st_mode & 0o777 == 0o700
+    assert there.order.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_later_build_finds_a_job_and_what_was_known_when_it_began(batch):
+    batch.known("7 R")
+    job = batch.job()
+    answers(job, b"done")
+    batch.command_jobs.carry_out(job, cancelled=threading.Event())  # and then the build is killed
+
+    later = CommandJobs(batch.jobs, batch.commands)
+    found = later.under_way(KEY)
+    assert found == job.begun
+    again = batch.job(resumes=True)
+    assert later.carry_out(again, cancelled=threading.Event()) == b"done"
+    assert batch.said() == ["submit"]
+
+    later.settled(KEY)
+    assert later.under_way(KEY) is None
+    assert os.listdir(batch.jobs) == []
+
+
+def test_a_build_killed_before_it_submitted_leaves_a_note_and_the_next_one_submits(batch):
+    job = batch.job(resumes=True)
+    meeting(job).make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun))
+
+    batch.known("7 R")
+    answers(job, b"done")
+    assert batch.command_jobs.under_way(KEY) == job.begun
+    assert batch.command_jobs.carry_out(job, cancelled=threading.Event()) == b"done"
+    assert batch.said() == ["submit"]
+
+
+def test_a_submit_command_at_work_is_waited_for_whoever_started_it(batch):
+    """A build was killed while `sbatch` was still waiting for the scheduler."""
+    job = batch.job(resumes=True)
+    there = meeting(job)
+    there.make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun))
+    ready, go = (os.pipe() for _ in range(2))
+    code = (
+        "import fcntl, os, sys\n"
+        "out = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(out, fcntl.LOCK_EX)\n"
+        f"os.write({ready[1]}, b'.')\n"
+        f"os.read({go[0]}, 1)\n"
+        "out.write('9\\n')\n"
+    )
+    slow = subprocess.Popen(
+        [sys.executable, "-c", code, str(there.submitted)], pass_fds=(ready[1], go[0])
+    )
+    os.read(ready[0], 1)
+    batch.known("9 R")
+    answers(job, b"done")
+    threading.Timer(0.1, os.write, (go[1], b".")).start()
+
+    assert batch.command_jobs.carry_out(job, cancelled=threading.Event()) == b"done"
+    assert slow.wait() == 0
+    assert batch.said() == []
+    assert there.job() == "9"
+
+
+def test_an_order_is_executed_once_however_often_it_was_submitted(batch):
+    job = batch.job()
+    there = meeting(job)
+    there.make(job.order)
+    with there.claimed() as first, there.claimed() as second:
+        assert (first, second) == (True, False)
+        assert there.is_at_work()
+    assert not there.is_at_work()
+    with there.claimed() as third:
+        assert not third
+
+
+def test_a_job_taken_for_lost_does_nothing_once_another_has_begun(batch):
+    job = batch.job()
+    there = meeting(job)
+    there.make(job.order)
+    there.mark.unlink()
+    with there.claimed() as ours:
+        assert not ours
+
+
+def test_a_job_that_the_batch_system_does_not_know_is_lost(batch):
+    job = batch.job()
+    with pytest.raises(Lost, match=r"^the batch system has no job 7$"):
+        batch.command_jobs.carry_out(job, cancelled=threading.Event())
+    again = batch.job(2)
+    with pytest.raises(Lost):
+        batch.command_jobs.carry_out(again, cancelled=threading.Event())
+    assert batch.said() == ["submit", "cancel 7", "submit"]
+    assert not Path(job.begun.mark).exists()
+    assert batch.command_jobs.under_way(KEY) == again.begun
+
+
+def test_a_job_at_work_is_not_lost_though_the_batch_system_is_out_of_reach(batch):
+    job = batch.job()
+    there = meeting(job)
+    seen = []
+
+    def play():
+        while not there.job():
+            pass
+        with there.claimed():
+            while len(seen) < 5:  # asked in vain
+                seen.append(1)
+                asked.wait(5)
+                asked.clear()
+            there.reply(b"done")
+
+    asked = threading.Event()
+    batch.command_jobs._said = lambda command, name: asked.set()
+    thread = threading.Thread(target=play)
+    thread.start()
+    assert batch.command_jobs.carry_out(job, cancelled=threading.Event()) == b"done"
+    thread.join()
+
+
+def test_why_a_job_executed_nothing_is_said(batch):
+    batch.known("")
+    job = batch.job()
+
+    def play():
+        while not meeting(job).job():
+            pass
+        meeting(job).refuse("the build is nbbuild 2, and this worker is nbbuild 1")
+
+    batch.known("7 R")
+    thread = threading.Thread(target=play)
+    thread.start()
+    thread.join(0)
+    threading.Timer(0.1, batch.known, ("",)).start()
+    with pytest.raises(Lost, match=r"^the build is nbbuild 2, and this worker is nbbuild 1$"):
+        batch.command_jobs.carry_out(job, cancelled=threading.Event())
+
+
+def test_a_build_that_is_interrupted_ends_its_jobs(batch):
+    batch.known("7 PD")
+    job, cancelled = batch.job(), threading.Event()
+    waits = []
+
+    def begun(why):
+        waits.append(why)
+        cancelled.set()
+
+    with pytest.raises(GivenUp):
+        told = Job(name=job.name, key=job.key, order=job.order, begun=job.begun, waits=begun)
+        batch.command_jobs.carry_out(told, cancelled=cancelled)
+    assert waits == ["waits for job 7 to begin"]
+    assert batch.said() == ["submit", "cancel 7"]
+    assert os.listdir(batch.jobs) == []
+
+
+@pytest.mark.parametrize(
+    ("submit", "message"),
+    [
+        ("no-such-sbatch {command}", "'no-such-sbatch' cannot be run: No such file or directory"),
+        ("sh -c 'echo no partition >&2; exit 1' {command}", "'sh': no partition"),
+        ("true {command}", "'true': it printed no job's name (exit status 0)"),
+    ],
+)
+def test_what_is_wrong_with_submitting_is_said(batch, submit, message):
+    jobs = CommandJobs(batch.jobs, Commands(submit=submit, status="true"))
+    with pytest.raises(NotBegun) as refused:
+        jobs.carry_out(batch.job(), cancelled=threading.Event())
+    assert str(refused.value) == message
+
+
+def test_a_command_is_one_word_and_its_own_words_are_kept_apart():
+    words = filled(
+        "sbatch --wrap {command} --job-name nb-{name}", {"command": "a 'b c'", "name": "x"}
+    )
+    assert words == ["sbatch", "--wrap", "a 'b c'", "--job-name", "nb-x"]
+
+
+def test_a_configuration_without_commands_is_an_error(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        start(Setup(root=tmp_path, options={"submit": "sbatch {command}"}))
+    assert str(error.value) == (
+        "the executor 'command' has no 'status'\n"
+        "  in: jcache.toml, [command]\n\n"
+        'hint: for SLURM: submit = "sbatch --parsable --wrap {command}", '
+        'status = "squeue -h -j {job}", cancel = "scancel {job}"'
+    )
+    with pytest.raises(ConfigError, match=r"^'submit' has no '\{command\}', so no job"):
+        start(Setup(root=tmp_path, options={"submit": "sbatch", "status": "squeue"}))
+
+
+JOB = """#!/bin/sh
+folder=$(dirname "$1")
+(
+  # Only one process can make a file that must not exist.
+  (set -C; : > "$folder/begun") 2> /dev/null || exit 0
+  [ -e "$folder.job" ] || exit 0
+  echo ran >> {runs}
+  printf done > "$folder/draft" && mv "$folder/draft" "$folder/answer"
+) > /dev/null 2>&1 < /dev/null &
+echo 7
+"""
+
+
+@pytest.mark.parametrize("stage", ["order", "../*.json", "submitted", "begun", "answer"])
+def test_a_build_killed_at_any_moment_is_followed_by_one_that_runs_the_key_once(batch, stage):
+    runs, submit = batch.folder / "runs", batch.folder / "submit"
+    submit.write_text(JOB.replace("{runs}", str(runs)))
+    submit.chmod(0o755)
+    commands = Commands(submit=f"{submit} {{order}}", status="echo R", poll=0.01)
+
+    def build(number):
+        """Do what a build does of a key."""
+        jobs = CommandJobs(batch.jobs, commands)
+        known = jobs.under_way(KEY)
+        if known is None:
+            job = batch.job(number)
+        else:
+            job = Job(name="a", key=KEY, order=b"", begun=known, resumes=True)
+        answer = jobs.carry_out(job, cancelled=threading.Event())
+        jobs.settled(KEY)
+        return answer
+
+    killed = os.fork()
+    if not killed:
+        CommandJobs.settled = lambda *_: signal.pause()  # this one does not get further
+        build(1)
+        os._exit(0)
+    while not [*batch.jobs.glob(f"{KEY[:12]}-1/{stage}")]:
+        pass
+    os.kill(killed, signal.SIGKILL)
+    os.waitpid(killed, 0)
+
+    assert build(2) == b"done"
+    assert runs.read_text() == "ran\n"
+    assert os.listdir(batch.jobs) == []
