@@ -22,13 +22,10 @@ from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.model import Parsed, Task
 from nbbuild.quick import make
 from nbbuild.session import Session
+from nbbuild.store.remote.signing import SECRET_VARIABLE
 
 PARENTS_SHARE = 1 / 2
 """Of the memory that kernels may hold: what processes with packages in memory may take of it."""
-
-
-SIGNING_KEY = "NBBUILD_SIGNING_KEY"
-"""The variable with the key that signs what is pushed. No notebook gets it: many print them all."""
 
 
 def preparing_of(session: Session, *, threads: int, warming: Warming = stock) -> Preparing:
@@ -41,7 +38,7 @@ def preparing_of(session: Session, *, threads: int, warming: Warming = stock) ->
         environ={
             name: value
             for name, value in make.outside(session.environ).items()
-            if name != SIGNING_KEY
+            if name != SECRET_VARIABLE  # many a notebook prints them all
         },
         warming=warming,
         threads=threads,
