@@ -66,6 +66,7 @@ def build(
     began = time.monotonic()
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
+    session.state.on_wait = lambda what: observer(Noted("", what))
     tally = _tally(session, observer)
     with (
         slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,

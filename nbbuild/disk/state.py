@@ -9,6 +9,9 @@ A file that is corrupt or of another version is set aside (`state.sqlite.bad`) a
 the folder cannot be written, the state lives in memory, for this process only. Rows of `files`,
 `memo` and `durations` are caches: if another process keeps the file locked for too long, or the
 disk is full, a write to them is silently dropped. An outcome that cannot be written is reported.
+
+Whoever waits for another process for longer than a second calls `on_wait`. A cache waits for five
+seconds, and then no more until the file has been free; where nobody hears of it, for one.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +37,11 @@ FORMAT = 1
 """Raise it whenever a table, or a value in one, changes its meaning."""
 
 BUSY_SECONDS = 30.0
+"""How long an outcome waits for a file that another process has locked."""
+
+_CACHE_SECONDS = 5.0  # how long anything else does
+PATIENCE = 1.0
+"""Seconds of waiting after which `on_wait` is called."""
 
 _APPLICATION_ID = 0x6E626264  # "nbbd"
 _SCHEMA = """
@@ -82,6 +91,9 @@ class State:
         self._turn = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._in_memory = False
+        self._given_up = False  # whether a write to a cache was dropped, since the file was locked
+        self.on_wait: Callable[[str], None] | None = None
+        """Gets a sentence on what is waited for."""
 
     def __enter__(self) -> State:
         return self
@@ -167,7 +179,7 @@ class State:
             connection.executemany("INSERT OR REPLACE INTO durations VALUES (?, ?)", durations)
 
         try:
-            self._write(save)
+            self._write(save, patience=BUSY_SECONDS)
         except sqlite3.Error as error:
             raise StoreError(
                 "the outcomes of this build cannot be kept",
@@ -230,15 +242,34 @@ class State:
             return default
 
     def _write_cache(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        with suppress(sqlite3.OperationalError):
-            self._write(work)
+        patience = PATIENCE if self.on_wait is None else _CACHE_SECONDS
+        try:
+            self._write(work, patience=0 if self._given_up else patience)
+            self._given_up = False
+        except sqlite3.OperationalError as error:
+            self._given_up = _is_locked(error)
 
-    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+    def _write(self, work: Callable[[sqlite3.Connection], object], *, patience: float) -> None:
+        """Do `work` in a transaction; wait `patience` seconds for other processes, and say so."""
+
         def whole(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
                 work(connection)
 
-        self._run(whole)
+        end = time.monotonic() + patience
+        told = False
+        with self._turn:
+            while True:
+                left = max(0.0, min(PATIENCE, end - time.monotonic()))
+                _wait_at_most(self._connected(), left)
+                try:
+                    return self._run(whole)
+                except sqlite3.OperationalError as error:
+                    if not _is_locked(error) or time.monotonic() >= end:
+                        raise
+                if not told and self.on_wait is not None:
+                    self.on_wait(f"waits for '{self._path}', which another process has locked")
+                told = True
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work`; if the file turns out to be corrupt, do it once more on a new one."""
@@ -267,13 +298,17 @@ class State:
                 connection = None if bad else self._existing()
                 if connection is None:
                     # One process at a time, or two would set aside each other's new file.
-                    with lock(self._folder / LOCKS / "state.lock"):
+                    with lock(self._folder / LOCKS / "state.lock", on_wait=self._waits):
                         connection = self._existing(thorough=bad) or self._new()
                 return connection
         self._in_memory = True
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.executescript(_SCHEMA)
         return connection
+
+    def _waits(self, holder: str) -> None:
+        if self.on_wait is not None:
+            self.on_wait(f"waits for '{self._path}', which {holder} is making")
 
     def _existing(self, *, thorough: bool = False) -> sqlite3.Connection | None:
         """Return the file's connection, or None if it is missing, bad or foreign."""
@@ -316,9 +351,15 @@ class State:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+
+
+def _is_locked(error: sqlite3.OperationalError) -> bool:
+    return "locked" in str(error)
 
 
 def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
@@ -331,8 +372,14 @@ def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
         raise _Foreign
     if thorough and connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise _Foreign
-    with _transaction(connection):
-        pass  # a read-only file refuses here
+    _wait_at_most(connection, 0)
+    try:
+        with _transaction(connection):
+            pass  # a read-only file refuses here
+    except sqlite3.OperationalError as error:
+        if not _is_locked(error):  # it can be read all the same, and written later
+            raise
+    _wait_at_most(connection, PATIENCE)
 
 
 @contextmanager

@@ -219,6 +219,37 @@ def test_caches_are_dropped_and_outcomes_told_while_another_holds_the_file(
     )
 
 
+def test_a_file_that_another_process_has_locked_is_read_and_waited_for_aloud(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("PATIENCE", 0.01), ("_CACHE_SECONDS", 0.02), ("BUSY_SECONDS", 60)):
+        monkeypatch.setattr(f"nbbuild.disk.state.{name}", seconds)
+    with State(folder) as state:
+        state.remember("k", "a", b"v")
+    other = sqlite3.connect(folder / "state.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    said = []
+    with State(folder) as state:
+        assert state.recall("k", "a") == b"v"
+        state.remember("k", "a", b"w")  # nobody hears of it
+        state.on_wait = said.append
+        state.remember("k", "a", b"w")  # nor is it waited for again
+        assert said == []
+
+        def end_wait(sentence: str) -> None:
+            said.append(sentence)
+            other.execute("ROLLBACK")
+
+        state.on_wait = end_wait
+        state.save_outcomes([outcome("a")])
+        state.remember("k", "a", b"x")
+        assert state.recall("k", "a") == b"x"
+        assert state.outcome("a") == outcome("a")
+        assert state.persistent
+    other.close()
+    assert said == [f"waits for '{folder}/state.sqlite', which another process has locked"]
+
+
 def test_many_processes_begin_at_once_and_lose_nothing(folder: Path) -> None:
     def story(number: int) -> None:
         with State(folder) as state:

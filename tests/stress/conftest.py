@@ -69,4 +69,3 @@ def needs_filter():
     why = system_calls.unavailable()
     if why:
         pytest.skip(why)
-

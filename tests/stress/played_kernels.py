@@ -57,7 +57,7 @@ class PlayedAttempts:
         sources = ["".join(one["source"]) for one in notebook["cells"] if _is_code(one)]
         used = _Used(folder)
         done: list[ExecutedCell] = []
-        failure = None
+        failure, number = None, 0
         for number, source in enumerate(sources, 1):
             observer(CellStarted(action.task, number, len(sources)))
             shown: list[str] = []
@@ -72,11 +72,12 @@ class PlayedAttempts:
             done.append(ExecutedCell(source, number, outputs))
             if failure is not None:
                 break
+        done += [ExecutedCell(source) for source in sources[len(done) :]]
         return Attempted(
             cells=ExecutedCells(tuple(done), {"kernelspec": notebook["metadata"]["kernelspec"]}),
             failure=failure,
             cancelled=cancelled.is_set(),
-            cell_seconds=(0.0,) * len(done),
+            cell_seconds=(0.0,) * number,
             observed=Observed(files=tuple(used.files.values()), level="syscalls"),
             root=action.root,
         )
@@ -180,7 +181,9 @@ def _stat(path: str) -> Stat | None:
         now = os.stat(path)
     except OSError:
         return None
-    return Stat("f", now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_mode & 0o7777)
+    return Stat(
+        "f", now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_mode & 0o7777
+    )
 
 
 def _is_code(cell: dict[str, Any]) -> bool:
@@ -318,7 +321,7 @@ def results(store: Path) -> dict[str, tuple[object, ...]]:
         whole = all(disk.get(digest) is not None for digest in one.blobs)
         items = tuple((item.kind, item.name, item.value) for item in one.trace.items)
         found.setdefault(one.task, set()).add(
-            (one.key.digest, whole, one.cells, one.artefacts, items, one.undeclared)
+            (one.key.digest, whole, one.cells, one.artefacts, items)
         )
     return {task: tuple(sorted(rows, key=repr)) for task, rows in found.items()}
 
@@ -354,7 +357,9 @@ class Oracle:
         found = tree(root)
         for path in sorted({*found, *self.files}.difference(but)):
             if found.get(path) != self.files.get(path):
-                kind = "missing" if path not in found else "wrong" if path in self.files else "extra"
+                kind = (
+                    "missing" if path not in found else "wrong" if path in self.files else "extra"
+                )
                 faults.append(f"{path} is {kind}")
         have = results(store or root / ".nbbuild/store")
         for task, rows in self.records.items():

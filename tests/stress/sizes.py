@@ -1,8 +1,8 @@
 """How much a stress test tries: a little in the ordinary suite, all of it by `pytest -m stress`.
 
-    NBBUILD_STRESS_SEED=7     other random choices (1)
-    NBBUILD_STRESS_SIZE=100   how much the full tests try, instead of their own size
-    NBBUILD_STRESS_FROM=250   begin with that one: the tests that say where they failed
+NBBUILD_STRESS_SEED=7     other random choices (1)
+NBBUILD_STRESS_SIZE=100   how much the full tests try, instead of their own size
+NBBUILD_STRESS_FROM=250   begin with that one: the tests that say where they failed
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import time
 import lost_power
 import pytest
 import system_calls
-from played_kernels import Oracle, command, internal, results, six
+from played_kernels import command, internal, results, six
 from sizes import chosen, numbers, sizes, tried
 
 pytestmark = pytest.mark.usefixtures("needs_filter")
@@ -89,9 +89,7 @@ class At:
 
 @pytest.mark.parametrize("begin", BEGUN)
 @sizes(small=4, full=10_000)
-def test_a_build_killed_at_any_change_is_completed_by_the_next(
-    played, edited, chance, begin, size
-):
+def test_a_build_killed_at_any_change_is_completed_by_the_next(played, edited, chance, begin, size):
     root = played / "project"
 
     def build():
