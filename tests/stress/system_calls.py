@@ -163,11 +163,11 @@ def _listen(*, opens: bool) -> int:
     column = 0 if os.uname().machine == "x86_64" else 1
     numbers = {name: both[column] for name, both in _CALLS.items() if both[column]}
     code = [_instruction(_LOAD, 0)]
-    for name in _OPENS:
+    for name, at in _OPENS.items():
         if name in numbers and not opens:
             code += [
                 _instruction(_EQUAL, numbers[name], otherwise=4),
-                _instruction(_LOAD, 16 + 8 * _OPENS[name]),
+                _instruction(_LOAD, 16 + 8 * at),
                 _instruction(_HAS, _CHANGES, otherwise=1),
                 _instruction(_RETURN, _ASK),
                 _instruction(_RETURN, _ALLOW),
