@@ -314,7 +314,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def results(store: Path) -> dict[str, tuple[object, ...]]:
-    """Return what the store holds for each task: key, cells, artefacts, trace, if all is readable."""
+    """Return what the store holds for each task: key, cells, artefacts, trace, if all is there."""
     found: dict[str, set[tuple[object, ...]]] = {}
     disk = DiskStore(store)
     for one in disk.all_records():
