@@ -66,7 +66,7 @@ def build(
     began = time.monotonic()
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
-    session.state.on_wait = lambda what: observer(Noted("", what))
+    session.state.hear(lambda sentence: observer(Noted("", sentence)))
     tally = _tally(session, observer)
     with (
         slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,
@@ -201,8 +201,8 @@ def _execute(
 ) -> None:
     """Carry out `todo`, and keep the cache within its size."""
     temporary.sweep()
+    _say_what_is_foreign(session, tally.observer)
     with session.store.in_use(), tokens as taken:
-        _say_what_is_earlier(session, tally.observer)
         work = _settle(session, todo, tally)
         # Imported here, since a build with nothing to do never needs it.
         from nbbuild.building.executing import KernelSupply, execute
@@ -347,8 +347,10 @@ def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
             session.store.used(record)
 
 
-def _say_what_is_earlier(session: Session, observer: Observer) -> None:
-    """Say once that the cache has results of an older nbbuild."""
+def _say_what_is_foreign(session: Session, observer: Observer) -> None:
+    """Say once that the cache has results of another nbbuild."""
+    for sentence in session.store.unsaid_foreign():
+        observer(Noted("", sentence))
     count = session.store.unsaid_earlier()
     if count:
         results, them = ("a result", "it") if count == 1 else (f"{count} results", "them")

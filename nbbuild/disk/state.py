@@ -10,7 +10,7 @@ the folder cannot be written, the state lives in memory, for this process only. 
 `memo` and `durations` are caches: if another process keeps the file locked for too long, or the
 disk is full, a write to them is silently dropped. An outcome that cannot be written is reported.
 
-Whoever waits for another process for longer than a second calls `on_wait`. A cache waits for five
+Whoever waits for another process for longer than a second says so (`hear`). A cache waits for five
 seconds, and then no more until the file has been free; where nobody hears of it, for one.
 """
 
@@ -41,7 +41,7 @@ BUSY_SECONDS = 30.0
 
 _CACHE_SECONDS = 5.0  # how long anything else does
 PATIENCE = 1.0
-"""Seconds of waiting after which `on_wait` is called."""
+"""Seconds of waiting after which it is said."""
 
 _APPLICATION_ID = 0x6E626264  # "nbbd"
 _SCHEMA = """
@@ -55,6 +55,11 @@ CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
 # The log first: SQLite would replay a log that it finds beside a new file.
 _SUFFIXES = ("-wal", "-shm", "-journal", "")
 _TABLES = {"files", "memo", "outcomes", "durations"}
+
+_ASIDE = (
+    "'{}' was damaged or of another version of nbbuild, and is now '{}': "
+    "what it remembered of earlier builds is lost, and no result"
+)
 
 _SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # a power loss may undo the last writes, no more
 
@@ -92,14 +97,20 @@ class State:
         self._connection: sqlite3.Connection | None = None
         self._in_memory = False
         self._given_up = False  # whether a write to a cache was dropped, since the file was locked
-        self.on_wait: Callable[[str], None] | None = None
-        """Gets a sentence on what is waited for."""
+        self._tell: Callable[[str], None] | None = None
+        self._untold: list[str] = []
 
     def __enter__(self) -> State:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def hear(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` get sentences for users from now on, and those that nobody has heard yet."""
+        self._tell = tell
+        while self._untold:
+            tell(self._untold.pop(0))
 
     def close(self) -> None:
         """Close the file; the object cannot be used afterwards."""
@@ -242,7 +253,7 @@ class State:
             return default
 
     def _write_cache(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        patience = PATIENCE if self.on_wait is None else _CACHE_SECONDS
+        patience = PATIENCE if self._tell is None else _CACHE_SECONDS
         try:
             self._write(work, patience=0 if self._given_up else patience)
             self._given_up = False
@@ -267,8 +278,8 @@ class State:
                 except sqlite3.OperationalError as error:
                     if not _is_locked(error) or time.monotonic() >= end:
                         raise
-                if not told and self.on_wait is not None:
-                    self.on_wait(f"waits for '{self._path}', which another process has locked")
+                if not told and self._tell is not None:
+                    self._tell(f"waits for '{self._path}', which another process has locked")
                 told = True
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -306,9 +317,15 @@ class State:
         connection.executescript(_SCHEMA)
         return connection
 
+    def _say(self, sentence: str) -> None:
+        if self._tell is None:
+            self._untold.append(sentence)
+        else:
+            self._tell(sentence)
+
     def _waits(self, holder: str) -> None:
-        if self.on_wait is not None:
-            self.on_wait(f"waits for '{self._path}', which {holder} is making")
+        if self._tell is not None:
+            self._tell(f"waits for '{self._path}', which {holder} is making")
 
     def _existing(self, *, thorough: bool = False) -> sqlite3.Connection | None:
         """Return the file's connection, or None if it is missing, bad or foreign."""
@@ -338,6 +355,8 @@ class State:
                 if os.path.lexists(bad) and (bad.is_dir() or is_taken(path)):
                     set_aside(bad)
                 os.replace(path, bad)  # noqa: PTH105
+                if not suffix:
+                    self._say(_ASIDE.format(self._path, bad.name))
         connection = _opened(self._path)
         connection.execute(_SYNCHRONOUS)
         with suppress(sqlite3.OperationalError):  # refused: the journal mode stays as it was

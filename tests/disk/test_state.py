@@ -232,7 +232,7 @@ def test_a_file_that_another_process_has_locked_is_read_and_waited_for_aloud(
     with State(folder) as state:
         assert state.recall("k", "a") == b"v"
         state.remember("k", "a", b"w")  # nobody hears of it
-        state.on_wait = said.append
+        state.hear(said.append)
         state.remember("k", "a", b"w")  # nor is it waited for again
         assert said == []
 
@@ -240,7 +240,7 @@ def test_a_file_that_another_process_has_locked_is_read_and_waited_for_aloud(
             said.append(sentence)
             other.execute("ROLLBACK")
 
-        state.on_wait = end_wait
+        state.hear(end_wait)
         state.save_outcomes([outcome("a")])
         state.remember("k", "a", b"x")
         assert state.recall("k", "a") == b"x"
