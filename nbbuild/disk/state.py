@@ -6,9 +6,10 @@
     durations  task → seconds of its last run     for priorities and estimates
 
 A file that is corrupt or of another version is set aside (`state.sqlite.bad`) and made again. If
-the folder cannot be written, the state lives in memory, for this process only. Rows of `files`,
-`memo` and `durations` are caches: if another process keeps the file locked for too long, or the
-disk is full, a write to them is silently dropped. An outcome that cannot be written is reported.
+the folder cannot be written, the state lives in memory, for this process only, and begins with what
+the file remembers. Rows of `files`, `memo` and `durations` are caches: if another process keeps the
+file locked for too long, or the disk is full, a write to them is silently dropped. An outcome that
+cannot be written is reported.
 
 Whoever waits for another process for longer than a second says so (`hear`). A cache waits for five
 seconds, and then no more until the file has been free; where nobody hears of it, for one.
@@ -313,8 +314,12 @@ class State:
                         connection = self._existing(thorough=bad) or self._new()
                 return connection
         self._in_memory = True
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False, uri=True
+        )
         connection.executescript(_SCHEMA)
+        if self._folder is not None and not bad and not self._is_blocked():
+            _copy(self._path, connection)
         return connection
 
     def _say(self, sentence: str) -> None:
@@ -371,6 +376,29 @@ class State:
 
 def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+def _copy(path: Path, connection: sqlite3.Connection) -> None:
+    """Copy what a file remembers that can only be read; nothing if it is not there, or not ours."""
+    # Read as if nobody changed it, SQLite needs no other file beside it; then it sees no log.
+    for way in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            connection.execute("ATTACH ? AS there", (f"{path.absolute().as_uri()}?{way}",))
+        except sqlite3.Error:
+            continue
+        try:
+            (application,) = connection.execute("PRAGMA there.application_id").fetchone()
+            (version,) = connection.execute("PRAGMA there.user_version").fetchone()
+            if (application, version) == (_APPLICATION_ID, FORMAT):
+                with _transaction(connection):
+                    for table in sorted(_TABLES):
+                        connection.execute(f"INSERT INTO {table} SELECT * FROM there.{table}")
+            return
+        except sqlite3.Error:
+            continue
+        finally:
+            with suppress(sqlite3.Error):
+                connection.execute("DETACH there")
 
 
 def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:

@@ -188,6 +188,25 @@ def test_a_folder_that_cannot_be_written_means_memory(folder: Path) -> None:
     ]
 
 
+def test_what_a_file_remembers_that_can_only_be_read_is_known(folder: Path) -> None:
+    with State(folder) as state:
+        state.remember("k", "a", b"v")
+        state.save_outcomes([outcome("a")])
+        state.save_files([row(1)])
+    before = {path: path.read_bytes() for path in folder.glob("state.sqlite*")}
+    for path in [*before, folder]:
+        path.chmod(path.stat().st_mode & ~0o222)
+    with without_root_powers(), State(folder) as state:
+        assert state.recall("k", "a") == b"v"
+        assert state.outcome("a") == outcome("a")
+        assert state.load_files() == [row(1)]
+        assert not state.persistent
+        state.remember("k", "a", b"w")
+        assert state.recall("k", "a") == b"w"
+    folder.chmod(0o755)
+    assert {path: path.read_bytes() for path in folder.glob("state.sqlite*")} == before
+
+
 def test_no_folder_means_memory() -> None:
     with State(None) as state:
         assert not state.persistent

@@ -1,11 +1,15 @@
 """Disks that are full, failing or read-only: a build goes on uncached, or says what is wrong."""
 
 import errno
+import os
+import resource
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import system_calls
-from children import answered, small_disk
+from children import answered, given_away, read_only, small_disk, unprivileged
 from played_kernels import command, internal, six, tree
 from sizes import chosen, sizes, tried
 
@@ -144,3 +148,111 @@ def test_a_disk_of_64_kilobytes_that_is_full(played, clean, part):
     else:
         assert "No space left on device" in said.err
         assert [one for one in found if found[one] != clean.files[one]] == []
+
+
+# -- what may only be read, by somebody without root's powers ------------------------------------
+
+
+@pytest.fixture
+def public(clean):
+    """A folder that anybody may enter, with what a played kernel needs."""
+    with tempfile.TemporaryDirectory(prefix="nbbuild-stress-") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        shutil.copytree(clean.root.parent / "jupyter", place / "jupyter")
+        (place / "home").mkdir()
+        (place / "ran.log").touch()
+        yield place
+
+
+def as_nobody(public, root, *words):
+    """Run nbbuild at `root` as a user without powers."""
+
+    def story():
+        os.environ["JUPYTER_PATH"] = str(public / "jupyter")
+        os.environ["HOME"] = str(public / "home")
+        os.environ["RUN_LOG"] = str(public / "ran.log")
+        unprivileged()
+        return command(root, *words)
+
+    return answered(story)
+
+
+def built_by_nobody(public):
+    root = public / "project"
+    six(root)
+    given_away(public)
+    done = as_nobody(public, root, "-j1")
+    assert done.status == 0, done.err
+    return root
+
+
+@pytest.mark.parametrize("part", [".", ".nbbuild", ".nbbuild/store", "_build", "out"])
+def test_what_can_only_be_read_still_shows_its_results(public, clean, part):
+    root = built_by_nobody(public)
+    with read_only(root / part):
+        for words in (
+            ["status"],
+            ["show", "a.ipynb"],
+            ["explain", "b.ipynb"],
+            ["cache", "list"],
+            ["cache", "verify"],
+            [],
+        ):
+            done = as_nobody(public, root, *words)
+            assert not internal(done), done.err
+            assert (done.status, done.ran) == (0, []), done.err
+        assert clean.faults(root) == []
+
+
+@pytest.mark.parametrize("part", [".", ".nbbuild", ".nbbuild/store", "_build", "out"])
+def test_an_edit_where_something_can_only_be_read_is_built_or_said(
+    public, clean, clean_after, part
+):
+    root = built_by_nobody(public)
+    (root / "data.txt").write_text("other data\n")
+    with read_only(root / part):
+        done = as_nobody(public, root, "-j1")
+    assert not internal(done), done.err
+    assert torn(root, clean, clean_after) == []
+    if done.status == 0:
+        assert clean_after.faults(root, also=[clean]) == [] or "not cached" in done.err
+    else:
+        assert "Permission denied" in done.err or "cannot be written" in done.err
+    again = as_nobody(public, root, "-j1")
+    assert again.status == 0, again.err
+    assert clean_after.faults(root, also=[clean]) == []
+    assert as_nobody(public, root, "-j1").ran == []
+
+
+# -- with little of everything else ---------------------------------------------------------------
+
+
+def no_home():
+    os.environ.pop("HOME", None)
+
+
+def no_home_that_exists():
+    os.environ["HOME"] = "/nothing/here"
+
+
+def few_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def few_bytes_in_a_file():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+
+@pytest.mark.parametrize("limit", [no_home, no_home_that_exists, few_files, few_bytes_in_a_file])
+def test_a_build_with_little_of_something(played, clean, limit):
+    root = played / "project"
+    six(root)
+
+    def story():
+        limit()
+        return command(root, "-j2")
+
+    done = answered(story)
+    assert done.status == 0, done.err
+    assert clean.faults(root) == []
