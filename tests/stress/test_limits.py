@@ -28,7 +28,18 @@ def long_folder(environ, place):
     environ["TMPDIR"] = str(folder)
 
 
-@pytest.mark.parametrize("limit", [few_files, some_memory, no_home, long_folder])
+def all_of_it(environ, place):
+    for limit in (no_home, long_folder):
+        limit(environ, place)
+    return few_files(environ, place)
+
+
+EACH = [few_files, some_memory, no_home, long_folder]
+
+
+@pytest.mark.parametrize(
+    "limit", [all_of_it, *(pytest.param(one, marks=pytest.mark.stress) for one in EACH)]
+)
 def test_a_build_with_real_kernels_and_little_of_something(tmp_path, limit):
     root = tmp_path / "project"
     root.mkdir()
@@ -53,7 +64,9 @@ def test_a_build_with_real_kernels_and_little_of_something(tmp_path, limit):
         assert f"{name} was here" in (root / f"_build/executed/{name}.ipynb").read_text()
 
 
-@pytest.mark.parametrize("megabytes", [60, 150, 300])
+@pytest.mark.parametrize(
+    "megabytes", [60, *(pytest.param(one, marks=pytest.mark.stress) for one in (100, 150, 300))]
+)
 def test_too_little_memory_is_an_error_and_no_result(tmp_path, megabytes):
     (tmp_path / "jcache.toml").write_text('[project]\nnotebooks = ["a.ipynb"]\n')
     (tmp_path / "a.ipynb").write_text(ipynb(["x = bytearray(400 << 20)"]))
@@ -69,5 +82,6 @@ def test_too_little_memory_is_an_error_and_no_result(tmp_path, megabytes):
     )
     assert done.returncode != 0
     assert done.stderr.strip()
+    assert "this is a bug" not in done.stderr
     assert not (tmp_path / "_build/executed/a.ipynb").exists()
     assert [*(tmp_path / ".nbbuild").glob("store/v2/records/*/*/*.json")] == []
