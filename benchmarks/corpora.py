@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from blake3 import blake3
+
+from nbbuild.disk.shapes import packed
+from nbbuild.model import ActionKey, ArtefactFile, Fingerprint, Record, Trace
+from nbbuild.store import Store
 
 CONFIG = '[project]\nnotebooks = ["nb/**/*.ipynb"]\n'
 
@@ -139,3 +146,22 @@ def built(root: Path, paths: Sequence[Path]) -> None:
         target = root / "_build/executed" / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(notebook(cells, executed=True), encoding="utf-8")
+
+
+def record_of_many_blobs(store: Store, count: int) -> Record:
+    """Put `count` small artefacts into a store; return the record that names them."""
+    code = Fingerprint("code", (("In [1]", "ab" * 32),))
+    key = ActionKey(blake3(packed((code,))).hexdigest(), (code,))
+    artefacts = []
+    for number in range(count):
+        data = os.urandom(400) + b"%d" % number
+        artefacts.append(ArtefactFile(f"out/{number}", store.put(data), len(data)))
+    return Record(
+        id="a-record",
+        key=key,
+        trace=Trace(),
+        task="a",
+        source="a",
+        cells=store.put(b"cells"),
+        artefacts=tuple(artefacts),
+    )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import corpora, first_builds, peers, saving, watching
+from benchmarks import corpora, first_builds, peers, saving, sharing, watching
 from benchmarks import in_memory as memory
 from benchmarks.measure import Contender, Failed, Run, interleaved, timed
 from benchmarks.results import (
@@ -361,5 +361,7 @@ WORKS: dict[str, Work] = {
     "cpu": cpu_slope,
     "watching": watched,
     "saving": saving.saving,
+    "restoring": sharing.restoring,
+    "small-blobs": sharing.small_blobs,
 }
 """Name on the command line → the work."""

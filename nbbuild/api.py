@@ -71,6 +71,7 @@ def build(
     max_failures: int | None = None,
     skip_known_failures: bool = False,
     force: bool = False,
+    execute: bool = True,
     observer: Observer | None = None,
     cancelled: threading.Event | None = None,
 ) -> Report:
@@ -81,6 +82,8 @@ def build(
     `keep_going` nothing starts after a failure, with `max_failures` after that many. With
     `skip_known_failures` a notebook counts as failed, and is not run, if it failed in its last run
     and its code and declared inputs are the same. With `force` all that the targets need runs.
+    Without `execute` no kernel starts: what is in the cache is put back, and a notebook that would
+    have to run fails.
 
     `observer` is called with each `Event`, from any thread; it should be quick and must not raise.
     Without one, a build in a notebook shows its progress below the cell; anywhere else, nothing is
@@ -102,6 +105,7 @@ def build(
             max_failures=max_failures,
             skip_known_failures=skip_known_failures,
             force=force,
+            execute=execute,
             observer=tell,
             cancelled=cancelled,
         )
@@ -119,6 +123,7 @@ async def build_async(
     max_failures: int | None = None,
     skip_known_failures: bool = False,
     force: bool = False,
+    execute: bool = True,
     observer: Observer | None = None,
 ) -> Report:
     """Like `build`, beside whatever else the event loop does.
@@ -145,6 +150,7 @@ async def build_async(
             max_failures=max_failures,
             skip_known_failures=skip_known_failures,
             force=force,
+            execute=execute,
             observer=tell,
             cancelled=cancelled,
         ),

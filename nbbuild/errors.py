@@ -76,6 +76,19 @@ class OneTaskError(StoreError):
     """A place that one task needs, or its result, is unusable; no other task is concerned."""
 
 
+class RemoteError(NbbuildError):
+    """The remote cache does not answer, or not as it must; what is here can still be built.
+
+    Its facts name the remote, the object and the reason, never credentials.
+    """
+
+    exit_status = 3
+
+
+class RemoteRefused(RemoteError):
+    """The remote cache demands other credentials than it was given."""
+
+
 class Problems(NbbuildError):
     """Several errors at once, each whole; the exit status is the highest of theirs."""
 

@@ -57,7 +57,16 @@ class Noted:
     waits: bool = False
 
 
-Event: TypeAlias = Planned | Started | CellStarted | Ended | Noted
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """So much of what the build fetches from its remote cache, or pushes to it, has moved."""
+
+    what: str  # "fetching results"
+    done: int  # bytes
+    total: int  # bytes, 0 where it is not known; all is done once `done` reaches it
+
+
+Event: TypeAlias = Planned | Started | CellStarted | Ended | Noted | Moved
 Observer: TypeAlias = Callable[[Event], None]
 """Called from any thread, one call at a time for one task; must not raise."""
 

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict
 
 import msgspec
 
@@ -76,6 +76,7 @@ class Task:
     groups: tuple[str, ...] = ()
     max_age: float | None = None  # seconds
     cache: bool = True
+    push: bool = True  # False: its results stay on this machine
     python_path: tuple[str, ...] = ()
     settings: Settings = Settings()  # what [[notebook]] says; other levels fill the rest
     declared_in: str = "[project] notebooks"  # for error messages
@@ -251,13 +252,17 @@ class OutcomeKind(enum.Enum):
     CANCELLED = "cancelled"
 
 
+NOT_RESTORED: Final = "restore"
+"""The kind of a failure, and of its reason: the task would have to run where nothing may."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """Why a task failed.
 
     Kinds: error (a cell raised), timeout, died (the kernel), start (it did not), lost (messages
     were), artefact (not written), input (not there), order (nobody declared it), undeclared (used,
     and not in the sandbox), output (that cannot be kept, or put in its place), unreadable (the
-    notebook), internal.
+    notebook), restore (it would have to run where nothing may), internal.
     """
 
     kind: str
@@ -326,6 +331,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             told = joined(failure.told, tag("pre", failure.traceback))
             facts.append(("failure", told))
         return table((), [one for one in facts if one[1]])
+
+    @property
+    def not_restored(self) -> bool:
+        """Whether it failed only since it would have to run, where nothing may."""
+        return self.failure is not None and self.failure.kind == NOT_RESTORED
 
     @classmethod
     def of(

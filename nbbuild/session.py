@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from blake3 import blake3
 
 from nbbuild.config import load as configuration
+from nbbuild.config import remotes
 from nbbuild.config.find import find
 from nbbuild.config.here import Here
 from nbbuild.config.types import Config
 from nbbuild.disk.digests import Digests
-from nbbuild.disk.project_folder import DOT
+from nbbuild.disk.project_folder import DOT, HEADS
 from nbbuild.disk.state import State
 from nbbuild.errors import StoreError, UsageError, raise_all
 from nbbuild.events import Noted, Observer
@@ -126,6 +127,7 @@ class Session:
         if error is None and (self.root / DOT).exists():
             self.keep()
         self.state.close()
+        self.store.close()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -160,10 +162,16 @@ class Session:
             )
         return self.graph.tasks[names[0]]
 
-    def judge(self, *, forced: Collection[str] = (), skip_failed: bool = False) -> Judge:
+    def judge(
+        self,
+        *,
+        forced: Collection[str] = (),
+        skip_failed: bool = False,
+        execute: bool = True,
+    ) -> Judge:
         """Return a judge of this project's tasks; `forced` ones run whatever the store holds.
 
-        With `skip_failed`, known failures do not run again.
+        With `skip_failed`, known failures do not run again; without `execute`, nothing runs.
         """
         return Judge(
             self.graph,
@@ -176,16 +184,24 @@ class Session:
             retired=self.retired.is_retired,
             forced=frozenset(forced) | self.retired.marked(),
             last=self.state.outcome,
+            elsewhere=self.store.elsewhere,
             skip_failed=skip_failed,
+            may_run=execute,
         )
 
     def plan(
-        self, targets: Sequence[str] = (), *, forced: bool = False, skip_failed: bool = False
+        self,
+        targets: Sequence[str] = (),
+        *,
+        forced: bool = False,
+        skip_failed: bool = False,
+        execute: bool = True,
     ) -> Plan:
         """Judge what `targets` need, before anything runs. Raises what `check` and keys raise."""
         names = self.wanted(targets)
         self.check(names)
-        return self.judge(forced=names if forced else (), skip_failed=skip_failed).plan(names)
+        judge = self.judge(forced=names if forced else (), skip_failed=skip_failed, execute=execute)
+        return judge.plan(names)
 
     def put_away_gone(self, observer: Observer) -> None:
         """Take away what tasks left that the project no longer has; nothing was judged by it.
@@ -290,7 +306,7 @@ def session_of(
         pair=pairs.existing,
         built=ledgers.built_paths,
     )
-    store = DiskStore(config.store)
+    store = _store(config, environ)
     sources = {path for task in loaded.tasks for path in (task.source, *task.paired)}
     tree = Tree(
         root,
@@ -350,6 +366,29 @@ def session_of(
         memo=memo,
         opened_ns=opened_ns,
     )
+
+
+def _store(config: Config, environ: Mapping[str, str]) -> DiskStore:
+    """Return the store of a project, with its remote cache behind it if it has one."""
+    url = remotes.remote_url(config, environ)
+    if not url:
+        return DiskStore(config.store)
+    # Imported only where there is a remote: most projects have none.
+    from nbbuild.store.remote.opening import open_objects
+    from nbbuild.store.remote.remote import Numbers, Remote, Terms
+    from nbbuild.store.shared import SharedStore
+
+    terms = Terms(
+        heads=remotes.heads(config, environ),
+        trusted=config.cache.public_keys,
+        unsigned=config.cache.unsigned,
+    )
+    remote = Remote(
+        lambda: open_objects(url, environ=environ, root=config.root),
+        terms,
+        Numbers(config.root / DOT / HEADS),
+    )
+    return SharedStore(config.store, remote)
 
 
 def walker_of(config: Config) -> Walker:

@@ -121,7 +121,7 @@ class Builder:
             done = self.reuse(task, judgement)
             if done is not None:
                 return done
-            if judgement.verdict is Verdict.BLOCKED:
+            if judgement.verdict is Verdict.BLOCKED or not self.judge.may_run:
                 return self.settle.known(task, judgement)
             assert judgement.key is not None
             with (

@@ -5,7 +5,7 @@ This is imported before anything is judged, so it imports nothing that executes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from nbbuild.kernels.launch.memory import most_memory
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.import_facts import ImportFacts
 from nbbuild.kernels.warm.nursery import Warm
+from nbbuild.model import Task
 from nbbuild.quick import make
 from nbbuild.session import Session
 
@@ -98,8 +99,10 @@ def likely_of(session: Session, supply: Supply, *, slots: int) -> Likely:
     return _Likely(session=session, supply=supply, slots=slots)
 
 
-def is_new_of(session: Session) -> IsNew:
-    """Return the function that says which tasks have new code."""
+def is_new_of(session: Session) -> Callable[[Task], bool]:
+    """Return the function that says which tasks have new code, and so will run."""
+    if session.store.shared:  # most of what is new here was run elsewhere
+        return lambda task: False
     return IsNew(
         readings=session.readings,
         unreadable=session.project.unreadable,

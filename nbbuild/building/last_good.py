@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nbbuild.config.keys import notices
 from nbbuild.disk.digests import SETTLED_NS, UNREADABLE, Look
 from nbbuild.disk.durable import own_folder, write
 from nbbuild.disk.project_folder import DOT, MARKED, RETIRED, TREE
@@ -63,7 +62,7 @@ def keep(
     except (_Unsettled, OSError):
         return False
     known |= {
-        "notes": [f"note: {text}" for text in (*notices(session.config), *remarks)],
+        "notes": [f"note: {text}" for text in remarks],
         "summary": summary,
     }
     root, config = str(session.root), session.config.path.name

@@ -35,6 +35,7 @@ from nbbuild.text.quantities import amount, number_of
 
 if TYPE_CHECKING:
     from nbbuild.building.executors import Workers
+    from nbbuild.building.sharing import Sharing
     from nbbuild.export.after_build import Handed
     from nbbuild.kernels.launch.jobserver import Tokens
 
@@ -51,6 +52,7 @@ def build(
     max_failures: int | None = None,
     skip_known_failures: bool = False,
     force: bool = False,
+    execute: bool = True,
     observer: Observer = silent,
     cancelled: threading.Event | None = None,
     supply: Supply | None = None,
@@ -58,37 +60,35 @@ def build(
 ) -> Report:
     """Bring `targets` (none: everything) up to date and return the outcome of each task.
 
-    The options are those of `nbbuild.build`. Failures in `standing`, by task, are taken as they
-    are. Kernels come from `supply`, which stays; None: from one that ends with this. Raises
-    `UsageError`, `ConfigError` or `KernelError` before anything runs or is written, and
-    `StoreError` when the cache fails. An interrupt, or setting `cancelled`, ends it.
+    The options are those of `nbbuild.build`. Failures in `standing`, by task, stand. Kernels come
+    from `supply`, which stays; None: from one that ends with this. Raises what `nbbuild.build`
+    raises. An interrupt, or setting `cancelled`, ends it.
     """
     began = time.monotonic()
     names = session.wanted(targets)
     observer = recorder = Recorder(observer)
-    session.state.hear(lambda sentence: observer(Noted("", sentence)))
-    tally = _tally(session, observer)
     with (
         slots_of_build(jobs, session.config.execution.jobs, session.environ) as slots,
         _supplied(session, supply, slots=slots.most) as (lent, head_start),
     ):
-        head_start.guess(names, forced=force)
+        head_start.guess(names if execute else (), forced=force)
         session.check(names)
-        tally.remarks = remarks(session, names)
+        tally = _tally(session, observer, names)
         pages = Pages.of(session)
-        judge = session.judge(forced=names if force else (), skip_failed=skip_known_failures)
+        judge = session.judge(
+            forced=names if force else (), skip_failed=skip_known_failures, execute=execute
+        )
         plan = judge.plan(names, judged=head_start.judged)
         todo = _open(session, plan.judgements, standing)
         # Before anything is written: the executor may not exist.
         idle = _is_idle(todo, pages)
         start = None if idle and not executor else _executor(session, executor)
         session.tree.tidy()
-        observer(Planned(len(names), len(_executing(todo)), slots.most, tally.durations))
+        observer(Planned(len(names), len(_executing(judge, todo)), slots.most, tally.durations))
         _keep_blocked(session, plan.judgements, standing, tally)
         if idle or start is None:
             return _nothing_to_do(session, plan, pages, tally, targets, recorder, began=began)
-        most = max_failures or _first_failure(session, keep_going)
-        if not tally.has_failures(most):
+        if not tally.has_failures(most := max_failures or _first_failure(session, keep_going)):
             _execute(
                 session,
                 judge,
@@ -164,8 +164,9 @@ def _keep_blocked(
             shut[one.task] = None
 
 
-def _tally(session: Session, observer: Observer) -> Tally:
-    return Tally(
+def _tally(session: Session, observer: Observer, names: Sequence[str]) -> Tally:
+    session.state.hear(lambda sentence: observer(Noted("", sentence)))
+    tally = Tally(
         session.graph,
         observer,
         store=session.store,
@@ -173,11 +174,14 @@ def _tally(session: Session, observer: Observer) -> Tally:
         unreadable=session.project.unreadable,
         durations=session.state.durations(),
     )
+    tally.remarks = remarks(session, names)
+    return tally
 
 
-def _executing(todo: Sequence[Judgement]) -> list[str]:
+def _executing(judge: Judge, todo: Sequence[Judgement]) -> list[str]:
     """Return the tasks that will probably run."""
-    return [one.task for one in todo if one.verdict in (Verdict.RUN, Verdict.WAIT)]
+    may = (Verdict.RUN, Verdict.WAIT) if judge.may_run else ()
+    return [one.task for one in todo if one.verdict in may]
 
 
 def _is_idle(todo: Sequence[Judgement], pages: Pages | None) -> bool:
@@ -203,7 +207,8 @@ def _execute(
     temporary.sweep()
     _say_what_is_foreign(session, tally.observer)
     with session.store.in_use(), tokens as taken:
-        work = _settle(session, todo, tally)
+        sharing = _sharing(session, tally.observer)
+        work = _settle(session, todo, tally, sharing)
         # Imported here, since a build with nothing to do never needs it.
         from nbbuild.building.executing import KernelSupply, execute
 
@@ -217,12 +222,14 @@ def _execute(
                 tally,
                 workers=workers,
                 kernels=KernelSupply(supply, room, taken),
-                executing=_executing(todo),
+                executing=_executing(judge, todo),
                 pages=pages,
                 most_failures=most_failures,
                 cancelled=cancelled,
             )
         if not tally.interrupted:
+            if sharing is not None:
+                sharing.finish()
             _prune(session, tally.observer)
 
 
@@ -293,9 +300,23 @@ def _write_report(
     return ()
 
 
-def _settle(session: Session, todo: Sequence[Judgement], tally: Tally) -> list[str]:
+def _sharing(session: Session, observer: Observer) -> Sharing | None:
+    """Return what deals with the remote cache in this build; None if the project has none."""
+    if not session.store.shared:
+        return None
+    # Imported here, since most projects have none.
+    from nbbuild.building.sharing import Sharing
+
+    return Sharing.of(session, observer)
+
+
+def _settle(
+    session: Session, todo: Sequence[Judgement], tally: Tally, sharing: Sharing | None
+) -> list[str]:
     """Keep what is known before anything runs; return the tasks that are not settled."""
     _mark_used(session, todo)
+    if sharing is not None:
+        sharing.fetch(todo)
     session.keep()  # so that after a killed build not everything is read again
     session.put_away_gone(tally.observer)
     for judgement in todo:

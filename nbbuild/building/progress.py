@@ -12,7 +12,16 @@ from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Observer
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import FAILED_BEFORE
-from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Report, Verdict
+from nbbuild.model import (
+    NOT_RESTORED,
+    Failure,
+    Judgement,
+    Outcome,
+    OutcomeKind,
+    Report,
+    Task,
+    Verdict,
+)
 from nbbuild.project.graph import Graph
 from nbbuild.store import Store
 from nbbuild.store.renewing import note_hit
@@ -73,7 +82,7 @@ class Tally:
                 self._failed.add(outcome.task)
             else:
                 self._failed.discard(outcome.task)
-        if outcome.kind not in (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED):
+        if _is_of_a_run(outcome):
             # Saved at once, so that a killed build loses no duration and no failure.
             self._save([outcome])
         self.observer(Ended(outcome))
@@ -111,9 +120,8 @@ class Tally:
                 continue
             task = self._tasks[judgement.task]
             error = self._unreadable.get(task.source)
-            failed = last(task.name) if judgement.reasons[0].kind == FAILED_BEFORE else None
-            if failed is not None:
-                self.keep(known_failure(judgement, failed))
+            if judgement.reasons[0].kind in (FAILED_BEFORE, NOT_RESTORED):
+                self.keep(not_run(task, judgement, last(task.name)))
             elif error is None:
                 self._block(task.name, tuple(str(reason) for reason in judgement.reasons))
             else:
@@ -138,6 +146,30 @@ class Tally:
     def _block(self, name: str, reasons: tuple[str, ...]) -> None:
         kind = OutcomeKind.BLOCKED
         self.keep(Outcome.of(self._tasks[name], kind, reasons=reasons, when=time.time()))
+
+
+def _is_of_a_run(outcome: Outcome) -> bool:
+    """Whether `outcome` says more of its task than the one before it."""
+    left = (OutcomeKind.FRESH, OutcomeKind.BLOCKED, OutcomeKind.CANCELLED)
+    return outcome.kind not in left and not outcome.not_restored
+
+
+def not_run(task: Task, judgement: Judgement, last: Outcome | None) -> Outcome:
+    """Return the outcome of a task that is not run: it failed in its `last` run, or nothing may."""
+    if judgement.reasons[0].kind == FAILED_BEFORE and last is not None:
+        return known_failure(judgement, last)
+    if judgement.verdict is Verdict.REFRESH:
+        why = "its result is no longer complete in the cache"
+    else:
+        why = str(judgement.reasons[0])
+    failure = Failure(
+        NOT_RESTORED,
+        f"it would have to run: {why}",
+        hint="run it where notebooks are executed, and bring the cache here",
+    )
+    return Outcome.of(
+        task, OutcomeKind.FAILED, judgement=judgement, failure=failure, when=time.time()
+    )
 
 
 def known_failure(judgement: Judgement, last: Outcome) -> Outcome:

@@ -13,7 +13,7 @@ import msgspec
 from nbbuild.building.accounts import Account
 from nbbuild.building.attempting import Run
 from nbbuild.building.outputs import Outputs
-from nbbuild.building.progress import known_failure
+from nbbuild.building.progress import not_run
 from nbbuild.building.turns import Again, Meetings
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.errors import NbbuildError
@@ -114,10 +114,8 @@ class Settling:
         return self._published(run, watched, record, last)
 
     def known(self, task: Task, judgement: Judgement) -> Outcome:
-        """Return the outcome of a known failure, which is not run again."""
-        last = self.last(task)[0]
-        assert last is not None  # or it would not be known
-        return known_failure(judgement, last)
+        """Return the outcome of a task that is not run, though it is not up to date."""
+        return not_run(task, judgement, self.last(task)[0])
 
     def _collected(self, task: Task) -> tuple[tuple[ArtefactFile, ...], Failure | None]:
         try:

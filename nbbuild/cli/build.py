@@ -16,7 +16,7 @@ from nbbuild.cli._options import Part, Whole, jobs_option, project_options, refu
 from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say
-from nbbuild.errors import NbbuildError, UsageError, did_you_mean
+from nbbuild.errors import UsageError, did_you_mean
 from nbbuild.quick import make
 from nbbuild.quick.verbs import VERBS
 
@@ -39,6 +39,8 @@ _CONTRARY = (
     ("-k", "keep_going", "--max-failures", "max_failures", "one goes on, the other stops"),
     ("--last-failed", "last_failed", "--skip-known-failures", "skip_known_failures", _NOTHING),
     ("-B", "always_run", "--skip-known-failures", "skip_known_failures", "-B runs everything"),
+    ("-B", "always_run", "--no-execute", "no_execute", "one runs everything, the other nothing"),
+    ("-t", "accept", "--no-execute", "no_execute", "one accepts what the other would refuse"),
 )
 
 
@@ -78,6 +80,11 @@ _CONTRARY = (
     "--skip-known-failures",
     is_flag=True,
     help="Do not run what failed before with the same code and inputs.",
+)
+@click.option(
+    "--no-execute",
+    is_flag=True,
+    help="Start no kernel: restore from the cache, or fail.",
 )
 @click.option(
     "--changed-since",
@@ -134,8 +141,6 @@ def command(
         session, nothing = _chosen(opened, targets, changed_since, shard, flags)
         if nothing:
             return _no_task(session, nothing, targets, as_json=as_json, flags=flags)
-        if not flags["silent"]:
-            _say_notices(session)
         if flags["question"] or flags["dry_run"]:
             return _ask(session, targets, jobs=jobs, as_json=as_json, flags=flags)
         tell = _observer(session, log_format, durations=durations, flags=flags)
@@ -160,13 +165,6 @@ def command(
     if as_json:
         emit(report)
     return report.exit_status
-
-
-def _say_notices(session: Session) -> None:
-    from nbbuild.config.keys import notices
-
-    for notice in notices(session.config):
-        say(f"note: {notice}")
 
 
 def _with_makes(flags: Mapping[str, bool], asked: Sequence[str]) -> dict[str, bool]:
@@ -197,7 +195,14 @@ def _ask(
     from nbbuild.cli.status import describe
 
     skipped = flags["skip_known_failures"]
-    plan = session.plan(targets, forced=flags["always_run"], skip_failed=skipped)
+    plan = session.plan(
+        targets,
+        forced=flags["always_run"],
+        skip_failed=skipped,
+        execute=not flags["no_execute"],
+    )
+    for text in session.store.problems():
+        say(f"note: {text}")
     pages = pages_due(session, plan)
     idle = plan.fresh and not pages
     if as_json:
@@ -232,6 +237,7 @@ def _build(
         max_failures=max_failures,
         skip_known_failures=flags["skip_known_failures"],
         force=flags["always_run"],
+        execute=not flags["no_execute"],
         observer=tell,
     )
 
@@ -271,17 +277,11 @@ def _observer(
 
 def _located(session: Session, outcome: Outcome) -> tuple[str, int]:
     """Return file and line of a failure, as annotations name them."""
-    from nbbuild.notebook.read import read
-    from nbbuild.report.located import line_of, shown_from
+    from nbbuild.report.located import shown_from
+    from nbbuild.verbs.whereabouts import failing_line
 
-    place = session.root / outcome.source
-    file = shown_from(place, session.environ)
-    try:
-        notebook = read(session.root, outcome.source, readers=session.readers)
-        text = place.read_text(encoding="utf-8")
-        return file, 1 if outcome.failure is None else line_of(text, notebook, outcome.failure)
-    except (OSError, ValueError, NbbuildError):
-        return file, 1  # it cannot be read, or no longer
+    file = shown_from(session.root / outcome.source, session.environ)
+    return file, failing_line(session, outcome)
 
 
 def _check_depfile(session: Session, place: Path) -> None:

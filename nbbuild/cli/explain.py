@@ -46,6 +46,7 @@ _DIGESTED = ("assets", "modules", "files", "code", "file")
 )
 @click.argument("target", required=False, shell_complete=_completing.targets)
 @click.option("-v", "--verbose", is_flag=True, help="Also show all that the last run used.")
+@click.option("--remote", is_flag=True, help="Also say why the remote cache does not help.")
 @click.option("--suggest", "suggesting", is_flag=True, help="Print lines for jcache.toml.")
 @click.option("--write", "writing", is_flag=True, help="With --suggest: add them to the file.")
 @json_option
@@ -53,6 +54,7 @@ _DIGESTED = ("assets", "modules", "files", "code", "file")
 def command(
     target: str | None,
     verbose: bool,
+    remote: bool,
     suggesting: bool,
     writing: bool,
     as_json: bool,
@@ -79,8 +81,11 @@ def command(
 
     with open_session(directory, file=file) as session:
         assert target is not None
-        explanations = explain(session, target)
+        explanations = explain(session, target, remote=remote)
         said = remarks(session, [one.task for one in explanations])
+        problems = session.store.problems()
+    for text in problems:
+        say(f"note: {text}")
     if as_json:
         emit([_plain(one, verbose=verbose) for one in explanations])
     else:
@@ -119,6 +124,7 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         lines += [f"{indent}  {line}" for line in as_lines(one)]
     for upstream in explanation.because:
         lines += _lines(upstream, indent + "  ")
+    lines += [f"{indent}  {line}" for line in _elsewhere(explanation)]
     lines += [f"{indent}  note: {mark}" for mark in explanation.marks]
     if verbose and explanation.trace is not None:
         trace = explanation.trace
@@ -131,6 +137,19 @@ def _lines(explanation: Explanation, indent: str, *, verbose: bool = False) -> l
         if explanation.python:
             lines.append(f"{indent}  it was made with {explanation.python}")
     return lines
+
+
+def _elsewhere(explanation: Explanation) -> list[str]:
+    """Return what there is to say of the remote's nearest result, if that was asked for."""
+    there = explanation.elsewhere
+    if there is None:
+        return []
+    if not there.record:
+        return ["the remote cache has no result of it"]
+    if not there.reasons:
+        return [f"the remote cache has its result: {there.record}"]
+    lines = [f"the nearest result in the remote cache, {there.record}, is another one:"]
+    return [*lines, *(f"  {line}" for one in there.reasons for line in as_lines(one))]
 
 
 def as_lines(one: Explained) -> list[str]:
@@ -168,6 +187,16 @@ def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]
         "reasons": [as_plain(one) for one in explanation.reasons],
         "marks": list(explanation.marks),
         "because": [_plain(one) for one in explanation.because],
+        **(
+            {
+                "remote": {
+                    "record": explanation.elsewhere.record,
+                    "reasons": [as_plain(one) for one in explanation.elsewhere.reasons],
+                }
+            }
+            if explanation.elsewhere is not None
+            else {}
+        ),
         **(
             {"python": explanation.python, "trace": msgspec.to_builtins(explanation.trace)}
             if verbose

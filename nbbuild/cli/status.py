@@ -56,9 +56,10 @@ def command(
             told = [session.marks.on(one) for one in plan.judgements]
             emit([replace(one, marks=(*one.marks, *said.get(one.task, ()))) for one in told])
             return
+        marks += [("", text) for text in session.store.problems()]
     emit(describe(plan, verbose=verbose))
     for task, mark in marks:
-        say(f"note: {task}: {mark}")
+        say(f"note: {task}: {mark}" if task else f"note: {mark}")
     say(_summary(plan))
 
 

@@ -7,16 +7,19 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from nbbuild.config import paths, values
-from nbbuild.config.types import CacheTable, Config
+from nbbuild.config import paths, remotes, values
 from nbbuild.model import Settings
 
-LATER: Final = {
-    "cache": ("remote",),
-}
-"""Keys that are read and checked, but not acted on in this version."""
-
 _REPORTS: Final = {"junit": ".xml", "html": ".html", "markdown": ".md", "trace": ".json"}
+
+_REMOTE: Final[Mapping[str, values.Reader[Any]]] = {
+    "remote": remotes.url,
+    "mode": values.choice("auto", "read", "readwrite"),
+    "heads": values.listed(remotes.head),
+    "public_keys": remotes.public_keys,
+    "unsigned": values.boolean,
+    "push_wait": values.duration,
+}
 
 SETTINGS: Final = tuple(setting.name for setting in fields(Settings))
 
@@ -52,11 +55,7 @@ def readers(root: Path) -> Keys:
             "commands": strings,
             "python": values.choice("minor", "patch"),
         },
-        "cache": {
-            "path": paths.store(root),
-            "max_size": values.size,
-            "remote": values.string,
-        },
+        "cache": {"path": paths.store(root), "max_size": values.size, **_REMOTE},
         "report": {key: paths.written(root, suffix) for key, suffix in _REPORTS.items()},
         "export": {
             "jupyter_cache": paths.handed_over(root),
@@ -79,6 +78,7 @@ def readers(root: Path) -> Keys:
             "groups": strings,
             "max_age": values.duration,
             "cache": values.boolean,
+            "push": values.boolean,
             **_settings(),
         },
     }
@@ -97,14 +97,3 @@ def _settings() -> dict[str, values.Reader[Any]]:
         "trace": values.trace,
         "warm": values.warm,
     }
-
-
-def notices(config: Config) -> list[str]:
-    """Return a sentence for each key that is said, not its default, and not yet acted on."""
-    text = "{where} {key} is read but not acted on in this version"
-    return [
-        text.format(where=f"[{table}]", key=key)
-        for table, default in (("cache", CacheTable()),)
-        for key in LATER[table]
-        if getattr(getattr(config, table), key) != getattr(default, key)
-    ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from nbbuild.config import values
 from nbbuild.config.keys import readers
+from nbbuild.config.remotes import check as check_remote
 from nbbuild.config.tables import Collected, read_entries, read_table, unknown_table
 from nbbuild.config.types import (
     CacheTable,
@@ -109,6 +110,10 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
         notebooks=tuple(entries),
     )
     check_folders(config, problems)
+    try:
+        check_remote(config)
+    except ConfigError as error:
+        problems.add(error)
     raise_all(problems.errors)
     return config
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from nbbuild.disk.project_folder import STORE
 from nbbuild.model import Parameters, Settings
+from nbbuild.store.remote.signing import PublicKey
 
 DEFAULTS: Final = Settings(
     kernel="",
@@ -67,7 +68,12 @@ class CacheTable:
 
     path: str = STORE  # absolute, or relative to the root
     max_size: int = 5_000_000_000  # bytes
-    remote: str = ""
+    remote: str = ""  # the URL of a shared cache; "" is none
+    mode: Literal["auto", "read", "readwrite"] = "auto"  # write where CI and a key are
+    heads: tuple[str, ...] = ("{branch}", "main")  # read in this order; pushes go to the first
+    public_keys: tuple[PublicKey, ...] = ()  # whose signatures count
+    unsigned: bool = False  # whether results without a signature are taken, too
+    push_wait: float = 2.0  # seconds for which a build's end may wait for its uploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +137,7 @@ class NotebookEntry:
     groups: tuple[str, ...] = ()
     max_age: float | None = None  # seconds
     cache: bool | None = None  # None = not said here
+    push: bool | None = None  # None = not said here
     settings: Settings = field(default_factory=Settings)
 
 

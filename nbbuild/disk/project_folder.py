@@ -11,9 +11,11 @@
         retired                records that no longer count, one id per line
         marked                 tasks that run at the next build, one name per line
         uptodate/<key>         what the last good build of some targets rested on
+        heads                  the newest heads of remote caches that were read, by number
         make/<file>/<digest>.d what a built notebook rests on, for make
         tracer/                what the tracer in the kernels keeps for the next one
         reports/<id>.json      what the last builds came to
+        sphinx/jupyter_cache/  results for MyST-NB, of `nbbuild.sphinx`
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
@@ -41,6 +43,8 @@ RETIRED: Final = "retired"
 MARKED: Final = "marked"
 UPTODATE: Final = "uptodate"
 MAKE: Final = "make"
+HEADS: Final = "heads"
 TRACER: Final = "tracer"
 REPORTS: Final = "reports"
+SPHINX: Final = "sphinx"
 LOCKS: Final = "locks"

@@ -114,6 +114,13 @@ def targets(session: Session) -> list[str]:
 # -- what the last export left behind ----------------------------------------------------------
 
 
+def held(session: Session, target: str) -> frozenset[str]:
+    """Return the sources of the pages whose results the last export to `target` left there."""
+    last = _last(session, target)
+    known = {} if last is None else last.pages
+    return frozenset(source for source, left in known.items() if left.files)
+
+
 def _last(session: Session, target: str) -> _LastExport | None:
     data = session.state.recall(_KIND, target)
     try:

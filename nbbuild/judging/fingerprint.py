@@ -36,6 +36,7 @@ EXCUSED: Mapping[str, str] = {
     "Task.groups": "names for the command line",
     "Task.max_age": "judged against the record's age",
     "Task.cache": "judged before any record is looked for",
+    "Task.push": "where a result may go does not change it",
     "Task.declared_in": "for messages",
     "Settings.timeout": "decides whether a run ends well, not its result",
     "Settings.notebook_timeout": "decides whether a run ends well, not its result",

@@ -41,6 +41,10 @@ class Retired:
         """Whether a record was put aside."""
         return record_id in self._retired.read()
 
+    def ids(self) -> frozenset[str]:
+        """Return the ids of all records that were put aside."""
+        return frozenset(self._retired.read())
+
     def mark(self, tasks: Iterable[str]) -> None:
         """Force the next run of each task."""
         self._append(self._marked, map(_encode, tasks))

@@ -12,6 +12,7 @@ from nbbuild.judging.declared import under
 from nbbuild.judging.inputs import Inputs, MissingInput, Overlay
 from nbbuild.judging.reasons import compare
 from nbbuild.model import (
+    NOT_RESTORED,
     ActionKey,
     Digest,
     Failure,
@@ -81,7 +82,11 @@ class Placed(Protocol):
 FAILED_BEFORE = "failed before"
 """The kind of reason for which a known failure is not run again."""
 
-_STATES = {"unreadable": "cannot be read", FAILED_BEFORE: "failed last time"}
+_STATES = {
+    "unreadable": "cannot be read",
+    FAILED_BEFORE: "failed last time",
+    NOT_RESTORED: "would have to run",
+}
 _OWN_FAILURES = frozenset(("error", "timeout", "died", "artefact"))
 
 
@@ -115,8 +120,9 @@ class Judge:
 
     `unreadable` says why a source cannot be read; `forced` names the tasks that run whatever the
     store holds; `retired` says whether a forced run has put a record's id aside; `last` returns a
-    task's outcome in its last build. With `skip_failed`, a task that failed with the key that it
-    has now is blocked, unless it is forced.
+    task's outcome in its last build. `elsewhere` has further records of a key, which are asked for
+    only when none of the store's helps. With `skip_failed`, a task that failed with the key that it
+    has now is blocked, unless it is forced. Without `may_run`, so is each that would have to run.
     """
 
     def __init__(
@@ -132,7 +138,9 @@ class Judge:
         retired: Callable[[str], bool],
         forced: Collection[str] = (),
         last: Callable[[str], Outcome | None] = lambda name: None,
+        elsewhere: Callable[[Digest], Iterable[Record]] = lambda key: (),
         skip_failed: bool = False,
+        may_run: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._unreadable = unreadable
@@ -145,7 +153,9 @@ class Judge:
         self._retired = retired
         self._forced = forced
         self._last = last
+        self._elsewhere = elsewhere
         self._skip_failed = skip_failed
+        self.may_run = may_run
         self._now = now
 
     def plan(
@@ -235,6 +245,9 @@ class Judge:
         if judgement.verdict is Verdict.RUN and last is not None and failed_so(last, key):
             text = f"it failed last time, and is not run again: {_message(last.failure)}"
             return Judgement(task.name, Verdict.BLOCKED, (Reason(FAILED_BEFORE, text=text),), key)
+        if judgement.verdict is Verdict.RUN and not self.may_run:
+            text = "; ".join(map(str, judgement.reasons[:3]))
+            return Judgement(task.name, Verdict.BLOCKED, (Reason(NOT_RESTORED, text=text),), key)
         return judgement
 
     def _by_records(self, task: Task, key: ActionKey, seen: KnownValues) -> Judgement:
@@ -245,10 +258,9 @@ class Judge:
             return run(Reason("uncached", text="`cache = false`: it always runs"))
         if task.name in self._forced:
             return run(Reason("forced", text="forced to run"))
-        records = [one for one in self._store.records(key.digest) if not self._retired(one.id)]
         level = closeness(self._inputs.level(task))
         nearest: tuple[Reason, ...] = ()
-        for record in records:
+        for record in self._records(key.digest):
             closely = record.trace.best or record.accepted
             if closeness(record.trace.level) < level and not closely:
                 text = f"its last run {in_words(record.trace.level)}"
@@ -268,6 +280,15 @@ class Judge:
             text = "its last result was not cached"
             return run(Reason("uncached", text=": ".join([text, *last.notes[-1:]])))
         return run(*(nearest or self._why_not(task, key, seen)))
+
+    def _records(self, key: Digest) -> Iterator[Record]:
+        """Yield the records of a key that count, those of the store first."""
+        seen: set[str] = set()
+        for source in (self._store.records, self._elsewhere):
+            for record in source(key):
+                if record.id not in seen and not self._retired(record.id):
+                    seen.add(record.id)
+                    yield record
 
     def _declared_since(
         self, task: Task, before: Digest, key: ActionKey, level: int, seen: KnownValues

@@ -101,6 +101,7 @@ class _Merged:
         self._settings = Settings()
         self._max_age: float | None = None
         self._cache = True
+        self._push = True
         self._where = "jcache.toml, [project] notebooks"
 
     def add(self, entry: NotebookEntry) -> None:
@@ -112,6 +113,8 @@ class _Merged:
             self._max_age = entry.max_age
         if entry.cache is not None:
             self._cache = entry.cache
+        if entry.push is not None:
+            self._push = entry.push
         self._where = f"jcache.toml, {entry.where}"
 
     def task(
@@ -140,6 +143,7 @@ class _Merged:
             parameters=parameters,
             max_age=self._max_age,
             cache=self._cache,
+            push=self._push,
             python_path=self._config.project.python_path,
             settings=self._settings,
             declared_in=self._where,

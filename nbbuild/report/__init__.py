@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal, Protocol, TextIO, TypeAlias
 
-from nbbuild.events import Event, Planned
+from nbbuild.events import Event, Moved, Planned
 from nbbuild.model import Outcome, Report
 from nbbuild.report.plain import Plain
 from nbbuild.report.words import Options, Words, summary
@@ -93,8 +93,9 @@ class _WhenItRuns:
         self._open.close()
 
     def __call__(self, event: Event) -> None:
-        # `Planned` comes once and before anything runs, so the change needs no lock.
-        if isinstance(event, Planned) and event.run and isinstance(self._now, Plain):
+        # Both come before anything runs, so the change needs no lock.
+        begins = isinstance(event, Moved) or (isinstance(event, Planned) and event.run > 0)
+        if begins and isinstance(self._now, Plain):
             from nbbuild.report.terminal import Terminal, console_on
 
             self._now = self._open.enter_context(

@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
-from nbbuild.events import Ended, Event, Noted, Planned, Started
+from nbbuild.events import Ended, Event, Moved, Noted, Planned, Started
 from nbbuild.model import Report
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Words
@@ -57,7 +57,8 @@ class Plain:
         """Take note of an event, and write what there is to say."""
         with self._lock:
             self._progress.follow(event)
-            if isinstance(event, Planned) and event.run and not self._words.silent:
+            begins = isinstance(event, Moved) or (isinstance(event, Planned) and event.run > 0)
+            if begins and not self._words.silent:
                 self._begin_beating()
             elif isinstance(event, Started) and not self._words.silent:
                 cells = number_of(event.cells, "cell")
@@ -77,6 +78,8 @@ class Plain:
         """Write what is running; nothing when nothing is."""
         with self._lock:
             rows = self._progress.rows()
+            if self._progress.moving:
+                self._write([Line("moving", self._progress.moving)])
             if not rows:
                 return
             running = ", ".join(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from nbbuild.events import CellStarted, Ended, Event, Noted, Planned, Started
+from nbbuild.events import CellStarted, Ended, Event, Moved, Noted, Planned, Started
 from nbbuild.model import OutcomeKind
 from nbbuild.text.numbering import named
 from nbbuild.text.printable import in_one_line
+from nbbuild.text.quantities import amount
 
 _NEARLY = 0.99
 """A notebook that runs is never done, however long it has taken."""
@@ -49,6 +50,7 @@ class Progress:
         self._held: dict[str, Row] = {}  # would run, but for what they wait for
         self._finished: dict[str, float] = {}  # task → seconds
         self._settled: set[str] = set()  # had no need to run
+        self._moving: Moved | None = None
 
     def follow(self, event: Event) -> None:
         """Take note of an event."""
@@ -57,6 +59,8 @@ class Progress:
         elif isinstance(event, Noted) and event.waits:
             since = self._held[event.task].since if event.task in self._held else self._clock()
             self._held[event.task] = Row(event.task, 0, 0, since, in_one_line(event.text))
+        elif isinstance(event, Moved):
+            self._moving = event if not event.total or event.done < event.total else None
         elif isinstance(event, Started):
             self._held.pop(event.task, None)
             self._running[event.task] = Row(event.task, 0, event.cells, self._clock())
@@ -70,6 +74,14 @@ class Progress:
                 self._finished[event.outcome.task] = event.outcome.seconds
             else:
                 self._settled.add(event.outcome.task)
+
+    @property
+    def moving(self) -> str:
+        """How far fetching or pushing is: "fetching results: 3.4 of 34 MB"; "" if nothing moves."""
+        if self._moving is None:
+            return ""
+        of = f" of {amount(self._moving.total)}" if self._moving.total else ""
+        return f"{self._moving.what}: {amount(self._moving.done)}{of}"
 
     def rows(self) -> list[Row]:
         """Return the running notebooks, the one that began first at the top, then those held up."""

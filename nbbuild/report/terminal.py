@@ -117,8 +117,9 @@ class Terminal:
             fraction = self._progress.fraction()
             count = f"{self._progress.done}/{self._progress.run}"
             left = self._progress.left()
+            moving = self._progress.moving
         # The bar must stay in sight, however many notebooks run at once.
-        room = max(2, self._console.height - 3)
+        room = max(2, self._console.height - 3 - bool(moving))
         shown = rows if len(rows) <= room else rows[: room - 1]
         parts = [(in_one_line(r.task), r.where, duration(past, whole=True)) for r, past in shown]
         # A full line would count as two for some terminals once they fold it.
@@ -126,6 +127,8 @@ class Terminal:
         lines = _aligned(parts, columns)
         if len(rows) > len(shown):
             lines.append(_text(f"  … and {len(rows) - len(shown)} more", style="dim"))
+        if moving:
+            lines.append(_unbroken(_text(f"{_INDENT}{without_end(moving, columns - 2)}")))
         about = "" if left is None else f"about {duration(left, whole=True)} left"
         bar, bar_width = _bar(fraction, count, about, columns, self._bar_style)
         self._erase_folded(columns)

@@ -257,7 +257,8 @@ def _what_became(outcome: Outcome, shown: Callable[[str], str]) -> str:
         uncached = "" if outcome.cached else ", not cached"
         return f"{outcome.task} in {duration(outcome.seconds)}{uncached}"
     if outcome.kind is OutcomeKind.FAILED:
-        after = "" if outcome.failed_before else f" after {duration(outcome.seconds)}"
+        idle = outcome.failed_before or outcome.not_restored
+        after = "" if idle else f" after {duration(outcome.seconds)}"
         return _why(outcome, shown, after)
     if outcome.kind is OutcomeKind.BLOCKED:
         why = outcome.failure.message if outcome.failure else ", ".join(outcome.reasons)

@@ -32,8 +32,11 @@ class Blobs:
         self._layout = layout
         self._uses = uses
 
-    def put(self, data: bytes) -> Digest:
-        """Keep `data`; return its digest. A damaged blob of that name is replaced."""
+    def put(self, data: bytes, *, sync: bool = True) -> Digest:
+        """Keep `data`; return its digest. A damaged blob of that name is replaced.
+
+        Without `sync` it is not flushed: for what can be fetched again after a power failure.
+        """
         digest = digest_bytes(data)
         place = self._layout.blob(digest)
         # Noted only if it still exists: it may have been pruned since it was compared.
@@ -41,7 +44,7 @@ class Blobs:
             return digest
         with writing(_UNWRITTEN, place), self._layout.draft(mode=_READ_ONLY) as draft:
             draft.write(data)
-            self._commit(draft, place, len(data))
+            self._commit(draft, place, len(data), sync=sync)
         return digest
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
@@ -136,12 +139,12 @@ class Blobs:
             return f"it cannot be read: {error.strerror}"
         return "" if hasher.hexdigest() == place.name else OTHER_BYTES
 
-    def _commit(self, draft: Draft, place: Path, size: int) -> None:
+    def _commit(self, draft: Draft, place: Path, size: int, *, sync: bool = True) -> None:
         known = os.path.lexists(place)
         # The folder is not synced: if a power failure loses the blob, its record is a miss.
         self._layout.make_folder(place.parent)
         with self._uses.keeping():
-            draft.commit(place, ours=True)
+            draft.commit(place, ours=True, sync=sync)
         if not known:
             self._uses.grew(size)
 

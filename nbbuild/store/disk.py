@@ -38,6 +38,9 @@ class DiskStore:
         """The store's folder."""
         return str(self.layout.folder)
 
+    shared = False
+    """Whether results of other machines may be had, too."""
+
     @property
     def writable(self) -> bool:
         """Whether this process may write here, or make the folder."""
@@ -52,6 +55,10 @@ class DiskStore:
     def put(self, data: bytes) -> Digest:
         """Keep `data`; return its digest."""
         return self._blobs.put(data)
+
+    def put_fetched(self, data: bytes) -> Digest:
+        """Keep a blob that can be fetched again, so that no power failure has to spare it."""
+        return self._blobs.put(data, sync=False)
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
         """Keep a file's content; return its digest and its size, as kept."""
@@ -68,6 +75,17 @@ class DiskStore:
     def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
         """Check a blob and write it to `target` in one step; False if it is missing or damaged."""
         return self._blobs.restore(digest, target, executable=executable)
+
+    def elsewhere(self, key: Digest) -> list[Record]:
+        """Return further records of a key, from where asking takes longer: here, none."""
+        return []
+
+    def problems(self) -> list[str]:
+        """Return what went wrong with a remote since this was asked last: here, nothing."""
+        return []
+
+    def close(self) -> None:
+        """Give up what is held open."""
 
     def records(self, key: Digest) -> list[Record]:
         """Return the sound records of a key, newest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nbbuild.judging.inputs import MissingInput
 from nbbuild.judging.reasons import compare
@@ -23,6 +23,14 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The nearest result of a task in the remote cache, and why it is no hit here."""
+
+    record: str  # its id, "" if there is none
+    reasons: tuple[Explained, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why one task has its verdict; `because` explains the upstream tasks that decide."""
 
@@ -34,15 +42,30 @@ class Explanation:
     trace: Trace | None = None  # of the run whose result is in its place, or was last
     python: str = ""  # of this run's kernel; "" if it was not Python, or not known
     marks: tuple[str, ...] = ()  # what a user should know about the limits of the trace
+    elsewhere: Elsewhere | None = None  # None: nobody asked
 
 
-def explain(session: Session, target: str) -> tuple[Explanation, ...]:
-    """Explain the verdict on each task that `target` means. Raises what planning raises."""
+def explain(session: Session, target: str, *, remote: bool = False) -> tuple[Explanation, ...]:
+    """Explain the verdict on each task that `target` means. Raises what planning raises.
+
+    With `remote`, also say how the nearest result in the remote cache differs.
+    """
     plan = session.plan([target])
     judged = {judgement.task: judgement for judgement in plan.judgements}
-    return tuple(
-        _explain(session, judged, name) for name in session.wanted([target], upstream=False)
-    )
+    found = [_explain(session, judged, name) for name in session.wanted([target], upstream=False)]
+    if not remote:
+        return tuple(found)
+    return tuple(replace(one, elsewhere=_elsewhere(session, judged[one.task])) for one in found)
+
+
+def _elsewhere(session: Session, judgement: Judgement) -> Elsewhere:
+    from nbbuild.verbs.remote_cache import unlike
+
+    there = unlike(session, judgement)
+    if there is None:
+        return Elsewhere("")
+    task = session.graph.tasks[judgement.task]
+    return Elsewhere(there[0], explained(session, task, there[1], None))
 
 
 def _explain(session: Session, judged: dict[str, Judgement], name: str) -> Explanation:

@@ -78,8 +78,9 @@ def test_help_of_what_is_no_verb():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("cache", "'nbbuild cache' needs a verb\n  verbs: add, cat, clear, gc, info, list, path, "
-         "remove, verify\n\nhint: `nbbuild help cache` says what each of them does"),
+        ("cache", "'nbbuild cache' needs a verb\n  verbs: add, cat, clear, export, gc, import, "
+         "info, keygen, list, path, pull, push, remove, verify\n\n"
+         "hint: `nbbuild help cache` says what each of them does"),
         ("export", "'nbbuild export' needs a verb\n  verbs: jupyter-cache, makefile, mystmd\n\n"
          "hint: `nbbuild help export` says what each of them does"),
         ("export mystm", "'nbbuild export' has no verb 'mystm'\n"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from nbbuild.config import load as config
 from nbbuild.config.find import find
-from nbbuild.config.keys import notices, readers
+from nbbuild.config.keys import readers
 from nbbuild.config.placeholders import expand
+from nbbuild.config.remotes import heads, may_push, remote_url
 from nbbuild.config.types import (
     DEFAULTS,
     CacheTable,
@@ -27,6 +28,7 @@ from nbbuild.config.types import (
 )
 from nbbuild.errors import ConfigError, Problems
 from nbbuild.model import Settings
+from nbbuild.store.remote.signing import PublicKey
 
 Load = Callable[[str], Config]
 
@@ -107,6 +109,7 @@ def test_every_table_becomes_a_type(load: Load, root: Path) -> None:
         path = "../store"
         max_size = "2GiB"
         remote = "s3://x"
+        unsigned = true
         [report]
         junit = "j.xml"
         html = "r.html"
@@ -149,7 +152,7 @@ def test_every_table_becomes_a_type(load: Load, root: Path) -> None:
         environment=EnvironmentTable(
             packages=("numpy",), env=("SEED",), files=("lock",), commands=("R --version",)
         ),
-        cache=CacheTable(path="../store", max_size=2 * 1024**3, remote="s3://x"),
+        cache=CacheTable(path="../store", max_size=2 * 1024**3, remote="s3://x", unsigned=True),
         report=ReportTable(junit="j.xml", html="r.html"),
         notebooks=(
             NotebookEntry(
@@ -265,7 +268,8 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_one(complain: Co
         (
             "[cache]\nzzz = 3",
             "unknown key 'zzz'\n  in: jcache.toml, [cache]\n\n"
-            "hint: the keys here are path, max_size, remote",
+            "hint: the keys here are path, max_size, remote, mode, heads, public_keys, unsigned, "
+            "push_wait",
         ),
         (
             "notebooks = []",
@@ -764,22 +768,133 @@ def test_the_environment_is_checked_too(load: Load) -> None:
     )
 
 
-def test_keys_that_are_not_acted_on_yet_are_noticed(load: Load) -> None:
-    assert notices(load("")) == []
-    assert notices(load('[execution]\ntrace = true\n[cache]\nmax_size = "5GB"')) == []
-    loaded = load("""
+KEY = "ed25519:i5_oj6F0L5Q4YJ37fZh7E3zbv3WRJaRiG7F4W-8HoL0"
+
+
+def test_a_remote_cache_is_read(load: Load) -> None:
+    loaded = load(f"""
         [cache]
-        remote = "s3://x"
-        max_size = "1GB"
-        [report]
-        junit = "j.xml"
+        remote = "s3://bucket/folder"
+        mode = "readwrite"
+        heads = ["{{branch}}", "stable"]
+        public_keys = ["{KEY}", {{ key = "{KEY}", heads = ["pr/*"] }}]
+        push_wait = "1m"
         [[notebook]]
         path = "a"
-        max_age = "1d"
+        push = false
     """)
-    assert notices(loaded) == [
-        "[cache] remote is read but not acted on in this version",
+    assert loaded.cache.remote == "s3://bucket/folder"
+    assert loaded.cache.mode == "readwrite"
+    assert loaded.cache.heads == ("{branch}", "stable")
+    assert loaded.cache.public_keys == (PublicKey(KEY), PublicKey(KEY, ("pr/*",)))
+    assert loaded.cache.push_wait == 60
+    assert loaded.notebooks[0].push is False
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'remote = "s3://x"',
+            "[cache] remote is set, but neither public_keys nor unsigned\n"
+            "  in: jcache.toml\n"
+            "\n"
+            "hint: make keys with `nbbuild cache keygen` and name the public one in [cache] "
+            "public_keys; or set unsigned = true, if you trust all who can write there",
+        ),
+        (
+            'remote = "bucket/folder"\nunsigned = true',
+            "'remote' \"bucket/folder\" is not a URL\n"
+            "  in: jcache.toml, [cache]\n"
+            "\n"
+            'hint: such as "s3://bucket/folder", "https://cache.example.org" or '
+            '"file:///mnt/cache"',
+        ),
+        (
+            'public_keys = ["ed25519-secret:i5_oj6F0L5Q4YJ37fZh7E3zbv3WRJaRiG7F4W-8HoL0"]',
+            "a secret key stands where a public one belongs\n"
+            "  in: jcache.toml, [cache]\n"
+            "\n"
+            "hint: remove it, make new keys with `nbbuild cache keygen`, and write the public one "
+            "here: whoever has read this file can sign with the secret one",
+        ),
+        (
+            'public_keys = ["ed25519:short"]',
+            "'ed25519:short' is no public key\n"
+            "  in: jcache.toml, [cache]\n"
+            "  because: it is not 32 bytes in base64url\n"
+            "\n"
+            "hint: `nbbuild cache keygen` makes a pair",
+        ),
+        (
+            "public_keys = [3]",
+            "'public_keys[1]' must be a key, or a table with a key and its heads, "
+            "not the number 3\n"
+            "  in: jcache.toml, [cache]\n"
+            "\n"
+            'hint: write "ed25519:…", or { key = "ed25519:…", heads = ["pr/*"] }',
+        ),
+        (
+            'heads = ["a\\u0007"]',
+            "'heads[1]' \"a\\u0007\" cannot be the name of a head\n"
+            "  in: jcache.toml, [cache]\n"
+            "\n"
+            "hint: at most 200 printable characters",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_remote_cache_is_said(load: Load, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f"[cache]\n{text}")
+    assert str(caught.value) == message
+
+
+def test_the_heads_of_a_build_are_those_of_its_branch(load: Load, root: Path) -> None:
+    loaded = load("")
+    assert heads(loaded, {}) == ("main",)
+    assert heads(loaded, {"GITHUB_HEAD_REF": "", "GITHUB_REF_NAME": "next"}) == ("next", "main")
+    assert heads(loaded, {"GITHUB_HEAD_REF": "fix", "GITHUB_REF_NAME": "7/merge"}) == (
+        "fix",
+        "main",
+    )
+    assert heads(loaded, {"NBBUILD_BRANCH": "main", "CI_COMMIT_REF_NAME": "x"}) == ("main",)
+    (root / ".git").mkdir()
+    (root / ".git/HEAD").write_text("ref: refs/heads/topic/one\n")
+    assert heads(loaded, {}) == ("topic/one", "main")
+    (root / ".git/HEAD").write_text("0123456789abcdef\n")
+    assert heads(loaded, {}) == ("main",)
+
+
+def test_a_worktree_has_a_branch_of_its_own(load: Load, root: Path) -> None:
+    loaded = load("")
+    (root / "git").mkdir()
+    (root / "git/HEAD").write_text("ref: refs/heads/topic\n")
+    (root / ".git").write_text("gitdir: git\n")
+    assert heads(loaded, {}) == ("topic", "main")
+
+
+def test_results_are_pushed_where_ci_and_a_key_are(load: Load) -> None:
+    signed = load(f'[cache]\nremote = "s3://x"\npublic_keys = ["{KEY}"]')
+    ci, secret = {"CI": "true"}, {"NBBUILD_SIGNING_KEY": "x"}
+    assert [may_push(signed, one) for one in ({}, ci, secret, {**ci, **secret})] == [
+        False,
+        False,
+        False,
+        True,
     ]
+    assert not may_push(signed, {"CI": "false", **secret})
+    unsigned = load('[cache]\nremote = "s3://x"\nunsigned = true')
+    assert [may_push(unsigned, one) for one in ({}, ci)] == [False, True]
+    always = load('[cache]\nremote = "s3://x"\nunsigned = true\nmode = "readwrite"')
+    never = load('[cache]\nremote = "s3://x"\nunsigned = true\nmode = "read"')
+    assert (may_push(always, {}), may_push(never, {**ci, **secret})) == (True, False)
+
+
+def test_the_environment_may_name_another_remote_or_none(load: Load) -> None:
+    loaded = load('[cache]\nremote = "s3://x"\nunsigned = true')
+    assert remote_url(loaded, {}) == "s3://x"
+    assert remote_url(loaded, {"NBBUILD_REMOTE": "off"}) == ""
+    assert remote_url(loaded, {"NBBUILD_REMOTE": "file:///x"}) == "file:///x"
 
 
 # -- placeholders -------------------------------------------------------------------------------
@@ -864,7 +979,6 @@ def test_any_toml_is_a_config_or_a_clear_error(data: dict[str, Any]) -> None:
         assert str(error)
     else:
         assert loaded.root == Path("/nowhere/project")
-        notices(loaded)
 
 
 @settings(deadline=None, max_examples=100)

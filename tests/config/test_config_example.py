@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nbbuild.config import load as config
-from nbbuild.config.keys import LATER, notices, readers
+from nbbuild.config.keys import readers
 from nbbuild.config.types import DEFAULTS, Config, NotebookEntry
 from nbbuild.model import Settings
 
@@ -75,7 +75,6 @@ def test_the_example_is_valid_in_an_empty_folder(example: Config) -> None:
         "chapters/model.ipynb",
         "chapters/by-country.ipynb",
     ]
-    assert notices(example) == []
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "notebook"])
@@ -101,15 +100,6 @@ def test_the_defaults_of_an_entry_are_named(example: Config) -> None:
         if "Default: none." in comment or "Default: never." in comment:
             assert not defaults("notebook")[key], key
         else:
-            assert key in {"path", "cache", *(field.name for field in fields(Settings))}
+            assert key in {"path", "cache", "push", *(field.name for field in fields(Settings))}
     assert example.notebooks[0].cache is True
-
-
-def test_the_example_says_which_keys_are_not_acted_on_yet() -> None:
-    said = {
-        (table, key)
-        for table, keys in shown().items()
-        for key, comment in keys.items()
-        if "Not acted on in this version." in comment
-    }
-    assert said == {(table, key) for table, keys in LATER.items() for key in keys}
+    assert example.notebooks[0].push is True

@@ -18,7 +18,7 @@ import pytest
 from nbbuild import cli
 from nbbuild.config import load as config
 from nbbuild.config import types
-from nbbuild.config.keys import LATER, readers
+from nbbuild.config.keys import readers
 from nbbuild.config.values import memory, size
 
 if sys.version_info >= (3, 11):
@@ -117,16 +117,6 @@ def toml_blocks() -> list[Any]:
 @pytest.mark.parametrize("text", toml_blocks())
 def test_every_jcache_toml_in_the_pages_is_valid(text: str) -> None:
     config.read(tomllib.loads(text), ROOT / "jcache.toml")
-
-
-def test_keys_without_effect_are_named_as_such() -> None:
-    for table, keys in LATER.items():
-        silent = [
-            row[0].strip("`")
-            for row in rows(section(CONFIG, table.title()))
-            if "Read, without effect in this version." in row[3]
-        ]
-        assert sorted(silent) == sorted(keys)
 
 
 # -- the command -------------------------------------------------------------------------------

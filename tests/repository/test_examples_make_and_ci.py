@@ -15,6 +15,7 @@ import yaml
 from junitparser import JUnitXml
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PAGE = (EXAMPLES.parent / "docs/how-to/ci.md").read_text(encoding="utf-8")
 GUIDE = (EXAMPLES.parent / "docs/guide.md").read_text(encoding="utf-8")
 MADE = shutil.ignore_patterns("_build", ".nbbuild", "__pycache__", "build", "figures", "nbbuild.mk")
 
@@ -110,13 +111,46 @@ def quickstart(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / "quickstart", tmp_path / "project", ignore=MADE))
 
 
-def test_the_guide_shows_the_steps_of_the_recipe():
-    shown = re.search(r"```yaml\n(steps:\n.*?)```", GUIDE, re.DOTALL)
-    assert shown is not None
-    assert (
-        yaml.safe_load(shown[1])["steps"]
-        == recipe("github-actions.yml")["jobs"]["notebooks"]["steps"]
-    )
+def blocks(heading: str) -> list[Any]:
+    """Return the YAML that the page on CI shows below a heading, down to the next one."""
+    below = PAGE.split(f"{heading}\n")[1].split("\n#")[0]
+    return [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", below, re.DOTALL)]
+
+
+def test_the_page_shows_the_steps_of_the_recipes():
+    for name, heading in (
+        ("github-action.yml", "## GitHub Actions"),
+        ("github-actions.yml", "### Without the action"),
+    ):
+        (shown,) = blocks(heading)
+        assert shown["steps"] == recipe(name)["jobs"]["notebooks"]["steps"]
+    (shown,) = blocks("## GitLab")
+    assert shown == recipe("gitlab-include.yml")
+    (guide,) = re.findall(r"```yaml\n(steps:.*?)```", GUIDE, re.DOTALL)
+    steps = recipe("github-action.yml")["jobs"]["notebooks"]["steps"]
+    assert yaml.safe_load(guide)["steps"] == [*steps[:-1], {"uses": steps[-1]["uses"]}]
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Return name → default in the table below a heading."""
+    below = PAGE.split(f"{heading}\n")[1].split("\n#")[0]
+    rows = re.findall(r"^\| `([^`]+)` \|([^|]*)\|", below, re.MULTILINE)
+    return {name: default.strip(" `") for name, default in rows}
+
+
+def test_the_inputs_of_the_action_and_the_template_are_documented_and_used_as_they_are():
+    inputs = yaml.safe_load((EXAMPLES.parent / "action.yml").read_text(encoding="utf-8"))["inputs"]
+    assert documented("## GitHub Actions") == {name: one["default"] for name, one in inputs.items()}
+    template = yaml.safe_load((EXAMPLES.parent / "ci/gitlab.yml").read_text(encoding="utf-8"))
+    variables = template[".nbbuild"]["variables"]
+    assert documented("## GitLab") == variables
+    shards = blocks("### Several machines")[0]["jobs"].values()
+    ours = [recipe("github-action.yml")["jobs"]["notebooks"], *shards]
+    for job in ours:
+        assert set(job["steps"][-1]["with"]) <= set(inputs)
+    job = recipe("gitlab-include.yml")["notebooks"]
+    assert job["extends"] in template
+    assert set(job["variables"]) <= set(variables)
 
 
 def test_ci_builds_keeps_the_store_and_writes_a_report_also_after_a_failure(quickstart):

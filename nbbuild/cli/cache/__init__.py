@@ -8,7 +8,21 @@ import click
 
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verbs
-from nbbuild.cli.cache import add, cat, clear, gc, info, path, remove, verify
+from nbbuild.cli.cache import (
+    add,
+    cat,
+    clear,
+    export,
+    gc,
+    import_,
+    info,
+    keygen,
+    path,
+    pull,
+    push,
+    remove,
+    verify,
+)
 from nbbuild.cli.cache import list as list_
 
 
@@ -25,5 +39,9 @@ def command(directory: Path, file: Path | None) -> None:
     """Inspect and manage the cache of results."""
 
 
-for _verb in (list_, info, cat, add, remove, clear, gc, verify, path):
+_VERBS = (
+    *(list_, info, cat, add, remove, clear, gc, verify, path),
+    *(export, import_, push, pull, keygen),
+)
+for _verb in _VERBS:
     command.add_command(_verb.command)

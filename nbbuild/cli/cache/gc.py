@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from nbbuild.cli.cache._records import as_data, told
 from nbbuild.cli.render import emit, json_option, say
 from nbbuild.config import values
 from nbbuild.errors import ConfigError, UsageError
+from nbbuild.text.quantities import amount, number_of
 
 
 def _as_configured(
@@ -56,6 +58,9 @@ def _as_configured(
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Say what would be removed, and remove nothing."
 )
+@click.option(
+    "--remote", is_flag=True, help="Remove from [cache] remote instead: old heads, and the rest."
+)
 @json_option
 @project_options
 def command(
@@ -63,11 +68,15 @@ def command(
     max_age: float | None,
     max_records: int | None,
     dry_run: bool,
+    remote: bool,
     as_json: bool,
     directory: Path,
     file: Path | None,
 ) -> None:
     """Remove what exceeds the limits, least recently used first, and what nothing needs any more.
+
+    With --remote: heads of branches to which nobody has pushed for 30 days (or --max-age), and
+    what no head names. The heads that the project reads stay.
 
     This includes what an older nbbuild left in its own format, which this one cannot use. What
     running builds use stays.
@@ -75,6 +84,9 @@ def command(
     from nbbuild.session import open_session
     from nbbuild.store import Limits
 
+    if remote:
+        _collect(directory, file, max_size, max_age, max_records, dry_run, as_json=as_json)
+        return
     with open_session(directory, file=file) as session:
         if max_size is None and max_age is None and max_records is None:
             max_size = session.config.cache.max_size
@@ -86,3 +98,40 @@ def command(
     else:
         emit("\n".join(f"{one.id}  {one.task}" for one in pruned.records))
         say(told(pruned, earlier, dry_run=dry_run))
+
+
+def _collect(
+    directory: Path,
+    file: Path | None,
+    max_size: int | None,
+    max_age: float | None,
+    max_records: int | None,
+    dry_run: bool,
+    *,
+    as_json: bool,
+) -> None:
+    """Remove what is old from the remote cache."""
+    from nbbuild.session import open_session
+    from nbbuild.verbs.remote_cache import HEAD_AGE, collect
+
+    if max_records is not None:
+        raise UsageError(
+            "--remote and --max-records do not go together",
+            hint="use --max-age or --max-size",
+        )
+    with open_session(directory, file=file) as session:
+        removed = collect(
+            session,
+            max_age=HEAD_AGE if max_age is None else max_age,
+            max_size=max_size,
+            dry_run=dry_run,
+        )
+    if as_json:
+        emit(dataclasses.asdict(removed))
+        return
+    emit("\n".join(f"head  {name}" for name in removed.heads))
+    if removed.unreadable:
+        say(f"note: {number_of(removed.unreadable, 'head')} cannot be read, and stay")
+    verb = "would remove" if dry_run else "removed"
+    what = f"{number_of(len(removed.heads), 'head')} and {number_of(removed.packs, 'pack')}"
+    say(f"{verb} {what}, {amount(removed.freed)}; {amount(removed.left)} left")

@@ -17,9 +17,10 @@ _DAMAGED = 3
 
 
 @click.command("verify", cls=Verb, examples={"nbbuild cache verify": "is anything damaged?"})
+@click.option("--remote", is_flag=True, help="Check [cache] remote instead; remove nothing.")
 @json_option
 @project_options
-def command(as_json: bool, directory: Path, file: Path | None) -> int:
+def command(remote: bool, as_json: bool, directory: Path, file: Path | None) -> int:
     """Read every blob and every record, and remove those that are damaged or incomplete.
 
     A notebook whose result is removed runs in the next build. Exit status 3 if anything was
@@ -28,7 +29,14 @@ def command(as_json: bool, directory: Path, file: Path | None) -> int:
     from nbbuild.session import open_session
 
     with open_session(directory, file=file) as session:
-        checked = session.store.check()
+        if remote:
+            from nbbuild.cli._progress import moving
+            from nbbuild.verbs.remote_cache import check
+
+            with moving("reading the remote cache") as observer:
+                checked = check(session, observer)
+        else:
+            checked = session.store.check()
     if as_json:
         emit(dataclasses.asdict(checked))
     else:

@@ -13,7 +13,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nbbuild.config.keys import notices
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Event, Noted, Planned
 from nbbuild.model import Failure, Outcome, OutcomeKind, Report
@@ -75,8 +74,6 @@ class Board:
         """Take note of which tasks there are."""
         self._number = len(names)
         self._outcomes = {name: self._outcomes[name] for name in names if name in self._outcomes}
-        for text in notices(session.config):
-            self(Noted("", text))
 
     def __call__(self, event: Event) -> None:
         """Draw an event of the build; the picture of the running build begins with the first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from nbbuild.config.keys import notices
 from nbbuild.errors import NbbuildError
 from nbbuild.events import Ended, Event, Noted, Planned
 from nbbuild.model import Outcome, OutcomeKind, Report
@@ -64,10 +63,8 @@ class Lines:
             self._write_held()
 
     def opened(self, session: Session, names: Sequence[str]) -> None:
-        """Take note of how many tasks there are, and say what is odd about the configuration."""
+        """Take note of how many tasks there are."""
         self._number = len(names)
-        for text in notices(session.config):
-            self(Noted("", text))
 
     def __call__(self, event: Event) -> None:
         """Write what there is to say of an event."""

@@ -1,0 +1,216 @@
+"""What one build does with the project's remote cache: fetch what it restores, push what it made.
+
+Nothing here fails a build. What goes wrong is noted once, and the build goes on with what is here.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from nbbuild.building.resting import rest_on
+from nbbuild.config.remotes import may_push
+from nbbuild.errors import ConfigError, NbbuildError
+from nbbuild.events import Moved, Noted, Observer
+from nbbuild.model import Digest, Judgement, Record, Verdict
+from nbbuild.session import Session
+from nbbuild.store.archive import may_travel
+from nbbuild.store.remote.pushing import Pushed, Pusher, Resting, Stopped
+from nbbuild.store.remote.remote import Remote
+from nbbuild.store.remote.signing import SECRET_VARIABLE, Signer
+from nbbuild.store.shared import SharedStore
+from nbbuild.text.quantities import amount, duration, number_of
+
+FETCHING, PUSHING = "fetching results", "pushing results"
+
+
+@dataclass(slots=True)
+class Sharing:
+    """The remote side of one build."""
+
+    session: Session
+    store: SharedStore
+    observer: Observer
+    _background: _Background | None = None
+    _sent_so_far: int = 0  # bytes
+
+    @classmethod
+    def of(cls, session: Session, observer: Observer) -> Sharing | None:
+        """Return the remote side of a build of `session`; None if it has no remote."""
+        store = session.store
+        if not isinstance(store, SharedStore):
+            return None
+        sharing = cls(session, store, observer)
+        if may_push(session.config, session.environ) and store.remote.terms.heads:
+            sharing._begin_pushing()
+        return sharing
+
+    @property
+    def remote(self) -> Remote:
+        """The remote."""
+        return self.store.remote
+
+    def fetch(self, judgements: Iterable[Judgement]) -> None:
+        """Bring all that these verdicts will put in its place, in few requests."""
+        records = [
+            one.record
+            for one in judgements
+            if one.record is not None and one.verdict is Verdict.REFRESH
+        ]
+        bring(self.store, records, self.observer)
+        self.note_problems()
+
+    def finish(self) -> None:
+        """Push what this build made, and wait for it as long as `push_wait` says."""
+        if self._background is None:
+            return
+        wait = self.session.config.cache.push_wait
+        pushed = self._background.finish(resting(self.session), wait)
+        if isinstance(pushed, Pushed):
+            if pushed.records:
+                results = number_of(pushed.records, "result")
+                text = f"pushed {results} to {self.remote.name}, {amount(pushed.size)}"
+                self.observer(Noted("", text, detail=True))
+        elif isinstance(pushed, NbbuildError):
+            self.observer(Noted("", f"nothing was pushed: {told(pushed)}"))
+        else:
+            self.observer(
+                Noted(
+                    "",
+                    f"the results could not be pushed within {duration(wait)}; "
+                    "`nbbuild cache push` pushes them",
+                )
+            )
+        self.note_problems()
+
+    def note_problems(self) -> None:
+        """Say what went wrong with the remote since this was asked last."""
+        for text in self.remote.problems():
+            self.observer(Noted("", text))
+
+    def _begin_pushing(self) -> None:
+        try:
+            signer = signer_of(self.session)
+        except ConfigError as error:
+            self.observer(Noted("", f"nothing will be pushed: {told(error)}"))
+            return
+        pusher = Pusher(
+            self.remote, self.remote.terms.heads[0], signer, get=self.store.get, sent=self._sent
+        )
+        self._background = _Background(pusher, self.remote)
+        self.store.on_published = self._published
+
+    def _published(self, record: Record) -> None:
+        task = self.session.graph.tasks.get(record.task)
+        if self._background is not None and may_travel(record) and task and task.push:
+            self._background.add(record)
+
+    def _sent(self, size: int) -> None:
+        self._sent_so_far += size
+        if self._background is not None and self._background.finishing:  # the build itself is done
+            self.observer(Moved(PUSHING, self._sent_so_far, 0))
+
+
+def bring(store: SharedStore, records: Sequence[Record], observer: Observer) -> set[Digest]:
+    """Fetch the blobs of `records` that are missing here, and show how far it is."""
+    digests = [digest for one in records for digest in one.blobs]
+    total = store.missing_size(digests)
+    done = 0
+    turn = threading.Lock()
+
+    def came(size: int) -> None:
+        nonlocal done
+        with turn:
+            done += size
+            observer(Moved(FETCHING, done, total))
+
+    if total:
+        observer(Moved(FETCHING, 0, total))
+    brought = store.bring(digests, came=came)
+    if brought:
+        observer(Moved(FETCHING, total, total))
+    return brought
+
+
+def resting(session: Session) -> list[Resting]:
+    """Return what the project's tasks rest on, as far as it may leave this machine."""
+    return [
+        Resting(name, record)
+        for name, record in rest_on(session).items()
+        if session.graph.tasks[name].push and may_travel(record)
+    ]
+
+
+def signer_of(session: Session) -> Signer | None:
+    """Return what signs heads; None if nothing has to be signed. Raises ConfigError."""
+    text = session.environ.get(SECRET_VARIABLE, "")
+    if text:
+        return Signer(text)
+    if session.config.cache.unsigned:
+        return None
+    raise ConfigError(
+        f"{SECRET_VARIABLE} is not set, so the results cannot be signed",
+        hint="set it to the secret key of one of [cache] public_keys",
+    )
+
+
+def told(error: NbbuildError) -> str:
+    """Return an error in one line."""
+    reasons = "".join(f": {value}" for label, value in error.facts if label == "reason")
+    return f"{error.what}{reasons}"
+
+
+@dataclass(slots=True)
+class _Background:
+    """A thread that sends blobs while the build is still running."""
+
+    pusher: Pusher
+    remote: Remote
+    finishing: bool = False
+    _queue: queue.SimpleQueue[Record | Sequence[Resting]] = field(default_factory=queue.SimpleQueue)
+    _done: threading.Event = field(default_factory=threading.Event)
+    _result: Pushed | NbbuildError | None = None
+    _thread: threading.Thread | None = None
+    _clock: Callable[[], float] = time.monotonic
+
+    def add(self, record: Record) -> None:
+        """Send the blobs of a record when there is time."""
+        self._begin()
+        self._queue.put(record)
+
+    def finish(self, resting: Sequence[Resting], wait: float) -> Pushed | NbbuildError | None:
+        """Send the rest; return what came of it, None if `wait` seconds were too short."""
+        self.finishing = True
+        self._begin()
+        self._queue.put(resting)
+        if not self._done.wait(wait):
+            self.pusher.stopping.set()
+            return None
+        return self._result
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            # A daemon: a request that hangs must not keep the process.
+            self._thread = threading.Thread(target=self._work, name="pushing", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while not self._done.is_set():
+            one = self._queue.get()
+            try:
+                if isinstance(one, Record):
+                    if self._result is None:
+                        self.pusher.add(one)
+                    continue
+                if self._result is None:
+                    self._result = self.pusher.finish(one)
+            except NbbuildError as error:
+                self._result = error
+                if isinstance(one, Record):
+                    continue
+            except Stopped:
+                return
+            self._done.set()
