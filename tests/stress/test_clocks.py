@@ -49,7 +49,7 @@ def edit(path, text, chance):
     return way
 
 
-@sizes(small=12, full=1_000)
+@sizes(small=8, full=1_000)
 def test_an_edit_of_the_same_size_is_never_missed(played, chance, size):
     root = played / "project"
     six(root, data=f"{0:06}\n")

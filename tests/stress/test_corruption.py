@@ -121,7 +121,7 @@ def heals(root, wanted, *, whole, verify):
         yield f"`cache verify` still said {last.out}{last.err}"
 
 
-@sizes(small=16, full=10_000)
+@sizes(small=9, full=10_000)
 def test_whatever_is_damaged_heals(played, clean, chance, size):
     root = played / "project"
     paths = own_files(clean.root)
@@ -146,7 +146,7 @@ def test_whatever_is_damaged_heals(played, clean, chance, size):
     assert tried(numbers(size), trial) == ""
 
 
-@sizes(small=12, full=1_000_000)
+@sizes(small=6, full=1_000_000)
 def test_a_file_cut_at_any_byte_heals(played, clean, chance, size):
     root = played / "project"
     cuts = [

@@ -150,7 +150,7 @@ def test_a_build_killed_at_any_time_is_completed_by_the_next(played, edited, cha
 
 @pytest.mark.parametrize("journal", [True, False], ids=["journal", "any-order"])
 @pytest.mark.parametrize("begin", BEGUN)
-@sizes(small=3, full=500)
+@sizes(small=2, full=500)
 def test_a_build_that_loses_power_is_completed_by_the_next(
     played, edited, chance, begin, journal, size
 ):

@@ -92,7 +92,7 @@ def settles(root, wanted, before):
 @pytest.mark.usefixtures("needs_filter")
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
 @pytest.mark.parametrize("error", FAILING, ids=errno.errorcode.get)
-@sizes(small=3, full=400)
+@sizes(small=2, full=400)
 def test_a_disk_that_fails_anywhere(played, clean, clean_after, chance, error, lasting, size):
     root = played / "project"
 
