@@ -22,6 +22,12 @@ Digest: TypeAlias = str
 Parameters: TypeAlias = Mapping[str, Any]
 """Parameter name → TOML value (str, int, float, bool, date, time, list, table)."""
 
+Resources: TypeAlias = Mapping[str, int]
+"""Name → how many units there are, or how many a task takes; of `MEMORY` bytes."""
+
+MEMORY = "memory"
+"""The one resource that is counted in bytes."""
+
 
 # `gc=False` below: thousands of these are held, they can be in no cycle, and the garbage collector
 # took a tenth of the time of judging them.
@@ -42,6 +48,7 @@ class Settings:
     cwd: Literal["notebook", "project"] | None = None
     trace: bool | Literal["python"] | None = None
     warm: bool | str | tuple[str, ...] | None = None  # False | "kernel" | "auto" | modules
+    cores: int | None = None  # slots, and threads in each pool; 0 = one slot and a fair share
 
     def over(self, other: Settings) -> Settings:
         """Return these settings, with what they leave open taken from `other`."""
@@ -74,6 +81,7 @@ class Task:
     depends_on: tuple[str, ...] = ()  # names of the tasks that go first
     parameters: Parameters = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=dict)  # what it takes of them while it runs
     max_age: float | None = None  # seconds
     cache: bool = True
     push: bool = True  # False: its results stay on this machine
@@ -139,7 +147,7 @@ class TraceItem(msgspec.Struct, frozen=True, gc=False):
     value: str = ""
     via: str = ""  # how it was met, for a reader: "imported by cell 2"
     # Of a glob: its rules; of a stat: what was asked; of an import: the sys.path then, if not the
-    # trace's.
+    # trace's; of a file: "lines" if it counts by these, whatever they end with.
     way: str = ""
 
 
@@ -190,6 +198,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     accepted: bool = False  # not by a run of ours (-t, adopted): never pushed to a remote
     preloads: tuple[str, ...] = ()  # modules that the kernel had loaded before its notebook began
     python: str = ""  # the kernel's, patch level included; "" when it is none, or nobody knows
+    nbbuild: str = ""  # the version that made it; "" in records older than this field
 
     @property
     def blobs(self) -> tuple[Digest, ...]:
@@ -292,6 +301,10 @@ class Failure(msgspec.Struct, frozen=True):
         return cls(kind, error.what, None, facts, error.hint)
 
 
+LOCAL = "local"
+"""The origin of results that this machine's cache holds."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one task in one build; kept for `show`."""
 
@@ -305,6 +318,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     built: str = ""  # the built notebook, or the partial one of a failure
     record: str = ""  # its id
+    origin: str = LOCAL  # the cache that it came from: LOCAL, or the URL of a remote one
     key: ActionKey | None = None
     failed_before: bool = False  # with the same key, and was not run again
     cached: bool = True  # False: executed, but the result was not published; `notes` says why
@@ -370,6 +384,7 @@ class _More(TypedDict, total=False):
     """The fields of an outcome that `of` hands on as they are."""
 
     cell_seconds: tuple[float, ...]
+    origin: str
     cached: bool
     notes: tuple[str, ...]
     own: tuple[str, ...]

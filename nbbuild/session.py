@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ from nbbuild.store import DiskStore
 from nbbuild.tree import Ledgers, Tree
 from nbbuild.watching.traces import Traces
 
-MERGE_VERSION = "1"
+MERGE_VERSION = "2"
 """Raised when built notebooks are put together in another way, so that they are written again."""
 
 
@@ -331,7 +332,7 @@ def session_of(
         modules=ModuleGraph(root, _text_reader(root), recall=memo.recall, remember=memo.remember),
         environ=environ,
         overrides=overrides or Settings(),
-        unseen=ways.unseen,
+        unseen=cache(ways.unseen),  # asked for each task
     )
     graph = link(loaded.tasks, output=config.project.output, pages=bool(config.project.render))
     runs = LastRuns(state.outcome, store.records)

@@ -54,7 +54,13 @@ def sources_of(session: Session) -> Sources:
 
 def reuse_of(session: Session, uses: Uses) -> Reuse:
     """Return what puts results from a project's store in their place."""
-    return Reuse(store=session.store, outputs=session.tree, sources=sources_of(session), uses=uses)
+    return Reuse(
+        store=session.store,
+        outputs=session.tree,
+        sources=sources_of(session),
+        uses=uses,
+        origin=session.store.origin,
+    )
 
 
 def builder_of(

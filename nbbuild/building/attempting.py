@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nbformat import NotebookNode
 
@@ -22,6 +22,7 @@ from nbbuild.notebook.code import running
 from nbbuild.notebook.write import to_bytes
 
 _AGAIN = "runs again without watching its system calls: '{}' would lose its rights"
+_ORPHANED = "was run twice: the process that starts kernels was killed meanwhile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class Attempting:
     forget: Callable[[], None]  # drops what is remembered about the disk
     observer: Observer
     cancelled: threading.Event
+    orphans: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, task: Task, judgement: Judgement) -> Run:
         """Run `task`; may raise `NotebookError`, `KernelError`."""
@@ -99,9 +101,15 @@ class Attempting:
         """
         notes: tuple[str, ...] = ()
         for attempt in range(retries + 1):
-            notes += self.outputs.begin(task, forced=forced)
-            found = self.outputs.left(task)
-            done = self.attempts(action, cancelled=self.cancelled, observer=self.observer)
+            done, begun, found = self._once(task, action, forced=forced)
+            notes += begun
+            if done.orphaned and not done.cancelled:
+                # The culprit may be among them, so they run one after the other.
+                with self.orphans:
+                    self.outputs.abandon(task)
+                    self.forget()
+                    done, begun, found = self._once(task, action, forced=forced)
+                notes += (*begun, _ORPHANED)
             if done.shortfall:
                 self.observer(Noted(task.name, done.shortfall, detail=True))
             if done.preloads:
@@ -115,6 +123,14 @@ class Attempting:
                 break
             self.outputs.abandon(task)
             notes += (f"attempt {attempt + 1} of {retries + 1} failed: {failure.message}",)
+        return done, notes, found
+
+    def _once(
+        self, task: Task, action: Action, *, forced: bool
+    ) -> tuple[Attempted, tuple[str, ...], Mapping[str, Digest]]:
+        notes = self.outputs.begin(task, forced=forced)
+        found = self.outputs.left(task)
+        done = self.attempts(action, cancelled=self.cancelled, observer=self.observer)
         return done, notes, found
 
     def _exempt(self, task: Task, key: ActionKey) -> str:

@@ -11,13 +11,15 @@ from functools import partial
 from nbbuild.building import scheduler
 from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.builder import Builder
+from nbbuild.building.choosing import Needs, Shares, said
 from nbbuild.building.executors import Workers
-from nbbuild.building.from_session import preparing_of, warmings_of
+from nbbuild.building.from_session import preparing_of, shares_of, warmings_of
 from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
 from nbbuild.building.rendering import Pages, Steps, is_page
 from nbbuild.building.supply import Supply
 from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
+from nbbuild.events import Noted
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
 from nbbuild.kernels.ahead import Ahead
@@ -29,6 +31,7 @@ from nbbuild.project.expecting import expected
 from nbbuild.project.graph import Graph
 from nbbuild.session import Session
 
+_ONLY_SLOTS = Shares()
 _ROUNDS = 3  # how often tasks are judged again at the end
 
 
@@ -104,6 +107,7 @@ def execute(
         pages=pages,
         most_failures=most_failures,
         upcoming=following.tell,
+        shares=shares_of(session),
     )
 
 
@@ -127,12 +131,13 @@ def drive(
     pages: Pages | None = None,
     most_failures: int | None = None,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
+    shares: Shares = _ONLY_SLOTS,
 ) -> None:
     """Bring `names` up to date with `builder`, in the graph's order; outcomes go into `tally`.
 
     `pages` are rendered for them, and for those that are settled. Nothing starts after
-    `most_failures`, None: however many. Returns when none of them is running any more. An
-    interrupt, or setting the builder's `cancelled`, ends all attempts.
+    `most_failures`, None: however many. `shares` are those of `scheduler.run`. Returns when none of
+    them is running any more. An interrupt, or setting the builder's `cancelled`, ends all attempts.
     """
     cancelled = builder.cancelled
     steps = _steps(graph, judge, builder, tally, pages)
@@ -155,6 +160,8 @@ def drive(
             abort=cancelled.set,
             upcoming=upcoming,
             singly=is_page,
+            shares=shares,
+            held_up=partial(_held_up, tally),
         )
 
     with workers.executor:
@@ -182,6 +189,10 @@ def _steps(
         blocked=tally.blocked,
     )
     return steps if pages is None else pages.with_steps(steps)
+
+
+def _held_up(tally: Tally, name: str, needs: Needs, lacking: Sequence[str]) -> None:
+    tally.observer(Noted(name, said(needs, lacking), detail=True, waits=True))
 
 
 def _up_to_date(judge: Judge, tally: Tally, name: str) -> bool:

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
+from nbbuild.building.choosing import ONE_SLOT, Needs, Shares
 from nbbuild.building.head_start import IsNew, Likely
+from nbbuild.building.parents import Parent
 from nbbuild.building.preparing import Preparing, Warming, stock
 from nbbuild.building.supply import Supply
 from nbbuild.building.warming import Bounds, Warmings
-from nbbuild.kernels.launch.machine import Memory, threads_each
+from nbbuild.kernels.launch.machine import Memory, threads_each, threads_for
 from nbbuild.kernels.launch.memory import most_memory
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.import_facts import ImportFacts
 from nbbuild.kernels.warm.nursery import Warm
-from nbbuild.model import Task
+from nbbuild.model import Parsed, Task
 from nbbuild.quick import make
 from nbbuild.session import Session
 
 PARENTS_SHARE = 1 / 2
 """Of the memory that kernels may hold: what processes with packages in memory may take of it."""
+
+
+SIGNING_KEY = "NBBUILD_SIGNING_KEY"
+"""The variable with the key that signs what is pushed. No notebook gets it: many print them all."""
 
 
 def preparing_of(session: Session, *, threads: int, warming: Warming = stock) -> Preparing:
@@ -33,7 +38,11 @@ def preparing_of(session: Session, *, threads: int, warming: Warming = stock) ->
         tasks=session.graph.tasks,
         inputs=session.inputs,
         walker=session.walker,
-        environ=make.outside(session.environ),
+        environ={
+            name: value
+            for name, value in make.outside(session.environ).items()
+            if name != SIGNING_KEY
+        },
         warming=warming,
         threads=threads,
     )
@@ -46,8 +55,12 @@ def warmings_of(
 
     That may be what a `supply` from earlier builds has in memory.
     """
-    threads = threads_each(slots, len(executing))
-    more = {} if supply is None else {"loaded": partial(supply.parents, threads=threads)}
+    share = threads_each(slots, len(executing))
+
+    def loaded(installed: str, cores: int) -> Sequence[Parent]:
+        threads = threads_for(cores, share)
+        return () if supply is None else supply.parents(installed, threads=threads)
+
     most = most_memory(session.config.execution.max_memory, Memory.now())
     return Warmings(
         session.graph.tasks,
@@ -56,8 +69,22 @@ def warmings_of(
         facts_of(session),
         executing,
         Bounds(slots=slots, memory=most * PARENTS_SHARE, took=session.state.durations()),
-        **more,
+        loaded,
     )
+
+
+def shares_of(session: Session) -> Shares:
+    """Return the pools of `session`'s project, and what each task takes while it runs."""
+
+    def needs(name: str) -> Needs:
+        task = session.graph.tasks.get(name)
+        if task is None:  # the step that renders a page
+            return ONE_SLOT
+        # A notebook's own metadata does not speak of cores.
+        settings = session.inputs.settings(task, Parsed())
+        return Needs.of(settings.cores or 1, task.resources)
+
+    return Shares(session.config.execution.resources, needs)
 
 
 def facts_of(session: Session) -> ImportFacts:

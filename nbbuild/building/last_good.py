@@ -156,7 +156,7 @@ class _Basis:
             for entry in entries:
                 if entry.link:  # its target can change while the folder does not
                     self._whatever(f"{path}/{entry.name}")
-        for path in session.traces.listed:
+        for path in (*session.traces.listed, *session.traces.looked):
             self._whatever(path)
         for record in records:
             for item in record.trace.items:

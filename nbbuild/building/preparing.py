@@ -14,6 +14,7 @@ from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
 from nbbuild.judging.fingerprint import working_folder
 from nbbuild.judging.inputs import Inputs
+from nbbuild.kernels.launch.machine import threads_for
 from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.model import Settings, Task
@@ -45,7 +46,10 @@ class Preparing:
     environ: Mapping[str, str]
     warming: Warming = stock
     threads: int = 0
-    """How many threads a library's pool gets in a kernel if the user set no number; 0: any."""
+    """How many threads a library's pool gets in a kernel if the user set no number; 0: any.
+
+    It is for notebooks that ask for no cores.
+    """
 
     def action(self, task: Task, notebook: bytes) -> Action:
         """Return what is needed to execute `task`; may raise `NotebookError`, `KernelError`."""
@@ -66,7 +70,7 @@ class Preparing:
             cache=self.root / DOT / "tracer",
             installed=now.probe.digest if now.probe is not None else "",
             warmth=self.warming(task, settings, now.probe),
-            threads=self.threads,
+            threads=threads_for(settings.cores or 0, self.threads),
             sandbox=self._staged(task) if settings.sandbox else None,
         )
 

@@ -10,7 +10,16 @@ from nbformat import NotebookNode
 from nbbuild.building.outputs import Outputs
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import made_from
-from nbbuild.model import Digest, Judgement, Outcome, OutcomeKind, Task, Verdict
+from nbbuild.model import (
+    LOCAL,
+    Digest,
+    Judgement,
+    Outcome,
+    OutcomeKind,
+    Record,
+    Task,
+    Verdict,
+)
 from nbbuild.notebook.merge import built_bytes, stored_cells
 from nbbuild.store import Store
 from nbbuild.store.renewing import note_hit
@@ -32,6 +41,8 @@ class Reuse:
     outputs: Outputs
     sources: Sources
     uses: Uses
+    origin: Callable[[Record], str] = lambda record: LOCAL
+    """The cache that a record's result came from; see Outcome."""
 
     def __call__(self, task: Task, judgement: Judgement) -> Outcome | None:
         """Return the outcome of a hit put in its place; None when the task has to run."""
@@ -47,7 +58,7 @@ class Reuse:
             return None
         sources = self.sources.digest(task)  # before reading, so that a later edit is noticed
         try:
-            built = built_bytes(self.sources.read(task), cells)
+            built = built_bytes(self.sources.read(task), cells, record)
         except ValueError:  # a record that cannot be merged is a miss, never a wrong answer
             return None
         restored = self.outputs.restore(task, record)
@@ -65,5 +76,6 @@ class Reuse:
             judgement=judgement,
             record=record,
             notes=(*restored.notes, *notes),
+            origin=self.origin(record),
             saved=record.seconds,
         )

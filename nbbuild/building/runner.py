@@ -59,7 +59,8 @@ def run(
             sandbox = stack.enter_context(stage(action.root, action.sandbox, places))
         root = action.root if sandbox is None else sandbox.root
         private = stack.enter_context(temporary.folder())
-        before, after, report = _preparations(action, root, private)
+        above = None if sandbox is None else sandbox.above
+        before, after, report = _preparations(action, root, private, above)
         kernel = wanted(action, root)
         done = execute(
             from_bytes(action.notebook),
@@ -104,6 +105,7 @@ def _attempted(
         notes=(*done.notes, *notes),
         shortfall=done.shortfall,
         cut_short=done.cut_short,
+        orphaned=done.orphaned,
         preloads=done.preloads,
         preload_seconds=done.preload_seconds,
         peak_memory=done.peak_memory,
@@ -163,7 +165,7 @@ begin()
 
 
 def _preparations(
-    action: Action, root: Path, private: Path
+    action: Action, root: Path, private: Path, above: Path | None
 ) -> tuple[list[str], list[str], Path | None]:
     """Return what an IPython kernel runs silently first and last, and the path of its account."""
     before: list[str] = []
@@ -177,7 +179,8 @@ def _preparations(
         before.append(f"exec({code!r}, {{'__name__': 'nbbuild'}})")
     if not action.watched:
         return before, after, None
-    tracing = prepare(private / "watch", cache=action.cache, outside=action.syscalls)
+    folder = private / "watch"
+    tracing = prepare(folder, cache=action.cache, outside=action.syscalls, above=above)
     before.append(install_code(tracing))
     after.append(report_code(tracing, Path(tracing.report)))
     return before, after, Path(tracing.report)

@@ -1,15 +1,13 @@
 """doit tasks in, futures out: choose which ready task starts next, and what a failure stops.
 
 doit's dispatcher hands out a task once everything that it waits for is done. The runner here keeps
-them in a heap, longest critical path first, and feeds at most `slots` of them to an executor, each
-but the first only while there is a token for it.
+them in order (choosing.py), longest critical path first, and feeds them to an executor. Together
+they take at most `slots` slots, each but the first only while there is a token for it.
 Everything that touches doit happens in the calling thread; executors only ever run `act`.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,12 +20,15 @@ from doit.exceptions import BaseFail, TaskError, UnmetDependency
 from doit.runner import Runner
 from doit.task import Task as DoitTask
 
+from nbbuild.building.choosing import Needs, Ready, Shares
 from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
 from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 
 _NO_LIMIT = NoLimit()
-_Ready = tuple[float, int, ExecNode]  # the less the sooner; its arrival; the task
+_ONLY_SLOTS = Shares()
 _LAST = math.inf
+_SINGLY = Needs(1, (("singly", 1),))
+"""What a task takes that goes singly: all of a pool of its own."""
 
 
 def run(
@@ -45,6 +46,8 @@ def run(
     abort: Callable[[], None] = lambda: None,
     upcoming: Callable[[Sequence[str]], None] = lambda names: None,
     singly: Callable[[str], bool] = lambda name: False,
+    shares: Shares = _ONLY_SLOTS,
+    held_up: Callable[[str, Needs, Sequence[str]], None] = lambda name, needs, lacking: None,
 ) -> None:
     """Do `names` in the graph's order, `slots` at once, fewer while `tokens` are lacking.
 
@@ -56,10 +59,14 @@ def run(
     or a signal), `abort` is called, which must end everything that runs; then the exception is
     raised here. `upcoming` gets the tasks that will probably start next, `slots` at most, whenever
     they change. Tasks that go `singly` start after all others that are ready, one at a time.
+
+    Beside the slots, tasks take of what they share, by `shares`. `held_up(name, needs, lacking)` is
+    called once for a task that has to wait although a slot is free; `lacking` names the pools,
+    and SLOTS if it needs several slots.
     """
     tasks = doit_tasks(names, upstream, up_to_date=up_to_date, act=act)
     control = TaskControl(tasks)
-    control.process([task.name for task in tasks])
+    control.process(None)  # all of them: named, "-x.ipynb" would be an option to doit
     runner = HeapRunner(
         _Words(blocked),
         executor=executor,
@@ -70,6 +77,8 @@ def run(
         abort=abort,
         upcoming=upcoming,
         singly=singly,
+        shares=shares,
+        held_up=held_up,
     )
     runner.run_tasks(control.task_dispatcher())
 
@@ -89,21 +98,25 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
         abort: Callable[[], None],
         upcoming: Callable[[Sequence[str]], None],
         singly: Callable[[str], bool],
+        shares: Shares,
+        held_up: Callable[[str, Needs, Sequence[str]], None],
     ) -> None:
         super().__init__(Dependency(_Memory, "nbbuild"), reporter, continue_=True)
         self._executor = executor
-        self._slots = slots
         self._tokens = tokens
         self._priority = priority
         self._stop = stop
         self._abort = abort
         self._upcoming = upcoming
         self._singly = singly
+        self._needs = shares.needs
+        self._held_up = held_up
+        self._told: set[str] = set()  # that they are held up
+        self._ready: Ready[ExecNode] = Ready(slots, {**shares.pools, **dict(_SINGLY.units)})
+        self._takes: dict[str, Needs] = {}
 
     def run_tasks(self, task_dispatcher: TaskDispatcher) -> None:
         """Run every task that `task_dispatcher` hands out; return when none is running any more."""
-        ready: list[_Ready] = []
-        arrival = itertools.count()
         running: dict[Future[Any], ExecNode] = {}
         done: queue.SimpleQueue[Future[Any] | None] = queue.SimpleQueue()  # None: more tokens
         self._tokens.on_more(lambda: done.put(None))
@@ -112,16 +125,16 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
             while True:
                 # Take everything that the dispatcher offers before choosing.
                 for node in self._offered(task_dispatcher, answer):
-                    weight = self._weight(node)
-                    heapq.heappush(ready, (weight, next(arrival), node))
+                    self._add(node)
                 ended: Future[Any] | None = None
                 while ended is None:
-                    self._begin(ready, running, done)
+                    self._begin(running, done)
                     if not running:
                         return
                     ended = done.get()
                 answer = running.pop(ended)
-                self._tokens.want(max(0, len(running) - 1))
+                self._ready.give_back(self._takes.pop(answer.task.name))
+                self._tokens.want(max(0, self._ready.taken - 1))
                 self.process_task_result(answer, self._fail(ended))
         except BaseException:
             self._abort()
@@ -133,39 +146,39 @@ class HeapRunner(Runner):  # type: ignore[misc]  # doit has no types
                 _wait(future)
             self._tokens.want(0)
 
+    def _add(self, node: ExecNode) -> None:
+        """Take note that a task is ready."""
+        name = name_of(node.task)
+        if self._singly(name):
+            taken = self._ready.add(node, _LAST, _SINGLY)
+        else:
+            weight = -self._priority.get(node.task.name, 0.0)
+            taken = self._ready.add(node, weight, self._needs(name))
+        self._takes[node.task.name] = taken
+
     def _begin(
         self,
-        ready: list[_Ready],
         running: dict[Future[Any], ExecNode],
         done: queue.SimpleQueue[Future[Any] | None],
     ) -> None:
-        """Start as many of the tasks that are `ready` as may run now, and ask for more tokens."""
-        while self._has_room(ready, running) and len(running) <= self._tokens.held:
-            node = heapq.heappop(ready)[2]
+        """Start as many of the tasks that are ready as may run now, and ask for more tokens."""
+        ready = self._ready
+        halted = self._halted()
+        while not halted and (node := ready.take(self._tokens.held + 1)) is not None:
             future = self._executor.submit(self.execute_task, node.task)
             running[future] = node
             future.add_done_callback(done.put)
-        room = self._slots - len(running) if self._has_room(ready, running) else 0
-        if room and ready[0][0] == _LAST:
-            room = 1
-        self._tokens.want(max(0, len(running) - 1 + min(len(ready), room)))
-        # The least of a heap are near its front; sorting all of it would take too long.
-        following = heapq.nsmallest(self._slots, ready[: 4 * self._slots])
-        if running:
-            self._upcoming([name_of(node.task) for _, _, node in following])
-
-    def _has_room(self, ready: list[_Ready], running: Mapping[Future[Any], ExecNode]) -> bool:
-        if not ready or len(running) >= self._slots or self._halted():
-            return False
-        return ready[0][0] != _LAST or not any(map(self._goes_singly, running.values()))
-
-    def _weight(self, node: ExecNode) -> float:
-        if self._goes_singly(node):
-            return _LAST
-        return -self._priority.get(node.task.name, 0.0)
-
-    def _goes_singly(self, node: ExecNode) -> bool:
-        return self._singly(name_of(node.task))
+            halted = self._halted()
+        usable = 0 if halted else ready.usable()
+        self._tokens.want(max(0, ready.taken - 1 + usable))
+        if not running:
+            return
+        for waiting, needs, lacking in () if halted else ready.held_up(self._tokens.held + 1):
+            name = name_of(waiting.task)
+            if needs != _SINGLY and name not in self._told:
+                self._told.add(name)
+                self._held_up(name, needs, lacking)
+        self._upcoming([name_of(one.task) for one in ready.next()])
 
     def _offered(self, dispatcher: TaskDispatcher, answer: ExecNode | None) -> Iterator[ExecNode]:
         """Tell the dispatcher what is done, and yield the tasks that have to run now."""

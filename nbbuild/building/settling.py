@@ -34,10 +34,11 @@ from nbbuild.model import (
     Task,
     Trace,
 )
-from nbbuild.notebook.merge import built_bytes, encode
+from nbbuild.notebook.merge import built_bytes, bytes_not_cached, encode
 from nbbuild.store import Store
 from nbbuild.store.layout import new_record_id
 from nbbuild.tree import ArtefactError, Left
+from nbbuild.version import __version__
 from nbbuild.watching.watched import LeftFile, Watched
 
 
@@ -162,6 +163,7 @@ class Settling:
             cell_seconds=done.cell_seconds,
             preloads=done.preloads,
             python=probe.version if probe is not None else "",
+            nbbuild=__version__,
         )
 
     def _in_conflict(self, run: Run, settled: Settled) -> Outcome:
@@ -179,7 +181,11 @@ class Settling:
         if not unpublished:
             self.store.publish(record)
         origin = "" if unpublished else made_from(record, run.sources)
-        built = built_bytes(run.source, done.cells)
+        built = (
+            bytes_not_cached(run.source, done.cells)
+            if unpublished
+            else built_bytes(run.source, done.cells, record)
+        )
         _, more = self.outputs.write_built(task, built, origin)
         self.outputs.drop_failed(task)
         self.retired.unmark(task.name)
@@ -200,7 +206,7 @@ class Settling:
         task, done = run.task, run.attempted
         self.outputs.abandon(task)
         self.outputs.remove_built(task)
-        partial = self.outputs.keep_failed(task, built_bytes(run.source, done.cells))
+        partial = self.outputs.keep_failed(task, bytes_not_cached(run.source, done.cells))
         return Outcome.of(
             task,
             OutcomeKind.FAILED,

@@ -24,7 +24,7 @@ from nbbuild.building import executing, reporting
 from nbbuild.building.from_session import preparing_of, warmings_of
 from nbbuild.building.supply import Supply
 from nbbuild.errors import KernelError, NbbuildError
-from nbbuild.kernels.launch.machine import slots_of
+from nbbuild.kernels.launch.machine import slots_of, threads_for
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.import_facts import ImportFacts
 from nbbuild.kernels.warm.nursery import Warm
@@ -150,8 +150,8 @@ def _wanted(session: Session, supply: Supply, task: str) -> Wanted | None:
     try:
         found = warmings_of(session, [task], slots=supply.slots).whole(task)
         if found is not None:
-            installed, parent = found
-            supply.loaded[installed] = parent
+            installed, cores, parent = found
+            supply.loaded[installed, threads_for(cores, 0)] = parent
         warming = warmings_of(session, [task], slots=supply.slots, supply=supply)
         return preparing_of(session, warming=warming, threads=0).wanted(task)
     except (NbbuildError, OSError):

@@ -23,8 +23,12 @@ class Supply:
         """`slots` is how many kernels are started ahead at most."""
         self.launcher = Launcher(facts)
         self.slots = slots
-        self.loaded: dict[str, Parent] = {}
-        """By what is installed (`Probe.digest`): packages that a process has in memory already."""
+        self.loaded: dict[tuple[str, int], Parent] = {}
+        """Packages that a process has in memory already.
+
+        By what is installed (`Probe.digest`), and by the limit of its thread pools (0: none), which
+        is part of its environment.
+        """
         self._lock = threading.Lock()
         self._ahead: Ahead | None = None
 
@@ -65,10 +69,6 @@ class Supply:
         return Room(most, held=held)
 
     def parents(self, installed: str, *, threads: int) -> Sequence[Parent]:
-        """Return what is in memory already and can be forked; `installed` is a probe's digest.
-
-        Only for kernels whose thread pools have no limit (`threads` 0): the limit is part of a
-        process's environment.
-        """
-        found = self.loaded.get(installed)
-        return (found,) if found is not None and not threads else ()
+        """Return what is in memory already and can be forked, for pools of so many `threads`."""
+        found = self.loaded.get((installed, threads))
+        return (found,) if found is not None else ()

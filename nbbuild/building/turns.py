@@ -26,9 +26,9 @@ class Turns:
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._apart = {frozenset(pair) for pair in pairs}
         self._changed = threading.Condition()
-        self._running: set[str] = set()
+        self._running: dict[str, int] = {}  # how many had ended when each began
+        self._ended: list[str] = []
         self._alone: list[str] = []  # tasks that run, or wait to run, while no other does
-        self._beside: dict[str, set[str]] = {}
 
     @contextmanager
     def running(
@@ -57,23 +57,23 @@ class Turns:
                 if alone:
                     self._alone.remove(name)
                 raise
-            self._beside[name] = set(self._running)
-            for other in self._running:
-                self._beside[other].add(name)
-            self._running.add(name)
+            self._running[name] = len(self._ended)
         try:
             yield
         finally:
             with self._changed:
-                self._running.discard(name)
+                del self._running[name]
+                self._ended.append(name)
                 if alone:
                     self._alone.remove(name)
                 self._changed.notify_all()
 
     def beside(self, name: str) -> frozenset[str]:
-        """Return the tasks that ran at the same time as the last run of `name`."""
+        """Return the tasks that have run at the same time as `name`, which still runs."""
         with self._changed:
-            return frozenset(self._beside.get(name, ()))
+            # Kept like this, since a set for each of many tasks takes much memory.
+            since = self._ended[self._running[name] :]
+            return frozenset({*self._running, *since} - {name})
 
     def part(self, one: str, other: str) -> None:
         """Keep two tasks from running side by side from now on."""
@@ -84,6 +84,8 @@ class Turns:
         if self._alone:
             first = self._alone[0]
             return sorted(self._running) if first == name else [first]
+        if not self._apart:
+            return []
         return sorted(one for one in self._running if frozenset((name, one)) in self._apart)
 
 
@@ -155,7 +157,7 @@ class Meetings:
         self._observer = observer
 
     def beside(self, name: str) -> frozenset[str]:
-        """Return the tasks that ran at the same time as the last run of `name`."""
+        """Return the tasks that have run at the same time as `name`, which still runs."""
         return self.turns.beside(name)
 
     def part(self, name: str, pairs: Iterable[tuple[str, str]]) -> bool:

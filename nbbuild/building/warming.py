@@ -23,7 +23,7 @@ from nbbuild.judging.inputs import Inputs
 from nbbuild.judging.last_runs import LastRuns
 from nbbuild.kernels.warm.import_facts import ImportCost, ImportFacts
 from nbbuild.kernels.warm.nursery import UNSAFE
-from nbbuild.model import Record, Settings, Task
+from nbbuild.model import Parsed, Record, Settings, Task
 
 _UNKNOWN = ImportCost(seconds=0.2, memory=20 << 20)
 """The assumed cost of an import that was never made beforehand."""
@@ -38,8 +38,8 @@ class Bounds:
     took: Mapping[str, float]  # task → the seconds that it will probably take
 
 
-Loaded: TypeAlias = Callable[[str], Sequence[Parent]]
-"""Probe digest → the parents that are there already, whatever this build chooses."""
+Loaded: TypeAlias = Callable[[str, int], Sequence[Parent]]
+"""Probe digest, cores → the parents that are there already, whatever this build chooses."""
 
 
 class Warmings:
@@ -53,7 +53,7 @@ class Warmings:
         facts: ImportFacts,
         executing: Sequence[str],
         bounds: Bounds,
-        loaded: Loaded = lambda installed: (),
+        loaded: Loaded = lambda installed, cores: (),
     ) -> None:
         """`facts` are what earlier builds found out about imports."""
         self._tasks = tasks
@@ -61,16 +61,19 @@ class Warmings:
         self._runs = runs
         self._facts = facts
         self._parents: dict[str, Parent] = {}
-        by_probe: dict[str, tuple[Probe, dict[str, frozenset[Import]]]] = {}
+        # A library makes its threads as it is imported, so other cores want another parent.
+        alike: dict[tuple[str, int], tuple[Probe, dict[str, frozenset[Import]]]] = {}
         for name in executing:
             probe, imports = self._wanted(tasks[name])
             if probe is not None and imports:
-                by_probe.setdefault(probe.digest, (probe, {}))[1][name] = imports
-        for probe, wanted in by_probe.values():
+                group = probe.digest, self._cores(tasks[name])
+                alike.setdefault(group, (probe, {}))[1][name] = imports
+        for (installed, cores), (probe, wanted) in alike.items():
             costs = self._costs(probe, bounds.took)
-            self._parents |= choose(wanted, costs, slots=bounds.slots, memory=bounds.memory)
+            memory = bounds.memory / len(alike)
+            self._parents |= choose(wanted, costs, slots=bounds.slots, memory=memory)
             for name, imports in wanted.items():
-                self._take_the_best(name, imports, loaded(probe.digest), costs)
+                self._take_the_best(name, imports, loaded(installed, cores), costs)
 
     def __call__(self, task: Task, settings: Settings, probe: Probe | None) -> Warmth | None:
         """Return what `task`'s kernel is forked from; None if it is to be started afresh."""
@@ -80,8 +83,8 @@ class Warmings:
             return Warmth(Parent(tuple(Import(0, module) for module in settings.warm)))
         return Warmth(self._parents.get(task.name) if settings.warm == "auto" else None)
 
-    def whole(self, task: str) -> tuple[str, Parent] | None:
-        """Return a parent with all that `task` imports, and the digest of its probe.
+    def whole(self, task: str) -> tuple[str, int, Parent] | None:
+        """Return a parent with all that `task` imports, after its probe's digest and its cores.
 
         None if that would not save enough to be worth a process.
         """
@@ -92,7 +95,7 @@ class Warmings:
         if costs.total(imports) < LEAST:
             return None
         order = sorted(imports, key=lambda one: (costs.rank(one), *msgspec.structs.astuple(one)))
-        return probe.digest, Parent(tuple(order))
+        return probe.digest, self._cores(self._tasks[task]), Parent(tuple(order))
 
     def _take_the_best(
         self, task: str, imports: frozenset[Import], loaded: Sequence[Parent], costs: Costs
@@ -107,10 +110,13 @@ class Warmings:
     @property
     def first(self) -> tuple[str, ...]:
         """One task for each parent, beginning with the parent that saves most."""
-        first: dict[Parent, str] = {}
+        first: dict[tuple[Parent, int], str] = {}
         for name, parent in self._parents.items():
-            first.setdefault(parent, name)
+            first.setdefault((parent, self._cores(self._tasks[name])), name)
         return tuple(first.values())
+
+    def _cores(self, task: Task) -> int:
+        return self._inputs.settings(task, Parsed()).cores or 0
 
     def _costs(self, probe: Probe, took: Mapping[str, float]) -> Costs:
         installed = probe.digest

@@ -18,11 +18,11 @@ from typing import TextIO
 
 import click
 
+from nbbuild.cli._signals import INTERRUPTED
 from nbbuild.cli.render import emit
 from nbbuild.errors import NbbuildError, Problems, UsageError, did_you_mean, internal
 from nbbuild.text.printable import clean
 
-INTERRUPTED = 130
 NOBODY_READS = 141
 
 

@@ -15,7 +15,8 @@ from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
-from nbbuild.model import Outcome, OutcomeKind, Record, Task
+from nbbuild.model import LOCAL, Outcome, OutcomeKind, Record, Task
+from nbbuild.notebook.provenance import packages
 from nbbuild.notebook.skipped import is_skipped
 from nbbuild.report import amount, duration
 
@@ -93,6 +94,7 @@ def command(
                 "cells": cells,
                 "outcome": outcome if with_traceback else _without_traceback(outcome),
                 "record": record,
+                "packages": packages(record) if record is not None else {},
                 "records": [_plain(one) for one in records],
             }
         )
@@ -194,7 +196,7 @@ def _text(
     lines += [f"  because: {reason}" for reason in outcome.reasons]
     lines += [f"  note: {note}" for note in outcome.notes]
     if record is not None:
-        lines.append(f"  executed: {_when(record.created)}, in {duration(record.seconds)}")
+        lines += _provenance(outcome, record)
         lines += [f"  artefact: {shown(one.path)} ({one.size} bytes)" for one in record.artefacts]
     lines.append(f"  reader: {reader}")
     lines += [f"  asset: {shown(text)}" for text in task.assets]
@@ -215,6 +217,29 @@ def _text(
         lines.append("")
         lines += _indented(table(kept, header=("record", "created", "took"), right=(2,), indent=2))
     return "\n".join(lines)
+
+
+def _provenance(outcome: Outcome, record: Record) -> list[str]:
+    """Return lines on where a result came from and what it rests on."""
+    took = f", in {duration(record.seconds)}" if record.seconds else ""
+    when = f"{_when(record.created)}{took}"
+    if outcome.kind is OutcomeKind.EXECUTED:
+        came = f"executed here, {when}"
+    elif record.accepted:
+        came = f"accepted without a run of nbbuild's, {when}"
+    else:
+        came = f"restored from {_cache(outcome.origin)}; executed {when}"
+    counted = [f"{name} {version}" for name, version in packages(record).items()]
+    return [
+        f"  result: {came}",
+        f"  record: {record.id}",
+        f"  key: {record.key.digest}",
+        *([f"  packages: {', '.join(counted)}"] if counted else []),
+    ]
+
+
+def _cache(origin: str) -> str:
+    return "the local cache" if origin == LOCAL else f"the remote cache {origin}"
 
 
 def _failure(outcome: Outcome) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from nbbuild.cli import _completing
 from nbbuild.cli._options import Whole, jobs_option, project_options, refuse
+from nbbuild.cli._signals import interruptible
 from nbbuild.cli._verb import Verb
 from nbbuild.errors import NbbuildError, UsageError
 
@@ -94,7 +92,7 @@ def command(
 
     _check(opening, targets)
     with ExitStack() as around:
-        stopping = around.enter_context(_interruptible())
+        stopping = around.enter_context(interruptible())
         site, page = None, ""
         if serve is not None:
             from nbbuild.verbs.watch.server import Server
@@ -137,23 +135,3 @@ def _listener(
         else:
             shows = Lines(sys.stderr, page=page, silent=silent, verbose=verbose, shown=here.shown)
         yield shows if site is None else Both(shows, site)
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Yield an event that is set when Ctrl-C or SIGTERM raises an interrupt."""
-    stopping = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        stopping.set()
-        raise KeyboardInterrupt
-
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
-    # In the background of a shell Ctrl-C is for others, and stays so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

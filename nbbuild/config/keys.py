@@ -46,6 +46,7 @@ def readers(root: Path) -> Keys:
             "kernel_aliases": values.aliases,
             "keep_going": values.boolean,
             "max_memory": values.memory,
+            "resources": values.resources,
             **_settings(),
         },
         "environment": {
@@ -63,24 +64,32 @@ def readers(root: Path) -> Keys:
             "mystmd": values.boolean,
         },
         "verify": {"ignore": values.listed(values.expression)},
-        "notebook": {
-            "path": paths.pattern(root),
-            "name": paths.task_name,
-            "assets": patterns,
-            "modules": values.listed(paths.module(root)),
-            "packages": strings,
-            "env": values.listed(paths.variable),
-            "artefacts": values.listed(paths.artefact(root)),
-            "scratch": values.listed(paths.scratch(root)),
-            "depends_on": strings,
-            "parameters": values.parameters,
-            "matrix": values.matrix,
-            "groups": strings,
-            "max_age": values.duration,
-            "cache": values.boolean,
-            "push": values.boolean,
-            **_settings(),
-        },
+        "notebook": _notebook(root),
+    }
+
+
+def _notebook(root: Path) -> dict[str, values.Reader[Any]]:
+    """Return those of [[notebook]]."""
+    strings = values.listed(values.filled)
+    patterns = values.listed(paths.pattern(root))
+    return {
+        "path": paths.pattern(root),
+        "name": paths.task_name,
+        "assets": patterns,
+        "modules": values.listed(paths.module(root)),
+        "packages": strings,
+        "env": values.listed(paths.variable),
+        "artefacts": values.listed(paths.artefact(root)),
+        "scratch": values.listed(paths.scratch(root)),
+        "depends_on": strings,
+        "parameters": values.parameters,
+        "matrix": values.matrix,
+        "groups": strings,
+        "resources": values.resources,
+        "max_age": values.duration,
+        "cache": values.boolean,
+        "push": values.boolean,
+        **_settings(),
     }
 
 
@@ -96,4 +105,5 @@ def _settings() -> dict[str, values.Reader[Any]]:
         "cwd": values.choice("notebook", "project"),
         "trace": values.trace,
         "warm": values.warm,
+        "cores": values.count,
     }

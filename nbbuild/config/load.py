@@ -27,7 +27,7 @@ from nbbuild.config.types import (
     VerifyTable,
 )
 from nbbuild.disk.project_folder import DOT
-from nbbuild.errors import ConfigError, raise_all
+from nbbuild.errors import ConfigError, did_you_mean, raise_all
 from nbbuild.paths.patterns import Pattern, literal_prefix
 
 if sys.version_info >= (3, 11):
@@ -110,12 +110,32 @@ def read(data: Mapping[str, Any], path: Path) -> Config:
         notebooks=tuple(entries),
     )
     check_folders(config, problems)
+    _check_resources(config, problems)
     try:
         check_remote(config)
     except ConfigError as error:
         problems.add(error)
     raise_all(problems.errors)
     return config
+
+
+def _check_resources(config: Config, problems: Collected) -> None:
+    """Check that there are pools for all that the notebooks take, and enough in each."""
+    pools = config.execution.resources
+    enough = dict(pools)
+    for entry in config.notebooks:
+        for name, units in entry.resources.items():
+            enough[name] = max(enough.get(name, 1), units)
+    hint = f"write, in [execution]: resources = {values.spelled_resources(enough)}"
+    for entry in config.notebooks:
+        for name, units in entry.resources.items():
+            if name not in pools:
+                what = f"'resources' names '{name}', which [execution] resources does not"
+                problems.add(ConfigError(what, hint=did_you_mean(name, pools) or hint), entry.where)
+            elif units > pools[name]:
+                taken, there = (values.spelled_units(name, of) for of in (units, pools[name]))
+                what = f"'resources' takes {taken} of '{name}', and [execution] has only {there}"
+                problems.add(ConfigError(what, hint=hint), entry.where)
 
 
 def check_folders(config: Config, problems: Collected) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from nbbuild.disk.project_folder import STORE
-from nbbuild.model import Parameters, Settings
+from nbbuild.model import Parameters, Resources, Settings
 from nbbuild.store.remote.signing import PublicKey
 
 DEFAULTS: Final = Settings(
@@ -22,6 +22,7 @@ DEFAULTS: Final = Settings(
     cwd="notebook",
     trace=True,
     warm="auto",
+    cores=0,
 )
 """The settings where nobody says anything."""
 
@@ -48,6 +49,7 @@ class ExecutionTable:
     kernel_aliases: Mapping[str, str] = field(default_factory=dict)
     keep_going: bool = True
     max_memory: int | float = 0.9  # bytes, or as a float a share of all memory
+    resources: Resources = field(default_factory=dict)  # the pools: how many there are of each
     settings: Settings = field(default_factory=Settings)
 
 
@@ -135,6 +137,7 @@ class NotebookEntry:
     parameters: Parameters = field(default_factory=dict)
     matrix: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=dict)
     max_age: float | None = None  # seconds
     cache: bool | None = None  # None = not said here
     push: bool | None = None  # None = not said here

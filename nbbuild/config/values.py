@@ -7,11 +7,13 @@ saying where: the caller knows the table.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeGuard, TypeVar
 
 from nbbuild.errors import ConfigError, NbbuildError, did_you_mean, raise_all
+from nbbuild.model import MEMORY, Resources
 
 _T = TypeVar("_T")
 
@@ -19,6 +21,9 @@ Reader: TypeAlias = Callable[[str, object], _T]
 
 _LIMIT: Final = 1e12
 """No number of jcache.toml is as large as this; it keeps arithmetic from overflowing."""
+
+_MOST_RUNS: Final = 10_000
+"""More tasks of one notebook than this are a slip: to list them alone would take for ever."""
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) *([smhdw])", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -218,6 +223,50 @@ def aliases(key: str, value: object) -> Mapping[str, str]:
     return {name: filled(f"{key}.{name}", other) for name, other in table(key, value).items()}
 
 
+def resources(key: str, value: object) -> Resources:
+    """Read a table of whole numbers from 0; of memory, a size."""
+    found: dict[str, int] = {}
+    errors: list[NbbuildError] = []
+    for name, units in table(key, value).items():
+        try:
+            found[name] = _units(f"{key}.{name}", name, units)
+        except ConfigError as error:
+            errors.append(error)
+    raise_all(errors)
+    return found
+
+
+def _units(key: str, name: str, value: object) -> int:
+    if name == "cores":
+        raise ConfigError(
+            f"'{key}' is no resource: cores are a setting of their own",
+            hint="write cores = 4, outside the table",
+        )
+    if name == MEMORY and value != 0:
+        return size(key, value, wanted='a size such as "500MB", "8GB" or "2GiB"')
+    return count(key, value)
+
+
+def spelled_resources(given: Resources) -> str:
+    """Return a table of resources as TOML writes it."""
+    parts = (f"{_key(name)} = {spelled_units(name, units)}" for name, units in given.items())
+    return f"{{ {', '.join(parts)} }}"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
+
+
+def spelled_units(name: str, units: int) -> str:
+    """Return a number of units as TOML writes it."""
+    if name == MEMORY:
+        for unit in ("TB", "GB", "MB"):
+            number, rest = divmod(units, _BYTES[unit])
+            if number and not rest:
+                return quoted(f"{number}{unit}")
+    return str(units)
+
+
 def parameters(key: str, value: object) -> Mapping[str, Any]:
     """Read a table whose keys can be names of variables."""
     values = table(key, value)
@@ -260,6 +309,12 @@ def matrix(key: str, value: object) -> Mapping[str, Sequence[Any]]:
                 ConfigError(f"'{key}.{name}' holds {twice} twice", hint="every value is one task")
             )
     raise_all(errors)
+    number = math.prod(map(len, values.values()))
+    if number > _MOST_RUNS:
+        raise ConfigError(
+            f"'{key}' makes {number:,} tasks of one notebook, more than {_MOST_RUNS:,}",
+            hint="every combination of values is one task; take out values, or loop in a cell",
+        )
     return values
 
 

@@ -83,6 +83,23 @@ class Draft:
         self._committed = True
 
 
+def own_mode(place: Path, mode: int = 0o666) -> int:
+    """Return `mode` for a new file at `place`, less what the `.nbbuild` above it does not grant.
+
+    `.nbbuild` is made for its owner alone. Whoever opens it to a group (`chmod g+rwxs`) means the
+    files that come into it, too. Elsewhere the mode stays, and the umask decides.
+    """
+    if DOT not in place.parts:
+        return mode
+    for above in place.parents:
+        if above.name == DOT:
+            try:
+                return mode & above.stat().st_mode
+            except OSError:
+                break
+    return mode & 0o700
+
+
 def write(
     target: Path,
     data: bytes,
@@ -94,10 +111,10 @@ def write(
 ) -> None:
     """Put `data` at `target` in one step; `folder` holds the draft, beside the target by default.
 
-    A symbolic link at `target` is replaced, not followed; `ours` as in `Draft.commit`. Raises
-    OSError.
+    Below a `.nbbuild`, `mode` is what `own_mode` makes of it. A symbolic link at `target` is
+    replaced, not followed; `ours` as in `Draft.commit`. Raises OSError.
     """
-    with Draft(folder or target.parent, mode=mode) as draft:
+    with Draft(folder or target.parent, mode=own_mode(target, mode)) as draft:
         draft.write(data)
         draft.commit(target, sync=sync, ours=ours)
 
@@ -212,10 +229,10 @@ def drop_gitignore(folder: Path) -> None:
 def private_folder(folder: Path) -> Path:
     """Return `folder` (some project's `.nbbuild`), made and tagged if it did not exist.
 
-    Raises OSError.
+    Only the user can enter it: outputs may show what nobody else may see. Raises OSError.
     """
     try:
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
     except FileExistsError:
         return folder
     tag_as_cache(folder)

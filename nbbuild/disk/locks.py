@@ -30,7 +30,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nbbuild.disk import flock
-from nbbuild.disk.durable import own_folder, set_aside, writing
+from nbbuild.disk.durable import own_folder, own_mode, set_aside, writing
 from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.regular import is_taken
 from nbbuild.errors import StoreError
@@ -147,14 +147,14 @@ def _open(path: Path) -> int:
         if is_taken(path) or path.is_symlink():
             _clear(path)
         try:
-            descriptor = os.open(path, flags, 0o666)
+            descriptor = os.open(path, flags, own_mode(path))
         except (FileNotFoundError, NotADirectoryError) as error:
             folder = path.parent
             ours = folder.name == FOLDER  # else a user may have chosen the place
             if isinstance(error, NotADirectoryError) and not ours:
                 raise
             own_folder(folder, below=folder.parent if ours else folder)
-            descriptor = os.open(path, flags, 0o666)
+            descriptor = os.open(path, flags, own_mode(path))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise StoreError("a lock file is not a regular file", facts=[("path", str(path))])

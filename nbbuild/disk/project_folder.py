@@ -19,6 +19,9 @@
         locks/                 held while one of these is written, or while a task runs
         CACHEDIR.TAG, .gitignore
 
+It is made for its owner alone (0700), and its files get no right that it does not grant
+(durable.own_mode): outputs may show what nobody else may see.
+
 nbbuild/quick imports this module before it can say that there is nothing to do, so this module
 imports nothing that takes time.
 """

@@ -26,7 +26,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from nbbuild.disk.durable import private_folder, set_aside
+from nbbuild.disk.durable import own_mode, private_folder, set_aside
+from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import LOCKS, STATE
 from nbbuild.disk.regular import is_taken
@@ -362,6 +363,8 @@ class State:
                 os.replace(path, bad)  # noqa: PTH105
                 if not suffix:
                     self._say(_ASIDE.format(self._path, bad.name))
+        # SQLite would choose the mode itself; its logs get that of the file.
+        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | ONLY_HERE, own_mode(self._path)))
         connection = _opened(self._path)
         connection.execute(_SYNCHRONOUS)
         with suppress(sqlite3.OperationalError):  # refused: the journal mode stays as it was

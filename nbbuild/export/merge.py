@@ -46,7 +46,7 @@ def built_from(session: Session, task: Task, record: Record) -> bytes | None:
         return None
     language = session.inputs.language(task)
     source = prepared(session.root, task, language=language, readers=session.readers)
-    return built_bytes(source, cells)
+    return built_bytes(source, cells, record)
 
 
 def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
@@ -72,8 +72,8 @@ def of_record(session: Session, record: Record) -> tuple[bytes, bool]:
         if [cell.source for cell in executed_cells(source).cells] == [
             cell.source for cell in cells.cells
         ]:
-            return built_bytes(source, cells), True
-    return to_bytes(alone(cells)), False
+            return built_bytes(source, cells, record), True
+    return to_bytes(alone(cells, record)), False
 
 
 def write_out(session: Session, data: bytes, out: Path, *, force: bool) -> None:

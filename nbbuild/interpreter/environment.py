@@ -49,7 +49,7 @@ MEMORY = "probe"
 PROBE_TIMEOUT = 120.0
 """Seconds that an interpreter may take to answer what it has."""
 
-_FORMAT = 3
+_FORMAT = 4
 _MARKER = "nbbuild-probe:"
 _LINES = 10
 
@@ -92,8 +92,28 @@ def version(distribution, head, origin):
     if not origin:
         return head["Version"] or ""
     import hashlib
-    content = origin + (distribution.read_text("RECORD") or "")
+    told = json.loads(origin)
+    record = distribution.read_text("RECORD")
+    if str(told.get("url", "")).startswith("file:") and record:
+        # Where the folder or file lay, and what it was packed as, says nothing about its content.
+        told = told.get("dir_info", {{}})
+    content = json.dumps(told, sort_keys=True)
+    content += lasting(record or "", told.get("editable"))
     return (head["Version"] or "") + "+" + hashlib.sha256(content.encode()).hexdigest()[:16]
+def lasting(record, in_place):
+    # Scripts name the interpreter, bytecode its version, and links to a folder that folder.
+    lines = set()
+    for line in record.splitlines():
+        path = line.partition(",")[0].strip('"')
+        first, _, last = path.rpartition("/")
+        if path.startswith("..") and first.rpartition("/")[2] in ("bin", "Scripts"):
+            line = path
+        if last in ("direct_url.json", "RECORD", "INSTALLER", "REQUESTED") or last.endswith(".pyc"):
+            continue
+        if in_place and last not in ("METADATA", "entry_points.txt"):
+            continue
+        lines.add(line)
+    return "\n".join(sorted(lines))
 for distribution in metadata.distributions():
     head = headers(distribution)
     name = head["Name"]

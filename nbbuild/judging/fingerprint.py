@@ -34,6 +34,7 @@ EXCUSED: Mapping[str, str] = {
     "Task.depends_on": "order only",
     "Task.scratch": "no run finds such a file; records that rest on one are judged by that",
     "Task.groups": "names for the command line",
+    "Task.resources": "decides when it runs; its pools are this machine's",
     "Task.max_age": "judged against the record's age",
     "Task.cache": "judged before any record is looked for",
     "Task.push": "where a result may go does not change it",
@@ -43,6 +44,8 @@ EXCUSED: Mapping[str, str] = {
     "Settings.retries": "decides whether a run ends well, not its result",
     "Settings.trace": "the record's trace holds the level",
     "Settings.warm": "a warm kernel gives the same result as a cold one",
+    "Settings.cores": "as many as a machine has; sums may differ in their last digits, as between "
+    "machines",
     "Parsed.kernel": "counts as the kernel in effect, by what it runs",
     "Parsed.timeout": "decides whether a run ends well, not its result",
     "Parsed.allow_errors": "counts as the setting in effect",

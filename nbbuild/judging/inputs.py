@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from nbbuild.config.types import DEFAULTS
+from nbbuild.disk.digests import digest_lines
 from nbbuild.errors import ConfigError, KernelError, NbbuildError, did_you_mean, raise_all
 from nbbuild.interpreter.environment import Environments, Probe
 from nbbuild.interpreter.imports import Import
@@ -107,6 +108,7 @@ class Inputs:
         self._parsed: dict[str, Parsed] = {}  # read by `check`, and not in effect yet
         self._settings: dict[tuple[Settings, Settings], Settings] = {}
         self._commands: dict[str, Digest] = {}
+        self._lines: dict[Digest, Digest] = {}  # of a module → of its lines
         self._lock = threading.Lock()
 
     def forget(self) -> None:
@@ -312,7 +314,13 @@ class Inputs:
     ) -> dict[str, str]:
         paths = self.module_paths(task, parsed, settings)
         digests = ((path, look(f"{self._root}/{path}")) for path in paths)
-        return {path: digest for path, digest in digests if digest is not None}
+        return {path: self._by_lines(path, found) for path, found in digests if found is not None}
+
+    def _by_lines(self, path: str, digest: Digest) -> Digest:
+        """Return the digest of a module's lines, whatever they end with."""
+        if digest not in self._lines:
+            self._lines[digest] = digest_lines(f"{self._root}/{path}", digest)
+        return self._lines[digest]
 
     def _packages(self, task: Task, kernel: Kernel, probe: Probe | None) -> dict[str, str]:
         if not task.packages:

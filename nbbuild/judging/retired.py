@@ -16,7 +16,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbbuild.disk.durable import discard, private_folder, sync_folder, write, writing
+from nbbuild.disk.durable import (
+    discard,
+    own_mode,
+    private_folder,
+    sync_folder,
+    write,
+    writing,
+)
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import LOCKS, MARKED, RETIRED
 from nbbuild.disk.regular import NotRegular, is_taken, opened
@@ -107,7 +114,8 @@ class _Lines:
             return
         if is_taken(self.path):
             discard(self.path)
-        with self.path.open("ab+") as file:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        with os.fdopen(os.open(self.path, flags, own_mode(self.path)), "ab+") as file:
             new = not file.tell()
             if not new:
                 file.seek(-1, os.SEEK_END)

@@ -167,7 +167,7 @@ class Judge:
         `Problems`).
         """
         before: dict[str, Judgement] = {}
-        seen: KnownValues = {}  # many notebooks use the same files and modules
+        seen = KnownValues()  # many notebooks use the same files and modules
         errors: dict[str, NbbuildError] = {}
         for name in names:
             try:
@@ -195,7 +195,7 @@ class Judge:
         """
         task = self._graph.tasks[name]
         self._inputs.look_again(task)
-        return self._unless_failed_before(task, self._inputs.key(task), {})
+        return self._unless_failed_before(task, self._inputs.key(task), KnownValues())
 
     # -- before anything runs ------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ class Execution:
     cancelled: bool = False
     notes: tuple[str, ...] = ()  # what a user should know, and no failure
     cut_short: bool = False  # the kernel was killed while it was leaving: files may be incomplete
+    orphaned: bool = False  # the kernel was killed only because the launcher was
     preloads: tuple[str, ...] = ()  # the modules that its kernel had loaded as it was forked
     preload_seconds: float = 0.0  # how long their imports took
     shortfall: str = ""  # what of a warm start there was not, and why
@@ -133,6 +134,7 @@ def _result(run: NotebookRun) -> Execution:
         cancelled=run.stopped and run.failure is None,
         notes=tuple(run.notes),
         cut_short=run.cut_short,
+        orphaned=run.orphaned,
         preloads=run.preloads,
         preload_seconds=run.preload_seconds,
         shortfall=run.shortfall,

@@ -79,6 +79,12 @@ def died(status: int, where: str, cell: int | None, *, peak_memory: int, log: st
     return Failure(kind="died", message=message, cell=cell, traceback=log)
 
 
+def orphaned(where: str, cell: int | None) -> Failure:
+    """Return the failure of a kernel that ended with the launcher, at `where`."""
+    message = f"the kernel died {where}: the process that starts kernels was killed"
+    return Failure(kind="died", message=message, cell=cell)
+
+
 def too_late(limits: TimeLimits, index: int | None, name: str, *, in_cell: bool) -> Failure:
     """Return the failure of a deadline that passed in cell `index`, called `name` in messages.
 

@@ -91,6 +91,11 @@ class Process(Protocol):
     seen: Seen | None
     """What it and its descendants asked for; known after its end. None: it was not watched."""
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether it was killed only because what it was started by had ended."""
+        ...
+
     def poll(self) -> int | None:
         """Return how the kernel ended (negative: the signal), or None while it runs."""
         ...

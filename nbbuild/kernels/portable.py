@@ -140,6 +140,7 @@ class _Process:
     preload_seconds = 0.0
     shortfall = ""
     seen: Seen | None = None
+    orphaned = False  # it is our own child
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process

@@ -25,7 +25,15 @@ import msgspec
 from nbformat import NotebookNode, ValidationError
 
 from nbbuild.interpreter.kernelspec import Kernel
-from nbbuild.kernels.failures import cell_error, died, not_started, said, too_deep, too_late
+from nbbuild.kernels.failures import (
+    cell_error,
+    died,
+    not_started,
+    orphaned,
+    said,
+    too_deep,
+    too_late,
+)
 from nbbuild.kernels.kernel import (
     KEEP_ALL,
     SHUTDOWN_PATIENCE,
@@ -100,6 +108,7 @@ class NotebookRun:
         self.stopped = False
         self.notes: list[str] = []
         self.cut_short = False
+        self.orphaned = False
         self.preloads: tuple[str, ...] = ()
         self.preload_seconds = 0.0
         self.shortfall = ""
@@ -382,6 +391,9 @@ class NotebookRun:
             where = f"in {self._name(cell)}"
         else:
             where = f"after {self._name(cell)}"
+        self.orphaned = process.orphaned
+        if process.orphaned:
+            return orphaned(where, cell)
         return died(status, where, cell, peak_memory=process.peak_memory, log=log)
 
     def _lost(self, reason: str) -> Failure:

@@ -228,7 +228,8 @@ class KernelSession(RunningKernel):
             "kernel_name": self._kernel.name,
             **{f"{channel}_port": number for channel, number in _CHANNELS.items()},
         }
-        file.write_text(json.dumps(connection), encoding="utf-8")
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            json.dump(connection, opened)
         return file
 
     def _command(self, connection_file: Path) -> list[str]:

@@ -12,7 +12,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from nbbuild.disk.shapes import Shape
-from nbbuild.model import Digest
+from nbbuild.model import Digest, Record
+from nbbuild.notebook import provenance
 from nbbuild.notebook.cells import identify
 from nbbuild.notebook.code import is_blank
 from nbbuild.notebook.skipped import is_skipped
@@ -104,22 +105,32 @@ def align(source: NotebookNode, executed: ExecutedCells) -> ExecutedCells:
 def merge(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
     """Return the built notebook: `source` with the outputs and counts of a run.
 
+    It has no `metadata.nbbuild`, even if the source has one.
+
     Parameters must have been injected into `source`. Skipped cells keep the source's outputs.
     Raises `ValueError` if the run had a different number of code cells.
     """
-    built = _merged(source, executed)
+    built = _merged(source, executed, None)
     for cell in built.cells:
         if cell.cell_type == "code":
             cell.outputs = nbformat.from_dict(cell.outputs)
     return built
 
 
-def built_bytes(source: NotebookNode, executed: ExecutedCells) -> bytes:
-    """Return the result of `merge` as an `.ipynb` file, without copying all outputs on the way."""
-    return to_bytes(_merged(source, executed))
+def built_bytes(source: NotebookNode, executed: ExecutedCells, record: Record) -> bytes:
+    """Return the built notebook of a record in the cache as an `.ipynb` file."""
+    # Without copying all outputs on the way.
+    return to_bytes(_merged(source, executed, provenance.of_record(record)))
 
 
-def _merged(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
+def bytes_not_cached(source: NotebookNode, executed: ExecutedCells) -> bytes:
+    """Return the notebook of a run whose result is not in the cache as an `.ipynb` file."""
+    return to_bytes(_merged(source, executed, provenance.of_no_record()))
+
+
+def _merged(
+    source: NotebookNode, executed: ExecutedCells, said: Mapping[str, Any] | None
+) -> NotebookNode:
     """Return the result of `merge`, but with the run's own output objects."""
     built = nbformat.from_dict(_copied(source))
     code = _code(built.cells)
@@ -134,12 +145,16 @@ def _merged(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
         if not is_skipped(cell):
             cell.outputs = result.outputs
             cell.execution_count = result.execution_count
-    built.metadata = nbformat.from_dict(_metadata(built.metadata, executed.metadata, code))
+    metadata = _metadata(built.metadata, executed.metadata, code)
+    metadata.pop(provenance.KEY, None)  # if the source is itself a notebook that was built
+    if said is not None:
+        metadata[provenance.KEY] = said
+    built.metadata = nbformat.from_dict(metadata)
     return built
 
 
-def alone(executed: ExecutedCells) -> NotebookNode:
-    """Return a notebook of only the results of a run, for when its source is gone."""
+def alone(executed: ExecutedCells, record: Record) -> NotebookNode:
+    """Return a notebook of only the results of a record, for when its source is gone."""
     cells = [
         nbformat.v4.new_code_cell(
             source=cell.source,
@@ -149,7 +164,8 @@ def alone(executed: ExecutedCells) -> NotebookNode:
         for cell in executed.cells
     ]
     identify(cells, keep=False)
-    metadata = nbformat.from_dict(_copied(executed.metadata))
+    said = {provenance.KEY: provenance.of_record(record)}
+    metadata = nbformat.from_dict({**_copied(executed.metadata), **said})
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 

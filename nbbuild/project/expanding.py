@@ -98,6 +98,7 @@ class _Merged:
         self._lists["env"] = config.environment.env
         self._lists["scratch"] = config.project.scratch
         self._parameters: dict[str, Any] = {}
+        self._resources: dict[str, int] = {}
         self._settings = Settings()
         self._max_age: float | None = None
         self._cache = True
@@ -108,6 +109,7 @@ class _Merged:
         for name in _LISTS:
             self._lists[name] += tuple(getattr(entry, name))
         self._parameters.update(entry.parameters)
+        self._resources.update(entry.resources)
         self._settings = entry.settings.over(self._settings)
         if entry.max_age is not None:
             self._max_age = entry.max_age
@@ -141,6 +143,7 @@ class _Merged:
             files=self._config.environment.files,
             commands=self._config.environment.commands,
             parameters=parameters,
+            resources=dict(self._resources),
             max_age=self._max_age,
             cache=self._cache,
             push=self._push,

@@ -95,9 +95,10 @@ class Graph:
         graph.add_nodes_from(self.tasks)
         graph.add_edges_from(self._edges)
         try:
-            cycle = nx.find_cycle(graph)
-        except nx.NetworkXNoCycle:
             return tuple(nx.lexicographical_topological_sort(graph, key=self._place.__getitem__))
+        except nx.NetworkXUnfeasible:
+            # Only now: to find that there is none takes longer by far than to sort.
+            cycle = nx.find_cycle(graph)
         links = [self._edges[(writer, reader)] for writer, reader, *_ in cycle]
         raise ConfigError(
             "these notebooks wait for each other: "

@@ -46,6 +46,12 @@ class QuietConsole(Console):
         """Write nothing from now on."""
         self.quiet = True
 
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:  # a terminal that was closed gives EIO, which is no broken pipe to rich
+            self.on_broken_pipe()
+
 
 def console_on(stream: TextIO) -> Console:
     """Return a console on a stream that is known to be a terminal."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from nbbuild.disk.durable import writing
 from nbbuild.disk.locks import lock
 from nbbuild.errors import StoreError
-from nbbuild.model import Digest, Record
+from nbbuild.model import LOCAL, Digest, Record
 from nbbuild.store import checking, earlier, gauge
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.checking import Checked
@@ -79,6 +79,10 @@ class DiskStore:
     def elsewhere(self, key: Digest) -> list[Record]:
         """Return further records of a key, from where asking takes longer: here, none."""
         return []
+
+    def origin(self, record: Record) -> str:
+        """Return where a record's result came from: here, LOCAL."""
+        return LOCAL
 
     def problems(self) -> list[str]:
         """Return what went wrong with a remote since this was asked last: here, nothing."""

@@ -123,12 +123,13 @@ class Collector:
         left = [one.record for one, file in kept if file not in gone]
         # Only now: a record that was used meanwhile has stayed, and so must its blobs.
         freed = self._remove(_unnamed(blobs, left), since=since, dry=dry)
+        removed = gone | freed
         listed = [*(file for _, file in kept), *unsound, *blobs]
         return Pruned(
             records=tuple(record for record, file in going if file in gone),
             blobs=len(freed),
-            freed=sum(file.size for file in gone | freed),
-            left=sum(file.size for file in listed if file not in gone | freed),
+            freed=sum(file.size for file in removed),
+            left=sum(file.size for file in listed if file not in removed),
             spared=choice.spared,
         )
 

@@ -5,7 +5,7 @@
       v2/                           one folder per format, so versions never meet and just miss
         VERSION                     "nbbuild store 2"; with any other text, the folder is not ours
         CACHEDIR.TAG  .gitignore    make backups and git leave the folder out
-        blobs/ab/<digest>           bytes, named by their BLAKE3; 0444, never linked into a tree
+        blobs/ab/<digest>           bytes, named by their BLAKE3; read-only, never linked to
         records/ab/<key>/<id>.json  a sealed Record: its digest in the first line, then JSON
         locks/<key>.lock            held by the process that executes the key (locks.py)
         locks/build-<hex>.lock      held by a running build; its mtime is the beginning (gc.py)
@@ -35,7 +35,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbbuild.disk.durable import Draft, below_private, own_folder, tag_as_cache, write
+from nbbuild.disk.durable import Draft, below_private, own_folder, own_mode, tag_as_cache, write
 from nbbuild.disk.locks import lock
 from nbbuild.disk.regular import read
 from nbbuild.model import Digest
@@ -200,11 +200,13 @@ class Layout:
         """Begin a new file, to be committed to one of the paths above. Raises OSError."""
         if not self.is_ours():
             self.make()
+        tmp = self.folder / "tmp"
+        mode = own_mode(tmp, mode)
         try:
-            return Draft(self.folder / "tmp", mode=mode)
+            return Draft(tmp, mode=mode)
         except (FileNotFoundError, NotADirectoryError):
             self.make()  # somebody removed the store, or its `tmp`, under us
-            return Draft(self.folder / "tmp", mode=mode)
+            return Draft(tmp, mode=mode)
 
 
 def _is_no_folder(place: Path) -> bool:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from nbbuild.disk.checksummed import seal, unseal
 from nbbuild.disk.durable import sync_folder, writing
 from nbbuild.disk.regular import read
-from nbbuild.disk.shapes import Misshapen, Shape, as_json
+from nbbuild.disk.shapes import as_json
 from nbbuild.errors import OneTaskError
 from nbbuild.model import Digest, Record
 from nbbuild.store.layout import Layout, is_digest, is_record_id
 from nbbuild.store.pruning import Kept
+from nbbuild.store.reading import RecordReader, plainly
 from nbbuild.store.uses import StoreUses
 
 _TRIES = 100
-_RECORD: Shape[Record] = Shape(Record)
 
 
 def encode(record: Record) -> bytes:
@@ -34,16 +34,19 @@ def encode(record: Record) -> bytes:
     return data
 
 
-def decode(data: bytes, *, key: Digest, record_id: str) -> Record | None:
+def decode(
+    data: bytes,
+    *,
+    key: Digest,
+    record_id: str,
+    read: Callable[[bytes], Record | None] = plainly,
+) -> Record | None:
     """Return the record in a file under `key` and `record_id`; None if it is not that record."""
     body = unseal(data)
-    if body is None:
+    record = None if body is None else read(body)
+    if record is None or (record.key.digest, record.id) != (key, record_id):
         return None
-    try:
-        record = _RECORD.from_json(body)
-    except Misshapen:
-        return None
-    return record if (record.key.digest, record.id) == (key, record_id) else None
+    return record
 
 
 def newest_first(records: Iterator[Record]) -> list[Record]:
@@ -59,6 +62,7 @@ class Records:
         self._uses = uses
         self._folder = str(layout.records)
         self._ours = False
+        self._reader = RecordReader()
 
     def of(self, key: Digest) -> list[Record]:
         """Return the key's records, newest first."""
@@ -116,7 +120,7 @@ class Records:
 
     def kept(self, path: Path, look: os.stat_result) -> Kept | None:
         """Return the record in the file at `path`, None if it is not sound."""
-        record = _read(str(path), path.parent.name, path.stem)
+        record = self._read(str(path), path.parent.name, path.stem)
         return Kept(record, look.st_size, look.st_mtime) if record else None
 
     def _in(self, folder: str, key: Digest) -> Iterator[Record]:
@@ -128,20 +132,19 @@ class Records:
             record_id, dot, suffix = name.rpartition(".")
             if not dot or suffix != "json":
                 continue
-            record = _read(f"{folder}/{name}", key, record_id)
+            record = self._read(f"{folder}/{name}", key, record_id)
             if record is not None:
                 yield record
 
-
-def _read(path: str, key: Digest, record_id: str) -> Record | None:
-    """Return the record in the file at `path`, None if it is missing or not sound."""
-    if not is_record_id(record_id):
-        return None
-    try:
-        data = read(path)
-    except OSError:
-        return None
-    return decode(data, key=key, record_id=record_id)
+    def _read(self, path: str, key: Digest, record_id: str) -> Record | None:
+        """Return the record in the file at `path`, None if it is missing or not sound."""
+        if not is_record_id(record_id):
+            return None
+        try:
+            data = read(path)
+        except OSError:
+            return None
+        return decode(data, key=key, record_id=record_id, read=self._reader.read)
 
 
 def _unfit(record: Record, reason: str) -> OneTaskError:

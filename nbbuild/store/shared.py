@@ -56,6 +56,10 @@ class SharedStore(DiskStore):
         """Return the remote's records of a key that may be looked at, newest first."""
         return self.remote.records(key) if self.writable else []
 
+    def origin(self, record: Record) -> str:
+        """Return where a record's result came from in this session: LOCAL, or the remote's URL."""
+        return self.remote.name if record.cells in self.remote.fetched else super().origin(record)
+
     def problems(self) -> list[str]:
         """Return what went wrong with the remote since this was asked last."""
         return self.remote.problems()

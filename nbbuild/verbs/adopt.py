@@ -35,6 +35,7 @@ from nbbuild.paths.patterns import Pattern, matches
 from nbbuild.session import Session
 from nbbuild.store.layout import new_record_id
 from nbbuild.text.numbering import named
+from nbbuild.version import __version__
 
 
 class NotAdopted(NbbuildError):
@@ -88,10 +89,11 @@ def keep(
             created=time.time() if result.created is None else result.created,
             seconds=result.seconds,
             accepted=True,
+            nbbuild=__version__,
         )
         session.store.publish(record)
         restored = session.tree.restore(task, record)
-        built = built_bytes(source, cells)
+        built = built_bytes(source, cells, record)
         _, notes = session.tree.write_built(task, built, made_from(record, sources))
         session.tree.drop_failed(task)
         session.retired.unmark(task.name)

@@ -14,7 +14,7 @@ from nbbuild.building import scheduler
 from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import local
-from nbbuild.building.from_session import preparing_of
+from nbbuild.building.from_session import preparing_of, shares_of
 from nbbuild.building.slots import Slots
 from nbbuild.events import Ended, Observer
 from nbbuild.kernels.launch.machine import threads_each
@@ -88,6 +88,7 @@ def reruns(
                 tokens=tokens,
                 priority={name: -float(place) for place, name in enumerate(shuffled)},
                 abort=cancelled.set,
+                shares=shares_of(again),
             )
 
         yield Reruns(

@@ -16,6 +16,7 @@ from nbbuild.paths.ignored import Ignored
 from nbbuild.paths.patterns import Pattern, escape, matches
 from nbbuild.project.graph import makes
 from nbbuild.session import Session
+from nbbuild.watching.naming import is_outside
 
 _WHY = {
     "artefacts": "it writes these, which are neither kept nor restored yet",
@@ -148,7 +149,7 @@ def _read(session: Session, task: Task, record: Record) -> Iterator[str]:
     others = code | written | sources | {session.config.path.name}
     for item in items:
         path = item.name
-        if item.kind != "file" or path in others or path.startswith("../") or path.endswith(".py"):
+        if item.kind != "file" or path in others or is_outside(path) or path.endswith(".py"):
             continue
         if any(path in (one.built, one.page) or makes(one, path) for one in tasks):
             continue

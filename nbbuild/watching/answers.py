@@ -2,13 +2,17 @@
 
 A question is one of `WAYS`: what a path is ("exists"), that and its size ("size"), or everything
 lasting that `stat` returns ("stat"). With "link" it is about a link itself, not about its target.
-Times do not last: a clone has others. An answer looks like "f 120 644", "d - 755" or "l ../v1".
+Times do not last: a clone has others. A mode lasts unless a umask gave it: see modes.py.
+An answer looks like "f 120 644", "d - 755" or "l ../v1".
 """
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Final
+
+from nbbuild.watching.modes import USUAL, Masks, plain
+from nbbuild.watching.modes import shown as mode_shown
 
 if TYPE_CHECKING:
     from nbbuild.watching.observed import Stat
@@ -21,7 +25,7 @@ LINK: Final = "link"
 _KINDS: Final = {0o100000: "f", 0o040000: "d", 0o120000: "l"}
 
 
-def answer(path: str, way: str) -> str:
+def answer(path: str, way: str, masks: Masks = USUAL) -> str:
     """Return the answer about `path` now, asked in the given `way`; "" if nothing is there."""
     own = way.endswith(LINK)
     try:
@@ -31,16 +35,16 @@ def answer(path: str, way: str) -> str:
     kind = _KINDS.get(found.st_mode & 0o170000, "o")
     if kind == "l":
         return _link(path)
-    return _worded(way.partition(" ")[0], kind, found.st_size, found.st_mode & 0o7777)
+    return _worded(way.partition(" ")[0], kind, found.st_size, found.st_mode & 0o7777, masks)
 
 
-def answered(stat: Stat | None, way: str, path: str) -> str:
+def answered(stat: Stat | None, way: str, path: str, masks: Masks = USUAL) -> str:
     """Return the answer at an earlier moment, from the `stat` of that moment."""
     if stat is None:
         return ""
     if stat.type == "l":
         return _link(path)
-    return _worded(way.partition(" ")[0], stat.type, stat.size, stat.mode)
+    return _worded(way.partition(" ")[0], stat.type, stat.size, stat.mode, masks)
 
 
 def _link(path: str) -> str:
@@ -50,11 +54,11 @@ def _link(path: str) -> str:
         return "l"
 
 
-def _worded(way: str, kind: str, size: int, mode: int) -> str:
+def _worded(way: str, kind: str, size: int, mode: int, masks: Masks) -> str:
     if way == "exists":
         return kind
     shown = f"{kind} {size}" if kind == "f" else f"{kind} -"
-    return shown if way == "size" else f"{shown} {mode:o}"
+    return shown if way == "size" else f"{shown} {mode_shown(kind, mode, masks)}"
 
 
 def sentence(name: str, was: str, now: str) -> str:
@@ -70,7 +74,8 @@ def sentence(name: str, was: str, now: str) -> str:
         return f"the link '{name}' leads to '{now[2:]}' now, not to '{was[2:]}'"
     if old[1:2] != new[1:2]:
         return f"'{name}' has {new[1]} bytes now, not {old[1]}"
-    return f"'{name}' has the mode {new[-1]} now, not {old[-1]}"
+    was, now = plain(old[-1]), plain(new[-1])
+    return f"'{name}' has {'another mode' if was == now else f'the mode {now}'} now, not {was}"
 
 
 _NOUNS: Final = {"f": "a file", "d": "a folder", "l": "a link", "o": "neither file nor folder"}

@@ -164,8 +164,8 @@ class _Folded:
 
     def _child(self, line: ChildLine, cell: int, pid: int) -> None:
         child = Child(
-            argv=line.argv,
-            cwd=line.cwd,
+            executable=line.executable,
+            lacks=line.lacks,
             environ=line.environ,
             pid=line.pid,
             watched=line.pid in self._watched,

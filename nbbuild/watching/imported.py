@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbbuild.disk.digests import digest_lines
 from nbbuild.interpreter.installed import normalised
 from nbbuild.interpreter.resolving import Resolver
 from nbbuild.model import TraceItem
 from nbbuild.watching.observed import ImportUse, LoadedModule, Observed
-from nbbuild.watching.traces import SITE, STDLIB, joined
+from nbbuild.watching.traces import LINES, SITE, STDLIB, joined
 from nbbuild.watching.traces import origin as origin_now
 from nbbuild.watching.watched import Watching, via_cell
 
@@ -85,7 +86,10 @@ class RunImports:
             since = self._watching.began_ns
             if found.origin not in rewritten and self._watching.digests.changed_since(path, since):
                 changed.append(f"'{found.origin}' changed")
-            yield TraceItem("file", found.origin, digest, via)
+            if found.origin.endswith(".py"):  # Python reads its source by lines
+                yield TraceItem("file", found.origin, digest_lines(path, digest), via, LINES)
+            else:
+                yield TraceItem("file", found.origin, digest, via)
         for found in self._looked:
             yield from self._import(found, self._via(found), changed)
         yield from self._missing(changed)
@@ -164,9 +168,8 @@ class RunImports:
 
     def _same(self, one: str, other: str) -> bool:
         root = self._scope.root
-        return one == other or os.path.realpath(f"{root}/{one}") == os.path.realpath(
-            f"{root}/{other}"
-        )
+        places = (os.path.realpath(os.path.join(root, name)) for name in (one, other))  # noqa: PTH118
+        return one == other or next(places) == next(places)
 
     def _in_stdlib(self, origin: str) -> bool:
         return "-packages/" not in origin

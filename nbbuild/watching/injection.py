@@ -27,7 +27,7 @@ import msgspec
 from nbbuild.disk.durable import below_private, discard, own_folder
 from nbbuild.disk.regular import is_taken
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """The format of the account that the tracer writes."""
 
 _WAKE: Final = "nbbuild.wake"
@@ -42,6 +42,7 @@ class Tracing(msgspec.Struct, frozen=True):
     event: str  # the name of the audit event that asks for the account
     cache: str  # holds the tracer's marshalled code for each Python
     outside: bool = False  # whether system calls are watched as well
+    above: str = ""  # the folder that stands for / in a sandbox, "" without one
 
 
 # Runs in Python ≥ 3.8. Python 2, which children may be, can at least parse it.
@@ -61,7 +62,7 @@ def load(source, cache):
         return code
     try:
         temporary = "%s.%d" % (path, posix.getpid())
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=lambda name, how: posix.open(name, how, 0o600)) as file:
             file.write(marshal.dumps(code))
         posix.replace(temporary, path)
     except OSError:
@@ -87,7 +88,7 @@ def begin():
     try:
         where = dict(
             folder={folder!r}, report={report!r}, event={event!r}, memory={cache!r},
-            outside={outside!r},
+            outside={outside!r}, above={above!r},
         )
         answer = []  # of a watcher that was forked with this kernel
         sys.audit({wake!r}, answer, *where.values())
@@ -124,7 +125,8 @@ def begin():
         os.environ["PYTHONPATH"] = value[len(here) + 1 :]
     if sys.version_info >= (3, 8):
         try:
-            watch("watch_child", {source!r}, {cache!r}, folder={folder!r}, outside={outside!r})
+            where = dict(folder={folder!r}, outside={outside!r}, above={above!r})
+            watch("watch_child", {source!r}, {cache!r}, **where)
         except Exception:
             pass
     del sys.modules["sitecustomize"]
@@ -135,11 +137,13 @@ import sitecustomize
 )
 
 
-def prepare(folder: Path, *, cache: Path | None = None, outside: bool = False) -> Tracing:
+def prepare(
+    folder: Path, *, cache: Path | None = None, outside: bool = False, above: Path | None = None
+) -> Tracing:
     """Make the files of one run in `folder`, which is empty or absent.
 
-    `outside` says that system calls are watched as well. With a `cache`, a folder that is kept
-    after the run, kernels need not compile the tracer each time.
+    `outside` says that system calls are watched as well; `above` is that of the run's sandbox. With
+    a `cache`, a folder that is kept after the run, kernels need not compile the tracer each time.
     """
     site = folder / "site"
     for made in (site, folder / "children", *([cache] if cache else [])):
@@ -153,6 +157,7 @@ def prepare(folder: Path, *, cache: Path | None = None, outside: bool = False) -
         event=f"nbbuild.{secrets.token_hex(8)}",
         cache=str(code.resolve()),
         outside=outside,
+        above="" if above is None else str(above),
     )
     customize = _SITE.format(
         site=str(site.resolve()),
@@ -160,6 +165,7 @@ def prepare(folder: Path, *, cache: Path | None = None, outside: bool = False) -
         cache=tracing.cache,
         folder=tracing.folder,
         outside=outside,
+        above=tracing.above,
     )
     (site / "sitecustomize.py").write_text(customize, encoding="utf-8")
     return tracing
@@ -199,6 +205,7 @@ def install_code(tracing: Tracing) -> str:
         report=tracing.report,
         event=tracing.event,
         outside=tracing.outside,
+        above=tracing.above,
         wake=_WAKE,
         format=FORMAT,
     )

@@ -148,8 +148,8 @@ class VariableLine(AccountLine, frozen=True, array_like=True, tag="variable"):
 class ChildLine(AccountLine, frozen=True, array_like=True, tag="child"):
     """A program was started."""
 
-    argv: tuple[str, ...]
-    cwd: str
+    executable: str
+    lacks: tuple[str, ...]
     environ: tuple[str, ...] | None
     pid: int | None
     cell: int = 0

@@ -132,8 +132,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 class Child(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started with a program; mere forks are only in `processes`."""
 
-    argv: tuple[str, ...]  # may hold secrets: only `program` may be stored or shown
-    cwd: str
+    executable: str  # as it was named
+    lacks: tuple[str, ...]  # files that its arguments name and that its sandbox does not hold
     environ: tuple[str, ...] | None  # names that differ from the parent's; None = not given
     pid: int | None  # None = unknown (os.system)
     watched: bool  # it kept a log, so what it used is included
@@ -142,8 +142,8 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def program(self) -> str:
-        """The name of the program, without its folder and its arguments."""
-        return os.path.basename(self.argv[0]) if self.argv else ""  # noqa: PTH119
+        """The name of the program, without its folder."""
+        return os.path.basename(self.executable)  # noqa: PTH119
 
 
 class WatchedProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +152,6 @@ class WatchedProcess(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     parent: int
     forked: bool  # from a watched process, without exec
-    argv: tuple[str, ...] = ()
     cwd: str = ""
     python: str = ""
     implementation: str = ""

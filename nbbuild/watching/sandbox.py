@@ -13,7 +13,6 @@ found elsewhere. Reading the project around the sandbox, by an absolute path, is
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -227,13 +226,12 @@ class BeyondSandbox:
     def _arguments(self, children: Iterable[Child]) -> Iterator[UndeclaredUse]:
         """Yield the files named in programs' arguments that the programs cannot have found."""
         for child in children:
-            for word in _words(child.argv):
-                path = os.path.normpath(Path(child.cwd, word))
+            for path in child.lacks:
                 place = self.sandbox.stands_for(path)
                 if place is None:
                     around = self._in_the_project(os.path.realpath(path))
                     place = os.path.realpath(path) if around else None
-                elif os.path.lexists(path):  # the program may have made it
+                elif os.path.lexists(path):  # the program made it
                     place = None
                 if place is not None and is_file(place):
                     yield from self._use(place, "names", child.cell)
@@ -320,18 +318,6 @@ def hint(uses: Sequence[UndeclaredUse], *, config: str) -> str:
         f"a sandbox holds only what is declared; in {config}, for this notebook: "
         f"{' and '.join(lists)}"
     )
-
-
-def _words(argv: Sequence[str]) -> Iterator[str]:
-    """Yield the arguments of a program, and the words of a shell's script."""
-    yield from (word for word in argv[1:] if word and "\0" not in word)
-    if len(argv) > 2 and argv[1].startswith("-") and argv[1].endswith("c"):
-        script = shlex.shlex(argv[2], posix=True, punctuation_chars=True)
-        script.whitespace_split, script.commenters = True, ""
-        try:
-            yield from script
-        except ValueError:  # not a shell script
-            return
 
 
 def _quoted(names: Collection[str]) -> Iterator[str]:

@@ -11,7 +11,10 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from nbbuild.watching.modes import masks
+from nbbuild.watching.naming import is_outside, name_of
 from nbbuild.watching.traces import NOT_LISTED, Own
+from nbbuild.watching.virtual import VirtualEnvironments
 
 _LINUX = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin")
 _MACOS = ("/System", "/Library", "/private/etc", "/private/var")
@@ -20,7 +23,7 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 class Scope:
-    """Decides which paths count for a trace, and under which names (root-relative, POSIX).
+    """Decides which paths count for a trace, and under which names (POSIX; see naming.py).
 
     `folders` are the interpreter's; `closed` folders never count, such as the store.
     """
@@ -35,6 +38,8 @@ class Scope:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.root = os.path.realpath(root)
+        self.masks = masks(self.root)
+        self.virtual = VirtualEnvironments(self.root)
         self.own = own
         folders = tuple(folders)
         self._interpreter = self._but_those_around_the_root(folders)
@@ -49,6 +54,8 @@ class Scope:
         self._shell = {environ.get("PWD"), environ.get("OLDPWD")}
         self._temporary = os.path.realpath(tempfile.gettempdir())
         home = environ.get("HOME", "")
+        if home:
+            self._above |= {*_above(home)}
         self._home = os.path.realpath(home).rstrip("/") if home else None
         hidden = f"{os.path.realpath(home).rstrip('/')}/." if home else ""
         self._hidden = hidden if hidden and not f"{self.root}/".startswith(hidden) else None
@@ -74,7 +81,7 @@ class Scope:
 
     def is_of_the_shell(self, path: str, name: str) -> bool:
         """Whether `path` is a folder outside the root that shells look at when they start."""
-        return name.startswith("../") and path in self._shell
+        return is_outside(name) and path in self._shell
 
     def installed(self, path: str) -> bool:
         """Whether `path`, links followed, lies in the interpreter's own folders."""
@@ -97,7 +104,7 @@ class Scope:
             return None
         if any(part.startswith("ipykernel_") for part in parts) and not inside:
             return None
-        return os.path.relpath(path, self.root)
+        return name_of(path, self.root)
 
     def _is_left_out(self, path: str, *, inside: bool) -> bool:
         folder = f"{path.rstrip('/')}/"

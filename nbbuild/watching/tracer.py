@@ -476,6 +476,7 @@ class _Tracer:
         memory: str = "",
         log: str = "",
         outside: bool = False,
+        above: str = "",
     ) -> None:
         self.folder = folder  # holds site/, for PYTHONPATH, and children/
         self.path = report  # where a kernel's account goes
@@ -484,6 +485,7 @@ class _Tracer:
         self.memory = memory  # a folder for what the next kernel need not look up again
         self.log = log  # where a child's account goes; "" in a kernel
         self.outside = outside  # whether system calls are watched as well
+        self.above = above  # the folder that stands for / in a sandbox, "" without one
         self.scanned: dict[str, int] = {}  # how often Python opened each folder to list it
         self.records: list[Any] = []
         self.count = 0
@@ -1076,14 +1078,19 @@ class _Tracer:
             self.write_report(self.path)
 
     def child(self, argv: Any, cwd: Any, changed: Any, pid: Any) -> None:
-        """Record a process that was started, and what it may read, judging by its arguments."""
+        """Record a process that was started, and what it may read, judging by its arguments.
+
+        No argument is recorded as such: it may be secret.
+        """
         words = [_text(word) for word in argv]
         place = _absolute("." if cwd is None else _text(cwd))
-        self.emit("child", words[:1000], place, changed, pid, self.cell())
-        named: list[tuple[str, bool, bool]] = [(word, False, False) for word in words]
         script = len(words) > 2 and words[1][:1] == "-" and words[1][-1:] == "c"
+        inside = [*_words(words[2])] if script else []
+        lacks = self.beyond([*words[1:], *(word for word, _ in inside)], place)
+        self.emit("child", words[0] if words else "", lacks, changed, pid, self.cell())
+        named: list[tuple[str, bool, bool]] = [(word, False, False) for word in words]
         if script and "python" not in words[0]:
-            named += [(word, output, True) for word, output in _words(words[2])]
+            named += [(word, output, True) for word, output in inside]
         if self.outside:
             return  # its own system calls are seen
         if cwd is not None:
@@ -1093,6 +1100,21 @@ class _Tracer:
                 if part and len(part) < 4096 and "\0" not in part and "\n" not in part:
                     path = _absolute(part if part[:1] == "/" else f"{place}/{part}")
                     self.named(path, output, shell=shell)
+
+    def beyond(self, words: list[str], place: str) -> list[str]:
+        """Return the paths of what `words` name, from `place`, and the sandbox does not hold."""
+        found: dict[str, None] = {}
+        for word in words[:10000] if self.above else ():
+            if not word or len(word) > 4096 or "\0" in word:
+                continue
+            path = real = os.path.normpath(os.path.join(place, word))
+            if path.startswith(f"{self.above}/"):
+                if _look(path, follow=False) is not None:
+                    continue
+                real = path[len(self.above) :]
+            if _look(real) is not None:
+                found[path] = None
+        return [*found]
 
     def named(self, path: str, output: bool, *, shell: bool = False) -> None:
         """Record a file that an argument names. Any other argument is left out: it may be secret.
@@ -1219,6 +1241,7 @@ class _Tracer:
         event: str,
         memory: str,
         outside: bool,
+        above: str,
     ) -> None:
         """Watch this kernel from now on; its zygote's imports count as its own."""
         assert self.asleep is not None
@@ -1227,7 +1250,7 @@ class _Tracer:
         self.handlers.update(self.asleep)
         self.handlers[event] = self.on_ask
         self.asleep = None
-        self.outside = outside
+        self.outside, self.above = outside, above
         self.say(LOOKS)
         _let_pass(outside)
         self.own = f"/ipykernel_{posix.getpid()}/"
@@ -1321,7 +1344,7 @@ class _Tracer:
             except Exception as error:
                 self.fault(f"sys.modules[{name!r}]", error)
         report = {
-            "format": 3,
+            "format": 4,
             "start": _start(posix.getppid(), forked=False),
             "children": self.folder + "/children",
             "records": self.records,
@@ -1579,15 +1602,10 @@ def _head(path: str) -> dict[str, str]:
 
 
 def _start(parent: int, *, forked: bool) -> dict[str, Any]:
-    try:
-        command = _read("/proc/self/cmdline").decode("utf-8", "surrogateescape").split("\0")[:-1]
-    except OSError:
-        command = list(getattr(sys, "argv", []))
     return {
         "pid": posix.getpid(),
         "parent": parent,
         "forked": forked,
-        "argv": command[:1000],
         "cwd": _getcwd(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "implementation": sys.implementation.name,
@@ -1604,9 +1622,13 @@ def _shell() -> Any:
     return None if ipython is None else ipython.get_ipython()
 
 
-def watch_kernel(*, folder: str, report: str, event: str, memory: str, outside: bool) -> None:
+def watch_kernel(
+    *, folder: str, report: str, event: str, memory: str, outside: bool, above: str
+) -> None:
     """Watch a kernel: it writes its account to `report` at exit, and on `event` where that says."""
-    watcher = _Tracer(folder=folder, report=report, event=event, memory=memory, outside=outside)
+    watcher = _Tracer(
+        folder=folder, report=report, event=event, memory=memory, outside=outside, above=above
+    )
     watcher.shell = _shell()
     # Every kernel has atexit anyway, and until 3.9 Python crashes if it is gone at the exit.
     __import__("atexit").register(watcher.at_exit)
@@ -1626,8 +1648,8 @@ def watch_zygote(*, wake: str) -> _Tracer:
     return watcher
 
 
-def watch_child(*, folder: str, outside: bool) -> None:
+def watch_child(*, folder: str, outside: bool, above: str) -> None:
     """Watch a process that a kernel started; called by the sitecustomize.py in `folder`."""
-    watcher = _Tracer(folder=folder, log=_log_name(folder), outside=outside)
+    watcher = _Tracer(folder=folder, log=_log_name(folder), outside=outside, above=above)
     watcher.emit("start", _start(posix.getppid(), forked=False))
     watcher.watch()

@@ -9,12 +9,15 @@ import glob
 import os
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import compress
+from operator import not_
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from blake3 import blake3
 
+from nbbuild.disk.digests import digest_lines
 from nbbuild.disk.project_folder import DOT
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.resolving import Resolver
@@ -22,16 +25,48 @@ from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
 from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.watching.answers import answer, sentence
 from nbbuild.watching.looking import listed
+from nbbuild.watching.modes import masks
+from nbbuild.watching.naming import name_of
+from nbbuild.watching.virtual import VirtualEnvironments
 
 STDLIB, SITE = "<stdlib>", "<site-packages>"
 """On a trace's path, they stand for the interpreter's own folders; as an origin: found there."""
 
+LINES = "lines"
+"""The `way` of a file that counts by its lines, whatever they end with."""
+
 NOT_LISTED = frozenset({DOT, "__pycache__", ".ipynb_checkpoints"})
 """Names that come and go and mean nothing; no listing counts them."""
 
+_NO_NAMES = NOT_LISTED | {".git", ".hg", ".svn"}
+"""Names that listings leave out; what is in version control's folders counts if it is read."""
 
-KnownValues: TypeAlias = "dict[Hashable, str | None]"
-"""Values found so far, for as long as nothing changes: item → its value."""
+
+_OF_ONE_RUN = ("listing", "glob")
+"""Kinds of items of which the run itself decides what counts."""
+
+
+class KnownValues:
+    """What was found so far, for as long as nothing changes.
+
+    Many records hold the same items, as the same objects (store/reading.py), so those that hold are
+    known by their identity: that takes a tenth of the time of looking them up.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[Hashable, str | None] = {}
+        """Item, without what does not count → its value."""
+        self._holding: dict[Hashable, set[int]] = {}
+        self._kept: list[TraceItem] = []  # so that no other object gets the identity of one
+
+    def holding(self, path: tuple[str, ...], probe: Probe | None) -> set[int]:
+        """Return the identities of the items that hold, in traces with this search path."""
+        return self._holding.setdefault((path, id(probe)), set())
+
+    def keep(self, item: TraceItem, holds: set[int]) -> None:
+        """Take note that an item holds."""
+        self._kept.append(item)
+        holds.add(id(item))
 
 
 class Own:
@@ -81,11 +116,19 @@ class Traces:
         self._root = root
         self._folder = str(root)
         self._digest = digest
+        self._masks = masks(root)
+        self._virtual = VirtualEnvironments(root)
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
 
     def forget(self) -> None:
         """Look at the disk again from now on."""
         self._resolvers.clear()
+        self._virtual = VirtualEnvironments(self._root)
+
+    @property
+    def looked(self) -> frozenset[str]:
+        """The paths (absolute) by which virtual environments were told apart so far."""
+        return frozenset(self._virtual.looked)
 
     @property
     def listed(self) -> frozenset[str]:
@@ -106,17 +149,25 @@ class Traces:
         new values are added there. An item of a kind that this version does not know does not hold:
         a later version wrote the record, and only that can judge it.
         """
-        seen = {} if seen is None else seen
+        seen = KnownValues() if seen is None else seen
+        holds = seen.holding(trace.path, probe)
+        # Most items of most records are known to hold: pass them over without a step each.
+        known = map(holds.__contains__, map(id, trace.items))
+        open_items = list(compress(trace.items, map(not_, known)))
+        if not open_items:
+            return
         made = frozenset(trace.made)
 
         def ours(path: str) -> bool:
             return path in made or own(path)
 
-        for item in trace.items:
-            now = self._seen(item, trace, probe, ours, seen)
-            if item.kind == "absent" and now == "":
-                continue  # even if the run made the file: it would do so again
-            if now != item.value:
+        for item in open_items:
+            now = self._seen(item, trace, probe, ours, seen.values)
+            # What is absent may be so even if the run made it: it would do so again.
+            if now == item.value or (item.kind == "absent" and now == ""):
+                if item.kind not in _OF_ONE_RUN:
+                    seen.keep(item, holds)
+            else:
                 yield Reason(item.kind, item.name, item.value, now or "", _sentence(item, now))
 
     def renewed(self, trace: Trace, *, probe: Probe | None, own: Callable[[str], bool]) -> Trace:
@@ -135,13 +186,15 @@ class Traces:
         trace: Trace,
         probe: Probe | None,
         own: Callable[[str], bool],
-        seen: KnownValues,
+        seen: dict[Hashable, str | None],
     ) -> str | None:
         """Return the value of `item`; `seen` holds those of files and modules, which many share."""
         if item.kind in ("file", "absent", "stat"):
-            key: Hashable = (item.kind, item.name, item.way)
-        elif item.kind == "import":
-            key = (item.name, item.way or trace.path, id(probe))
+            # By lines, a file may have the value of an item without being that file.
+            value = item.value if item.way == LINES else ""
+            key: Hashable = (item.kind, item.name, item.way, value)
+        elif item.kind in ("import", "missing-import", "installed"):
+            key = (item.kind, item.name, item.way or trace.path, id(probe))
         else:
             return self._now(item, trace, probe, own)
         if key not in seen:
@@ -155,13 +208,13 @@ class Traces:
         path = os.path.join(self._folder, item.name)  # noqa: PTH118 - for each of many items
         match item.kind:
             case "file":
-                return self._digest(path)
+                return self._content(path, item)
             case "absent":
                 return left_at(path, self._digest, way=item.way)
             case "stat":
-                return answer(path, item.way)
+                return answer(path, item.way, self._masks)
             case "listing":
-                return listing(path, item.name, own=own)
+                return listing(path, item.name, own=own, virtual=self._virtual)
             case "distribution":
                 return probe.distributions.get(item.name) if probe else None
             case "import" | "missing-import":
@@ -172,9 +225,16 @@ class Traces:
                 return next((one for one in origins if one not in (STDLIB, SITE, "")), "")
             case "glob":
                 matches = glob_matches(self._root, item.name, item.way)
-                return digest_matches(matches, str(self._root), own=own)
+                return digest_matches(matches, self._folder, own=own, virtual=self._virtual)
             case _:
                 return None
+
+    def _content(self, path: str, item: TraceItem) -> str | None:
+        """Return the digest of a file, by its lines if the item says so."""
+        found = self._digest(path)
+        if item.way != LINES or found is None or found == item.value:
+            return found
+        return digest_lines(path, found)
 
     def _origin(self, name: str, path: Sequence[str], probe: Probe | None) -> str:
         suffixes = probe.suffixes if probe else ()
@@ -195,7 +255,7 @@ def origin(
             continue
         found = resolver.find(name, local)
         if found is not None:
-            return os.path.relpath(found, root)
+            return name_of(found, str(root))
         if top in marks.get(entry, ()):
             return entry
         local = []
@@ -211,10 +271,16 @@ def _path(item: TraceItem, trace: Trace) -> Sequence[str]:
     return item.way.split("\0") if item.way else trace.path
 
 
-def listing(path: Path | str, name: str, *, own: Callable[[str], bool]) -> Digest | None:
+def listing(
+    path: Path | str,
+    name: str,
+    *,
+    own: Callable[[str], bool],
+    virtual: Callable[[str], bool] = lambda path: False,
+) -> Digest | None:
     """Return a digest of the names in a folder, None if it cannot be listed."""
     names = listed(str(path))
-    return None if names is None else digest_names(names, name, own=own)
+    return None if names is None else digest_names(names, name, own=own, virtual=virtual)
 
 
 def left_at(path: Path | str, digest: Callable[[Any], Digest | None], *, way: str = "") -> str:
@@ -253,20 +319,47 @@ def parted(base: str, pattern: str) -> tuple[str, str]:
     return "/".join(parts[:plain]) or "/", "/".join(parts[plain:])
 
 
-def digest_matches(matches: Iterable[str], root: str, *, own: Callable[[str], bool]) -> Digest:
-    """Return a digest of the paths that a glob matched, without those that never count."""
-    names = (os.path.relpath(os.path.normpath(path), root) for path in matches)
-    kept = sorted(n for n in names if not own(n) and NOT_LISTED.isdisjoint(n.split("/")))
+def digest_matches(
+    matches: Iterable[str],
+    root: str,
+    *,
+    own: Callable[[str], bool],
+    virtual: Callable[[str], bool] = lambda path: False,
+) -> Digest:
+    """Return a digest of the paths that a glob matched, without those that never count.
+
+    Virtual environments, by `virtual`, count by what is installed in them.
+    """
+    names = (name_of(os.path.normpath(path), root) for path in matches)
+    kept = sorted(
+        name
+        for name in names
+        if not own(name) and _NO_NAMES.isdisjoint(name.split("/")) and not virtual(name)
+    )
     return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def digest_names(names: Iterable[str], folder: str, *, own: Callable[[str], bool]) -> Digest:
+def digest_names(
+    names: Iterable[str],
+    folder: str,
+    *,
+    own: Callable[[str], bool],
+    virtual: Callable[[str], bool] = lambda path: False,
+) -> Digest:
     """Return a digest of `names` in `folder` (root-relative), without those that never count.
 
-    Each name follows a letter for its kind.
+    Each name follows a letter for its kind. Virtual environments, by `virtual`, count by what is
+    installed in them.
     """
     lead = "" if folder == "." else f"{folder}/"
-    kept = sorted(n for n in names if n[1:] not in NOT_LISTED and not own(f"{lead}{n[1:]}"))
+
+    def counts(name: str) -> bool:
+        path = f"{lead}{name[1:]}"
+        return (
+            name[1:] not in _NO_NAMES and not own(path) and not (name[0] in "dl" and virtual(path))
+        )
+
+    kept = sorted(filter(counts, names))
     return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -16,7 +16,14 @@ from nbbuild.watching.imported import RunImports
 from nbbuild.watching.literals import is_file, literals
 from nbbuild.watching.observed import FileUse, Glob, Listing, Observed, Variable
 from nbbuild.watching.scope import Scope
-from nbbuild.watching.traces import digest_matches, digest_names, glob_matches, left_at, parted
+from nbbuild.watching.traces import (
+    LINES,
+    digest_matches,
+    digest_names,
+    glob_matches,
+    left_at,
+    parted,
+)
 from nbbuild.watching.traces import listing as listing_now
 from nbbuild.watching.watched import Watched, Watching, via_cell
 from nbbuild.watching.written import read_of_earlier_runs, written
@@ -34,15 +41,19 @@ def traced(watching: Watching, observed: Observed) -> Watched:
     items: dict[tuple[str, str, str], TraceItem] = {}
     changed: list[str] = []
     modules = RunImports(watching, observed, made)
+    imported: set[str] = set()
+    for item in modules.items(changed, done.rewritten):
+        items.setdefault((item.kind, item.name, item.way), item)
+        if item.way == LINES:
+            imported.add(item.name)
     for item in (
-        *modules.items(changed, done.rewritten),
         *_files(watching, observed, changed, done.scratch),
         *_listings(watching, observed.listings, ours, changed),
         *_globs(watching, observed.globs, ours, changed),
+        *_literals(watching, observed, modules.texts, changed),
     ):
-        items.setdefault((item.kind, item.name, item.way), item)
-    for item in _literals(watching, observed, modules.texts, changed):
-        items.setdefault((item.kind, item.name, item.way), item)
+        if item.kind != "file" or item.name not in imported:  # the import read it
+            items.setdefault((item.kind, item.name, item.way), item)
     hosts = dict.fromkeys(host.name for host in observed.hosts)
     readers = ("__main__", *modules.local)
     variables = dict.fromkeys(
@@ -136,7 +147,8 @@ def _file(watching: Watching, use: FileUse, name: str, changed: list[str]) -> It
     elif use.first.type == "f" and changes.read_first(use):
         yield from _content(watching, use, name, via, changed)
         if "stat" in use.uses and not use.written:
-            yield TraceItem("stat", name, answered(use.first, "stat", use.path), via, "stat")
+            value = answered(use.first, "stat", use.path, watching.scope.masks)
+            yield TraceItem("stat", name, value, via, "stat")
     elif not use.written:
         # A file that was looked for and then rewritten, as libraries do, is from an earlier run.
         yield from _answer(watching, use, name, via, changed)
@@ -178,8 +190,8 @@ def _answer(
     if folder and (watching.scope.own.name(name) or watching.scope.surrounds(use.path)):
         # A folder for its own artefacts comes back with them; one around the project always exists.
         return
-    value = answered(use.first, way, use.path)
-    if answer(use.path, way) != value:
+    value = answered(use.first, way, use.path, watching.scope.masks)
+    if answer(use.path, way, watching.scope.masks) != value:
         changed.append(f"'{name}' changed")
     yield TraceItem("stat", name, value, via, way)
     if "enter" in use.uses or way == "stat":
@@ -198,8 +210,8 @@ def _own_answer(
     ):
         return
     way = f"{'stat' if 'lstat' in use.uses else 'exists'} {LINK}"
-    value = answered(use.own, way, use.path)
-    if answer(use.path, way) != value:
+    value = answered(use.own, way, use.path, watching.scope.masks)
+    if answer(use.path, way, watching.scope.masks) != value:
         changed.append(f"'{name}' changed")
     yield TraceItem("stat", name, value, via, way)
 
@@ -224,8 +236,8 @@ def _listings(
         name = watching.scope.name(one.path)
         if name is None or one.names is None or ours.made(name):
             continue
-        value = digest_names(one.names, name, own=ours)
-        if listing_now(one.path, name, own=ours) != value:
+        value = digest_names(one.names, name, own=ours, virtual=watching.scope.virtual)
+        if listing_now(one.path, name, own=ours, virtual=watching.scope.virtual) != value:
             changed.append(f"the names in the folder '{name}' changed")
         yield TraceItem("listing", name, value, via_cell(one.cell))
         yield from _links(watching, one.path, via_cell(one.cell))
@@ -242,9 +254,10 @@ def _globs(
         flags = [one.way, *(["recursive"] * one.recursive), *(["hidden"] * one.hidden)]
         way = " ".join(flags)
         name = f"{base}:{pattern}"
-        value = digest_matches(one.matches, watching.scope.root, own=ours)
-        now = glob_matches(Path(watching.scope.root), name, way)
-        if digest_matches(now, watching.scope.root, own=ours) != value:
+        root, virtual = watching.scope.root, watching.scope.virtual
+        value = digest_matches(one.matches, root, own=ours, virtual=virtual)
+        now = glob_matches(Path(root), name, way)
+        if digest_matches(now, root, own=ours, virtual=virtual) != value:
             changed.append(f"the matches of '{pattern}' changed")
         yield TraceItem("glob", name, value, via_cell(one.cell), way)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nbbuild.model import ArtefactFile
 from nbbuild.watching import changes
+from nbbuild.watching.naming import is_outside
 from nbbuild.watching.observed import FileUse, Observed
 from nbbuild.watching.traces import parted
 from nbbuild.watching.watched import LeftFile, Watching
@@ -38,7 +39,7 @@ def written(watching: Watching, observed: Observed) -> Written:
     listed |= {watching.scope.name(parted(one.base, one.pattern)[0]) for one in observed.globs}
     for use in observed.files:
         name = watching.scope.counts(use.path)
-        if name is None or name.startswith("../"):
+        if name is None or is_outside(name):
             continue
         done.touched.add(name)
         if not use.written:

@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import pytest
 
 from nbbuild.building import scheduler
+from nbbuild.building.choosing import SLOTS, Needs, Shares
 from nbbuild.model import Task
 from nbbuild.project.graph import link
 
@@ -241,6 +242,47 @@ def test_no_more_tokens_are_wanted_than_there_are_slots_and_tasks():
     work, tokens = Work(), Tokens(9)
     work.run(independent("a", "b"), slots=9, tokens=tokens)
     assert max(tokens.asked) == 1
+
+
+def test_a_task_of_several_slots_takes_as_many_tokens_as_it_can_have():
+    work, tokens = Work(), Tokens(9)
+    work.run(
+        independent("a", "b"),
+        slots=3,
+        tokens=tokens,
+        shares=Shares(needs=lambda name: Needs(3 if name == "a" else 1)),
+        priority={"a": 1},
+    )
+    assert (tokens.asked[0], set(tokens.asked), tokens.held) == (2, {2, 0}, 0)
+
+    held = []
+    work, tokens = Work(), Tokens(0)  # make has none left
+    work.act = lambda name: held.append(tokens.held) is None
+    work.run(independent("a"), slots=3, tokens=tokens, shares=Shares({}, lambda name: Needs(3)))
+    assert (held, tokens.asked[0]) == ([0], 2)
+
+
+def test_what_waits_although_a_slot_is_free_is_told_once_and_for_what():
+    told = []
+    graph = independent("a", "b", "c", "d")
+    work, executor = Work(), InTurn()
+    scheduler.run(
+        graph.order,
+        graph.upstream,
+        up_to_date=work.up_to_date,
+        act=work.act,
+        blocked=work.blocked,
+        executor=executor,
+        slots=3,
+        priority={},
+        upcoming=executor.end_one,
+        shares=Shares(
+            {"db": 1}, lambda name: Needs.of(3 if name == "d" else 1, {"db": name < "d"})
+        ),
+        held_up=lambda name, needs, lacking: told.append((name, lacking)),
+    )
+    assert told == [("b", ("db",)), ("d", (SLOTS,)), ("c", ("db",))]
+    assert executor.ran == [["a"], ["b"], ["c"], ["d"]]
 
 
 class InTurn(Executor):

@@ -22,12 +22,13 @@ def give_up():
 
 def test_who_ran_beside_whom_is_known():
     turns = Turns()
-    with turns.running("a", check=nothing), turns.running("b", check=nothing):
-        pass
-    with turns.running("c", check=nothing):
-        pass
-    assert (turns.beside("a"), turns.beside("b")) == ({"b"}, {"a"})
-    assert turns.beside("c") == turns.beside("never ran") == frozenset()
+    with turns.running("a", check=nothing):
+        with turns.running("b", check=nothing):
+            assert (turns.beside("a"), turns.beside("b")) == ({"b"}, {"a"})
+        with turns.running("c", check=nothing):
+            assert (turns.beside("a"), turns.beside("c")) == ({"b", "c"}, {"a"})
+    with turns.running("b", check=nothing):  # again, and alone
+        assert turns.beside("b") == frozenset()
 
 
 @pytest.mark.parametrize("parted", ["before", "now"])
@@ -65,6 +66,7 @@ def test_who_runs_alone_waits_for_all_others_and_lets_none_begin():
     def alone():
         with turns.running("alone", check=waiting.set, alone=True):
             order.append("alone")
+            order.append(turns.beside("alone"))
 
     thread = threading.Thread(target=alone)
     with turns.running("a", check=nothing):
@@ -74,8 +76,7 @@ def test_who_runs_alone_waits_for_all_others_and_lets_none_begin():
             pass
         order.append("a")
     thread.join(60)
-    assert order == ["a", "alone"]
-    assert turns.beside("alone") == frozenset()
+    assert order == ["a", "alone", frozenset()]
     with turns.running("b", check=nothing):
         pass
 

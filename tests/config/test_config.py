@@ -80,6 +80,7 @@ def test_an_empty_file_has_the_defaults(load: Load, root: Path) -> None:
             cwd="notebook",
             trace=True,
             warm="auto",
+            cores=0,
         )
         == DEFAULTS
     )
@@ -100,6 +101,8 @@ def test_every_table_becomes_a_type(load: Load, root: Path) -> None:
         timeout = 1.5
         trace = "syscalls"
         warm = ["numpy"]
+        cores = 2
+        resources = { gpu = 2, memory = "8GB" }
         [environment]
         packages = ["numpy"]
         env = ["SEED"]
@@ -129,6 +132,8 @@ def test_every_table_becomes_a_type(load: Load, root: Path) -> None:
         kernel = ""
         retries = 2
         cwd = "project"
+        cores = 4
+        resources = { gpu = 1, memory = "2GB" }
         [[notebook]]
         path = "b*.ipynb"
         matrix = { n = [1, 2] }
@@ -147,7 +152,8 @@ def test_every_table_becomes_a_type(load: Load, root: Path) -> None:
             jobs=3,
             kernel_aliases={"a": "b"},
             keep_going=False,
-            settings=Settings(timeout=1.5, trace=True, warm=("numpy",)),
+            resources={"gpu": 2, "memory": 8_000_000_000},
+            settings=Settings(timeout=1.5, trace=True, warm=("numpy",), cores=2),
         ),
         environment=EnvironmentTable(
             packages=("numpy",), env=("SEED",), files=("lock",), commands=("R --version",)
@@ -169,7 +175,8 @@ def test_every_table_becomes_a_type(load: Load, root: Path) -> None:
                 groups=("slow",),
                 max_age=86_400.0,
                 cache=False,
-                settings=Settings(kernel="", retries=2, cwd="project"),
+                resources={"gpu": 1, "memory": 2_000_000_000},
+                settings=Settings(kernel="", retries=2, cwd="project", cores=4),
             ),
             NotebookEntry(where="[[notebook]] 2", path="b*.ipynb", matrix={"n": [1, 2]}),
         ),
@@ -601,6 +608,11 @@ def test_values_of_a_table(
             'matrix = { a = "UK" }',
             "'matrix.a' must be a list of values, not the string \"UK\"",
             'write a = ["UK"], or use `parameters` for one value',
+        ),
+        (
+            f"matrix = {{ {', '.join(f'{name} = {[*range(20)]}' for name in 'abcdefgh')} }}",
+            "'matrix' makes 25,600,000,000 tasks of one notebook, more than 10,000",
+            "every combination of values is one task; take out values, or loop in a cell",
         ),
         (
             "matrix = { a = [1, 2, 1] }",

@@ -10,20 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 from notebook_sources import LOG, ipynb
+from processes import family
 
 PATIENCE = 60  # seconds until a test that waits has failed
-
-
-def family(project):
-    """Return all processes that builds of the project started: they inherit where its log is."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("RUN_LOG") == project.environ["RUN_LOG"]:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [process for process in found if process.pid != os.getpid()]
 
 
 def start(project, *words):

@@ -1,4 +1,4 @@
-"""Read the Docs builds what CI has run: in an empty environment, by anonymous HTTP, without kernels."""
+"""Read the Docs builds what CI has run: in an empty environment, by anonymous HTTP, no kernel."""
 
 import json
 import os

@@ -92,6 +92,8 @@ def test_a_fresh_clone_executes_nothing(book, elsewhere, web_server, begun):
         assert (root / built).read_bytes() == (book.root / built).read_bytes()
     assert not any("launcher" in words for words in begun)
     assert web_server.methods == {"GET": 3}  # the head, its records, the blobs
+    shown = book.nbbuild("-C", str(root), "show", "plot.ipynb").out
+    assert f"  result: restored from the remote cache {web_server.url}; executed " in shown
     # From now on the remote is not needed.
     web_server.cut = 1_000
     assert book.build("-C", str(root), "-B") == ["alone", "load", "plot"]

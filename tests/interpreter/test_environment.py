@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -102,6 +103,44 @@ def test_another_interpreter_is_asked_through_its_own_command(site, other):
     assert probe.distributions == {"ipykernel": "6.29.0", "some-thing-x": "1.0"}
     assert (probe.ipykernel, probe.ipython) == ("6.29.0", "")
     assert str(site) in probe.path
+
+
+def direct(site: Path, name: str, url: str, *, more: str = "", **info: object) -> None:
+    """Install a distribution from a folder, whose scripts begin with the interpreter's path."""
+    install(site, name, "1.0")
+    folder = site / f"{name}-1.0.dist-info"
+    (folder / "direct_url.json").write_text(json.dumps({"url": url, **info}))
+    lines = [
+        f"../../../bin/{name},sha256={hash(str(site))},{len(str(site))}",
+        f"{name}/__pycache__/a.cpython-{hash(str(site))}.pyc,,",
+        f"{name}-1.0.dist-info/direct_url.json,sha256={hash(url)},{len(url)}",
+        f"{name}-1.0.dist-info/METADATA,sha256=def,3",
+        f"{name}-1.0.dist-info/RECORD,,",
+        f"_{name}.pth,sha256={hash(url)},{len(url)}" if info else f"{name}/a.py,sha256=abc{more},3",
+    ]
+    (folder / "RECORD").write_text("\n".join(lines))
+
+
+def test_a_direct_install_has_the_same_version_wherever_it_came_from(tmp_path, site, other):
+    venv.create(tmp_path / "longer" / "venv", with_pip=False, symlinks=True)
+    (second,) = (tmp_path / "longer" / "venv" / "lib").glob("python*/site-packages")
+    (second / "ipykernel.py").touch()
+    for folder, place in ((site, "/home/me"), (second, "/builds/group/project")):
+        direct(folder, "plain", f"file://{place}/plain")
+        direct(folder, "edited", f"file://{place}/edited", more=str(len(place)))
+        direct(folder, "linked", f"file://{place}/linked", dir_info={"editable": True})
+        direct(folder, "cloned", f"https://x/{place}", vcs_info={"vcs": "git", "commit_id": place})
+    found = []
+    for python in (other, tmp_path / "longer" / "venv" / "bin" / "python"):
+        memory = Memory()
+        probe = Environments(memory.recall, memory.remember).probe(kernel(python))
+        assert probe is not None
+        found.append({name: probe.distributions[name] for name in _DIRECT})
+    assert all(version.startswith("1.0+") for one in found for version in one.values())
+    assert [name for name in _DIRECT if found[0][name] == found[1][name]] == ["plain", "linked"]
+
+
+_DIRECT = ("plain", "edited", "linked", "cloned")
 
 
 def test_an_answer_is_remembered_until_something_it_rests_on_changes(site, other):

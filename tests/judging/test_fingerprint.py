@@ -26,6 +26,7 @@ SETTINGS = Settings(
     cwd="notebook",
     trace=True,
     warm="kernel",
+    cores=0,
 )
 KERNEL = Kernel(
     name="python3",

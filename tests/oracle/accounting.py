@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
-from os.path import normpath, realpath, relpath
+from os.path import join, normpath, realpath, relpath
 from pathlib import Path
 
 from blake3 import blake3
 from strace_log import Event
+
+from nbbuild.watching.naming import name_of
 
 _NEVER = {".nbbuild", "_build", "__pycache__", ".ipynb_checkpoints"}
 _GONE = {"ENOENT", "ENOTDIR", "ELOOP"}
@@ -86,7 +88,7 @@ class Account:
 
     def name(self, path: str) -> str:
         """Return the name of a path, from the project's root."""
-        return relpath(path, self._root)
+        return name_of(path, self._root)
 
     def _import_folders(self) -> set[str]:
         """Return the folders in which Python looked for modules: that of each compiled source."""
@@ -291,7 +293,7 @@ class Account:
 
     def _justified(self, item: dict) -> bool:
         kind, name = item["kind"], item["name"]
-        whole = normpath(f"{self._root}/{name}")
+        whole = normpath(join(self._root, name))
         folder, _, last = whole.rpartition("/")
         ways = (whole, f"{realpath(folder or '/')}/{last}")
         asked = [event for event in self._seen if event.path in ways]

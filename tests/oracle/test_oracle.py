@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
-import subprocess
 
 import pytest
+import straced
 from accounting import Account
 from realistic_notebooks import NOTEBOOKS
-from strace_log import BEGIN, CALLS, END, events
+from strace_log import BEGIN, END, events
 from two_builds import both
 
 from nbbuild.watching import seccomp
 
-
-def _unavailable() -> str:
-    if shutil.which("strace") is None:
-        return "there is no strace"
-    tried = subprocess.run(
-        ["strace", "-f", CALLS[1], "-o", "/dev/null", "true"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if tried.returncode:
-        return f"strace can follow no process: {tried.stderr.strip()}"
-    return seccomp.unavailable()
-
-
-BLIND = _unavailable()
+BLIND = straced.unavailable() or seccomp.unavailable()
 
 
 def _names(*, long: bool) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 SCRIPT = "import os\nprint(open('a.txt').read(), os.environ.get('PYTHONPATH'))\n"
@@ -49,7 +48,7 @@ def test_children_of_every_python_are_watched(observe, script, python):
     assert "a.txt" in seen.read
     assert seen.observed.partial == ()
     (child,) = seen.observed.children
-    assert child.watched and child.argv[1:] == ("child.py",)
+    assert child.watched and child.program.startswith("python")
 
 
 def test_forks_and_pools_are_watched_even_when_killed(observe, python):
@@ -112,9 +111,8 @@ subprocess.run(['true', {url!r}, '-H', 'SECRET*', '--key=[SECRET]'])
 os.system('true SECRET?')
 """
     )
-    assert seen.observed.children[0].argv[1] == url
-    told = msgspec.structs.replace(seen.observed, children=(), processes=())
-    assert "SECRET" not in str(told)
+    assert [child.program for child in seen.observed.children] == ["true", "sh"]
+    assert "SECRET" not in str(seen.observed)
     # The shell looked whether a file matches.
     assert [one.path for one in seen.observed.listings] == [str(seen.folder)]
 

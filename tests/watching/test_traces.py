@@ -12,6 +12,7 @@ from nbbuild.model import Task, Trace, TraceItem
 from nbbuild.watching.traces import (
     SITE,
     STDLIB,
+    KnownValues,
     Own,
     Traces,
     digest_matches,
@@ -49,6 +50,41 @@ def write(root, path, text=""):
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(text)
     return digest_bytes(text.encode())
+
+
+def test_a_module_holds_while_its_lines_are_the_same(tmp_path):
+    item = TraceItem("file", "a.py", write(tmp_path, "a.py", "one\ntwo\n"), way="lines")
+    data = TraceItem("file", "a.py", item.value)
+    for text in ("one\r\ntwo\r\n", "one\rtwo\n"):
+        (tmp_path / "a.py").write_bytes(text.encode())
+        assert says(tmp_path, item) == []
+        assert says(tmp_path, data) == ["'a.py' changed"]
+        assert says(tmp_path, item, data) == ["'a.py' changed"]
+    for text in ("one\r\n\ntwo\r\n", "one\ntwo"):
+        (tmp_path / "a.py").write_bytes(text.encode())
+        assert says(tmp_path, item) == ["'a.py' changed"]
+    (tmp_path / "a.py").unlink()
+    assert says(tmp_path, item) == ["'a.py' is gone"]
+
+
+def test_a_listing_and_a_glob_leave_out_virtual_environments_and_version_control(tmp_path):
+    write(tmp_path, "a.csv")
+    listing_then = TraceItem("listing", ".", listing(tmp_path, ".", own=nobody) or "")
+    globbed = TraceItem(
+        "glob",
+        ".:**/*.csv",
+        digest_matches([str(tmp_path / "a.csv")], str(tmp_path), own=nobody),
+        way="pathlib",
+    )
+    write(tmp_path, ".venv/pyvenv.cfg")
+    write(tmp_path, ".venv/lib/python3.11/site-packages/pandas/tests/b.csv")
+    write(tmp_path, ".git/info/c.csv")
+    assert says(tmp_path, listing_then, globbed) == []
+    write(tmp_path, "not/.venv/d.csv")
+    assert says(tmp_path, listing_then, globbed) == [
+        "the folder '.' holds other names",
+        "'**/*.csv' matches other files",
+    ]
 
 
 def test_a_file_holds_while_its_bytes_are_the_same(tmp_path):
@@ -282,7 +318,7 @@ def test_what_many_records_share_is_looked_at_once_while_nothing_changes(tmp_pat
     trace = Trace("python", (data, TraceItem("absent", "none.csv")))
     asked.clear()
 
-    seen = {}
+    seen = KnownValues()
     for _ in range(3):
         assert list(traces.broken(trace, probe=None, own=nobody, seen=seen)) == []
     assert [os.path.basename(path) for path in asked] == ["data.csv", "none.csv"]

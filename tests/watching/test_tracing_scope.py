@@ -1,6 +1,7 @@
 """Which of what a kernel touched counts, by which name, and what it was worth."""
 
 import os
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -179,6 +180,15 @@ def test_folders_that_hold_the_project_are_not_left_out(tmp_path):
     scope = Scope(root, folders=[str(tmp_path)], own=own, environ={"HOME": str(tmp_path / "home")})
     assert scope.name(str(root / "a.txt")) == "a.txt"
     assert scope.name(str(root.parent / "b.txt")) == "../b.txt"
+
+
+@pytest.mark.parametrize("root", ["/home/me/project", "/builds/group/sub/project", "/srv"])
+def test_a_path_with_nothing_in_common_has_one_name_wherever_the_project_lies(root):
+    scope = Scope(Path(root), own=Own(TASK, closed=[]), environ={"HOME": "/home/me"})
+    assert scope.name("/data/big.csv") == "/data/big.csv"
+    assert scope.name(f"{root}/a.csv") == "a.csv"
+    if root != "/srv":
+        assert scope.name(str(Path(root).parent / "a.csv")) == "../a.csv"
 
 
 def test_a_root_behind_a_link_gives_the_same_names(tmp_path, root):

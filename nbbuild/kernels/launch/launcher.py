@@ -11,6 +11,8 @@ The promises, and what each rests on:
   still sees its parent end through a pidfd.
 * the helper itself is killed → each kernel has PR_SET_PDEATHSIG. That signal comes when the
   *thread* that forked ends, so the helper has only one thread, and nbbuild's threads never fork.
+* the helper is stopped (SIGSTOP) → nbbuild makes it go on before it waits for it, and
+  PR_SET_PDEATHSIG does so when nbbuild is gone.
 * Ctrl-C ends nothing here: the helper has a session of its own and ignores SIGINT.
 * a family is a kernel's whole process group and session, all its descendants, every process with
   its marker in the environment, and every orphan that the helper received as a *subreaper*. An
@@ -221,6 +223,8 @@ class Helper:
         self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            # For one that is stopped. It may come each time that a thread of nbbuild ends.
+            self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake, False)

@@ -33,6 +33,14 @@ def threads_each(slots: int, tasks: int) -> int:
     return max(1, cores() // at_once) if at_once > 1 else 0
 
 
+def threads_for(asked: int, share: int) -> int:
+    """Return how many threads a pool gets in a kernel that has `asked` for so many cores.
+
+    `share` is what it gets if it has asked for none, 0.
+    """
+    return min(asked, cores()) if asked else share
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """In bytes: the memory that this process could have, and how much of it is left now."""

@@ -42,8 +42,16 @@ WARM_PATIENCE = 5.0
 class KernelProcess:
     """One running kernel. One thread uses it, except for `fileno`, which any poller may watch."""
 
-    def __init__(self, connection: socket.socket, *, kernel_id: str) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        kernel_id: str,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`wake` makes a helper that was stopped (SIGSTOP) go on."""
         self._connection = connection
+        self._wake = wake
         self._id = kernel_id
         self._heard = b""
         self._status: int | None = None
@@ -102,6 +110,7 @@ class KernelProcess:
             return self._left
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
+        self._wake()
         deadline = time.monotonic() + launcher.PATIENCE + 1
         while self._left is None and not self._launcher_lost:
             if not self._listen(max(0.0, deadline - time.monotonic())):
@@ -321,7 +330,7 @@ class Launcher:
         lost = 0
         while True:
             connection = self._connect()
-            process = KernelProcess(connection, kernel_id=kernel_id)
+            process = KernelProcess(connection, kernel_id=kernel_id, wake=self._wake)
             more: dict[str, object] = {
                 "id": kernel_id,
                 "way": "cold",
@@ -410,10 +419,16 @@ class Launcher:
         self._lifeline = ours
         return ours
 
+    def _wake(self) -> None:
+        """Make the helper go on if somebody has stopped it."""
+        if self._helper is not None:
+            self._helper.send_signal(signal.SIGCONT)
+
     def _end_helper(self) -> None:
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
+        self._wake()
         if self._helper is not None:
             try:
                 self._helper.wait(launcher.PATIENCE + 2)

@@ -1,0 +1,129 @@
+"""Nothing grows faster than the project does: counts of calls, and schedules in virtual time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import nbbuild
+from nbbuild.store.pruning import Limits
+
+ROOT = Path(__file__).parents[2]
+LINEAR = 1.1  # the exponent of what is called linear; n log n is below that, too
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """The package, which is no part of an installed nbbuild."""
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import graphs, growth, scale, virtual
+
+    assert sys.modules["benchmarks"]
+    return graphs, growth, scale, virtual
+
+
+@pytest.mark.parametrize("shape", ["wide", "deep", "random"])
+def test_a_schedule_is_as_short_as_the_best_list_schedule(benchmarks, shape):
+    graphs, _, _, virtual = benchmarks
+    one = graphs.sample(shape, 300)
+    for slots in (2, 7, 40):
+        done = virtual.simulate(one, slots)
+        assert sorted(done.began) == sorted(one.graph.order)
+        assert done.makespan <= virtual.best_list_schedule(one, slots) * 1.0001
+        assert one.least(slots) * 0.9999 <= done.makespan
+
+
+def test_with_pools_and_cores_a_schedule_comes_close_to_the_least_possible(benchmarks):
+    graphs, _, scale, virtual = benchmarks
+    one = graphs.sample("random", 1000)
+    shares = scale.mixed(one)
+    done = virtual.simulate(one, 16, shares=shares)
+    assert sorted(done.began) == sorted(one.graph.order)
+    assert done.makespan <= scale.least_shared(one, 16, shares) * 1.05
+
+
+@pytest.mark.parametrize("shape", ["wide", "random"])
+@pytest.mark.parametrize("slots", [2, 100])
+def test_scheduling_takes_as_many_calls_more_as_there_are_tasks(benchmarks, shape, slots):
+    graphs, growth, _, virtual = benchmarks
+
+    def made(count):
+        one = graphs.sample(shape, count)
+        return growth.calls(lambda: virtual.simulate(one, slots))
+
+    assert growth.exponent({count: made(count) for count in (100, 200, 400)}) < LINEAR
+
+
+def test_linking_takes_as_many_calls_more_as_there_are_tasks(benchmarks):
+    graphs, growth, _, _ = benchmarks
+    graphs.sample("random", 10)  # imports networkx
+
+    def made(count):
+        return growth.calls(lambda: graphs.sample("random", count))
+
+    assert growth.exponent({count: made(count) for count in (200, 400, 800)}) < LINEAR
+
+
+def test_judging_takes_as_many_calls_more_as_there_are_tasks_and_items(benchmarks, tmp_path):
+    _, growth, scale, _ = benchmarks
+    root = scale.project(tmp_path / "project", 40)
+
+    def judging(first=40):
+        with nbbuild.open_session(root) as session:
+            judge, names = session.judge(), list(session.wanted(()))[:first]
+            counted = growth.calls(lambda: judge.plan(names))
+        return counted
+
+    judging()  # imports what judging imports
+    assert growth.exponent({first: judging(first) for first in (10, 20, 40)}) < LINEAR
+
+    taken = {}
+    for shared, own in ((100, 0), (300, 0), (300, 10)):
+        scale.fatten(root, shared=shared, own=own)
+        taken[shared, own] = judging()
+    # Each is looked up once, and then without a call for each record that has it.
+    assert taken[300, 0] - taken[100, 0] < 200 * 40
+    assert taken[300, 10] - taken[300, 0] < 40 * 10 * 40
+
+    scale.filled(root / ".nbbuild/store", 300)
+    assert judging() <= taken[300, 10] * 1.01  # records of others do not count
+
+
+def test_a_store_takes_as_much_more_as_it_has_records(benchmarks, tmp_path):
+    _, growth, scale, _ = benchmarks
+
+    def taken(count):
+        held = scale.filled(tmp_path / str(count), count)
+        return growth.calls(lambda: held.prune(Limits(max_size=1), dry_run=True))
+
+    taken(1)  # imports what pruning imports
+    assert growth.exponent({count: taken(count) for count in (50, 100, 200)}) < LINEAR
+
+
+def test_assets_take_as_many_calls_more_as_there_are_files(benchmarks, project):
+    growth = benchmarks[1]
+    project.config("""
+        [[notebook]]
+        path = "*.ipynb"
+        assets = ["data/*.csv"]
+    """)
+    for name in "abc":
+        project.notebook(f"{name}.ipynb", "1", log=False)
+
+    def judging(files):
+        for number in range(files):
+            project.write(f"data/{number}.csv", "1")
+        with nbbuild.open_session(project.root) as session:
+            judge, names = session.judge(), session.wanted(())
+            return growth.calls(lambda: judge.plan(names))
+
+    judging(1)  # imports what judging imports
+    assert growth.exponent({files: judging(files) for files in (50, 100, 200)}) < LINEAR
+
+
+def test_a_calls_counter_and_the_exponent_are_right(benchmarks):
+    _, growth, _, _ = benchmarks
+    assert growth.calls(lambda: [abs(n) for n in range(100)]) in range(100, 110)
+    assert growth.exponent({n: n * n for n in (1, 2, 4, 8)}) == pytest.approx(2)
