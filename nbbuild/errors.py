@@ -107,10 +107,22 @@ class Problems(NbbuildError):
 def internal(error: Exception) -> NbbuildError:
     """Return an error that nobody foresaw as one that a user can read."""
     said = "".join(traceback.format_exception_only(error)).strip()
+    if lacks_memory(error):
+        return NbbuildError(
+            "there is not enough memory for nbbuild itself",
+            facts=[("reason", said)],
+            hint="free some, raise the limits (`ulimit -v`, `ulimit -u`), or run fewer jobs (`-j`)",
+        )
     return NbbuildError(
         f"nbbuild itself failed: {said}",
         hint="this is a bug, please report it; NBBUILD_DEBUG=1 shows the traceback",
     )
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error came because there was no memory, or no thread could be started."""
+    # Python has no exception of its own for threads.
+    return isinstance(error, MemoryError) or "can't start new thread" in str(error)
 
 
 def raise_all(errors: Sequence[NbbuildError]) -> None:

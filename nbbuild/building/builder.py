@@ -23,7 +23,14 @@ from nbbuild.building.reusing import Reuse
 from nbbuild.building.settling import Collided, Retiring, Settling
 from nbbuild.building.turns import Meetings
 from nbbuild.disk.locks import Cancelled
-from nbbuild.errors import NbbuildError, NotebookError, OneTaskError, StoreError, internal
+from nbbuild.errors import (
+    NbbuildError,
+    NotebookError,
+    OneTaskError,
+    StoreError,
+    internal,
+    lacks_memory,
+)
 from nbbuild.events import Noted, Observer
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import Judge
@@ -97,6 +104,8 @@ class Builder:
             self.outputs.abandon(task)
             self.outputs.remove_built(task)
         told = internal(error)
+        if lacks_memory(error):
+            return Outcome.of(task, OutcomeKind.FAILED, failure=Failure.of("internal", told))
         trace = "".join(traceback.format_exception(error)).rstrip()
         hint = f"this is a bug, please report it with what `nbbuild show {task.name}` says"
         failure = Failure("internal", told.what, traceback=trace, hint=hint)

@@ -133,8 +133,9 @@ class HeadStart:
 
     def _in_a_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name="nbbuild-head-start")
-        self._threads.append(thread)
-        thread.start()
+        with suppress(RuntimeError):  # no thread can be started: it only helps
+            thread.start()
+            self._threads.append(thread)
 
     def _start_zygotes(self) -> None:
         try:

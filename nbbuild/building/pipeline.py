@@ -168,6 +168,7 @@ def _keep_blocked(
 
 
 def _tally(session: Session, observer: Observer, names: Sequence[str]) -> Tally:
+    session.state.hear(lambda sentence: observer(Noted("", sentence)))
     tally = Tally(
         session.graph,
         observer,
@@ -207,8 +208,8 @@ def _execute(
 ) -> None:
     """Carry out `todo`, and keep the cache within its size."""
     temporary.sweep()
+    _say_what_is_foreign(session, tally.observer)
     with session.store.in_use(), tokens as taken:
-        _say_what_is_earlier(session, tally.observer)
         sharing = _sharing(session, tally.observer)
         work = _settle(session, todo, tally, sharing)
         # Imported here, since a build with nothing to do never needs it.
@@ -377,8 +378,10 @@ def _mark_used(session: Session, judgements: Sequence[Judgement]) -> None:
             session.store.used(record)
 
 
-def _say_what_is_earlier(session: Session, observer: Observer) -> None:
-    """Say once that the cache has results of an older nbbuild."""
+def _say_what_is_foreign(session: Session, observer: Observer) -> None:
+    """Say once that the cache has results of another nbbuild."""
+    for sentence in session.store.unsaid_foreign():
+        observer(Noted("", sentence))
     count = session.store.unsaid_earlier()
     if count:
         results, them = ("a result", "it") if count == 1 else (f"{count} results", "them")

@@ -6,9 +6,13 @@
     durations  task → seconds of its last run     for priorities and estimates
 
 A file that is corrupt or of another version is set aside (`state.sqlite.bad`) and made again. If
-the folder cannot be written, the state lives in memory, for this process only. Rows of `files`,
-`memo` and `durations` are caches: if another process keeps the file locked for too long, or the
-disk is full, a write to them is silently dropped. An outcome that cannot be written is reported.
+the folder cannot be written, the state lives in memory, for this process only, and begins with what
+the file remembers. Rows of `files`, `memo` and `durations` are caches: if another process keeps the
+file locked for too long, or the disk is full, a write to them is silently dropped. An outcome that
+cannot be written is reported.
+
+Whoever waits for another process for longer than a second says so (`hear`). A cache waits for five
+seconds, and then no more until the file has been free; where nobody hears of it, for one.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +39,11 @@ FORMAT = 1
 """Raise it whenever a table, or a value in one, changes its meaning."""
 
 BUSY_SECONDS = 30.0
+"""How long an outcome waits for a file that another process has locked."""
+
+_CACHE_SECONDS = 5.0  # how long anything else does
+PATIENCE = 1.0
+"""Seconds of waiting after which it is said."""
 
 _APPLICATION_ID = 0x6E626264  # "nbbd"
 _SCHEMA = """
@@ -47,6 +57,11 @@ CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
 # The log first: SQLite would replay a log that it finds beside a new file.
 _SUFFIXES = ("-wal", "-shm", "-journal", "")
 _TABLES = {"files", "memo", "outcomes", "durations"}
+
+_ASIDE = (
+    "'{}' was damaged or of another version of nbbuild, and is now '{}': "
+    "what it remembered of earlier builds is lost, and no result"
+)
 
 _SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # a power loss may undo the last writes, no more
 
@@ -83,12 +98,21 @@ class State:
         self._turn = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._in_memory = False
+        self._given_up = False  # whether a write to a cache was dropped, since the file was locked
+        self._tell: Callable[[str], None] | None = None
+        self._untold: list[str] = []
 
     def __enter__(self) -> State:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def hear(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` get sentences for users from now on, and those that nobody has heard yet."""
+        self._tell = tell
+        while self._untold:
+            tell(self._untold.pop(0))
 
     def close(self) -> None:
         """Close the file; the object cannot be used afterwards."""
@@ -168,7 +192,7 @@ class State:
             connection.executemany("INSERT OR REPLACE INTO durations VALUES (?, ?)", durations)
 
         try:
-            self._write(save)
+            self._write(save, patience=BUSY_SECONDS)
         except sqlite3.Error as error:
             raise StoreError(
                 "the outcomes of this build cannot be kept",
@@ -231,15 +255,34 @@ class State:
             return default
 
     def _write_cache(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        with suppress(sqlite3.OperationalError):
-            self._write(work)
+        patience = PATIENCE if self._tell is None else _CACHE_SECONDS
+        try:
+            self._write(work, patience=0 if self._given_up else patience)
+            self._given_up = False
+        except sqlite3.OperationalError as error:
+            self._given_up = _is_locked(error)
 
-    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+    def _write(self, work: Callable[[sqlite3.Connection], object], *, patience: float) -> None:
+        """Do `work` in a transaction; wait `patience` seconds for other processes, and say so."""
+
         def whole(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
                 work(connection)
 
-        self._run(whole)
+        end = time.monotonic() + patience
+        told = False
+        with self._turn:
+            while True:
+                left = max(0.0, min(PATIENCE, end - time.monotonic()))
+                _wait_at_most(self._connected(), left)
+                try:
+                    return self._run(whole)
+                except sqlite3.OperationalError as error:
+                    if not _is_locked(error) or time.monotonic() >= end:
+                        raise
+                if not told and self._tell is not None:
+                    self._tell(f"waits for '{self._path}', which another process has locked")
+                told = True
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work`; if the file turns out to be corrupt, do it once more on a new one."""
@@ -268,13 +311,27 @@ class State:
                 connection = None if bad else self._existing()
                 if connection is None:
                     # One process at a time, or two would set aside each other's new file.
-                    with lock(self._folder / LOCKS / "state.lock"):
+                    with lock(self._folder / LOCKS / "state.lock", on_wait=self._waits):
                         connection = self._existing(thorough=bad) or self._new()
                 return connection
         self._in_memory = True
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False, uri=True
+        )
         connection.executescript(_SCHEMA)
+        if self._folder is not None and not bad and not self._is_blocked():
+            _copy(self._path, connection)
         return connection
+
+    def _say(self, sentence: str) -> None:
+        if self._tell is None:
+            self._untold.append(sentence)
+        else:
+            self._tell(sentence)
+
+    def _waits(self, holder: str) -> None:
+        if self._tell is not None:
+            self._tell(f"waits for '{self._path}', which {holder} is making")
 
     def _existing(self, *, thorough: bool = False) -> sqlite3.Connection | None:
         """Return the file's connection, or None if it is missing, bad or foreign."""
@@ -304,6 +361,8 @@ class State:
                 if os.path.lexists(bad) and (bad.is_dir() or is_taken(path)):
                     set_aside(bad)
                 os.replace(path, bad)  # noqa: PTH105
+                if not suffix:
+                    self._say(_ASIDE.format(self._path, bad.name))
         # SQLite would choose the mode itself; its logs get that of the file.
         os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | ONLY_HERE, own_mode(self._path)))
         connection = _opened(self._path)
@@ -319,9 +378,38 @@ class State:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+def _copy(path: Path, connection: sqlite3.Connection) -> None:
+    """Copy what a file remembers that can only be read; nothing if it is not there, or not ours."""
+    # Read as if nobody changed it, SQLite needs no other file beside it; then it sees no log.
+    for way in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            connection.execute("ATTACH ? AS there", (f"{path.absolute().as_uri()}?{way}",))
+        except sqlite3.Error:
+            continue
+        try:
+            (application,) = connection.execute("PRAGMA there.application_id").fetchone()
+            (version,) = connection.execute("PRAGMA there.user_version").fetchone()
+            if (application, version) == (_APPLICATION_ID, FORMAT):
+                with _transaction(connection):
+                    for table in sorted(_TABLES):
+                        connection.execute(f"INSERT INTO {table} SELECT * FROM there.{table}")
+            return
+        except sqlite3.Error:
+            continue
+        finally:
+            with suppress(sqlite3.Error):
+                connection.execute("DETACH there")
+
+
+def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+
+
+def _is_locked(error: sqlite3.OperationalError) -> bool:
+    return "locked" in str(error)
 
 
 def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
@@ -334,8 +422,14 @@ def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
         raise _Foreign
     if thorough and connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise _Foreign
-    with _transaction(connection):
-        pass  # a read-only file refuses here
+    _wait_at_most(connection, 0)
+    try:
+        with _transaction(connection):
+            pass  # a read-only file refuses here
+    except sqlite3.OperationalError as error:
+        if not _is_locked(error):  # it can be read all the same, and written later
+            raise
+    _wait_at_most(connection, PATIENCE)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
@@ -102,8 +103,10 @@ class Plain:
 
     def _begin_beating(self) -> None:
         if self._beating is None and not self._ended.is_set():
-            self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-            self._beating.start()
+            beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+            with suppress(RuntimeError):  # no thread can be started: there is silence in between
+                beating.start()
+                self._beating = beating
 
     def _beat(self) -> None:
         while not self._ended.wait(self._heartbeat):

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
+from nbbuild.disk.durable import writing
 from nbbuild.disk.locks import lock
 from nbbuild.errors import StoreError
 from nbbuild.model import LOCAL, Digest, Record
@@ -44,6 +45,8 @@ class DiskStore:
     def writable(self) -> bool:
         """Whether this process may write here, or make the folder."""
         place = self.layout.folder
+        if not place.is_dir():  # a file there is set aside
+            place = place.parent
         while not place.exists() and place != place.parent:
             place = place.parent
         effective = os.access in os.supports_effective_ids
@@ -104,6 +107,9 @@ class DiskStore:
         """Protect everything used in the block from pruning; see gc."""
         if not self.writable:
             return nullcontext()
+        if self.layout.is_foreign():  # a file, for example, in which no lock can be made
+            with writing("the cache cannot be written", self.layout.folder):
+                self.layout.make()
         return self._uses.lease(on_end=partial(gauge.add, self.layout))
 
     def remove(self, record: Record) -> None:
@@ -133,6 +139,10 @@ class DiskStore:
     def unsaid_earlier(self) -> int:
         """Return how many records have an earlier format; 0 if this was reported before."""
         return earlier.unsaid(self.layout) if self.writable else 0
+
+    def unsaid_foreign(self) -> list[str]:
+        """Return sentences on what other versions left here, unless they were said before."""
+        return earlier.unsaid_foreign(self.layout) if self.writable else []
 
     def remove_earlier(self) -> list[Earlier]:
         """Remove the folders of earlier formats that are not in use; return all that were there."""

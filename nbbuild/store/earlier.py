@@ -1,4 +1,4 @@
-"""Find folders of earlier formats, and remove them.
+"""Find folders of other formats, and remove those of earlier ones.
 
 This version cannot use them, but an older nbbuild that shares the store still can. So they stay
 until somebody asks to remove them, and longer while a build of such a version is running: like
@@ -24,6 +24,7 @@ from nbbuild.disk.locks import is_held, lock
 from nbbuild.store.layout import FORMAT, Layout, version
 from nbbuild.store.uses import at_work
 
+_FOLDER = re.compile(r"v([1-9][0-9]{0,8})")
 _GOING = re.compile(r"v([1-9][0-9]*)\.going-[0-9a-f]{8}")
 
 
@@ -57,6 +58,39 @@ def unsaid(layout: Layout) -> int:
         except OSError:  # another build was faster, or the store is read-only
             return 0
     return count
+
+
+def unsaid_foreign(layout: Layout) -> list[str]:
+    """Return sentences on what this version cannot use, beside what earlier ones left.
+
+    What is in the place of this version's folder is set aside, so each build that finds something
+    there says so. Of later formats only one build does.
+    """
+    found = []
+    if layout.is_foreign():
+        found.append(
+            f"'{layout.folder}' is not what this nbbuild has written: it is set aside, "
+            "and its results are not used"
+        )
+    later = [path.name for path in layout.path.glob("v*") if _number(path) > layout.format]
+    if later and not layout.later.exists():
+        try:
+            layout.make()
+            layout.later.touch(exist_ok=False)
+        except OSError:  # another build was faster, or the store is read-only
+            return found
+        names = " and ".join(f"'{name}'" for name in sorted(later))
+        found.append(
+            f"the cache also holds results of a newer nbbuild, in {names}, "
+            "which this one cannot use; they stay"
+        )
+    return found
+
+
+def _number(path: Path) -> int:
+    """Return the number of a format's folder, 0 for anything else."""
+    match = _FOLDER.fullmatch(path.name)
+    return int(match[1]) if match and path.is_dir() else 0
 
 
 def remove(layout: Layout) -> list[Earlier]:

@@ -13,6 +13,7 @@
         locks/going.lock            exclusive while files go, shared while they come or are noted
         usage                       an estimate of the store's size; can be deleted (gauge.py)
         earlier                     a build has reported what v1 holds (earlier.py)
+        later                       a build has reported that there are later formats
         tmp/                        drafts; what a crash leaves here is garbage
         **/*.bad-<hex>              set aside: something else in the place of a file of the store
       v1/                           an earlier format; stays until `nbbuild cache gc` (earlier.py)
@@ -136,6 +137,11 @@ class Layout:
         """The mark that a build has reported what earlier formats hold."""
         return self.folder / "earlier"
 
+    @property
+    def later(self) -> Path:
+        """The mark that a build has reported that there are later formats."""
+        return self.folder / "later"
+
     def lease(self) -> Path:
         """The path of a new lock for one build."""
         return self.locks / f"build-{os.urandom(8).hex()}.lock"
@@ -160,6 +166,12 @@ class Layout:
         except OSError:
             return False
 
+    def is_foreign(self) -> bool:
+        """Whether something else is in our place; `make` sets it aside."""
+        return not self.is_ours() and (
+            os.path.lexists(self.folder / "VERSION") or _is_no_folder(self.folder)
+        )
+
     def make(self) -> None:
         """Make the store if it does not exist. Raises OSError, StoreError.
 
@@ -178,7 +190,7 @@ class Layout:
         own_folder(folder, below=self.folder)
 
     def _make_anew(self) -> None:
-        if os.path.lexists(self.folder / "VERSION") or _is_no_folder(self.folder):
+        if self.is_foreign():
             self.folder.rename(self.path / f"v{self.format}.foreign-{os.urandom(4).hex()}")
         self.folder.mkdir(exist_ok=True)
         tag_as_cache(self.folder)

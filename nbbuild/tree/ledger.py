@@ -26,6 +26,7 @@ from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.model import Digest
 
 _ABANDONED = 86400.0  # seconds after which no build still writes a draft
+_UNREADABLE = "the note of what nbbuild wrote into the project cannot be read"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -124,13 +125,12 @@ class Ledgers:
     def but(self, tasks: Iterable[str]) -> Iterator[Ledger]:
         """Yield every sound ledger except those of `tasks`, which are not even read."""
         left_out = {_file_name(task) for task in tasks}
-        with suppress(FileNotFoundError, NotADirectoryError):
-            for name in sorted(os.listdir(self._tree)):  # noqa: PTH208
-                if name in left_out or not name.endswith(".json"):
-                    continue
-                ledger = self._read(name)
-                if ledger is not None and _file_name(ledger.task) == name:
-                    yield ledger
+        for name in sorted(self._names()):
+            if name in left_out or not name.endswith(".json"):
+                continue
+            ledger = self._read(name)
+            if ledger is not None and _file_name(ledger.task) == name:
+                yield ledger
 
     def built_paths(self) -> frozenset[str]:
         """Return where the project's built notebooks are, or were when last checked."""
@@ -180,10 +180,16 @@ class Ledgers:
                     discard(folder / name)
                 folder.rmdir()
 
+    def _names(self) -> list[str]:
+        """Return the names in the folder of the ledgers. Raises StoreError."""
+        with writing(_UNREADABLE, self._tree), suppress(FileNotFoundError, NotADirectoryError):
+            return os.listdir(self._tree)  # noqa: PTH208 - thousands of them
+        return []
+
     def _read(self, name: str) -> Ledger | None:
         """Return the ledger in the file `name`; read it again only if the file is another one."""
         path = f"{self._tree}/{name}"
-        with writing("the note of what nbbuild wrote into the project cannot be read", path):
+        with writing(_UNREADABLE, path):
             try:
                 # Each is written anew and renamed, so new content means a new inode.
                 try:

@@ -188,6 +188,25 @@ def test_a_folder_that_cannot_be_written_means_memory(folder: Path) -> None:
     ]
 
 
+def test_what_a_file_remembers_that_can_only_be_read_is_known(folder: Path) -> None:
+    with State(folder) as state:
+        state.remember("k", "a", b"v")
+        state.save_outcomes([outcome("a")])
+        state.save_files([row(1)])
+    before = {path: path.read_bytes() for path in folder.glob("state.sqlite*")}
+    for path in [*before, folder]:
+        path.chmod(path.stat().st_mode & ~0o222)
+    with without_root_powers(), State(folder) as state:
+        assert state.recall("k", "a") == b"v"
+        assert state.outcome("a") == outcome("a")
+        assert state.load_files() == [row(1)]
+        assert not state.persistent
+        state.remember("k", "a", b"w")
+        assert state.recall("k", "a") == b"w"
+    folder.chmod(0o755)
+    assert {path: path.read_bytes() for path in folder.glob("state.sqlite*")} == before
+
+
 def test_no_folder_means_memory() -> None:
     with State(None) as state:
         assert not state.persistent
@@ -217,6 +236,37 @@ def test_caches_are_dropped_and_outcomes_told_while_another_holds_the_file(
         "\n"
         "hint: `nbbuild show` will show an earlier build; no result is lost"
     )
+
+
+def test_a_file_that_another_process_has_locked_is_read_and_waited_for_aloud(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("PATIENCE", 0.01), ("_CACHE_SECONDS", 0.02), ("BUSY_SECONDS", 60)):
+        monkeypatch.setattr(f"nbbuild.disk.state.{name}", seconds)
+    with State(folder) as state:
+        state.remember("k", "a", b"v")
+    other = sqlite3.connect(folder / "state.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    said = []
+    with State(folder) as state:
+        assert state.recall("k", "a") == b"v"
+        state.remember("k", "a", b"w")  # nobody hears of it
+        state.hear(said.append)
+        state.remember("k", "a", b"w")  # nor is it waited for again
+        assert said == []
+
+        def end_wait(sentence: str) -> None:
+            said.append(sentence)
+            other.execute("ROLLBACK")
+
+        state.hear(end_wait)
+        state.save_outcomes([outcome("a")])
+        state.remember("k", "a", b"x")
+        assert state.recall("k", "a") == b"x"
+        assert state.outcome("a") == outcome("a")
+        assert state.persistent
+    other.close()
+    assert said == [f"waits for '{folder}/state.sqlite', which another process has locked"]
 
 
 def test_many_processes_begin_at_once_and_lose_nothing(folder: Path) -> None:

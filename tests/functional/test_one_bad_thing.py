@@ -138,6 +138,26 @@ def test_what_nobody_foresaw_fails_one_notebook(project, monkeypatch):
     assert "in broken" in project.nbbuild("show", "bad.ipynb").out
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
+def test_too_little_memory_is_no_defect_of_nbbuild(project, monkeypatch, error):
+    from nbbuild.building.builder import Builder
+
+    def broken(self, task):
+        raise error
+
+    monkeypatch.setattr(Builder, "_locked", broken)
+    project.config("")
+    project.notebook("a.ipynb", "1")
+    done, _, failures = kinds(project)
+    assert done.status == 3
+    failure = failures["a.ipynb"]
+    assert failure["message"] == "there is not enough memory for nbbuild itself"
+    assert failure["traceback"].startswith(f"reason: {type(error).__name__}")
+    assert failure["hint"] == (
+        "free some, raise the limits (`ulimit -v`, `ulimit -u`), or run fewer jobs (`-j`)"
+    )
+
+
 # -- what takes the place of a file ------------------------------------------------------------
 
 

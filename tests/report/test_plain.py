@@ -78,6 +78,19 @@ def test_the_heartbeat_beats_while_something_runs_and_ends_with_the_build():
     assert [t.name for t in threading.enumerate() if t.name == "heartbeat"] == []
 
 
+def test_without_threads_there_is_no_heartbeat_and_a_build_all_the_same(monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    stream = io.StringIO()
+    with Plain(stream, words=Words()) as tell:
+        tell(Planned(1, 1, 1))
+        tell(Started("a.ipynb", 2))
+        tell(Ended(executed("a.ipynb")))
+    assert "executed a.ipynb in 1.0 s\n" in stream.getvalue()
+
+
 def test_silent_writes_nothing_of_a_good_build():
     stream = io.StringIO()
     with observer(stream=stream, options=Options(silent=True), environ={}) as tell:
