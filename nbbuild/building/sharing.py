@@ -98,7 +98,12 @@ class Sharing:
             self.observer(Noted("", f"nothing will be pushed: {told(error)}"))
             return
         pusher = Pusher(
-            self.remote, self.remote.terms.heads[0], signer, get=self.store.get, sent=self._sent
+            self.remote,
+            self.remote.terms.heads[0],
+            signer,
+            get=self.store.get,
+            bring=self.store.bring,
+            sent=self._sent,
         )
         self._background = _Background(pusher, self.remote)
         self.store.on_published = self._published

@@ -108,7 +108,15 @@ def push(session: Session, observer: Observer) -> Pushed:
         observer(Moved("pushing results", sent, 0))
 
     with store.in_use():
-        pusher = Pusher(store.remote, names[0], signer, get=store.get, sent=tell)
+        pusher = Pusher(
+            store.remote,
+            names[0],
+            signer,
+            get=store.get,
+            bring=store.bring,
+            checking=True,
+            sent=tell,
+        )
         return pusher.finish(resting(session))
 
 
