@@ -253,11 +253,8 @@ def collect(
             going.append(one)
     staying = [one for one in known if one not in going]
     named = _named(staying)
-    garbage = [
-        one
-        for name, one in sizes.items()
-        if name not in named and now - one.modified > _PACK_AGE and not _unreadable(known)
-    ]
+    old = [one for one in sizes.values() if now - one.modified > _PACK_AGE]
+    garbage = [one for one in old if one.name not in named] if not _unreadable(known) else []
     if not dry_run:
         # Heads first: one that is read meanwhile must not lead to packs that are gone.
         as_before = set(objects.list("ac/"))
@@ -266,7 +263,9 @@ def collect(
             objects.delete(head.listed.name)
         known = [*_known(objects), *going] if garbage else known
         named = _named([one for one in known if one not in going])
-        garbage = [one for one in garbage if one.name not in named and not _unreadable(known)]
+        if _unreadable(known):
+            garbage = []
+        garbage = [one for one in garbage if one.name not in named]
         for pack in garbage:
             objects.delete(pack.name)
     freed = sum(one.listed.size for one in going) + sum(one.size for one in garbage)

@@ -314,3 +314,33 @@ def test_an_upload_that_hangs_does_not_hold_up_the_end(book, web_server):
     web_server.wait = None
     assert book.nbbuild("cache", "push").status == 0
     assert book.nbbuild("cache", "verify", "--remote").status == 0
+
+
+def test_no_thread_is_left_of_a_build(book):
+    def left():
+        found = [one for one in threading.enumerate() if one.name == "pushing"]
+        for thread in found:
+            thread.join(60)
+        return [one for one in found if one.is_alive()]
+
+    def breaks(event):
+        if isinstance(event, Ended):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        nbbuild.build(observer=breaks)
+    assert left() == []
+    book.build("-B")
+    assert left() == []
+
+
+def test_what_nobody_foresaw_while_pushing_is_a_note(book, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("nbbuild.store.remote.heads.encode", fails)
+    done = book.nbbuild()
+    assert (done.status, sorted(done.ran)) == (0, ["alone", "load", "plot"])
+    assert [line for line in done.err.splitlines() if line.startswith("note: ")] == [
+        "note: nothing was pushed: there is not enough memory for nbbuild itself: MemoryError"
+    ]

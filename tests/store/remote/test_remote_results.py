@@ -615,6 +615,43 @@ def test_a_record_that_cannot_be_right_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("trace", "refused"),
+    [
+        (Trace(path=("", "src", "<stdlib>"), items=(TraceItem("import", "json"),) * 5_000), False),
+        (Trace(path=tuple(map(str, range(2_001)))), True),
+        (
+            Trace(
+                items=tuple(
+                    TraceItem("import", "x", way="\0".join(f"{number}/{part}" for part in range(9)))
+                    for number in range(300)
+                )
+            ),
+            True,
+        ),
+        (
+            Trace(
+                path=tuple(map(str, range(1_000))),
+                items=tuple(TraceItem("import", f"m{number}") for number in range(5_000)),
+            ),
+            True,
+        ),
+        (
+            Trace(
+                path=tuple(map(str, range(1_000))),
+                items=(TraceItem("installed", "m " * 5_000),),
+            ),
+            True,
+        ),
+    ],
+)
+def test_imports_from_outside_have_bounds(
+    machine: Callable[..., Machine], trace: Trace, refused: bool
+) -> None:
+    record = msgspec.structs.replace(machine("one").ran("a.ipynb"), trace=trace)
+    assert refusal(record, now=NOW) == ("it names more than any run uses" if refused else "")
+
+
+@pytest.mark.parametrize(
     ("name", "way", "refused"),
     [
         ("data:*.csv", "glob", False),
