@@ -209,8 +209,11 @@ def _execute(
     """Carry out `todo`, and keep the cache within its size."""
     temporary.sweep()
     _say_what_is_foreign(session, tally.observer)
-    with session.store.in_use(), tokens as taken:
-        sharing = _sharing(session, tally.observer)
+    with (
+        session.store.in_use(),
+        tokens as taken,
+        _sharing(session, tally.observer) as sharing,
+    ):
         work = _settle(session, todo, tally, sharing)
         # Imported here, since a build with nothing to do never needs it.
         from nbbuild.building.executing import KernelSupply, execute
@@ -306,14 +309,21 @@ def _write_report(
     return ()
 
 
-def _sharing(session: Session, observer: Observer) -> Sharing | None:
-    """Return what deals with the remote cache in this build; None if the project has none."""
+@contextmanager
+def _sharing(session: Session, observer: Observer) -> Iterator[Sharing | None]:
+    """Have what deals with the remote cache in this build; None if the project has none."""
     if not session.store.shared:
-        return None
+        yield None
+        return
     # Imported here, since most projects have none.
     from nbbuild.building.sharing import Sharing
 
-    return Sharing.of(session, observer)
+    sharing = Sharing.of(session, observer)
+    try:
+        yield sharing
+    finally:
+        if sharing is not None:
+            sharing.stop()
 
 
 def _settle(

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nbbuild.building.resting import rest_on
 from nbbuild.config.remotes import may_push
-from nbbuild.errors import ConfigError, NbbuildError
+from nbbuild.errors import ConfigError, NbbuildError, internal
 from nbbuild.events import Moved, Noted, Observer
 from nbbuild.model import Digest, Judgement, Record, Verdict
 from nbbuild.session import Session
@@ -86,6 +85,11 @@ class Sharing:
             )
         self.note_problems()
 
+    def stop(self) -> None:
+        """Push no more, also if the build has failed or was interrupted."""
+        if self._background is not None:
+            self._background.stop()
+
     def note_problems(self) -> None:
         """Say what went wrong with the remote since this was asked last."""
         for text in self.remote.problems():
@@ -98,9 +102,14 @@ class Sharing:
             self.observer(Noted("", f"nothing will be pushed: {told(error)}"))
             return
         pusher = Pusher(
-            self.remote, self.remote.terms.heads[0], signer, get=self.store.get, sent=self._sent
+            self.remote,
+            self.remote.terms.heads[0],
+            signer,
+            get=self.store.get,
+            bring=self.store.bring,
+            sent=self._sent,
         )
-        self._background = _Background(pusher, self.remote)
+        self._background = _Background(pusher)
         self.store.on_published = self._published
 
     def _published(self, record: Record) -> None:
@@ -110,7 +119,9 @@ class Sharing:
 
     def _sent(self, size: int) -> None:
         self._sent_so_far += size
-        if self._background is not None and self._background.finishing:  # the build itself is done
+        background = self._background
+        stopped = background is None or background.pusher.stopping.is_set()
+        if background is not None and background.finishing and not stopped:
             self.observer(Moved(PUSHING, self._sent_so_far, 0))
 
 
@@ -168,13 +179,13 @@ class _Background:
     """A thread that sends blobs while the build is still running."""
 
     pusher: Pusher
-    remote: Remote
     finishing: bool = False
-    _queue: queue.SimpleQueue[Record | Sequence[Resting]] = field(default_factory=queue.SimpleQueue)
+    _queue: queue.SimpleQueue[Record | Sequence[Resting] | None] = field(
+        default_factory=queue.SimpleQueue
+    )  # None: it is over
     _done: threading.Event = field(default_factory=threading.Event)
     _result: Pushed | NbbuildError | None = None
     _thread: threading.Thread | None = None
-    _clock: Callable[[], float] = time.monotonic
 
     def add(self, record: Record) -> None:
         """Send the blobs of a record when there is time."""
@@ -191,6 +202,11 @@ class _Background:
             return None
         return self._result
 
+    def stop(self) -> None:
+        """Have the thread end once its request has been answered, if it has not ended."""
+        self.pusher.stopping.set()
+        self._queue.put(None)
+
     def _begin(self) -> None:
         if self._thread is None:
             # A daemon: a request that hangs must not keep the process.
@@ -200,6 +216,8 @@ class _Background:
     def _work(self) -> None:
         while not self._done.is_set():
             one = self._queue.get()
+            if one is None:
+                return
             try:
                 if isinstance(one, Record):
                     if self._result is None:
@@ -207,10 +225,10 @@ class _Background:
                     continue
                 if self._result is None:
                     self._result = self.pusher.finish(one)
-            except NbbuildError as error:
-                self._result = error
-                if isinstance(one, Record):
-                    continue
             except Stopped:
                 return
+            except Exception as error:  # noqa: BLE001 - else the thread ends with a traceback
+                self._result = error if isinstance(error, NbbuildError) else internal(error)
+                if isinstance(one, Record):
+                    continue
             self._done.set()

@@ -48,7 +48,7 @@ class Removed:
     packs: int
     freed: int  # bytes
     left: int  # bytes
-    unreadable: int  # heads that cannot be read, and stay
+    unreadable: tuple[str, ...]  # objects where heads lie that are none, so that all packs stay
 
 
 def shared_store(session: Session) -> SharedStore:
@@ -108,7 +108,15 @@ def push(session: Session, observer: Observer) -> Pushed:
         observer(Moved("pushing results", sent, 0))
 
     with store.in_use():
-        pusher = Pusher(store.remote, names[0], signer, get=store.get, sent=tell)
+        pusher = Pusher(
+            store.remote,
+            names[0],
+            signer,
+            get=store.get,
+            bring=store.bring,
+            checking=True,
+            sent=tell,
+        )
         return pusher.finish(resting(session))
 
 
@@ -220,12 +228,17 @@ def collect(
 
     Heads that the project reads stay. With `max_size` (bytes), further heads go, the oldest first,
     until the rest is small enough. Raises RemoteError.
+
+    Somebody may push meanwhile. So what goes is looked at again just before: a head to which
+    somebody pushed stays, and so does a pack that a head names by then. What slips through
+    between is a miss, which the next `nbbuild cache push` mends. While there is something that
+    may be a head of another version, no pack goes: only that version knows which it needs.
     """
     remote = shared_store(session).remote
     objects = remote.objects()
     now = time.time() if now is None else now
     fixed = {heads.object_name(name) for name in remote.terms.heads}
-    known = [_Known(one, _read(objects, one)) for one in objects.list("ac/")]
+    known = _known(objects)
     sizes = {one.name: one for one in objects.list("cas/")}
     loose = sorted(
         (one for one in known if one.head is not None and one.listed.name not in fixed),
@@ -240,13 +253,21 @@ def collect(
             going.append(one)
     staying = [one for one in known if one not in going]
     named = _named(staying)
-    garbage = [
-        one for name, one in sizes.items() if name not in named and now - one.modified > _PACK_AGE
-    ]
+    old = [one for one in sizes.values() if now - one.modified > _PACK_AGE]
+    garbage = [one for one in old if one.name not in named] if not _unreadable(known) else []
     if not dry_run:
         # Heads first: one that is read meanwhile must not lead to packs that are gone.
-        for name in (*(one.listed.name for one in going), *(one.name for one in garbage)):
-            objects.delete(name)
+        as_before = set(objects.list("ac/"))
+        going = [one for one in going if one.listed in as_before]
+        for head in going:
+            objects.delete(head.listed.name)
+        known = [*_known(objects), *going] if garbage else known
+        named = _named([one for one in known if one not in going])
+        if _unreadable(known):
+            garbage = []
+        garbage = [one for one in garbage if one.name not in named]
+        for pack in garbage:
+            objects.delete(pack.name)
     freed = sum(one.listed.size for one in going) + sum(one.size for one in garbage)
     total = sum(one.size for one in sizes.values()) + sum(one.listed.size for one in known)
     return Removed(
@@ -254,14 +275,22 @@ def collect(
         len(garbage),
         freed,
         total - freed,
-        sum(one.head is None for one in known),
+        _unreadable(known),
     )
 
 
-def _read(objects: Objects, one: Listed) -> Head | None:
-    """Return a head without asking who signed it: it only keeps what it names from going."""
-    found = objects.get(one.name, most=heads.MOST)
-    return None if found is None else heads.unverified(found.data)
+def _known(objects: Objects) -> list[_Known]:
+    """Return all heads, whoever signed them: they only keep what they name from going."""
+    found = ((one, objects.get(one.name, most=heads.MOST)) for one in objects.list("ac/"))
+    return [
+        _Known(listed, heads.unverified(fetched.data))
+        for listed, fetched in found
+        if fetched is not None  # else somebody removed it just now
+    ]
+
+
+def _unreadable(known: Sequence[_Known]) -> tuple[str, ...]:
+    return tuple(sorted(one.listed.name for one in known if one.head is None))
 
 
 def _named(known: Sequence[_Known]) -> set[str]:

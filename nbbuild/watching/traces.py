@@ -42,6 +42,9 @@ _NO_NAMES = NOT_LISTED | {".git", ".hg", ".svn"}
 """Names that listings leave out; what is in version control's folders counts if it is read."""
 
 
+_OF_THE_KERNEL = ("/proc/", "/sys/", "/dev/")
+"""Folders in which no run's inputs lie; to read what looks like a file there may never end."""
+
 _OF_ONE_RUN = ("listing", "glob")
 """Kinds of items of which the run itself decides what counts."""
 
@@ -207,6 +210,8 @@ class Traces:
         """Return the present value of `item`, None if it has none."""
         path = os.path.join(self._folder, item.name)  # noqa: PTH118 - for each of many items
         match item.kind:
+            case "file" | "absent" if self._is_of_the_kernel(item.name):
+                return None
             case "file":
                 return self._content(path, item)
             case "absent":
@@ -228,6 +233,16 @@ class Traces:
                 return digest_matches(matches, self._folder, own=own, virtual=self._virtual)
             case _:
                 return None
+
+    def _is_of_the_kernel(self, name: str) -> bool:
+        """Whether a name, of a record that somebody else made, leads to what is no data."""
+        if name[:1] != "/" and ".." not in name:
+            return False
+        path = os.path.normpath(os.path.join(self._folder, name))  # noqa: PTH118
+        return any(
+            f"/{path.lstrip('/')}/".startswith(one) and not self._folder.startswith(one)
+            for one in _OF_THE_KERNEL
+        )
 
     def _content(self, path: str, item: TraceItem) -> str | None:
         """Return the digest of a file, by its lines if the item says so."""

@@ -10,6 +10,8 @@ from remote_places import loopback, web_server
 
 import nbbuild
 from nbbuild.events import Ended, Noted
+from nbbuild.store.remote import heads
+from nbbuild.store.remote.folder import FolderObjects
 from nbbuild.store.remote.signing import new_keys
 
 __all__ = ["loopback", "web_server"]
@@ -218,6 +220,57 @@ def test_old_heads_and_what_nothing_names_are_removed(book, tmp_path, monkeypatc
     assert book.nbbuild("cache", "verify", "--remote").status == 0
 
 
+def test_packs_stay_while_something_may_be_a_head_of_another_version(book, tmp_path):
+    folder = tmp_path / "bucket"
+    book.config(CACHE.format(url=folder.as_uri(), key=PUBLIC) + ENTRIES)
+    book.build()
+    stray = folder / "cas" / ("ab" * 32)
+    later = folder / "ac" / ("cd" * 32)
+    stray.write_bytes(b"a pack")
+    later.write_bytes(b"nbbuild head 2\n...")
+    os.utime(stray, (1, 1))
+    done = book.nbbuild("cache", "gc", "--remote")
+    assert done.err.splitlines()[0] == (
+        f"note: all packs stay: 'ac/{'cd' * 32}' is no head that this version can read, and may "
+        "need some of them; remove it by hand if nobody uses it"
+    )
+    assert stray.exists() and later.exists()
+    later.unlink()
+    done = book.nbbuild("cache", "gc", "--remote")
+    assert done.err.startswith("removed 0 heads and 1 pack, 6 bytes; ")
+    assert not stray.exists()
+
+
+def test_what_is_pushed_while_old_things_are_removed_stays(book, tmp_path, monkeypatch):
+    folder = tmp_path / "bucket"
+    book.config(CACHE.format(url=folder.as_uri(), key=PUBLIC) + ENTRIES)
+    for branch in ("topic", "fix"):
+        monkeypatch.setenv("NBBUILD_BRANCH", branch)
+        book.build("-B")
+    monkeypatch.setenv("NBBUILD_BRANCH", "main")
+    for path in [*(folder / "ac").iterdir(), *(folder / "cas").iterdir()]:
+        os.utime(path, (1, 1))
+    topic = folder / heads.object_name("topic")
+    head = topic.read_bytes()
+    listings = []
+    listed = FolderObjects.list
+
+    def pushed_to(self, prefix):
+        listings.append(prefix)
+        found = list(listed(self, prefix))
+        if prefix == "cas/":  # somebody pushes now, to a head that would go
+            topic.write_bytes(head)
+        return iter(found)
+
+    monkeypatch.setattr(FolderObjects, "list", pushed_to)
+    done = book.nbbuild("cache", "gc", "--remote")
+    assert done.out == "head  fix\n"
+    assert "cas/" in listings
+    monkeypatch.setenv("NBBUILD_BRANCH", "topic")
+    done = book.nbbuild("cache", "verify", "--remote")
+    assert (done.status, last_line(done)) == (0, "3 records and 4 blobs read, none damaged")
+
+
 def test_a_project_without_a_remote_says_so(project):
     project.notebook("a.ipynb", "1")
     project.config("")
@@ -261,3 +314,33 @@ def test_an_upload_that_hangs_does_not_hold_up_the_end(book, web_server):
     web_server.wait = None
     assert book.nbbuild("cache", "push").status == 0
     assert book.nbbuild("cache", "verify", "--remote").status == 0
+
+
+def test_no_thread_is_left_of_a_build(book):
+    def left():
+        found = [one for one in threading.enumerate() if one.name == "pushing"]
+        for thread in found:
+            thread.join(60)
+        return [one for one in found if one.is_alive()]
+
+    def breaks(event):
+        if isinstance(event, Ended):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        nbbuild.build(observer=breaks)
+    assert left() == []
+    book.build("-B")
+    assert left() == []
+
+
+def test_what_nobody_foresaw_while_pushing_is_a_note(book, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("nbbuild.store.remote.heads.encode", fails)
+    done = book.nbbuild()
+    assert (done.status, sorted(done.ran)) == (0, ["alone", "load", "plot"])
+    assert [line for line in done.err.splitlines() if line.startswith("note: ")] == [
+        "note: nothing was pushed: there is not enough memory for nbbuild itself: MemoryError"
+    ]

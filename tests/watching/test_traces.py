@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,20 @@ def test_a_file_holds_while_its_bytes_are_the_same(tmp_path):
     assert says(tmp_path, item) == ["'a.txt' is gone (cell 2)"]
     (tmp_path / "a.txt").mkdir()
     assert says(tmp_path, item) == ["'a.txt' is gone (cell 2)"]
+
+
+def test_what_the_kernel_answers_is_never_read(tmp_path):
+    def reads(path):
+        raise AssertionError(path)
+
+    traces = Traces(tmp_path, digest=reads)
+    for kind in ("file", "absent"):
+        for name in ("/proc/self/mem", "//dev/zero", "/usr/../sys/x", "../" * 40 + "proc/kmsg"):
+            trace = Trace(items=(TraceItem(kind, name, "ab" * 32),))
+            assert [one.item for one in traces.broken(trace, probe=None, own=nobody)] == [name]
+    inside = Traces(Path("/dev/shm/book"), digest=lambda path: "ab" * 32)
+    trace = Trace(items=(TraceItem("file", "../data.csv", "ab" * 32),))
+    assert list(inside.broken(trace, probe=None, own=nobody)) == []
 
 
 def test_an_absence_holds_until_something_is_there(tmp_path):

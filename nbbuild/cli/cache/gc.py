@@ -131,7 +131,12 @@ def _collect(
         return
     emit("\n".join(f"head  {name}" for name in removed.heads))
     if removed.unreadable:
-        say(f"note: {number_of(removed.unreadable, 'head')} cannot be read, and stay")
+        first, *more = removed.unreadable
+        also = f" (and {len(more)} more)" if more else ""
+        say(
+            f"note: all packs stay: '{first}'{also} is no head that this version can read, and "
+            "may need some of them; remove it by hand if nobody uses it"
+        )
     verb = "would remove" if dry_run else "removed"
     what = f"{number_of(len(removed.heads), 'head')} and {number_of(removed.packs, 'pack')}"
     say(f"{verb} {what}, {amount(removed.freed)}; {amount(removed.left)} left")

@@ -168,6 +168,10 @@ class BucketObjects:
             raise cut_short(self.name, name, arrived=len(part), expected=size)
         return part
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        return self._ask(name, lambda: obstore.head(self._reading, name)) is not None
+
     def put_new(self, name: str, data: bytes) -> None:
         """Keep `data` unless there is an object of this name."""
         self._put(name, data, "create")

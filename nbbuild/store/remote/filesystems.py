@@ -103,6 +103,10 @@ class FileObjects:
             raise cut_short(self.name, name, arrived=arrived, expected=size)
         return self._read(name, start, size)
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        return self._size(name) is not None
+
     def put_new(self, name: str, data: bytes) -> None:
         """Keep `data` unless there is an object of this name."""
         if self._size(name) is None:

@@ -74,6 +74,11 @@ class FolderObjects:
             raise cut_short(self.name, name, arrived=len(part), expected=size)
         return part
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        with self._failing(name):
+            return self._place(name).exists()
+
     def put_new(self, name: str, data: bytes) -> None:
         """Keep `data` unless there is an object of this name."""
         place = self._place(name)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -124,6 +124,32 @@ def unverified(data: bytes) -> Head | None:
         return _HEAD.unpack(inflated(data.split(b"\n", 3)[3], most=_MOST_WHOLE))
     except (IndexError, Misshapen, Unbelieved):
         return None
+
+
+def is_signed(data: bytes) -> bool:
+    """Whether the head in `data` names a key; `decode` checks the signature."""
+    return not data.startswith(_FIRST_LINE + f"\n{_UNSIGNED}\n".encode())
+
+
+def without(head: Head, *, packs: Collection[str], blobs: Collection[str]) -> Head:
+    """Return `head` without results that need one of these packs (names) or blobs (digests)."""
+    if not packs and not blobs:
+        return head
+    there = [one.name not in packs for one in head.packs]
+    sound = (
+        number
+        for number, piece in enumerate(head.pieces)
+        if there[piece.pack] and piece.digest not in blobs
+    )
+    numbers = {old: new for new, old in enumerate(sound)}
+    entries = (
+        msgspec.structs.replace(one, blobs=tuple(numbers[number] for number in one.blobs))
+        for one in head.entries
+        if head.records[one.body.pack].name not in packs
+        and all(number in numbers for number in one.blobs)
+    )
+    pieces = tuple(head.pieces[number] for number in numbers)
+    return msgspec.structs.replace(head, pieces=pieces, entries=tuple(entries))
 
 
 def inflated(data: bytes, *, most: int) -> bytes:

@@ -68,6 +68,11 @@ class MemoryObjects:
             raise cut_short(self.name, name, arrived=len(part), expected=size)
         return part
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        self._ask("exists", name)
+        return name in self.held
+
     def put_new(self, name: str, data: bytes) -> None:
         """Keep `data` unless there is an object of this name."""
         self._ask("put_new", name)

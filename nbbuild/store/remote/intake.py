@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +18,7 @@ from blake3 import blake3
 
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.shapes import Misshapen, Shape, packed
-from nbbuild.model import ArtefactFile, Digest, Record, TraceItem
+from nbbuild.model import ArtefactFile, Digest, Record, Trace, TraceItem
 from nbbuild.store.layout import is_digest
 
 MOST_BODY: Final = 16 << 20  # bytes of a record
@@ -26,8 +27,10 @@ _MOST_FILES: Final = 100_000
 _MOST_GLOBS: Final = 1_000
 _MOST_PARTS: Final = 12  # of one glob that have wildcards
 _MOST_PARTS_OUTSIDE: Final = 2
-_MOST_PATH: Final = 2_000  # folders of a search path
+_MOST_FOLDERS: Final = 2_000  # of all search paths together
+_MOST_STEPS: Final = 4_000_000  # looks into folders of search paths
 _MOST_SIZE: Final = 1 << 50  # bytes of a file
+_OF_IMPORTS: Final = ("import", "missing-import", "installed")
 _SKEW: Final = 86_400.0  # seconds by which another machine's clock may be ahead
 
 _RECORD: Shape[Record] = Shape(Record)
@@ -79,13 +82,29 @@ def _files(record: Record) -> tuple[ArtefactFile, ...]:
 def _is_too_much(record: Record) -> bool:
     items = record.trace.items
     globs = sum(item.kind == "glob" for item in items)
-    paths = [len(record.trace.path), *(item.way.count("\0") for item in items)]
     return (
         len(items) > _MOST_ITEMS
         or globs > _MOST_GLOBS
-        or max(paths) > _MOST_PATH
+        or _searches_too_much(record.trace)
         or len(record.artefacts) + len(record.undeclared) + len(record.folders) > _MOST_FILES
     )
+
+
+def _searches_too_much(trace: Trace) -> bool:
+    """Whether its imports look into more folders than any run has, or into these too often."""
+    ways = Counter[str]()
+    for item in trace.items:
+        if item.kind in _OF_IMPORTS:
+            ways[item.way] += len(item.name.split()) or 1
+    folders: set[str] = set()
+    steps = 0
+    for way, names in ways.items():
+        path = way.split("\0") if way else trace.path
+        folders.update(path)
+        steps += names * len(path)
+        if len(folders) > _MOST_FOLDERS or steps > _MOST_STEPS:
+            return True
+    return len(trace.path) > _MOST_FOLDERS
 
 
 def _has_sane_numbers(record: Record, now: float) -> bool:

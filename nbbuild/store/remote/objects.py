@@ -75,6 +75,10 @@ class Objects(Protocol):
         """
         ...
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        ...
+
     def put_new(self, name: str, data: bytes) -> None:
         """Keep `data` unless there is an object of this name, which is then as good."""
         ...

@@ -12,7 +12,7 @@ from nbbuild.store.remote.heads import PackRef, Piece
 
 FULL: Final = 16 << 20  # bytes after which a pack is sealed
 _GAP: Final = 64 << 10  # bytes between two pieces that are cheaper read than asked for anew
-_MOST_AT_ONCE: Final = 32 << 20  # bytes of one request, unless one piece is larger
+MOST_AT_ONCE: Final = 32 << 20  # bytes of one request, unless one piece is larger
 
 
 def pack_name(data: bytes) -> str:
@@ -71,7 +71,7 @@ def ranges(pieces: Iterable[Piece]) -> Iterator[Range]:
         if group:
             end = _end(group)
             far = piece.start - end > _GAP
-            if far or piece.start + piece.size - group[0].start > _MOST_AT_ONCE:
+            if far or piece.start + piece.size - group[0].start > MOST_AT_ONCE:
                 yield _range(group)
                 group = []
         group.append(piece)

@@ -13,20 +13,20 @@ import threading
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.shapes import as_json
-from nbbuild.errors import RemoteError
+from nbbuild.errors import ConfigError, RemoteError
 from nbbuild.model import Digest, Record
 from nbbuild.store.remote import heads, packs
 from nbbuild.store.remote.heads import MOST_PACK, Head, HeadEntry, PackRef, Piece, Unbelieved
 from nbbuild.store.remote.intake import MOST_BODY
 from nbbuild.store.remote.packs import Packed, Packer
 from nbbuild.store.remote.remote import Remote
-from nbbuild.store.remote.signing import Signer
+from nbbuild.store.remote.signing import SECRET_VARIABLE, Signer
 
 KEPT: Final = 8
 """How many records a head keeps for one task: branches and data versions go back and forth."""
@@ -66,75 +66,112 @@ class Pusher:
     """Pushes to the head `head` of `remote`; `get` returns the bytes of a blob.
 
     `add` sends the blobs of results in the background while a build is still running; `finish`
-    sends the rest and the head. Thread-safe.
+    sends the rest and the head. Thread-safe. With `checking`, `finish` looks whether the remote
+    still has all packs that the head names, and sends again what is gone.
     """
 
     remote: Remote
     head: str
     signer: Signer | None
     get: Callable[[Digest], bytes | None]
+    bring: Callable[[Iterable[Digest]], object] = lambda digests: None
+    """Called with blobs of which `get` is about to be asked: few requests bring many."""
+    checking: bool = False
     sent: Callable[[int], None] = lambda size: None  # called with the bytes of each request
     now: Callable[[], float] = time.time
     stopping: threading.Event = field(default_factory=threading.Event)
     pause: Callable[[int], None] = field(default=lambda attempt: time.sleep(_spread(attempt)))
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _packer: Packer = field(default_factory=Packer)
-    _placed: dict[Digest, tuple[PackRef, int, int]] = field(
-        default_factory=dict
-    )  # sent, or waiting
+    _placed: dict[Digest, tuple[PackRef, int, int]] = field(default_factory=dict)
+    _waiting: set[Digest] = field(default_factory=set)  # in `_packer`
+    _sent: set[str] = field(default_factory=set)  # names of packs
+    _gone: set[str] = field(default_factory=set)  # names of packs that the remote has lost
     _size: int = 0
 
     def add(self, record: Record) -> None:
         """Send the blobs of `record` that the remote lacks, a full pack at a time."""
+        self._check_key()
         for digest in record.blobs:
-            if self.remote.has(digest):
-                continue
-            self._take(digest)
+            if not self.remote.has(digest):
+                self._take(digest)
 
     def finish(self, resting: Sequence[Resting]) -> Pushed:
         """Send what is missing of `resting`, and the head that names all of it.
 
         Raises NbbuildError for what the remote refuses, Stopped once `stopping` is set.
         """
-        base, tag = self._current()
-        missing = [one for one in resting if not self._knows(base, one)]
-        new = [one for one in missing if self._has_blobs(one.record, base)]
-        left = len(missing) - len(new)
-        if not new and not _is_stale(base, resting, self.now()):
-            return Pushed(left=left)
-        with self._turn:
-            self._flush()
-        joined = self._joined(base)
-        bodies = self._bodies(base, new)
-        sealed = bodies.packed()
-        for pack in (*joined, *([sealed] if sealed else [])):
-            self._send(pack)
+        self._check_key()
         for attempt in range(_TRIES):
-            merged = self._merged(base, resting, bodies, sealed, joined)
-            data = heads.encode(merged, self.signer)
+            # All of it again if somebody was faster: their head may have let go of what ours had.
+            base, tag = self._current()
+            stale = _is_stale(base, resting, self.now())
+            if self.checking or stale:
+                self._look_for_packs(base)
+            gone = self._gone | self.remote.unusable
+            base = heads.without(base, packs=gone, blobs=self.remote.lost)
+            missing = self._missing(base, resting)
+            placed = {piece.digest for piece in base.pieces}
+            new = [one for one in missing if self._has_blobs(one.record, placed)]
+            left = len(missing) - len(new)
+            if not new and not stale:
+                return Pushed(left=left)
+            data = heads.encode(self._merged(base, resting, new), self.signer)
             self._check()
             if self.remote.objects().replace(heads.object_name(self.head), data, tag=tag):
                 self._count(len(data))
                 return Pushed(len(new), len(self._placed), self._size, left)
             self.pause(attempt)
-            base, tag = self._current()
         raise RemoteError(
             f"the head '{self.head}' of the remote cache could not be written",
             facts=[("reason", f"others wrote it {_TRIES} times meanwhile")],
             hint="run `nbbuild cache push` again",
         )
 
-    def _knows(self, base: Head, one: Resting) -> bool:
-        """Whether `base` has the record, or another run's that says the same."""
+    def _check_key(self) -> None:
+        """Raise ConfigError if no reader would believe what is signed here.
+
+        A fork's pull request may come from a branch that is called main, too: its key must not put
+        a head that nobody believes in the place of main's.
+        """
+        if self.signer is None:
+            return
+        own = [key for key in self.remote.terms.trusted if key.text == self.signer.public]
+        if not own:
+            raise ConfigError(
+                f"the key in {SECRET_VARIABLE} belongs to none of [cache] public_keys",
+                hint=f'add "{self.signer.public}" there, or set another key',
+            )
+        if not any(key.covers(self.head) for key in own):
+            raise ConfigError(
+                f"the key in {SECRET_VARIABLE} may not sign the head '{self.head}'",
+                hint="[cache] public_keys names the heads that it may sign; NBBUILD_BRANCH chooses "
+                "another head",
+            )
+
+    def _missing(self, base: Head, resting: Iterable[Resting]) -> list[Resting]:
+        """Return those whose record `base` does not have, nor another run's that says the same."""
+        known: dict[tuple[str, str], list[HeadEntry]] = defaultdict(list)
         for entry in base.entries:
-            if entry.key != one.record.key.digest:
-                continue
-            if entry.id == one.record.id and entry.task == one.task:
+            known[entry.task, entry.key].append(entry)
+
+        def is_known(one: Resting) -> bool:
+            found = known.get((one.task, one.record.key.digest), [])
+            if any(entry.id == one.record.id for entry in found):
                 return True
-            other = self.remote.record(base, entry)
-            if entry.task == one.task and other is not None and _says_the_same(other, one.record):
-                return True
-        return False
+            others = (self.remote.record(base, entry) for entry in found)
+            return any(other is not None and _says_the_same(other, one.record) for other in others)
+
+        return [one for one in resting if not is_known(one)]
+
+    def _look_for_packs(self, base: Head) -> None:
+        """Find out which packs are gone: a bucket may let them expire, though a head names them."""
+        for pack in (*base.records, *base.packs):
+            self._check()
+            if pack.name not in self._sent and not self.remote.objects().exists(
+                packs.object_name(pack)
+            ):
+                self._gone.add(pack.name)
 
     def _bodies(self, base: Head, new: Iterable[Resting]) -> _Bodies:
         """Return the records to send; with those of `base` if they lie in too many packs."""
@@ -153,35 +190,49 @@ class Pusher:
     def _take(self, digest: Digest) -> bool:
         """Put a blob into the next pack; return whether it is there to be sent."""
         with self._turn:
-            if digest in self._placed or digest in self._waiting():
+            if digest in self._placed or digest in self._waiting:
                 return True
         data = self.get(digest)
         if data is None or len(data) > MOST_PACK:
             return False
         with self._turn:
+            if len(data) >= _JOINED:  # alone, or there would be a second copy of it in memory
+                alone = Packer()
+                alone.add(digest, data)
+                self._seal(alone)
+                return True
             self._packer.add(digest, data)
+            self._waiting.add(digest)
             if self._packer.size >= packs.FULL:
                 self._flush()
         return True
 
-    def _waiting(self) -> set[Digest]:
-        return {digest for digest, _, _ in self._packer.places}
-
     def _flush(self) -> None:
-        if self._packer.size or self._packer.places:
-            pack = self._packer.sealed()
-            self._send(pack)
-            self._placed.update(
-                (digest, (pack.ref, start, size)) for digest, start, size in pack.places
-            )
+        if self._packer.places:
+            self._waiting.clear()
+            self._seal(self._packer)
 
-    def _has_blobs(self, record: Record, base: Head) -> bool:
-        placed = {piece.digest for piece in base.pieces}
+    def _seal(self, packer: Packer) -> None:
+        pack = packer.sealed()
+        self._send(pack)
+        self._placed.update(
+            (digest, (pack.ref, start, size)) for digest, start, size in pack.places
+        )
+
+    def _has_blobs(self, record: Record, placed: Collection[Digest]) -> bool:
         return all(digest in placed or self._take(digest) for digest in record.blobs)
 
     def _send(self, pack: Packed) -> None:
+        if pack.ref.name in self._sent:
+            return
         self._check()
-        self.remote.objects().put_new(packs.object_name(pack.ref), pack.data)
+        objects, name = self.remote.objects(), packs.object_name(pack.ref)
+        if not self.remote.lost.isdisjoint(digest for digest, _, _ in pack.places):
+            objects.replace(name, pack.data, tag="")  # what lies there may be damaged
+        else:
+            objects.put_new(name, pack.data)
+        self._sent.add(pack.ref.name)
+        self._gone.discard(pack.ref.name)
         self._count(pack.ref.size)
 
     def _count(self, size: int) -> None:
@@ -201,11 +252,12 @@ class Pusher:
         """
         found = self.remote.objects().get(heads.object_name(self.head), most=heads.MOST)
         if found is None:
-            others = self.remote.heads()
+            others = [one for one in self.remote.heads() if self._may_sign(one)]
             begun = others[0] if others else Head(self.head, 0)
             return Head(self.head, 0, begun.records, begun.packs, begun.pieces, begun.entries), None
         try:
-            return self.remote.believed(self.head, found.data), found.tag
+            head = self.remote.believed(self.head, found.data)
+            return head if self._may_sign(head) else Head(self.head, head.number), found.tag
         except Unbelieved as reason:
             raise RemoteError(
                 f"nothing is pushed: the head '{self.head}' of the remote cache is not ours",
@@ -213,23 +265,27 @@ class Pusher:
                 hint="name the key that signed it in [cache] public_keys, or remove that head",
             ) from None
 
-    def _merged(
-        self,
-        base: Head,
-        resting: Sequence[Resting],
-        bodies: _Bodies,
-        sealed: Packed | None,
-        joined: Sequence[Packed],
-    ) -> Head:
-        """Return `base` with what was pushed, without what is too old."""
+    def _may_sign(self, head: Head) -> bool:
+        """Whether somebody answers for what a head leads to: our signature makes us do so."""
+        return self.signer is None or head.name in self.remote.signed
+
+    def _merged(self, base: Head, resting: Sequence[Resting], new: Sequence[Resting]) -> Head:
+        """Send all but the head; return that: `base` and what is new, without what is too old."""
+        with self._turn:
+            self._flush()
+        joined = self._joined(base)
+        bodies = self._bodies(base, new)
+        sealed = bodies.packed()
+        for one in (*joined, *([sealed] if sealed else [])):
+            self._send(one)
         draft = _Draft(now=self.now())
         draft.take(base)
         draft.moved(joined)
         for digest, (pack, start, size) in self._placed.items():
             draft.place(digest, pack, start, size)
         if sealed is not None:
-            for one in bodies.placed:
-                draft.add(one, sealed.ref)
+            for body in bodies.placed:
+                draft.add(body, sealed.ref)
         for rest in resting:
             draft.rests(rest)
         number = max(base.number + 1, int(self.now()))
@@ -246,12 +302,15 @@ class Pusher:
             if sum(one.size for one in chosen) + pack.size > _JOINED:
                 break
             chosen.append(pack)
+        if len(chosen) < 2:
+            return []
         numbers = {base.packs.index(pack) for pack in chosen}
         alive = {number for entry in base.entries for number in entry.blobs}
         digests = {
             base.pieces[number].digest for number in alive if base.pieces[number].pack in numbers
         }
         packer = Packer()
+        self.bring(digests)
         for digest in sorted(digests):
             data = self.get(digest)
             if data is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -92,6 +92,8 @@ class Remote:
         self._lost: set[Digest] = set()
         self.fetched: set[Digest] = set()
         """The blobs that came from the remote."""
+        self.signed: set[str] = set()
+        """The names of the heads that were read and are signed."""
 
     @property
     def terms(self) -> Terms:
@@ -161,6 +163,17 @@ class Remote:
         self.heads()
         return digest in self._pieces and digest not in self._lost
 
+    @property
+    def lost(self) -> frozenset[Digest]:
+        """The blobs that a head names, and that could not be fetched."""
+        return frozenset(self._lost)
+
+    @property
+    def unusable(self) -> Set[str]:
+        """The names of packs of records that a head names, and that could not be fetched."""
+        with self._turn:
+            return {name for name, whole in self._bodies.items() if whole is None}
+
     def size_of(self, digests: Iterable[Digest]) -> int:
         """Return the bytes of those blobs that the remote holds."""
         return sum(self._pieces[one][1].size for one in digests if self.has(one))
@@ -193,11 +206,13 @@ class Remote:
                 brought.add(piece.digest)
             came(request.size)
 
-        if len(requests) == 1:
-            bring(requests[0])
-        elif requests:
-            with ThreadPoolExecutor(min(_AT_ONCE, len(requests))) as threads:
-                list(threads.map(bring, requests))
+        small = [one for one in requests if one[1].size <= packs.MOST_AT_ONCE]
+        if len(small) > 1:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(small))) as threads:
+                list(threads.map(bring, small))
+        for one in requests:  # large ones in turn: each is in memory whole
+            if len(small) == 1 or one[1].size > packs.MOST_AT_ONCE:
+                bring(one)
         self._lost.update(wanted - brought)
         self.fetched.update(brought)
         return brought
@@ -253,6 +268,10 @@ class Remote:
         if head.number < last:
             raise Unbelieved("it is older than one that was read before, so somebody put it back")
         self._numbers.note(self._opened().name, name, head.number)
+        if heads.is_signed(data):
+            self.signed.add(name)
+        else:
+            self.signed.discard(name)
         return head
 
     def _take_in(self, head: Head) -> None:
@@ -299,7 +318,8 @@ class Remote:
         view = memoryview(data)
         for piece in request.pieces:
             start = piece.start - request.start
-            part = bytes(view[start : start + piece.size])
+            whole = start == 0 and piece.size == len(data)
+            part = data if whole else bytes(view[start : start + piece.size])
             if digest_bytes(part) == piece.digest:
                 yield piece, part
             else:

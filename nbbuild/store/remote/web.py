@@ -122,6 +122,10 @@ class WebObjects:
             raise cut_short(self.name, name, arrived=len(part), expected=size)
         return part
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name; whatever else is answered counts as yes."""
+        return self._ask("HEAD", name).status not in _MISSING
+
     def put_new(self, name: str, data: bytes) -> None:
         """Keep `data` unless there is an object of this name."""
         if self._ask("HEAD", name).status == HTTPStatus.OK:

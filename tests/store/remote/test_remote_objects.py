@@ -131,8 +131,10 @@ def test_of_many_who_saw_the_same_head_one_replaces_it(place):
 
 def test_what_was_deleted_is_gone(place):
     name = put(place, PACK)
+    assert place.exists(name)
     place.delete(name)
     place.delete(name)
+    assert not place.exists(name)
     assert read(place, name) is None
 
 

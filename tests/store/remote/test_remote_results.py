@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.shapes import packed
-from nbbuild.errors import RemoteError
+from nbbuild.errors import ConfigError, RemoteError
 from nbbuild.model import ActionKey, ArtefactFile, Fingerprint, Record, Trace, TraceItem
 from nbbuild.store.remote import heads
 from nbbuild.store.remote.heads import Head, Unbelieved
@@ -78,9 +78,17 @@ class Machine:
     def push(self, *records: Record) -> Pushed:
         return self.pusher().finish([Resting(one.task, one) for one in records])
 
-    def pusher(self, head: str = "main") -> Pusher:
+    def pusher(self, head: str = "main", *, checking: bool = False) -> Pusher:
         signer = Signer(self.secret) if self.secret else None
-        return Pusher(self.store.remote, head, signer, get=self.store.get, now=lambda: self.now)
+        return Pusher(
+            self.store.remote,
+            head,
+            signer,
+            get=self.store.get,
+            bring=self.store.bring,
+            checking=checking,
+            now=lambda: self.now,
+        )
 
     def sees(self, key: str) -> list[Record]:
         return self.store.elsewhere(key)
@@ -284,6 +292,138 @@ def test_a_new_branch_begins_with_what_another_one_has(
     assert [entry.task for entry in main.head().entries] == ["shared.ipynb"]
 
 
+def test_what_has_expired_is_sent_again(
+    machine: Callable[..., Machine], objects: MemoryObjects
+) -> None:
+    one, other = machine("one"), machine("other")
+    record, later = one.ran("a.ipynb", "1", b"figure"), one.ran("b.ipynb")
+    one.push(record)
+    one.push(later)
+    sent = dict(objects.held)
+    for number, name in enumerate(sorted(name for name in sent if name.startswith("cas/")), 1):
+        objects.held = {kept: sent[kept] for kept in sent if kept != name}
+        one.anew()
+        pushed = one.pusher(checking=True).finish(
+            [Resting("a.ipynb", record), Resting("b.ipynb", later)]
+        )
+        assert pushed.records == 1, number
+        other.anew()
+        for each in (record, later):
+            assert other.sees(each.key.digest) == [each]
+            assert all(one.store.get(digest) for digest in each.blobs)
+            assert all(other.store.get(digest) for digest in each.blobs)
+        assert other.store.problems() == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_build_that_missed_a_blob_sends_it_again(
+    machine: Callable[..., Machine], objects: MemoryObjects, damaged: bool
+) -> None:
+    one, other = machine("one"), machine("other")
+    record = one.ran("a.ipynb")
+    one.push(record)
+    (pack,) = one.head().packs
+    if damaged:
+        objects.held[f"cas/{pack.name}"] = Version(b"X" * pack.size, "t", 0.0)
+    else:
+        del objects.held[f"cas/{pack.name}"]
+    assert other.sees(record.key.digest) == [record]
+    assert other.store.bring(record.blobs) == set()
+    again = other.ran("a.ipynb")
+    assert other.push(again).records == 1
+    reader = machine("reader")
+    assert reader.sees(record.key.digest) == [again]
+    assert reader.store.get(again.cells) is not None
+
+
+def test_who_was_faster_may_have_let_go_of_what_is_pushed(
+    machine: Callable[..., Machine], objects: MemoryObjects
+) -> None:
+    one, other = machine("one"), machine("other")
+    before = one.ran("before.ipynb", "the same")
+    one.push(before)
+    mine = one.ran("mine.ipynb", "1")
+    blob = one.store.get(before.cells)
+    assert blob is not None
+    mine = msgspec.structs.replace(mine, cells=before.cells)
+
+    def faster(method: str, name: str) -> None:
+        if method == "replace":
+            objects.before = None
+            other.now += 2 * GONE  # it lets go of all that was there
+            other.push(other.ran("theirs.ipynb"))
+
+    objects.before = faster
+    assert one.push(mine).records == 1
+    assert [entry.task for entry in one.head().entries] == ["mine.ipynb", "theirs.ipynb"]
+    reader = machine("reader")
+    assert reader.sees(mine.key.digest) == [mine]
+    assert reader.store.get(mine.cells) == blob
+
+
+@pytest.mark.parametrize(
+    ("trusted", "what", "hint"),
+    [
+        (
+            PublicKey(OTHER_PUBLIC),
+            "the key in NBBUILD_SIGNING_KEY belongs to none of [cache] public_keys",
+            f'add "{PUBLIC}" there, or set another key',
+        ),
+        (
+            PublicKey(PUBLIC, ("pr/*",)),
+            "the key in NBBUILD_SIGNING_KEY may not sign the head 'main'",
+            "[cache] public_keys names the heads that it may sign; NBBUILD_BRANCH chooses another "
+            "head",
+        ),
+    ],
+)
+def test_a_head_that_nobody_would_believe_is_not_written(
+    machine: Callable[..., Machine],
+    objects: MemoryObjects,
+    trusted: PublicKey,
+    what: str,
+    hint: str,
+) -> None:
+    one = machine("one", terms=Terms(heads=("main",), trusted=(trusted,)))
+    record = one.ran("a.ipynb")
+    for push in (lambda: one.push(record), lambda: one.pusher().add(record)):
+        with pytest.raises(ConfigError) as caught:
+            push()
+        assert str(caught.value) == f"{what}\n\nhint: {hint}"
+    assert objects.held == {}
+
+
+def test_nobody_signs_what_came_unsigned(machine: Callable[..., Machine]) -> None:
+    both = Terms(heads=("main",), trusted=(PublicKey(PUBLIC),), unsigned=True)
+    stranger, one = machine("stranger", terms=both, secret=""), machine("one", terms=both)
+    stranger.push(stranger.ran("a.ipynb", "evil"))
+    one.push(one.ran("b.ipynb"))
+    assert [entry.task for entry in machine("strict").head().entries] == ["b.ipynb"]
+    branch = machine(
+        "branch", terms=Terms(heads=("topic", "main"), trusted=both.trusted, unsigned=True)
+    )
+    stranger.objects.held.clear()
+    stranger.anew()
+    stranger.now += 60
+    stranger.push(stranger.ran("a.ipynb", "evil"))
+    branch.pusher("topic").finish([Resting("b.ipynb", branch.ran("b.ipynb"))])
+    assert [entry.task for entry in branch.head("topic").entries] == ["b.ipynb"]
+
+
+def test_a_pack_that_nothing_can_be_joined_with_is_left_alone(
+    machine: Callable[..., Machine], objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbbuild.store.remote.pushing._JOINED", 1000)
+    one = machine("one")
+    records = []
+    for number in range(9):
+        records.append(one.ran(f"{number}.ipynb", "1", os.urandom(600)))
+        one.push(*records)
+    count = len([name for name in objects.held if name.startswith("cas/")])
+    one.push(*records, one.ran("last.ipynb"))
+    assert len([name for name in objects.held if name.startswith("cas/")]) == count + 2
+
+
 # -- what is not believed ------------------------------------------------------------------------
 
 
@@ -472,6 +612,43 @@ def test_a_record_that_cannot_be_right_is_refused(
     record = machine("one").ran("a.ipynb")
     assert refusal(record, now=NOW) == ""
     assert refusal(msgspec.structs.replace(record, **change), now=NOW) == reason
+
+
+@pytest.mark.parametrize(
+    ("trace", "refused"),
+    [
+        (Trace(path=("", "src", "<stdlib>"), items=(TraceItem("import", "json"),) * 5_000), False),
+        (Trace(path=tuple(map(str, range(2_001)))), True),
+        (
+            Trace(
+                items=tuple(
+                    TraceItem("import", "x", way="\0".join(f"{number}/{part}" for part in range(9)))
+                    for number in range(300)
+                )
+            ),
+            True,
+        ),
+        (
+            Trace(
+                path=tuple(map(str, range(1_000))),
+                items=tuple(TraceItem("import", f"m{number}") for number in range(5_000)),
+            ),
+            True,
+        ),
+        (
+            Trace(
+                path=tuple(map(str, range(1_000))),
+                items=(TraceItem("installed", "m " * 5_000),),
+            ),
+            True,
+        ),
+    ],
+)
+def test_imports_from_outside_have_bounds(
+    machine: Callable[..., Machine], trace: Trace, refused: bool
+) -> None:
+    record = msgspec.structs.replace(machine("one").ran("a.ipynb"), trace=trace)
+    assert refusal(record, now=NOW) == ("it names more than any run uses" if refused else "")
 
 
 @pytest.mark.parametrize(
