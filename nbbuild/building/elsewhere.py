@@ -113,6 +113,7 @@ class AttemptsElsewhere:
             begun=action.begun or Begun(began_ns=0, found={}),
             resumes=action.resumes,
             priority=self.priority.get(name, 0.0),
+            cores=action.threads or 1,
             resources=self.inspecting.tasks[name].resources,
             told=lambda number, total: observer(CellStarted(name, number, total)),
             waits=lambda why: observer(Noted(name, why, waits=True)),

@@ -250,6 +250,15 @@ def test_a_build_that_is_interrupted_ends_its_jobs(batch):
     assert os.listdir(batch.jobs) == []
 
 
+def test_a_job_asks_for_its_cores(batch):
+    submit = f"sh -c 'echo {{cores}} {{name}} >> {batch.calls}; echo 7' submit {{order}}"
+    jobs = CommandJobs(batch.jobs, Commands(submit=submit, status="true", poll=0.01))
+    for number, cores in ((1, {}), (2, {"cores": 4})):
+        with pytest.raises(Lost):
+            jobs.carry_out(batch.job(number, **cores), cancelled=threading.Event())
+    assert batch.said() == ["1 a-ipynb", "4 a-ipynb"]
+
+
 @pytest.mark.parametrize(
     ("submit", "message"),
     [

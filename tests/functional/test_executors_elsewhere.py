@@ -64,14 +64,14 @@ class Cluster:
         self.client = distributed.Client(self.address, set_as_default=False)
         self._workers = []
 
-    def add(self, *, count=1, **environ):
+    def add(self, *words, count=1, **environ):
         """Start workers in a folder that has nothing to do with the project."""
         command = [sys.executable, "-m", "distributed.cli.dask_worker", self.address]
         options = ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
         for _ in range(count):
             self._workers.append(
                 subprocess.Popen(
-                    [*command, *options],
+                    [*command, *options, *words],
                     cwd=self._folder,
                     env={**os.environ, **environ},
                     stdout=subprocess.DEVNULL,
@@ -188,6 +188,45 @@ def test_dask_workers_that_do_not_see_the_project_get_what_is_declared(project, 
     assert project.read("made.txt") == "made"
     assert project.shown("use.ipynb") == "MADE\n"
     assert project.build("--executor", "local") == []
+
+
+SAYS = """
+import os
+with open(os.environ["RUN_LOG"], "a") as log:
+    names = ("WHERE", "OMP_NUM_THREADS", "NBBUILD_SIGNING_KEY", "MAKELEVEL")
+    print(*(os.environ.get(name) for name in names), sep=",", file=log)
+"""
+
+
+def test_a_notebook_gets_the_resources_and_the_cores_of_a_dask_worker(
+    project, cluster, monkeypatch
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cluster.add(
+        *("--resources", "gpu=1 cores=2"),
+        # A worker has what it was started with; the threads are what Dask's own supervisor sets.
+        WHERE="gpu",
+        OMP_NUM_THREADS="1",
+        NBBUILD_SIGNING_KEY="secret",
+        MAKELEVEL="1",
+    )
+    project.config(f"""
+        [execution]
+        executor = "dask"
+        jobs = 4
+        resources = {{ gpu = 2 }}
+        [dask]
+        address = "{cluster.address}"
+        [[notebook]]
+        path = "*.ipynb"
+        resources = {{ gpu = 1 }}
+        cores = 2
+    """)
+    for name in ("a", "b"):
+        project.notebook(f"{name}.ipynb", SAYS, f"'{name}'", log=False)
+
+    two = min(2, len(os.sched_getaffinity(0)))
+    assert project.build() == 2 * [f"gpu,{two},None,None"]
 
 
 def test_a_cluster_is_started_and_ended(project):

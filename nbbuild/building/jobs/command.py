@@ -151,6 +151,7 @@ class CommandJobs(Jobs):
                     "command": shlex.join(command),
                     "order": str(there.order),
                     "name": _plain(job.name),
+                    "cores": str(job.cores),
                 },
             )
             self._run_submit(words, there)
