@@ -131,6 +131,7 @@ class AttemptsElsewhere:
             mark=str(mark),
             outlives=self.jobs.outlive,
             probe=probe.digest if probe is not None else "",
+            grounds=self.inspecting.inputs.environments.grounds(action.kernel),
             store=str(self.folder),
             inputs=inputs,
             blobs=blobs,

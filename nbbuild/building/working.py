@@ -187,6 +187,8 @@ class Workplace:
             lambda kind, key, value: self._known.__setitem__((kind, key), value),
             environ=action.environ,
         )
+        if order.grounds is not None and environments.would_say(action.kernel, order.grounds):
+            return None
         probe = environments.probe(action.kernel)
         if probe is None or probe.digest == order.probe:
             return None

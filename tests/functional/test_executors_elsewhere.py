@@ -356,7 +356,13 @@ def stopping(setup):
 
 def changed(setup):
     def work(order):
-        order = msgspec.structs.replace(orders.decode_order(order), probe="other")
+        order = orders.decode_order(order)
+        if order.grounds is not None:
+            last = order.grounds.stamps[-1]
+            stamps = (*order.grounds.stamps[:-1], msgspec.structs.replace(last, mtime=1))
+            grounds = msgspec.structs.replace(order.grounds, stamps=stamps)
+            order = msgspec.structs.replace(order, grounds=grounds)
+        order = msgspec.structs.replace(order, probe="other")
         return working.work(orders.encode_order(order))
     futures.work = work
     return near(setup)
