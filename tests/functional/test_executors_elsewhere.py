@@ -436,6 +436,19 @@ def test_a_worker_with_another_nbbuild_executes_nothing(project, threads):
     assert f"no worker begins it: {told}" in done.err
 
 
+def test_verify_and_a_build_that_executes_nothing_need_no_worker(project, threads):
+    project.config('[execution]\nexecutor = "other"\n')
+    project.notebook("a.ipynb")
+    assert project.build("--executor", "local") == ["a"]
+
+    done = project.nbbuild("verify")
+    assert (done.status, done.ran) == (0, ["a"]), done.err
+    (project.root / "_build/executed/a.ipynb").unlink()
+    done = project.nbbuild("--no-execute")
+    assert (done.status, done.ran) == (0, []), done.err
+    assert (project.root / "_build/executed/a.ipynb").exists()
+
+
 PACKAGE = """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
