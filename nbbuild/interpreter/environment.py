@@ -138,6 +138,8 @@ folders = {{sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}}
 folders.update(sysconfig.get_paths().values())
 folders.update(site.getsitepackages() if site and hasattr(site, "getsitepackages") else ())
 folders.add(user)
+# Those that a .pth adds, too.
+folders.update(one for one in sys.path if one.endswith(("site-packages", "dist-packages")))
 print("{_MARKER}" + json.dumps({{
     "python": platform.python_version(),
     "implementation": platform.python_implementation(),

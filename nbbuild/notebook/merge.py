@@ -105,7 +105,7 @@ def align(source: NotebookNode, executed: ExecutedCells) -> ExecutedCells:
 def merge(source: NotebookNode, executed: ExecutedCells) -> NotebookNode:
     """Return the built notebook: `source` with the outputs and counts of a run.
 
-    It has no `metadata.nbbuild`, even if the source has one.
+    Of `metadata.nbbuild` it has the parameters only.
 
     Parameters must have been injected into `source`. Skipped cells keep the source's outputs.
     Raises `ValueError` if the run had a different number of code cells.
@@ -146,9 +146,9 @@ def _merged(
             cell.outputs = result.outputs
             cell.execution_count = result.execution_count
     metadata = _metadata(built.metadata, executed.metadata, code)
-    metadata.pop(provenance.KEY, None)  # if the source is itself a notebook that was built
-    if said is not None:
-        metadata[provenance.KEY] = said
+    parameters = provenance.parameters(metadata.pop(provenance.KEY, None))
+    if said is not None or parameters:
+        metadata[provenance.KEY] = {**(said or {}), **parameters}
     built.metadata = nbformat.from_dict(metadata)
     return built
 

@@ -6,6 +6,7 @@ cache has the bytes of the one that was executed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from nbbuild.model import Record
@@ -32,6 +33,12 @@ def of_record(record: Record) -> dict[str, Any]:
 def of_no_record() -> dict[str, Any]:
     """Return what a built notebook says about a result that was not put into the cache."""
     return {"cached": False, "version": __version__}
+
+
+def parameters(said: Any) -> dict[str, Any]:
+    """Return the part of `metadata.nbbuild` that injecting parameters has left; see parameters."""
+    held = said.get("parameters") if isinstance(said, Mapping) else None
+    return {} if held is None else {"parameters": held}
 
 
 def packages(record: Record) -> dict[str, str]:

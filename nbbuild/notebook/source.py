@@ -7,6 +7,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from nbbuild.model import Task
+from nbbuild.notebook import provenance
 from nbbuild.notebook.parameters import inject
 from nbbuild.notebook.read import read
 from nbbuild.notebook.readers import Readers
@@ -15,4 +16,6 @@ from nbbuild.notebook.readers import Readers
 def prepared(root: Path, task: Task, *, language: str, readers: Readers) -> NotebookNode:
     """Return the notebook of `task` with its parameters; raise `NotebookError`."""
     notebook = read(root, task.source, readers=readers)
+    # Only what nbbuild itself puts there now may reach the built notebook.
+    notebook.metadata.pop(provenance.KEY, None)
     return inject(notebook, task.parameters, language=language) if task.parameters else notebook

@@ -1,5 +1,6 @@
 """Watched or not, a notebook shows and makes the same, byte for byte."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -14,13 +15,22 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 MADE = {"quickstart": ("build", "figures"), "book": ("data",)}
 
 
+def without_packages(path):
+    """Return what a file holds, of a built notebook without the packages that it is said to use."""
+    if path.suffix != ".ipynb":
+        return path.read_bytes()
+    notebook = json.loads(path.read_bytes())
+    notebook["metadata"].get("nbbuild", {}).pop("packages", None)
+    return notebook
+
+
 def files(root):
     """Return every file of a project by path, with its content.
 
     But for nbbuild's own, and the database of a jupyter-cache, which holds times.
     """
     return {
-        str(path.relative_to(root)): path.read_bytes()
+        str(path.relative_to(root)): without_packages(path)
         for path in sorted(root.rglob("*"))
         if path.is_file() and ".nbbuild" not in path.parts and path.name != "global.db"
     }

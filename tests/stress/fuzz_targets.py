@@ -4,6 +4,7 @@ atheris_fuzz.py drives one of them for as long as one likes.
 """
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def outcome(data):
 
 def account(data):
     """What a kernel's tracer says that it saw."""
-    place = _PLACE / f"nbbuild-fuzz-{id(account)}.json"
+    place = _PLACE / f"nbbuild-fuzz-{os.getpid()}.json"
     place.write_bytes(data)
     try:
         reading.read_report(place)
