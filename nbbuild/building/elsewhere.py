@@ -43,8 +43,8 @@ _STOPPED = "its worker on {} ended it: it did not see any more that it is wanted
 _STAGED = "it had only what is declared: its worker on {} does not see the project"
 
 
-class Lacking:
-    """What the workers of one build have been found to need, so that the next order has it."""
+class Lacks:
+    """What the workers of one build have been found to lack, so that the next order has it."""
 
     def __init__(self) -> None:
         self.inputs = False
@@ -70,7 +70,7 @@ class AttemptsElsewhere:
     folder: Path  # of the store
     inputs: Callable[[Task], Sequence[str]]
     priority: Mapping[str, float]
-    needs: Lacking = field(default_factory=Lacking)
+    lacks: Lacks = field(default_factory=Lacks)
 
     def __call__(
         self, action: Action, *, cancelled: threading.Event, observer: Observer
@@ -101,7 +101,7 @@ class AttemptsElsewhere:
                     return replace(done, cancelled=False, failure=failure, root=action.root)
                 if done is not None:
                     return self._settled(task, action, answer, done)
-                self.needs.add(answer.lacks)
+                self.lacks.add(answer.lacks)
                 action = replace(action, resumes=False)
 
     def _job(self, action: Action, order: Order, observer: Observer) -> Job:
@@ -121,9 +121,9 @@ class AttemptsElsewhere:
 
     def _order(self, task: Task, action: Action, mark: Path) -> Order:
         probe = self.inspecting.inputs.probe(task)
-        inputs = self._inputs(task, action.root) if self.needs.inputs else None
+        inputs = self._inputs(task, action.root) if self.lacks.inputs else None
         blobs: dict[Digest, bytes] = {}
-        if inputs is not None and (self.needs.blobs or not self.store.writable):
+        if inputs is not None and (self.lacks.blobs or not self.store.writable):
             blobs = {one.digest: (action.root / one.path).read_bytes() for one in inputs}
         return Order(
             action=replace(action, cache=None),
