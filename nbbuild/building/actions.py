@@ -15,6 +15,8 @@ from nbbuild.building.parents import Parent
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.kernels.warm.nursery import Warm
+from nbbuild.quick import make
+from nbbuild.store.remote.signing import SECRET_VARIABLE
 from nbbuild.watching.injection import zygote_code
 
 POOLS: Mapping[str, tuple[str, ...]] = {
@@ -66,6 +68,13 @@ class Action:
     key: str = ""  # of what is executed; "" while that is not known
     begun: Begun | None = None  # when the attempt began, and what it could find
     resumes: bool = False  # an earlier build began it: it is only waited for
+
+
+def visible(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what kernels may see of an environment: many a notebook prints all of it."""
+    outside = make.outside(environ)
+    outside.pop(SECRET_VARIABLE, None)
+    return outside
 
 
 def wanted(action: Action, root: Path) -> Wanted:

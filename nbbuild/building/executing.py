@@ -113,10 +113,10 @@ def _preparing(
     session: Session, workers: Workers, kernels: KernelSupply, executing: Sequence[str]
 ) -> Preparing:
     warming = warmings_of(session, executing, slots=workers.slots, supply=kernels.supply)
-    # Elsewhere the workers' own environment says how many threads a pool has.
+    # Elsewhere the workers' own environment says that, unless a notebook asks for cores.
     here = workers.jobs is None
     threads = threads_each(workers.slots, len(executing)) if here else 0
-    return preparing_of(session, warming=warming, threads=threads)
+    return preparing_of(session, warming=warming, threads=threads, here=here)
 
 
 def _critical(session: Session, durations: Mapping[str, float]) -> Mapping[str, float]:

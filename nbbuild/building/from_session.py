@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nbbuild.building.actions import visible
 from nbbuild.building.choosing import ONE_SLOT, Needs, Shares
 from nbbuild.building.head_start import IsNew, Likely
 from nbbuild.building.parents import Parent
@@ -20,28 +21,25 @@ from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.import_facts import ImportFacts
 from nbbuild.kernels.warm.nursery import Warm
 from nbbuild.model import Parsed, Task
-from nbbuild.quick import make
 from nbbuild.session import Session
-from nbbuild.store.remote.signing import SECRET_VARIABLE
 
 PARENTS_SHARE = 1 / 2
 """Of the memory that kernels may hold: what processes with packages in memory may take of it."""
 
 
-def preparing_of(session: Session, *, threads: int, warming: Warming = stock) -> Preparing:
-    """Return what makes the actions of a build in `session`'s project."""
+def preparing_of(
+    session: Session, *, threads: int, warming: Warming = stock, here: bool = True
+) -> Preparing:
+    """Return what makes the actions of a build in `session`'s project, executed `here` or not."""
     return Preparing(
         root=session.root,
         tasks=session.graph.tasks,
         inputs=session.inputs,
         walker=session.walker,
-        environ={
-            name: value
-            for name, value in make.outside(session.environ).items()
-            if name != SECRET_VARIABLE  # many a notebook prints them all
-        },
+        environ=visible(session.environ),
         warming=warming,
         threads=threads,
+        here=here,
     )
 
 

@@ -19,6 +19,7 @@ import msgspec
 from nbbuild.building.actions import Action
 from nbbuild.building.attempts import Attempted
 from nbbuild.disk.shapes import Misshapen, Shape, packed
+from nbbuild.interpreter.environment import Grounds
 from nbbuild.model import ArtefactFile, Digest
 from nbbuild.notebook import merge
 from nbbuild.notebook.merge import ExecutedCell, ExecutedCells, executed_cells
@@ -41,6 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     mark: str  # a file that is in the project for as long as the attempt is wanted
     outlives: bool = False  # False: the mark is also locked for as long
     probe: str = ""  # a digest of what the kernel's interpreter must have
+    grounds: Grounds | None = None  # where they hold, it has that, and need not be asked
     store: str = ""  # the folder of the store
     inputs: tuple[ArtefactFile, ...] | None = None  # what a sandbox holds; None: not said yet
     blobs: dict[Digest, bytes] = {}  # of the inputs, for a worker that does not see the store

@@ -50,6 +50,7 @@ class Preparing:
 
     It is for notebooks that ask for no cores.
     """
+    here: bool = True  # False: another machine executes them, with as many cores as it has
 
     def action(self, task: Task, notebook: bytes) -> Action:
         """Return what is needed to execute `task`; may raise `NotebookError`, `KernelError`."""
@@ -70,9 +71,12 @@ class Preparing:
             cache=self.root / DOT / "tracer",
             installed=now.probe.digest if now.probe is not None else "",
             warmth=self.warming(task, settings, now.probe),
-            threads=threads_for(settings.cores or 0, self.threads),
+            threads=self._threads(settings.cores or 0),
             sandbox=self.staged(task) if settings.sandbox else None,
         )
+
+    def _threads(self, asked: int) -> int:
+        return threads_for(asked, self.threads) if self.here else asked
 
     def wanted(self, name: str) -> Wanted | None:
         """Return the kernel that a task would run in, if it ran now.

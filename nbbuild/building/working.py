@@ -4,7 +4,8 @@ A worker process keeps a launcher, with its zygotes, from one order to the next.
 with the process, however that ends, and every kernel with the launcher.
 
 The kernel gets the environment of the build, except for what depends on the place: where the
-worker's own environment says where things are, or which devices are its, that wins.
+worker's own environment says where things are, or which devices are its, that wins. A notebook
+that asks for cores gets that many threads, as far as the worker has them.
 
 A worker never guesses. If it has another nbbuild, or if the interpreter has something else
 installed there, nothing is executed: the result could not be told from one of this machine.
@@ -16,7 +17,7 @@ import os
 import platform
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.building import runner
-from nbbuild.building.actions import Action
+from nbbuild.building.actions import POOLS, Action, visible
 from nbbuild.building.attempts import Attempted
 from nbbuild.building.marks import note_cell
 from nbbuild.building.orders import (
@@ -44,6 +45,7 @@ from nbbuild.disk.locks import is_held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.interpreter.environment import Environments
 from nbbuild.kernels import ways
+from nbbuild.kernels.launch.machine import threads_for
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.model import ArtefactFile, Digest, Failure
 from nbbuild.paths.patterns import Pattern
@@ -185,6 +187,8 @@ class Workplace:
             lambda kind, key, value: self._known.__setitem__((kind, key), value),
             environ=action.environ,
         )
+        if order.grounds is not None and environments.would_say(action.kernel, order.grounds):
+            return None
         probe = environments.probe(action.kernel)
         if probe is None or probe.digest == order.probe:
             return None
@@ -262,17 +266,23 @@ def _matching(root: Path, artefacts: Sequence[str]) -> list[str]:
 
 def _placed(action: Action) -> Action:
     """Return `action` as this machine executes it."""
-    environ = {**os.environ, **action.environ}
+    own = visible(os.environ)
+    own.pop(STAGING, None)
+    if action.threads:
+        # A Dask worker's says 1, whatever the notebook asks for.
+        for name in (*POOLS, *(other for others in POOLS.values() for other in others)):
+            own.pop(name, None)
+    environ = {**own, **action.environ}
     for name in PLACES:
         environ.pop(name, None)
         if name in os.environ:
             environ[name] = os.environ[name]
-    syscalls = action.syscalls and not ways.unseen()
-    return replace(action, environ=_without_staging(environ), syscalls=syscalls)
-
-
-def _without_staging(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name != STAGING}
+    return replace(
+        action,
+        environ=environ,
+        syscalls=action.syscalls and not ways.unseen(),
+        threads=threads_for(action.threads, 0),
+    )
 
 
 def _not_run(action: Action, failure: Failure) -> Attempted:

@@ -214,6 +214,13 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     inode: int = 0
 
 
+class Grounds(msgspec.Struct, frozen=True, array_like=True):
+    """What the answer of an interpreter rests on, for processes that were not there."""
+
+    key: str  # identifies the command, and the variables that decide what it finds
+    stamps: tuple[Stamp, ...]
+
+
 class _ProbeMemory(msgspec.Struct, frozen=True, array_like=True):
     probe: Probe
     stamps: tuple[Stamp, ...]
@@ -266,13 +273,39 @@ class Environments:
             checked = self._checked[id(kernel)] = (kernel, self._probed(kernel))
         return checked[1]
 
+    def grounds(self, kernel: Kernel) -> Grounds | None:
+        """Return what the last answer about `kernel` rests on; None if it proves nothing later."""
+        prefix = kernel.interpreter
+        if prefix is None:
+            return None
+        key, _, _ = self._question(kernel, prefix)
+        memory = self._known.get(key)
+        return None if memory is None else Grounds(key, memory.stamps)
+
+    def would_say(self, kernel: Kernel, grounds: Grounds) -> bool:
+        """Whether `kernel`, were it asked here, would say what it said on these `grounds`.
+
+        Where files have other inode numbers, on the disk of another machine, this is false.
+        """
+        prefix = kernel.interpreter
+        if prefix is None:
+            return False
+        key, _, _ = self._question(kernel, prefix)
+        return key == grounds.key and _holds(grounds.stamps)
+
+    def _question(
+        self, kernel: Kernel, prefix: tuple[str, ...]
+    ) -> tuple[str, str, Mapping[str, str]]:
+        """Return the key of a question, the program that is asked, and its environment."""
+        env = kernel.environment(self._environ)
+        program = shutil.which(prefix[0], path=env.get("PATH")) or prefix[0]
+        return _key(kernel, (program, *prefix[1:]), env), program, env
+
     def _probed(self, kernel: Kernel) -> Probe | None:
         prefix = kernel.interpreter
         if prefix is None:
             return None
-        env = kernel.environment(self._environ)
-        program = shutil.which(prefix[0], path=env.get("PATH")) or prefix[0]
-        key = _key(kernel, (program, *prefix[1:]), env)
+        key, program, env = self._question(kernel, prefix)
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:  # the second to ask finds the first one's answer

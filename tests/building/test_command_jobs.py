@@ -215,8 +215,8 @@ def test_a_job_at_work_is_not_lost_though_the_batch_system_is_out_of_reach(batch
     thread.join()
 
 
-def test_why_a_job_executed_nothing_is_said(batch):
-    batch.known("")
+def test_why_a_job_executed_nothing_is_said_though_it_is_still_in_the_queue(batch):
+    batch.known("7 R")
     job = batch.job()
 
     def play():
@@ -224,13 +224,11 @@ def test_why_a_job_executed_nothing_is_said(batch):
             pass
         meeting(job).refuse("the build is nbbuild 2, and this worker is nbbuild 1")
 
-    batch.known("7 R")
     thread = threading.Thread(target=play)
     thread.start()
-    thread.join(0)
-    threading.Timer(0.1, batch.known, ("",)).start()
-    with pytest.raises(Lost, match=r"^the build is nbbuild 2, and this worker is nbbuild 1$"):
+    with pytest.raises(NotBegun, match=r"^the build is nbbuild 2, and this worker is nbbuild 1$"):
         batch.command_jobs.carry_out(job, cancelled=threading.Event())
+    thread.join()
 
 
 def test_a_build_that_is_interrupted_ends_its_jobs(batch):
@@ -248,6 +246,15 @@ def test_a_build_that_is_interrupted_ends_its_jobs(batch):
     assert waits == ["waits for job 7 to begin"]
     assert batch.said() == ["submit", "cancel 7"]
     assert os.listdir(batch.jobs) == []
+
+
+def test_a_job_asks_for_its_cores(batch):
+    submit = f"sh -c 'echo {{cores}} {{name}} >> {batch.calls}; echo 7' submit {{order}}"
+    jobs = CommandJobs(batch.jobs, Commands(submit=submit, status="true", poll=0.01))
+    for number, cores in ((1, {}), (2, {"cores": 4})):
+        with pytest.raises(Lost):
+            jobs.carry_out(batch.job(number, **cores), cancelled=threading.Event())
+    assert batch.said() == ["1 a-ipynb", "4 a-ipynb"]
 
 
 @pytest.mark.parametrize(

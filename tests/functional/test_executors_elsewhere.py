@@ -64,14 +64,14 @@ class Cluster:
         self.client = distributed.Client(self.address, set_as_default=False)
         self._workers = []
 
-    def add(self, *, count=1, **environ):
+    def add(self, *words, count=1, **environ):
         """Start workers in a folder that has nothing to do with the project."""
         command = [sys.executable, "-m", "distributed.cli.dask_worker", self.address]
         options = ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
         for _ in range(count):
             self._workers.append(
                 subprocess.Popen(
-                    [*command, *options],
+                    [*command, *options, *words],
                     cwd=self._folder,
                     env={**os.environ, **environ},
                     stdout=subprocess.DEVNULL,
@@ -188,6 +188,45 @@ def test_dask_workers_that_do_not_see_the_project_get_what_is_declared(project, 
     assert project.read("made.txt") == "made"
     assert project.shown("use.ipynb") == "MADE\n"
     assert project.build("--executor", "local") == []
+
+
+SAYS = """
+import os
+with open(os.environ["RUN_LOG"], "a") as log:
+    names = ("WHERE", "OMP_NUM_THREADS", "NBBUILD_SIGNING_KEY", "MAKELEVEL")
+    print(*(os.environ.get(name) for name in names), sep=",", file=log)
+"""
+
+
+def test_a_notebook_gets_the_resources_and_the_cores_of_a_dask_worker(
+    project, cluster, monkeypatch
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cluster.add(
+        *("--resources", "gpu=1 cores=2"),
+        # A worker has what it was started with; the threads are what Dask's own supervisor sets.
+        WHERE="gpu",
+        OMP_NUM_THREADS="1",
+        NBBUILD_SIGNING_KEY="secret",
+        MAKELEVEL="1",
+    )
+    project.config(f"""
+        [execution]
+        executor = "dask"
+        jobs = 4
+        resources = {{ gpu = 2 }}
+        [dask]
+        address = "{cluster.address}"
+        [[notebook]]
+        path = "*.ipynb"
+        resources = {{ gpu = 1 }}
+        cores = 2
+    """)
+    for name in ("a", "b"):
+        project.notebook(f"{name}.ipynb", SAYS, f"'{name}'", log=False)
+
+    two = min(2, len(os.sched_getaffinity(0)))
+    assert project.build() == 2 * [f"gpu,{two},None,None"]
 
 
 def test_a_cluster_is_started_and_ended(project):
@@ -317,7 +356,13 @@ def stopping(setup):
 
 def changed(setup):
     def work(order):
-        order = msgspec.structs.replace(orders.decode_order(order), probe="other")
+        order = orders.decode_order(order)
+        if order.grounds is not None:
+            last = order.grounds.stamps[-1]
+            stamps = (*order.grounds.stamps[:-1], msgspec.structs.replace(last, mtime=1))
+            grounds = msgspec.structs.replace(order.grounds, stamps=stamps)
+            order = msgspec.structs.replace(order, grounds=grounds)
+        order = msgspec.structs.replace(order, probe="other")
         return working.work(orders.encode_order(order))
     futures.work = work
     return near(setup)
@@ -389,6 +434,19 @@ def test_a_worker_with_another_nbbuild_executes_nothing(project, threads):
     assert (done.status, done.ran) == (1, [])
     told = f"the build is nbbuild 0.0.1, and this worker is nbbuild {nbbuild.__version__}"
     assert f"no worker begins it: {told}" in done.err
+
+
+def test_verify_and_a_build_that_executes_nothing_need_no_worker(project, threads):
+    project.config('[execution]\nexecutor = "other"\n')
+    project.notebook("a.ipynb")
+    assert project.build("--executor", "local") == ["a"]
+
+    done = project.nbbuild("verify")
+    assert (done.status, done.ran) == (0, ["a"]), done.err
+    (project.root / "_build/executed/a.ipynb").unlink()
+    done = project.nbbuild("--no-execute")
+    assert (done.status, done.ran) == (0, []), done.err
+    assert (project.root / "_build/executed/a.ipynb").exists()
 
 
 PACKAGE = """

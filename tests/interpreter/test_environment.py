@@ -207,6 +207,33 @@ def test_variables_that_choose_the_path_are_told_apart(site, other, tmp_path):
     assert memory.written == 2
 
 
+def test_another_process_sees_without_asking_that_the_answer_would_be_the_same(site, other):
+    memory = Memory()
+    asked = Environments(memory.recall, memory.remember, clock=later)
+    assert asked.grounds(kernel(other)) is None
+    asked.probe(kernel(other))
+    grounds = asked.grounds(kernel(other))
+    assert grounds is not None
+
+    nothing = Memory()
+    elsewhere = Environments(nothing.recall, nothing.remember)
+    assert elsewhere.would_say(kernel(other), grounds)
+    assert not elsewhere.would_say(kernel(other, PYTHONPATH="/more"), grounds)
+    assert not elsewhere.would_say(kernel(sys.executable), grounds)
+    assert not elsewhere.would_say(Kernel(name="ir", argv=("R",)), grounds)
+    assert nothing.written == 0
+
+    install(site, "another", "1.0")
+    assert not elsewhere.would_say(kernel(other), grounds)
+
+
+def test_what_is_too_young_is_no_grounds(site, other):
+    memory = Memory()
+    environments = Environments(memory.recall, memory.remember)
+    environments.probe(kernel(other))
+    assert environments.grounds(kernel(other)) is None
+
+
 def test_two_threads_that_ask_at_once_ask_once(site, other):
     memory = Memory()
     environments = Environments(memory.recall, memory.remember, clock=later)

@@ -62,6 +62,7 @@ class Job:
     begun: Begun  # for `Jobs.under_way` of a later build
     resumes: bool = False  # `under_way` has found it: wait for it, and begin nothing
     priority: float = 0.0  # of several, the highest goes first
+    cores: int = 1  # that it asks for
     resources: Mapping[str, float] = field(default_factory=dict)  # that it takes while it runs
     told: Callable[[int, int], None] = lambda number, total: None  # as each cell begins
     waits: Callable[[str], None] = lambda why: None  # when it does not begin for long

@@ -42,7 +42,7 @@ SLOTS = 100
 PATIENCE = 20.0
 """Seconds that a cancelled job may take to end."""
 
-_LONGEST_PAUSE = 0.5  # seconds between two looks for an answer
+_LONGEST_PAUSE = 0.25  # seconds between two looks for an answer
 _UNSEEN = 2  # how often the batch system says nothing of a job before that is lost
 
 
@@ -151,6 +151,7 @@ class CommandJobs(Jobs):
                     "command": shlex.join(command),
                     "order": str(there.order),
                     "name": _plain(job.name),
+                    "cores": str(job.cores),
                 },
             )
             self._run_submit(words, there)
@@ -182,7 +183,7 @@ class CommandJobs(Jobs):
             raise NotBegun(f"'{words[0]}': {why}")
 
     def _awaited(self, job: Job, there: Meeting, cancelled: threading.Event) -> bytes:
-        """Return the answer of a job that was submitted. Raises Lost, GivenUp."""
+        """Return the answer of a job that was submitted. Raises NotBegun, Lost, GivenUp."""
         began = asked = time.monotonic()
         told: tuple[int, int] | None = None
         unseen, waits = 0, False
@@ -197,13 +198,15 @@ class CommandJobs(Jobs):
             now = time.monotonic()
             if now - asked >= self._commands.poll:
                 asked = now
+                if why := there.refused():
+                    raise NotBegun(why)
                 known = self._is_known(there)
                 if known or there.is_at_work():
                     unseen = 0
                 elif known is not None and there.answer() is None:
                     unseen += 1
                 if unseen >= _UNSEEN:
-                    raise Lost(there.refused() or f"the batch system has no job {there.job()}")
+                    raise Lost(f"the batch system has no job {there.job()}")
                 if not waits and not there.has_begun():
                     waits = True
                     job.waits(f"waits for job {there.job()} to begin")

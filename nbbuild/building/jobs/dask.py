@@ -125,11 +125,14 @@ class DaskJobs(Jobs):
         except OSError as error:  # also Dask's own, about connections
             raise Lost(f"Dask's scheduler: {error}") from error
 
-    def _known(self, resources: Mapping[str, float]) -> dict[str, float]:
-        """Return those of `resources` that some worker declares: Dask waits for others for ever.
+    def _known(self, job: Job) -> dict[str, float]:
+        """Return what `job` takes of what some worker declares: Dask waits for others for ever.
 
-        nbbuild itself counts all of them, for all workers together.
+        nbbuild itself counts all of its resources, for all workers together.
         """
+        resources = dict(job.resources)
+        if job.cores > 1:
+            resources.setdefault("cores", job.cores)
         if not resources:
             return {}
         info = _whole_info(self._client)
@@ -138,6 +141,7 @@ class DaskJobs(Jobs):
 
     def _carried_out(self, job: Job, cancelled: threading.Event) -> bytes:
         name = f"{job.name}-{secrets.token_hex(8)}"
+        resources = self._known(job)
         running = _Running(job)
         with self._turn:
             self._running[name] = running
@@ -151,11 +155,11 @@ class DaskJobs(Jobs):
             pure=False,
             retries=0,
             priority=job.priority,
-            resources=self._known(job.resources) or None,
+            resources=resources or None,
         )
         future.add_done_callback(lambda _: done.set())
         try:
-            self._wait(future, running, done, cancelled)
+            self._wait(future, running, done, cancelled, takes=resources)
             return self._answer(future, running)
         finally:
             with self._turn:
@@ -171,7 +175,13 @@ class DaskJobs(Jobs):
             self._cluster.close()
 
     def _wait(
-        self, future: Future, running: _Running, done: threading.Event, cancelled: threading.Event
+        self,
+        future: Future,
+        running: _Running,
+        done: threading.Event,
+        cancelled: threading.Event,
+        *,
+        takes: Mapping[str, float],
     ) -> None:
         """Return when `future` is done; raise GivenUp, or Lost where it never will be."""
         submitted, told = time.monotonic(), False
@@ -187,7 +197,7 @@ class DaskJobs(Jobs):
                     raise Lost(running.worker)
             elif not told and time.monotonic() - submitted > _WAITS:
                 told = True
-                running.job.waits("waits for a Dask worker")
+                running.job.waits(_said(takes))
 
     def _answer(self, future: Future, running: _Running) -> bytes:
         where = running.worker or "before it began"
@@ -252,6 +262,12 @@ def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
         )
     finally:
         tell("ended")
+
+
+def _said(takes: Mapping[str, float]) -> str:
+    """Say what a job waits for that takes so much of what workers declare."""
+    units = ", ".join(f"{name} = {number:g}" for name, number in sorted(takes.items()))
+    return "waits for a Dask worker" + (f" with {units}" if units else "")
 
 
 def _whole_info(client: Client) -> Mapping[str, Mapping[str, Any]]:
