@@ -43,7 +43,7 @@ _STOPPED = "its worker on {} ended it: it did not see any more that it is wanted
 _STAGED = "it had only what is declared: its worker on {} does not see the project"
 
 
-class Needs:
+class Lacking:
     """What the workers of one build have been found to need, so that the next order has it."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class AttemptsElsewhere:
     folder: Path  # of the store
     inputs: Callable[[Task], Sequence[str]]
     priority: Mapping[str, float]
-    needs: Needs = field(default_factory=Needs)
+    needs: Lacking = field(default_factory=Lacking)
 
     def __call__(
         self, action: Action, *, cancelled: threading.Event, observer: Observer
