@@ -268,6 +268,11 @@ def _nothing_to_do(
 ) -> Report:
     """Report that all is fresh, and write down why, so that the next build knows at once."""
     names = [one.task for one in plan.judgements]
+    if session.store.shared:
+        # Imported here, since most projects have none.
+        from nbbuild.building.sharing import make_whole
+
+        make_whole(session, plan.judgements, tally.observer)
     for judgement in plan.judgements:
         if judgement.verdict is Verdict.FRESH:
             tally.fresh(judgement)

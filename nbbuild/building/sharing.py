@@ -53,13 +53,8 @@ class Sharing:
         return self.store.remote
 
     def fetch(self, judgements: Iterable[Judgement]) -> None:
-        """Bring all that these verdicts will put in its place, in few requests."""
-        records = [
-            one.record
-            for one in judgements
-            if one.record is not None and one.verdict is Verdict.REFRESH
-        ]
-        bring(self.store, records, self.observer)
+        """Bring all that these verdicts rest on, in few requests."""
+        bring_hits(self.store, judgements, self.observer)
         self.note_problems()
 
     def finish(self) -> None:
@@ -123,6 +118,23 @@ class Sharing:
         stopped = background is None or background.pusher.stopping.is_set()
         if background is not None and background.finishing and not stopped:
             self.observer(Moved(PUSHING, self._sent_so_far, 0))
+
+
+def make_whole(session: Session, judgements: Iterable[Judgement], observer: Observer) -> None:
+    """Fetch what is missing in the cache here of what is in order, though nothing is to be done."""
+    if isinstance(session.store, SharedStore):
+        with session.store.in_use():
+            bring_hits(session.store, judgements, observer)
+
+
+def bring_hits(store: SharedStore, judgements: Iterable[Judgement], observer: Observer) -> None:
+    """Fetch what is missing here of all hits, and show how far it is.
+
+    What is in order needs it, too: its record is kept here from now on, and has to be whole.
+    """
+    hits = (Verdict.FRESH, Verdict.REFRESH)
+    found = (one.record for one in judgements if one.verdict in hits)
+    bring(store, [record for record in found if record is not None], observer)
 
 
 def bring(store: SharedStore, records: Sequence[Record], observer: Observer) -> set[Digest]:

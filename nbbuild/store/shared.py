@@ -26,9 +26,15 @@ class SharedStore(DiskStore):
         """Called with each record that is kept here."""
 
     def publish(self, record: Record) -> None:
-        """Keep a record; its blobs must have been put before."""
-        super().publish(record)
-        self.on_published(record)
+        """Keep a record; its blobs must have been put before, or be the remote's.
+
+        What cannot be fetched of these leaves the record where it is: here, it would count as
+        damaged.
+        """
+        self.bring(record.blobs)
+        if all(map(self.holds, record.blobs)):
+            super().publish(record)
+            self.on_published(record)
 
     def get(self, digest: Digest) -> bytes | None:
         """Return a blob, checked; None if it is missing here and there."""

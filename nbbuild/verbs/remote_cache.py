@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -251,21 +251,17 @@ def collect(
             break
         if one not in going:
             going.append(one)
-    staying = [one for one in known if one not in going]
-    named = _named(staying)
-    old = [one for one in sizes.values() if now - one.modified > _PACK_AGE]
-    garbage = [one for one in old if one.name not in named] if not _unreadable(known) else []
+    garbage = _garbage([one for one in known if one not in going], sizes.values(), now)
     if not dry_run:
         # Heads first: one that is read meanwhile must not lead to packs that are gone.
         as_before = set(objects.list("ac/"))
         going = [one for one in going if one.listed in as_before]
         for head in going:
             objects.delete(head.listed.name)
-        known = [*_known(objects), *going] if garbage else known
-        named = _named([one for one in known if one not in going])
-        if _unreadable(known):
-            garbage = []
-        garbage = [one for one in garbage if one.name not in named]
+        if garbage:
+            staying = _known(objects)
+            known = [*staying, *going]
+            garbage = _garbage(staying, garbage, now)
         for pack in garbage:
             objects.delete(pack.name)
     freed = sum(one.listed.size for one in going) + sum(one.size for one in garbage)
@@ -287,6 +283,14 @@ def _known(objects: Objects) -> list[_Known]:
         for listed, fetched in found
         if fetched is not None  # else somebody removed it just now
     ]
+
+
+def _garbage(known: Sequence[_Known], there: Iterable[Listed], now: float) -> list[Listed]:
+    """Return the packs that no head of these names; none while one of them cannot be read."""
+    if _unreadable(known):
+        return []
+    named = _named(known)
+    return [one for one in there if one.name not in named and now - one.modified > _PACK_AGE]
 
 
 def _unreadable(known: Sequence[_Known]) -> tuple[str, ...]:

@@ -344,3 +344,13 @@ def test_what_nobody_foresaw_while_pushing_is_a_note(book, monkeypatch):
     assert [line for line in done.err.splitlines() if line.startswith("note: ")] == [
         "note: nothing was pushed: there is not enough memory for nbbuild itself: MemoryError"
     ]
+
+
+def test_what_is_in_order_by_a_result_from_elsewhere_is_whole_here(book, web_server):
+    book.build()
+    assert book.nbbuild("cache", "clear", "--force").status == 0
+    web_server.methods.clear()
+    assert book.build() == []
+    assert web_server.methods == {"GET": 3}  # the head, its records, the blobs
+    done = book.nbbuild("cache", "verify")
+    assert (done.status, done.err) == (0, "3 records and 4 blobs read, none damaged\n")

@@ -744,6 +744,24 @@ def test_a_blob_that_is_damaged_on_the_way_is_missing(
     assert other.store.problems() == ["a blob in the remote cache is damaged, and is not used"]
 
 
+def test_a_result_that_does_not_come_whole_is_not_kept(
+    machine: Callable[..., Machine], objects: MemoryObjects
+) -> None:
+    one, other = machine("one"), machine("other")
+    record = one.ran("a.ipynb", "1", b"figure")
+    one.push(record)
+    assert other.sees(record.key.digest) == [record]
+    objects.damage = lambda name, data: data.replace(b"figure", b"Figure")
+    other.store.publish(record)
+    assert other.store.records(record.key.digest) == []
+    objects.damage = None
+    other.anew()
+    other.sees(record.key.digest)
+    other.store.publish(record)
+    assert other.store.records(record.key.digest) == [record]
+    assert other.store.check().faults == ()
+
+
 def test_packs_that_are_gone_are_a_miss(
     machine: Callable[..., Machine], objects: MemoryObjects
 ) -> None:
