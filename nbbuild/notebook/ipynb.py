@@ -59,6 +59,7 @@ _MALFORMED = (
     *(nbformat.ValidationError, nbformat.NBFormatError),
     *(AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError),
     NameError,  # in the converter of version 1, for a cell of no known kind
+    AssertionError,  # in the reader of version 3, for a minor version that is no number
 )
 
 

@@ -63,8 +63,8 @@ def _logs(folder: Path, partial: list[str]) -> Iterator[Account]:
     """Yield the accounts of the children."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208, names are what is needed
-    except OSError as error:
-        partial.append(f"the accounts of the children cannot be read: {error.strerror}")
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        partial.append(f"the accounts of the children cannot be read: {error}")
         return
     for name in names:
         pid = name.partition("-")[0]

@@ -89,11 +89,20 @@ def _examples(number):
     )
 
 
+_FOUND = {
+    "notebook": (b'{"nbformat": 3, "nbformat_minor": null, "metadata": {}, "worksheets": []}',),
+    "account": (b'{"format": 4, "children": "\\u0000", "records": []}',),
+}
+"""What earlier runs found."""
+
+
 def _tried(name, number):
     target, seeds = SEEDS[name]
     texts = [_bytes(name, seed) for seed in seeds]
     for text in texts:
         target(text)  # as it is, it is sound
+    for text in _FOUND.get(name, ()):
+        target(text)
 
     @_examples(number)
     @given(mutated(seeds))
