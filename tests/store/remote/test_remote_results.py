@@ -23,12 +23,14 @@ from nbbuild.store.remote.intake import refusal
 from nbbuild.store.remote.objects import refused, unreachable
 from nbbuild.store.remote.pushing import GONE, KEPT, Pushed, Pusher, Resting
 from nbbuild.store.remote.remote import Numbers, Remote, Terms
-from nbbuild.store.remote.signing import PublicKey, Signer, new_keys
+from nbbuild.store.remote.signing import PublicKey, Signer
 from nbbuild.store.shared import SharedStore
 
 NOW = 1_700_000_000.0
-SECRET, PUBLIC = new_keys()
-OTHER_SECRET, OTHER_PUBLIC = new_keys()
+# Always the same, since they are in the names of stories.
+SECRET = "ed25519-secret:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+OTHER_SECRET = "ed25519-secret:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+PUBLIC, OTHER_PUBLIC = Signer(SECRET).public, Signer(OTHER_SECRET).public
 MAIN = Terms(heads=("main",), trusted=(PublicKey(PUBLIC),))
 
 
