@@ -47,8 +47,8 @@ KERNEL = {"argv": ["played-kernel", "{connection_file}"], "language": "played"}
 class PlayedAttempts:
     """Executes attempts in this process; takes the place of building.local.LocalAttempts."""
 
-    def __init__(self, *, tasks: Any, **_: object) -> None:
-        self.tasks = tasks
+    def __init__(self, **_: object) -> None:
+        pass
 
     def __call__(self, action: Any, *, cancelled: Any, observer: Any) -> Attempted:
         note_run(action.task)
