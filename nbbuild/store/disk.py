@@ -60,6 +60,10 @@ class DiskStore:
         """Keep a blob that can be fetched again, so that no power failure has to spare it."""
         return self._blobs.put(data, sync=False)
 
+    def publish_fetched(self, record: Record) -> None:
+        """Keep a record that can be fetched again; its blobs must have been put before."""
+        self._records.publish(record, sync=False)
+
     def put_file(self, path: Path) -> tuple[Digest, int]:
         """Keep a file's content; return its digest and its size, as kept."""
         return self._blobs.put_file(path)

@@ -79,8 +79,11 @@ class Records:
                 if is_digest(folder.name):
                     yield from self._in(str(folder), folder.name)
 
-    def publish(self, record: Record) -> None:
-        """Keep a record; its blobs must have been put before."""
+    def publish(self, record: Record, *, sync: bool = True) -> None:
+        """Keep a record; its blobs must have been put before.
+
+        Without `sync` it is not flushed: for what can be fetched again after a power failure.
+        """
         data = encode(record)
         place = self._layout.record(record.key.digest, record.id)
         with writing("the cache cannot be written", place), self._layout.draft() as draft:
@@ -88,15 +91,16 @@ class Records:
             for left in reversed(range(_TRIES)):
                 try:
                     self._layout.make_folder(place.parent)
-                    draft.commit(place, ours=True)
+                    draft.commit(place, ours=True, sync=sync)
                     break
                 except (FileNotFoundError, FileExistsError):
                     # Another process removes the folder whenever it is empty. (Path.mkdir says that
                     # it exists if it vanishes before mkdir has checked that it is a folder.)
                     if not left:
                         raise
-            with suppress(FileNotFoundError):  # pruned already
-                sync_folder(place.parent)
+            if sync:
+                with suppress(FileNotFoundError):  # pruned already
+                    sync_folder(place.parent)
         self._uses.grew(len(data))
 
     def used(self, record: Record) -> bool:

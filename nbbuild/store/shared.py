@@ -33,7 +33,10 @@ class SharedStore(DiskStore):
         """
         self.bring(record.blobs)
         if all(map(self.holds, record.blobs)):
-            super().publish(record)
+            if record.cells in self.remote.fetched:
+                self.publish_fetched(record)
+            else:
+                super().publish(record)
             self.on_published(record)
 
     def get(self, digest: Digest) -> bytes | None:
