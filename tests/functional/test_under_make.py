@@ -11,6 +11,7 @@ from functools import partial
 import psutil
 import pytest
 from played_make import TOKENS, Jobserver
+from processes import family
 
 PATIENCE = 60  # seconds until a test that waits has failed
 NBBUILD = f"{sys.executable} -m nbbuild"
@@ -58,18 +59,6 @@ def make(project):
         return done.returncode, done.stdout, done.stderr, project.ran()
 
     return run
-
-
-def family(project):
-    """Return all processes that builds of the project started: they inherit where its log is."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("RUN_LOG") == project.environ["RUN_LOG"]:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [process for process in found if process.pid != os.getpid()]
 
 
 # -- job slots ---------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """`nbbuild watch`: what a saved file builds, what it does not, and what stays in between."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -9,21 +8,10 @@ import urllib.request
 
 import psutil
 import pytest
+from processes import family
 from watched import PATIENCE, watching
 
 PARENT = "import os, psutil; print(psutil.Process(os.getppid()).create_time())"
-
-
-def family(project):
-    """Return all processes that were started for the project: they inherit where its log is."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("RUN_LOG") == project.environ["RUN_LOG"]:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [process for process in found if process.pid != os.getpid()]
 
 
 def read(url):

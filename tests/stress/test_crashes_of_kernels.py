@@ -6,6 +6,7 @@ import signal
 import time
 
 import psutil
+from processes import family
 from sizes import numbers, sizes, tried
 
 PATIENCE = 60  # seconds until a test that waits has failed
@@ -21,18 +22,6 @@ assets = ["out/a.txt"]
 artefacts = ["out/b.txt"]
 """
 WRITES = "import os\nos.makedirs('out', exist_ok=True)\n_ = open('out/{0}.txt', 'w').write({1})"
-
-
-def family(project):
-    """Return the processes that builds of the project started: they inherit where its log is."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("RUN_LOG") == project.environ["RUN_LOG"]:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [process for process in found if process.pid != os.getpid()]
 
 
 @sizes(small=1, full=100)
