@@ -16,9 +16,9 @@ from nbbuild.errors import ConfigError, NbbuildError, internal
 from nbbuild.events import Moved, Noted, Observer
 from nbbuild.model import Digest, Judgement, Record, Verdict
 from nbbuild.session import Session
-from nbbuild.store.archive import may_travel
+from nbbuild.store.remote.intake import may_be_looked_at
 from nbbuild.store.remote.pushing import Pushed, Pusher, Resting, Stopped
-from nbbuild.store.remote.remote import Remote
+from nbbuild.store.remote.remote import Remote, told
 from nbbuild.store.remote.signing import SECRET_VARIABLE, Signer
 from nbbuild.store.shared import SharedStore
 from nbbuild.text.quantities import amount, duration, number_of
@@ -109,7 +109,7 @@ class Sharing:
 
     def _published(self, record: Record) -> None:
         task = self.session.graph.tasks.get(record.task)
-        if self._background is not None and may_travel(record) and task and task.push:
+        if self._background is not None and may_be_looked_at(record) and task and task.push:
             self._background.add(record)
 
     def _sent(self, size: int) -> None:
@@ -159,11 +159,11 @@ def bring(store: SharedStore, records: Sequence[Record], observer: Observer) -> 
 
 
 def resting(session: Session) -> list[Resting]:
-    """Return what the project's tasks rest on, as far as it may leave this machine."""
+    """Return what the project's tasks rest on, as far as others may look at it."""
     return [
         Resting(name, record)
         for name, record in rest_on(session).items()
-        if session.graph.tasks[name].push and may_travel(record)
+        if session.graph.tasks[name].push and may_be_looked_at(record)
     ]
 
 
@@ -178,12 +178,6 @@ def signer_of(session: Session) -> Signer | None:
         f"{SECRET_VARIABLE} is not set, so the results cannot be signed",
         hint="set it to the secret key of one of [cache] public_keys",
     )
-
-
-def told(error: NbbuildError) -> str:
-    """Return an error in one line."""
-    reasons = "".join(f": {value}" for label, value in error.facts if label == "reason")
-    return f"{error.what}{reasons}"
 
 
 @dataclass(slots=True)

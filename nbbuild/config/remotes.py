@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from nbbuild.config import values
 from nbbuild.config.types import Config
 from nbbuild.errors import ConfigError, NbbuildError, raise_all
+from nbbuild.store.remote.credentials import BUCKETS, has_credentials
 from nbbuild.store.remote.signing import SECRET_VARIABLE, PublicKey, check_public
 
 BRANCH: Final = "{branch}"
@@ -114,8 +116,11 @@ def may_push(config: Config, environ: Mapping[str, str]) -> bool:
     """Whether this build pushes its results: as `mode` says, else in CI with what it takes."""
     if config.cache.mode != "auto":
         return config.cache.mode == "readwrite"
-    in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
-    return in_ci and (bool(environ.get(SECRET_VARIABLE)) or config.cache.unsigned)
+    if environ.get("CI", "").lower() in ("", "0", "false"):
+        return False
+    scheme = urlsplit(remote_url(config, environ)).scheme
+    known = scheme not in BUCKETS or has_credentials(scheme, environ)
+    return bool(environ.get(SECRET_VARIABLE)) or (config.cache.unsigned and known)
 
 
 def branch(root: Path, environ: Mapping[str, str]) -> str:

@@ -27,7 +27,6 @@ from nbbuild.store.shared import SharedStore
 HEAD_AGE: Final = 30 * 86_400.0
 """Seconds after which a head that nobody pushes to goes, unless the project reads it."""
 _PACK_AGE: Final = 86_400.0  # seconds: a push that is under way names its packs last
-_READ_AT_ONCE: Final = 32 << 20  # bytes
 _CHECKING = "reading the remote cache"
 
 

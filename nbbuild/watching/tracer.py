@@ -80,7 +80,6 @@ _stat, _lstat = posix.stat, posix.lstat
 _now = time.monotonic
 _BOOT = sys.modules["_frozen_importlib"].__dict__
 _FILES = sys.modules["_frozen_importlib_external"].__dict__
-_PATHS = os.path.__dict__
 _STDLIB = os.path.dirname(os.__file__ or "") + "/"
 _ABSENT = (2, 20, 40)  # ENOENT, ENOTDIR, ELOOP
 _READERS_OF_SOURCE = ("inspect", "importlib.metadata", "importlib_metadata", "zipimport")

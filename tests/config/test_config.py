@@ -896,7 +896,10 @@ def test_results_are_pushed_where_ci_and_a_key_are(load: Load) -> None:
     ]
     assert not may_push(signed, {"CI": "false", **secret})
     unsigned = load('[cache]\nremote = "s3://x"\nunsigned = true')
-    assert [may_push(unsigned, one) for one in ({}, ci)] == [False, True]
+    login = {**ci, "AWS_ACCESS_KEY_ID": "x"}
+    assert [may_push(unsigned, one) for one in ({}, ci, login)] == [False, False, True]
+    folder = load('[cache]\nremote = "file:///x"\nunsigned = true')
+    assert [may_push(folder, one) for one in ({}, ci)] == [False, True]
     always = load('[cache]\nremote = "s3://x"\nunsigned = true\nmode = "readwrite"')
     never = load('[cache]\nremote = "s3://x"\nunsigned = true\nmode = "read"')
     assert (may_push(always, {}), may_push(never, {**ci, **secret})) == (True, False)

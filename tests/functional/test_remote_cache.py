@@ -342,7 +342,8 @@ def test_what_nobody_foresaw_while_pushing_is_a_note(book, monkeypatch):
     done = book.nbbuild()
     assert (done.status, sorted(done.ran)) == (0, ["alone", "load", "plot"])
     assert [line for line in done.err.splitlines() if line.startswith("note: ")] == [
-        "note: nothing was pushed: there is not enough memory for nbbuild itself: MemoryError"
+        "note: nothing was pushed: there is not enough memory for nbbuild itself: MemoryError "
+        "(free some, raise the limits (`ulimit -v`, `ulimit -u`), or run fewer jobs (`-j`))"
     ]
 
 
@@ -354,3 +355,11 @@ def test_what_is_in_order_by_a_result_from_elsewhere_is_whole_here(book, web_ser
     assert web_server.methods == {"GET": 3}  # the head, its records, the blobs
     done = book.nbbuild("cache", "verify")
     assert (done.status, done.err) == (0, "3 records and 4 blobs read, none damaged\n")
+
+
+def test_what_others_would_refuse_is_not_sent(book, web_server):
+    book.notebook(
+        "alone.ipynb", "import glob, os", "len(glob.glob('../*/**/none', recursive=True))"
+    )
+    book.build("alone.ipynb")
+    assert web_server.files == {}

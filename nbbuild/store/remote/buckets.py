@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from obstore import exceptions, store
 
 from nbbuild.errors import RemoteError
 from nbbuild.store.remote.addresses import Address, plain, unusable
+from nbbuild.store.remote.credentials import has_credentials
 from nbbuild.store.remote.objects import (
     Fetched,
     Listed,
@@ -43,37 +43,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SKIP = {"s3": "AWS_SKIP_SIGNATURE", "gs": "GOOGLE_SKIP_SIGNATURE", "az": "AZURE_SKIP_SIGNATURE"}
-_CREDENTIALS = {
-    "s3": (
-        "AWS_ACCESS_KEY_ID",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-    ),
-    "gs": (
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "GOOGLE_BEARER_TOKEN",
-        "GOOGLE_SERVICE_ACCOUNT",
-        "GOOGLE_SERVICE_ACCOUNT_KEY",
-        "GOOGLE_SERVICE_ACCOUNT_PATH",
-        "SERVICE_ACCOUNT",
-    ),
-    "az": (
-        "AZURE_CLIENT_ID",
-        "AZURE_FEDERATED_TOKEN_FILE",
-        "AZURE_MSI_ENDPOINT",
-        "AZURE_STORAGE_ACCESS_KEY",
-        "AZURE_STORAGE_ACCOUNT_KEY",
-        "AZURE_STORAGE_CLIENT_ID",
-        "AZURE_STORAGE_MASTER_KEY",
-        "AZURE_STORAGE_SAS_KEY",
-        "AZURE_STORAGE_SAS_TOKEN",
-        "AZURE_STORAGE_TOKEN",
-        "AZURE_STORAGE_USE_EMULATOR",
-        "AZURE_USE_AZURE_CLI",
-        "IDENTITY_ENDPOINT",
-    ),
-}
 _HANDED_OVER = {
     "s3": (
         "AWS_ACCESS_KEY_ID",
@@ -85,7 +54,6 @@ _HANDED_OVER = {
     "gs": ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
     "az": ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_SAS_KEY"),
 }
-_GOOGLE_LOGIN = ".config/gcloud/application_default_credentials.json"
 
 _LONGEST = timedelta(minutes=10)  # for the answer to a request that reads
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -116,13 +84,6 @@ def open_bucket(
             hint="write https:// there, or set AWS_ALLOW_HTTP=true",
         )
     return BucketObjects(address, environ, patience or Patience())
-
-
-def has_credentials(scheme: str, environ: Mapping[str, str]) -> bool:
-    """Whether the environment holds credentials for buckets of this kind."""
-    if any(environ.get(name) for name in _CREDENTIALS[scheme]):
-        return True
-    return scheme == "gs" and Path(environ.get("HOME", ""), _GOOGLE_LOGIN).is_file()
 
 
 class BucketObjects:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nbbuild.store.remote.addresses import HINT, missing, parse, unusable
+from nbbuild.store.remote.credentials import BUCKETS
 from nbbuild.store.remote.folder import FolderObjects
 from nbbuild.store.remote.objects import Objects
 
-_BUCKETS = ("s3", "gs", "az")
 _WEB = ("http", "https")
 
 
@@ -24,7 +24,7 @@ def open_objects(url: str, *, environ: Mapping[str, str], root: Path) -> Objects
     try:
         if address.scheme == "file":
             return FolderObjects.at(address, root)
-        if address.scheme in _BUCKETS:
+        if address.scheme in BUCKETS:
             from nbbuild.store.remote.buckets import open_bucket
 
             return open_bucket(address, environ)

@@ -249,7 +249,7 @@ class Remote:
                 continue
             except NbbuildError as error:
                 # One that does not answer is not asked again: offline means local only.
-                self.problem(f"{_told(error)}; only the local cache is used")
+                self.problem(f"{told(error)}; only the local cache is used")
                 return
             if found is None:
                 continue
@@ -258,7 +258,7 @@ class Remote:
             except Unbelieved as reason:
                 self.problem(f"the head '{name}' of the remote cache is not used: {reason}")
         if refused is not None and not answered:
-            self.problem(f"{_told(refused)}; only the local cache is used")
+            self.problem(f"{told(refused)}; only the local cache is used")
 
     def believed(self, name: str, data: bytes) -> Head:
         """Return the head in `data`; raise Unbelieved if it cannot be believed."""
@@ -298,7 +298,7 @@ class Remote:
                 raise Unbelieved("its bytes do not match its name")
             return heads.inflated(found.data, most=_MOST_RECORDS_WHOLE)
         except NbbuildError as error:
-            self.problem(_told(error))
+            self.problem(told(error))
         except Unbelieved as reason:
             self.problem(f"results in the remote cache cannot be used: {reason}")
         return None
@@ -310,7 +310,7 @@ class Remote:
                 name, request.start, request.size, most_whole=heads.MOST_PACK
             )
         except NbbuildError as error:
-            self.problem(_told(error))
+            self.problem(told(error))
             return
         if data is None:
             self.problem("blobs in the remote cache are gone, though a head names them")
@@ -331,7 +331,7 @@ class Remote:
             self._problems.append(text)
 
 
-def _told(error: NbbuildError) -> str:
+def told(error: NbbuildError) -> str:
     """Return an error in one line, for a note beside a build that goes on."""
     reasons = "".join(f": {value}" for label, value in error.facts if label == "reason")
     hint = f" ({error.hint})" if error.hint else ""

@@ -12,7 +12,8 @@ import pytest
 
 from nbbuild.errors import ConfigError, RemoteError, RemoteRefused
 from nbbuild.store.remote.addresses import parse
-from nbbuild.store.remote.buckets import has_credentials, open_bucket
+from nbbuild.store.remote.buckets import open_bucket
+from nbbuild.store.remote.credentials import has_credentials
 from nbbuild.store.remote.patience import Patience
 
 PACK = bytes(range(256)) * 40
