@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
+
+if sys.platform != "win32":
+    import resource
 
 
 class NbbuildError(Exception):
@@ -119,10 +123,27 @@ def internal(error: Exception) -> NbbuildError:
     )
 
 
+# Python has no exceptions of its own for threads, and for libraries that cannot be loaded.
+_NO_MEMORY = (
+    "can't start new thread",
+    "failed to map segment from shared object",
+    "cannot allocate memory",
+    "Cannot allocate memory",
+)
+
+
 def lacks_memory(error: Exception) -> bool:
     """Whether an error came because there was no memory, or no thread could be started."""
-    # Python has no exception of its own for threads.
-    return isinstance(error, MemoryError) or "can't start new thread" in str(error)
+    if isinstance(error, SystemError):  # libraries that forget to say why they failed
+        return _has_bound()
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY)
+
+
+def _has_bound() -> bool:
+    """Whether this process may have only so much memory (`ulimit -v`)."""
+    if sys.platform == "win32":
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def raise_all(errors: Sequence[NbbuildError]) -> None:

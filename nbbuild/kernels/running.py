@@ -25,6 +25,7 @@ import msgspec
 from nbformat import NotebookNode, ValidationError
 
 from nbbuild.interpreter.kernelspec import Kernel
+from nbbuild.kernels import raw_text
 from nbbuild.kernels.failures import (
     cell_error,
     died,
@@ -173,7 +174,7 @@ class NotebookRun:
         self._finished = False
         self.cells_began.clear()
         try:
-            self._silently(KEEP_ALL, *self._before, otherwise=_UNPREPARED)
+            self._silently(KEEP_ALL, raw_text.CODE, *self._before, otherwise=_UNPREPARED)
             for number, index in enumerate(self._cells, 1):
                 self._on_cell(number, len(self._cells))
                 self.cells_began.append(time.monotonic())

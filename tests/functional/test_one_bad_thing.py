@@ -138,7 +138,14 @@ def test_what_nobody_foresaw_fails_one_notebook(project, monkeypatch):
     assert "in broken" in project.nbbuild("show", "bad.ipynb").out
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
+NO_MEMORY = [
+    MemoryError(),
+    RuntimeError("can't start new thread"),
+    ImportError("a.so: failed to map segment from shared object"),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=repr)
 def test_too_little_memory_is_no_defect_of_nbbuild(project, monkeypatch, error):
     from nbbuild.building.builder import Builder
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -116,6 +117,40 @@ def test_late_output_goes_to_the_cell_it_belongs_to(run):
     )
 
     assert shown(done) == [["'of the first'"], ["'of the second'"], ["after the last cell\n"]]
+
+
+SLOW = """
+import os, subprocess, threading
+import ipykernel.iostream
+class Slow:
+    def __getattr__(self, name):
+        return getattr(os, name)
+    def read(self, descriptor, size):
+        data = os.read(descriptor, size)
+        threading.Event().wait(0.3)  # as on a busy machine
+        return data
+ipykernel.iostream.os = Slow()
+"""
+
+
+@pytest.mark.parametrize(("name", "descriptor"), [("stdout", 1), ("stderr", 2)])
+def test_what_is_written_to_a_descriptor_at_the_end_is_waited_for(run, name, descriptor):
+    text = "é" * 1500  # more than is read at once
+    done = run(
+        SLOW,
+        f"_ = os.write({descriptor}, {text!r}.encode())",
+        f"_ = subprocess.run('echo child >&{descriptor}', shell=True)",
+    )
+    assert done.failure is None
+    assert "".join(text for cell in shown(done) for text in cell) == f"{text}child\n"
+    assert {o["name"] for cell in done.notebook.cells for o in cell.outputs} == {name}
+
+
+def test_a_descriptor_that_the_notebook_led_elsewhere_is_left_alone(run):
+    done = run("import os\nfile = os.open('mine', os.O_CREAT | os.O_RDWR)\n_ = os.dup2(file, 1)")
+    assert (done.failure, shown(done)) == (None, [[]])
+    done = run("import os; os.lseek(os.open('mine', os.O_RDONLY), 0, os.SEEK_END)")
+    assert shown(done) == [["0"]]
 
 
 def test_what_exit_hooks_show_is_of_no_cell(run):

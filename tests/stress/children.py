@@ -6,6 +6,8 @@ import ctypes
 import os
 import pickle
 import signal
+import struct
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 NOBODY = 65534
+_KEEP_CAPABILITIES = 8  # PR_SET_KEEPCAPS
+_CAPABILITY_VERSION = 0x20080522
+_MAY_READ = 1 << 2  # CAP_DAC_READ_SEARCH
 _NEW_MOUNTS = 0x00020000
 _PRIVATE = 1 << 14 | 1 << 18  # MS_REC, MS_PRIVATE
 
@@ -45,11 +50,22 @@ def answered(story: Callable[[], Any], *, within: float = 120) -> Any:
 
 
 def unprivileged() -> None:
-    """Go on as a user without powers, for good: root may do anything, and tests nothing."""
+    """Go on as a user without powers, for good: root may do anything, and tests nothing.
+
+    On Linux the user may still read whatever there is, since Python itself often lies below a home
+    that is closed to others.
+    """
     if os.geteuid() == 0:
+        keeps = sys.platform == "linux"
+        libc = ctypes.CDLL(None, use_errno=True)
+        if keeps and libc.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "capabilities cannot be kept")
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
+        reads = struct.pack("6I", _MAY_READ, _MAY_READ, 0, 0, 0, 0)  # effective, permitted
+        if keeps and libc.capset(struct.pack("Ii", _CAPABILITY_VERSION, 0), reads) != 0:
+            raise OSError(ctypes.get_errno(), "capabilities cannot be given up")
 
 
 def given_away(folder: Path) -> None:
