@@ -1,6 +1,6 @@
 """Have attempts executed by the workers of a Dask cluster.
 
-Dask does four things that a build must not have, found by trying:
+Dask does five things that a build must not have, found by trying:
 
 * The same call with the same arguments returns the earlier result without running again. So every
   attempt has a name of its own, and `pure=False`.
@@ -8,6 +8,9 @@ Dask does four things that a build must not have, found by trying:
   attempt left in the tree has to be put away first. So an attempt is claimed, in the scheduler,
   before it begins: a second worker that gets it finds the claim, and does nothing. The build sees
   that the first is gone, and decides itself.
+* A task may stand in line behind another, which can take hours, while a worker has nothing to do:
+  Dask compares what it believes tasks to take, and does not always steal. So the build looks, takes
+  such a job back by claiming it itself, and hands it to the idle worker.
 * Cancelling a task does not end it. But the worker's own state says that nobody wants it any more,
   also when the whole build has been killed. The attempt looks there, and ends its kernel.
 * Workers of `LocalCluster` are daemons, which must not have children made by multiprocessing. The
@@ -23,7 +26,7 @@ import importlib
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +46,7 @@ PATIENCE = 20.0
 
 _LOOK = 2.0  # seconds between two looks at which workers there are
 _WAITS = 5.0  # seconds after which a user is told that no worker takes a task
+_WITHDRAWN = "withdrawn"  # claims a job in the place of a worker's address
 _UNWANTED = frozenset({"cancelled", "forgotten", "released"})  # of Dask's states of a task
 
 
@@ -98,10 +102,15 @@ class _Running:
     """An attempt that was handed out, and what its worker has told of it."""
 
     job: Job
+    takes: Mapping[str, float]  # of what workers declare
+    name: str = ""  # of this handing out, in Dask
+    handed: float = 0.0  # when, on this process's monotonic clock
+    done: threading.Event = field(default_factory=threading.Event)
     began: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     worker: str = ""  # its address
-    when: float = 0.0  # when it began, on this process's monotonic clock
+    when: float = 0.0  # when it began
+    place: str = ""  # the worker where it would begin at once, if it waits for another task
 
 
 class DaskJobs(Jobs):
@@ -125,6 +134,14 @@ class DaskJobs(Jobs):
         except OSError as error:  # also Dask's own, about connections
             raise Lost(f"Dask's scheduler: {error}") from error
 
+    def close(self) -> None:
+        """Leave the cluster, and end it if it is this build's."""
+        with suppress(OSError):  # the scheduler may be gone
+            self._client.set_metadata([self._topic], None)
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
     def _known(self, job: Job) -> dict[str, float]:
         """Return what `job` takes of what some worker declares: Dask waits for others for ever.
 
@@ -140,64 +157,68 @@ class DaskJobs(Jobs):
         return {name: number for name, number in resources.items() if name in declared}
 
     def _carried_out(self, job: Job, cancelled: threading.Event) -> bytes:
-        name = f"{job.name}-{secrets.token_hex(8)}"
-        resources = self._known(job)
-        running = _Running(job)
-        with self._turn:
-            self._running[name] = running
-        done = threading.Event()
+        takes, place, since = self._known(job), "", time.monotonic()
+        while True:
+            running = _Running(job, takes, f"{job.name}-{secrets.token_hex(8)}", time.monotonic())
+            with self._turn:
+                self._running[running.name] = running
+            future = self._hand_out(running, place)
+            try:
+                place = self._wait(future, running, cancelled, since=since)
+                if not place:
+                    return self._answer(future, running)
+            finally:
+                with self._turn:
+                    del self._running[running.name]
+                future.release()
+
+    def _hand_out(self, running: _Running, place: str) -> Future:
+        """Submit a job to Dask, which is to have it begin at `place` if that is still there."""
+        job = running.job
         future = self._client.submit(
             carry_out,
             job.order,
-            name,
+            running.name,
             self._topic,
-            key=name,
+            key=running.name,
             pure=False,
             retries=0,
             priority=job.priority,
-            resources=resources or None,
+            resources=dict(running.takes) or None,
+            workers=[place] if place else None,
+            allow_other_workers=bool(place),
         )
-        future.add_done_callback(lambda _: done.set())
-        try:
-            self._wait(future, running, done, cancelled, takes=resources)
-            return self._answer(future, running)
-        finally:
-            with self._turn:
-                del self._running[name]
-            future.release()
-
-    def close(self) -> None:
-        """Leave the cluster, and end it if it is this build's."""
-        with suppress(OSError):  # the scheduler may be gone
-            self._client.set_metadata([self._topic], None)
-        self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        future.add_done_callback(lambda _: running.done.set())
+        return future
 
     def _wait(
-        self,
-        future: Future,
-        running: _Running,
-        done: threading.Event,
-        cancelled: threading.Event,
-        *,
-        takes: Mapping[str, float],
-    ) -> None:
-        """Return when `future` is done; raise GivenUp, or Lost where it never will be."""
-        submitted, told = time.monotonic(), False
-        while not done.wait(TICK):
+        self, future: Future, running: _Running, cancelled: threading.Event, *, since: float
+    ) -> str:
+        """Return "" when `future` is done; raise GivenUp, or Lost where it never will be.
+
+        Return the address of a worker where the job can begin at once instead, if it was taken
+        back from the line in which it stood. It has been waiting `since` then.
+        """
+        told = time.monotonic() - since > _WAITS
+        while not running.done.wait(TICK):
             if cancelled.is_set():
                 future.cancel()
                 if running.began.is_set():
                     running.ended.wait(PATIENCE)
                 raise GivenUp
+            self._look()
             if running.began.is_set():
                 if not running.ended.is_set() and self._gone(running):
                     future.cancel()
                     raise Lost(running.worker)
-            elif not told and time.monotonic() - submitted > _WAITS:
+                continue
+            if running.place and self._withdrawn(running):
+                future.cancel()
+                return running.place
+            if not told and time.monotonic() - since > _WAITS:
                 told = True
-                running.job.waits(_said(takes))
+                running.job.waits(_said(running.takes))
+        return ""
 
     def _answer(self, future: Future, running: _Running) -> bytes:
         where = running.worker or "before it began"
@@ -215,12 +236,55 @@ class DaskJobs(Jobs):
         return answer
 
     def _gone(self, running: _Running) -> bool:
-        """Whether a worker is no longer in the cluster; Dask is asked once for all jobs."""
-        with self._looking:
-            if time.monotonic() - self._looked > _LOOK:
-                self._there = frozenset(self._client.nthreads())
-                self._looked = time.monotonic()
-            return running.worker not in self._there and running.when < self._looked
+        """Whether a worker was no longer in the cluster when it was last looked at."""
+        return running.worker not in self._there and running.when < self._looked
+
+    def _look(self) -> None:
+        """Ask which workers there are, and who is idle; Dask is asked once for all jobs."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            now = time.monotonic()
+            if now - self._looked <= _LOOK:
+                return
+            threads = self._client.nthreads()
+            self._there, self._looked = frozenset(threads), now
+            with self._turn:
+                everyone = list(self._running.values())
+            late = [one for one in everyone if not one.began.is_set() and now - one.handed > _LOOK]
+            if late:
+                self._find_places(late, threads)
+        finally:
+            self._looking.release()
+
+    def _find_places(self, late: list[_Running], threads: Mapping[str, int]) -> None:
+        """Say of jobs that stand in line, the most urgent first, where they could begin."""
+        working: Mapping[str, Sequence[str]] = self._client.processing()
+        # What is free of a resource is unknown, so only a worker that does nothing will do.
+        info = _whole_info(self._client) if any(one.takes for one in late) else {}
+        spare = {address: threads[address] - len(working.get(address, ())) for address in threads}
+        where = {name: address for address, names in working.items() for name in names}
+        for one in sorted(late, key=lambda one: -one.job.priority):
+            address = where.get(one.name, "")
+            alone = len(working.get(address, ())) <= (1 if one.takes else threads.get(address, 0))
+            if not address or alone:
+                continue  # it is about to begin there, or Dask waits for a worker itself
+            for place, free in spare.items():
+                least = threads[place] if one.takes else 1
+                has = info.get(place, {}).get("resources") or {}
+                if free >= least and all(has.get(key, 0) >= one.takes[key] for key in one.takes):
+                    one.place = place
+                    spare[place] -= least
+                    break
+
+    def _withdrawn(self, running: _Running) -> bool:
+        """Take back a job that no worker has begun; False if one has, or does now."""
+        claims = [self._topic, running.name]
+        self._client.set_metadata([*claims, _WITHDRAWN], True)
+        first: str = next(iter(self._client.get_metadata(claims)))
+        if first != _WITHDRAWN:
+            running.place = ""
+        return first == _WITHDRAWN
 
     def _hear(self, event: Any) -> None:
         """Take note of what a worker tells; Dask calls this, one event after the other."""
@@ -239,12 +303,13 @@ class DaskJobs(Jobs):
 
 
 def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
-    """Carry out an order in a Dask worker; None if another worker had begun it."""
+    """Carry out an order in a Dask worker; None if another has begun it, or it was taken back."""
     worker = get_worker()
-    claim = [topic, name]
-    if sync(worker.loop, worker.scheduler.get_metadata, keys=claim, default=None) is not None:
+    # All claims are entered; the first of them counts.
+    claims, me = [topic, name], worker.address
+    sync(worker.loop, worker.scheduler.set_metadata, keys=[*claims, me], value=True)
+    if next(iter(sync(worker.loop, worker.scheduler.get_metadata, keys=claims))) != me:
         return None
-    sync(worker.loop, worker.scheduler.set_metadata, keys=claim, value=worker.address)
 
     def tell(what: str, **more: object) -> None:
         worker.log_event(topic, {"name": name, "what": what, **more})
@@ -253,7 +318,7 @@ def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
         state = worker.state.tasks.get(name)
         return state is not None and state.state not in _UNWANTED
 
-    tell("began", worker=worker.address)
+    tell("began", worker=me)
     try:
         return working.workplace().carry_out(
             order,
