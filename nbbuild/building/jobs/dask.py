@@ -26,7 +26,7 @@ import importlib
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +39,10 @@ from distributed.utils import sync
 from nbbuild.building import working
 from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, Setup, Workers
 from nbbuild.building.executors.local import threads
+from nbbuild.building.jobs import signals
 from nbbuild.errors import ConfigError
+from nbbuild.model import MEMORY
+from nbbuild.text.quantities import amount
 
 PATIENCE = 20.0
 """Seconds that a scheduler may take to answer, and a cancelled attempt to end."""
@@ -82,10 +85,10 @@ def _cluster(options: Mapping[str, Any], setup: Setup) -> Any:
         if not name:
             # One process for each notebook, so that a worker that is lost takes no other with it.
             usual = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
-            return LocalCluster(**{**usual, **said})
+            return _started(LocalCluster, {**usual, **said})
         module, _, kind = name.rpartition(".")
         try:
-            made = getattr(importlib.import_module(module), kind)(**said)
+            made = _started(getattr(importlib.import_module(module), kind), said)
         except (ImportError, AttributeError, TypeError, ValueError, OSError) as error:
             raise ConfigError(
                 f"the Dask cluster '{name}' cannot be started",
@@ -97,6 +100,16 @@ def _cluster(options: Mapping[str, Any], setup: Setup) -> Any:
     return made
 
 
+def _started(kind: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+    """Start a cluster; its workers on this machine do not hear Ctrl-C."""
+    if not (isinstance(kind, type) and issubclass(kind, LocalCluster)):
+        return kind(**options)
+    if not options.get("processes", True):
+        return kind(**options)
+    with signals.blocked():
+        return kind(**{"preload": [signals.__name__], **options})
+
+
 @dataclass(slots=True)
 class _Running:
     """An attempt that was handed out, and what its worker has told of it."""
@@ -105,6 +118,7 @@ class _Running:
     takes: Mapping[str, float]  # of what workers declare
     name: str = ""  # of this handing out, in Dask
     handed: float = 0.0  # when, on this process's monotonic clock
+    told: bool = False  # whether a user knows that it waits
     done: threading.Event = field(default_factory=threading.Event)
     began: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -157,19 +171,21 @@ class DaskJobs(Jobs):
         return {name: number for name, number in resources.items() if name in declared}
 
     def _carried_out(self, job: Job, cancelled: threading.Event) -> bytes:
-        takes, place, since = self._known(job), "", time.monotonic()
+        takes, place, told = self._known(job), "", False
         while True:
-            running = _Running(job, takes, f"{job.name}-{secrets.token_hex(8)}", time.monotonic())
+            name = f"{job.name}-{secrets.token_hex(8)}"
+            running = _Running(job, takes, name, time.monotonic(), told)
             with self._turn:
-                self._running[running.name] = running
+                self._running[name] = running
             future = self._hand_out(running, place)
             try:
-                place = self._wait(future, running, cancelled, since=since)
+                place = self._wait(future, running, cancelled)
                 if not place:
                     return self._answer(future, running)
+                told = running.told
             finally:
                 with self._turn:
-                    del self._running[running.name]
+                    del self._running[name]
                 future.release()
 
     def _hand_out(self, running: _Running, place: str) -> Future:
@@ -191,15 +207,12 @@ class DaskJobs(Jobs):
         future.add_done_callback(lambda _: running.done.set())
         return future
 
-    def _wait(
-        self, future: Future, running: _Running, cancelled: threading.Event, *, since: float
-    ) -> str:
+    def _wait(self, future: Future, running: _Running, cancelled: threading.Event) -> str:
         """Return "" when `future` is done; raise GivenUp, or Lost where it never will be.
 
         Return the address of a worker where the job can begin at once instead, if it was taken
-        back from the line in which it stood. It has been waiting `since` then.
+        back from the line in which it stood.
         """
-        told = time.monotonic() - since > _WAITS
         while not running.done.wait(TICK):
             if cancelled.is_set():
                 future.cancel()
@@ -215,8 +228,8 @@ class DaskJobs(Jobs):
             if running.place and self._withdrawn(running):
                 future.cancel()
                 return running.place
-            if not told and time.monotonic() - since > _WAITS:
-                told = True
+            if not running.told and time.monotonic() - running.handed > _WAITS:
+                running.told = True
                 running.job.waits(_said(running.takes))
         return ""
 
@@ -331,7 +344,10 @@ def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
 
 def _said(takes: Mapping[str, float]) -> str:
     """Say what a job waits for that takes so much of what workers declare."""
-    units = ", ".join(f"{name} = {number:g}" for name, number in sorted(takes.items()))
+    units = ", ".join(
+        f"{name} = {amount(int(number)) if name == MEMORY else format(number, 'g')}"
+        for name, number in sorted(takes.items())
+    )
     return "waits for a Dask worker" + (f" with {units}" if units else "")
 
 
