@@ -2,18 +2,26 @@
 
 import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import network_hosts
 import pytest
-from conftest import Gate
+from conftest import PATIENCE, Gate
+from dask_cluster import gone
+
+import nbbuild
 
 PORT = 8786
+SILENCE = "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP"  # how long nothing may be heard; 11 s at least
 WHY = network_hosts.missing()
 pytestmark = [
     pytest.mark.skipif(bool(WHY), reason=WHY),
     pytest.mark.own_way("kernels end at once with what started them"),
 ]
+
+PID = "import os\nwith open('{log}.pid', 'w') as f: _ = f.write(str(os.getpid()))\n"
 
 WHERE = """
 import os, platform
@@ -28,7 +36,7 @@ class Cluster:
     def __init__(self, project, *hosts):
         self.network = network_hosts.Network()
         self.address = f"tcp://{self.network.base.address}:{PORT}"
-        self.environ = {**os.environ, **project.environ}
+        self.environ = {**os.environ, **project.environ, SILENCE: "11s"}
         self.hidden = project.root
         self.processes = []
         words = ["--host", self.network.base.address, "--no-dashboard"]
@@ -73,15 +81,17 @@ def gate(cluster):
     gate.close()
 
 
-CHAIN = """
+CONFIG = """
 [project]
 notebooks = ["*.ipynb"]
+[dask]
+address = "{address}"
 [execution]
 executor = "dask"
 jobs = 4
-[dask]
-address = "{address}"
+"""
 
+CHAIN = """
 [[notebook]]
 path = "make.ipynb"
 artefacts = ["made.txt"]
@@ -107,7 +117,7 @@ NOTEBOOKS = {
 
 def chain(project, cluster, **more):
     """Write a chain of three, with what it needs, and the notebooks `more`."""
-    project.config(CHAIN.format(address=cluster.address))
+    project.config(CONFIG.format(address=cluster.address) + CHAIN)
     project.write("numbers.csv", "one,two\n")
     project.write("helper.py", "def shout(text): return text.upper()\n")
     for name, cell in {**NOTEBOOKS, **more}.items():
@@ -141,3 +151,34 @@ def test_hosts_that_share_no_file_build_what_this_one_would(
     here = project_class(tmp_path / "here", project.environ)
     assert cluster.build(here, "--executor", "local").wait() == 0
     assert results(project) == results(here)
+
+
+LOST = "note: a.ipynb: attempt 1 of 2 failed: the worker that executed it was lost: tcp://{}:"
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("way", ["killed", "silent"])
+def test_another_host_takes_over_from_one_that_is_lost(project, cluster, gate, way):
+    project.config(CONFIG.format(address=cluster.address) + "retries = 1\n")
+    project.notebook(
+        "a.ipynb", WHERE.format(name="a"), PID.format(log=project.log), gate.code, log=False
+    )
+    build = cluster.build(project, stderr=subprocess.PIPE)
+    gate.wait()
+    (first,) = project.ran()
+    host, worker = cluster.workers[first.split("@")[1]]
+    kernel = int(Path(f"{project.log}.pid").read_text())
+    if way == "killed":
+        worker.kill()
+    else:
+        cluster.network.silence(host)
+    gate.wait()  # the other host's
+    gone(kernel)
+    gate.close()
+    _, said = build.communicate(timeout=PATIENCE)
+
+    assert build.returncode == 0, said
+    assert LOST.format(host.address) in said
+    assert sorted(line.split("@")[1] for line in project.ran()) == ["one", "two"]
+    with nbbuild.open_session(project.root) as session:
+        assert len(list(session.store.all_records())) == 1

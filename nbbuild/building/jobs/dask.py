@@ -29,10 +29,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import dask
 from distributed import Client, Future, LocalCluster, get_worker
+from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 from distributed.utils import sync
 
@@ -47,8 +48,11 @@ from nbbuild.text.quantities import amount
 PATIENCE = 20.0
 """Seconds that a scheduler may take to answer, and a cancelled attempt to end."""
 
+_ANSWERS = 10.0  # seconds after which a scheduler is silent; nothing is given up because of that
 _LOOK = 2.0  # seconds between two looks at which workers there are
 _WAITS = 5.0  # seconds after which a user is told that no worker takes a task
+_BROKEN = (OSError, RuntimeError, ClosedClientError)  # what Dask raises without a scheduler
+_GONE = "Dask's scheduler is gone"
 _WITHDRAWN = "withdrawn"  # claims a job in the place of a worker's address
 _UNWANTED = frozenset({"cancelled", "forgotten", "released"})  # of Dask's states of a task
 
@@ -139,22 +143,37 @@ class DaskJobs(Jobs):
         self._looking = threading.Lock()
         self._looked = 0.0
         self._there: frozenset[str] = frozenset()
+        self._silent = False  # the scheduler did not answer when it was last asked
         client.subscribe_topic(self._topic, self._hear)
 
     def carry_out(self, job: Job, *, cancelled: threading.Event) -> bytes:
         """Have a worker carry out `job`; see `Jobs`."""
         try:
             return self._carried_out(job, cancelled)
-        except OSError as error:  # also Dask's own, about connections
-            raise Lost(f"Dask's scheduler: {error}") from error
+        except _BROKEN as error:
+            if not isinstance(error, OSError) and self._client.status == "running":
+                raise
+            raise Lost(_GONE) from error
 
     def close(self) -> None:
         """Leave the cluster, and end it if it is this build's."""
-        with suppress(OSError):  # the scheduler may be gone
-            self._client.set_metadata([self._topic], None)
+        if not self._silent:
+            with suppress(*_BROKEN):  # the scheduler may be gone
+                self._ask("set_metadata", keys=[self._topic], value=None)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+    def _ask(self, question: str, **about: object) -> Any:
+        """Ask the scheduler something, and note whether it answers; raise TimeoutError if not."""
+        asked = getattr(self._client.scheduler, question)
+        try:
+            answer = self._client.sync(asked, callback_timeout=_ANSWERS, **about)
+        except asyncio.TimeoutError as error:
+            self._silent = True
+            raise TimeoutError from error  # before Python 3.11 these are two
+        self._silent = False
+        return answer
 
     def _known(self, job: Job) -> dict[str, float]:
         """Return what `job` takes of what some worker declares: Dask waits for others for ever.
@@ -215,23 +234,27 @@ class DaskJobs(Jobs):
         """
         while not running.done.wait(TICK):
             if cancelled.is_set():
-                future.cancel()
-                if running.began.is_set():
-                    running.ended.wait(PATIENCE)
-                raise GivenUp
-            self._look()
+                self._give_up(future, running)
+            self._look(running.job)
             if running.began.is_set():
                 if not running.ended.is_set() and self._gone(running):
-                    future.cancel()
                     raise Lost(running.worker)
-                continue
-            if running.place and self._withdrawn(running):
-                future.cancel()
+            elif running.place and self._withdrawn(running):
                 return running.place
-            if not running.told and time.monotonic() - running.handed > _WAITS:
+            elif not running.told and time.monotonic() - running.handed > _WAITS:
                 running.told = True
                 running.job.waits(_said(running.takes))
         return ""
+
+    def _give_up(self, future: Future, running: _Running) -> NoReturn:
+        """Have a job ended that is not wanted any more; raise GivenUp when its worker says so."""
+        future.release()
+        until = time.monotonic() + PATIENCE
+        while running.began.is_set() and not running.ended.wait(TICK):
+            self._look(running.job)
+            if self._silent or self._gone(running) or time.monotonic() > until:
+                break
+        raise GivenUp
 
     def _answer(self, future: Future, running: _Running) -> bytes:
         where = running.worker or "before it began"
@@ -239,9 +262,12 @@ class DaskJobs(Jobs):
             error = future.exception()
             if isinstance(error, KilledWorker):
                 raise Lost(where) from error
+            if isinstance(error, OSError):
+                raise Lost(f"{where}: {error}") from error
             raise error
-        if future.status != "finished":  # the scheduler is gone, or somebody cancelled it there
-            raise Lost(f"Dask says that it is {future.status}")
+        if future.status != "finished":
+            said = f"Dask says that it is {future.status}"  # perhaps somebody cancelled it there
+            raise Lost(said if self._client.status == "running" else _GONE)
         answer = future.result()
         if answer is None:
             raise Lost(where)
@@ -252,27 +278,31 @@ class DaskJobs(Jobs):
         """Whether a worker was no longer in the cluster when it was last looked at."""
         return running.worker not in self._there and running.when < self._looked
 
-    def _look(self) -> None:
+    def _look(self, job: Job) -> None:
         """Ask which workers there are, and who is idle; Dask is asked once for all jobs."""
         if not self._looking.acquire(blocking=False):
             return
+        silent = self._silent
         try:
             now = time.monotonic()
             if now - self._looked <= _LOOK:
                 return
-            threads = self._client.nthreads()
+            threads = self._ask("ncores", workers=None)
             self._there, self._looked = frozenset(threads), now
             with self._turn:
                 everyone = list(self._running.values())
             late = [one for one in everyone if not one.began.is_set() and now - one.handed > _LOOK]
             if late:
                 self._find_places(late, threads)
+        except TimeoutError:
+            if not silent:
+                job.waits("waits for Dask's scheduler, which does not answer")
         finally:
             self._looking.release()
 
     def _find_places(self, late: list[_Running], threads: Mapping[str, int]) -> None:
         """Say of jobs that stand in line, the most urgent first, where they could begin."""
-        working: Mapping[str, Sequence[str]] = self._client.processing()
+        working: Mapping[str, Sequence[str]] = self._ask("processing", workers=None)
         # What is free of a resource is unknown, so only a worker that does nothing will do.
         info = _whole_info(self._client) if any(one.takes for one in late) else {}
         spare = {address: threads[address] - len(working.get(address, ())) for address in threads}
@@ -293,8 +323,11 @@ class DaskJobs(Jobs):
     def _withdrawn(self, running: _Running) -> bool:
         """Take back a job that no worker has begun; False if one has, or does now."""
         claims = [self._topic, running.name]
-        self._client.set_metadata([*claims, _WITHDRAWN], True)
-        first: str = next(iter(self._client.get_metadata(claims)))
+        try:
+            self._ask("set_metadata", keys=[*claims, _WITHDRAWN], value=True)
+            first: str = next(iter(self._ask("get_metadata", keys=claims)))
+        except TimeoutError:
+            return False
         if first != _WITHDRAWN:
             running.place = ""
         return first == _WITHDRAWN
