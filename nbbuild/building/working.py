@@ -104,7 +104,8 @@ class Workplace:
             if not staged:
                 return encode_answer(*self._in_place(order, action, answer, told, wanted))
             if order.inputs is None:
-                return encode_answer(msgspec.structs.replace(answer, lacks=INPUTS))
+                lacks = INPUTS if _sees_store(order) else BLOBS
+                return encode_answer(msgspec.structs.replace(answer, lacks=lacks))
             store = _store(order)
             if store is None:
                 return encode_answer(msgspec.structs.replace(answer, lacks=BLOBS))
@@ -254,6 +255,11 @@ def _store(order: Order) -> Store | None:
         return carried
     store = DiskStore(Path(order.store))
     return store if store.writable and _has_all(store, digests) else None
+
+
+def _sees_store(order: Order) -> bool:
+    place = Path(order.store)
+    return place.is_dir() and DiskStore(place).writable
 
 
 def _has_all(store: Store, digests: Collection[Digest]) -> bool:

@@ -213,8 +213,8 @@ def test_another_host_takes_over_from_one_that_is_lost(project, cluster, gate, w
 
 
 @pytest.mark.stress
-def test_no_third_host_gets_what_may_be_tried_twice(project, hosts, gate):
-    cluster = hosts("one", "two", "three")
+def test_no_third_host_gets_what_may_be_tried_twice(project, cluster, gate):
+    cluster.workers["three"] = cluster.add("three")
     build, first = hold(project, cluster, gate)
     cluster.workers[first][1].kill()
     gate.wait()
