@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack, closing
@@ -41,7 +42,7 @@ class Cluster:
         self.hidden = project.root
         self.processes = []
         words = ["--host", self.network.base.address, "--no-dashboard"]
-        self._start(self.network.base, "scheduler", *words)
+        self.scheduler = self._start(self.network.base, "scheduler", *words)
         self.workers = {name: self.add(name) for name in hosts}
 
     def add(self, name):
@@ -226,3 +227,29 @@ def test_no_third_host_gets_what_may_be_tried_twice(project, cluster, gate):
     assert len(places(project)) == len(set(places(project))) == 2
     with nbbuild.open_session(project.root) as session:
         assert list(session.store.all_records()) == []
+
+
+@pytest.mark.stress
+def test_a_scheduler_that_ends_takes_the_notebooks_along(project, cluster, gate):
+    build, _ = hold(project, cluster, gate)
+    cluster.scheduler.kill()
+    _, said = build.communicate(timeout=2 * PATIENCE)
+
+    gone = "the worker that executed it was lost: Dask's scheduler is gone"
+    assert build.returncode == 1
+    assert f"note: a.ipynb: attempt 1 of 2 failed: {gone}\n" in said
+    assert f"failed:\n    a.ipynb: {gone}\n1 failed in " in said
+
+
+@pytest.mark.stress
+def test_ctrl_c_does_not_wait_for_a_scheduler_that_does_not_answer(project, cluster, gate):
+    build, _ = hold(project, cluster, gate)
+    cluster.scheduler.send_signal(signal.SIGSTOP)
+    silent = "note: a.ipynb: waits for Dask's scheduler, which does not answer\n"
+    while build.stderr.readline() != silent:
+        assert build.poll() is None
+    build.send_signal(signal.SIGINT)
+    _, said = build.communicate(timeout=PATIENCE)
+
+    assert build.returncode == 130
+    assert said.splitlines()[-1].startswith("interrupted: 1 cancelled in ")
