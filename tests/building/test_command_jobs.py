@@ -4,6 +4,7 @@ The batch system is this test: `submit` notes that it was called, and answers ar
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,43 @@ def test_a_job_taken_for_lost_does_nothing_once_another_has_begun(batch):
     there.mark.unlink()
     with there.claimed() as ours:
         assert not ours
+
+
+def test_a_task_that_has_another_key_by_now_has_its_old_job_ended_in_the_queue_too(batch):
+    batch.known("7 PD")
+    job, cancelled = batch.job(), threading.Event()
+    batch.command_jobs._awaited = lambda *_: b""  # and then the build is killed
+    batch.command_jobs.carry_out(job, cancelled=cancelled)
+
+    later = CommandJobs(batch.jobs, batch.commands)
+    later.end("b.ipynb")
+    assert later.under_way(KEY) == job.begun
+    later.end("a.ipynb")
+    assert later.under_way(KEY) is None
+    assert batch.said() == ["submit", "cancel 7"]
+    assert os.listdir(batch.jobs) == []
+
+
+def test_a_job_of_another_nbbuild_is_not_waited_for(batch):
+    job = batch.job()
+    meeting(job).make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun, version="0.0.1"))
+    assert batch.command_jobs.under_way(KEY) is None
+
+
+def test_a_copy_of_a_project_leaves_the_jobs_of_the_original_alone(batch):
+    job = batch.job()
+    meeting(job).make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun))
+    copied = batch.folder / "copy"
+    shutil.copytree(batch.jobs, copied)
+
+    copy = CommandJobs(copied, batch.commands)
+    assert copy.under_way(KEY) is None
+    copy.end(job.name)
+    copy.settled(KEY)
+    assert batch.command_jobs.under_way(KEY) == job.begun
+    assert meeting(job).order.exists()
 
 
 def test_a_job_that_the_batch_system_does_not_know_is_lost(batch):

@@ -19,6 +19,12 @@ from nbbuild.events import CellStarted
 
 PID = "import os\nwith open('pid', 'w') as f: _ = f.write(str(os.getpid()))\n"
 
+IS_GONE = """
+import pathlib
+status = pathlib.Path("/proc/{}/status")
+assert not status.exists() or "State:\tZ" in status.read_text()
+"""
+
 NO_ORPHANS = pytest.mark.own_way("kernels end at once with what started them")
 
 CHAIN = """
@@ -319,6 +325,29 @@ def test_a_lost_job_is_a_failure_and_an_interrupt_ends_jobs(project, slurm, gate
     gone(kernel)
     assert os.listdir(project.root / ".nbbuild/jobs") == []
     assert len(slurm.submitted) == 2
+
+
+@NO_ORPHANS
+@pytest.mark.parametrize("executor", ["command", "local"])
+def test_the_job_of_a_killed_build_ends_before_its_task_runs_anew(project, slurm, gate, executor):
+    """It would write into the tree, beside the new run or after it."""
+    project.config(
+        '[execution]\nexecutor = "command"\n'
+        f'[[notebook]]\npath = "a.ipynb"\nartefacts = ["made.txt"]\n{CONFIG}'
+    )
+    made = "with open('made.txt', 'w') as f: _ = f.write('{}')"
+    project.notebook("a.ipynb", f"{PID}{gate.code}\n{made.format('old')}")
+    killed = project.process()
+    gate.wait()
+    kernel = int(project.read("pid"))
+    killed.kill()
+    killed.communicate()
+
+    project.notebook("a.ipynb", IS_GONE.format(kernel), made.format("new"))
+    assert project.build("--executor", executor) == ["a"]
+    gate.close()
+    assert project.read("made.txt") == "new"
+    assert os.listdir(project.root / ".nbbuild/jobs") == []
 
 
 # -- another package -------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class Attempting:
     cancelled: threading.Event
     orphans: threading.Lock = field(default_factory=threading.Lock)
     jobs: Jobs = field(default_factory=Jobs)  # may know attempts that an earlier build began
+    end: Callable[[str], None] = lambda task: None  # those that `jobs` knows nothing of
 
     def __call__(self, task: Task, judgement: Judgement) -> Run:
         """Run `task`; may raise `NotebookError`, `KernelError`."""
@@ -142,6 +143,8 @@ class Attempting:
             begun = known
             self.outputs.resume(task)
         else:
+            self.jobs.end(task.name)
+            self.end(task.name)
             began_ns = now_ns()
             notes = self.outputs.begin(task, forced=forced)
             begun = Begun(began_ns=began_ns, found=self.outputs.left(task))

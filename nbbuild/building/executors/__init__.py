@@ -91,6 +91,9 @@ class Jobs:
         """Return the job of `key` that an earlier build began and whose answer nobody has used."""
         return None
 
+    def end(self, task: str) -> None:
+        """End what an earlier build began for `task`: an attempt begins that does not resume it."""
+
     def settled(self, key: str) -> None:
         """Forget the answer to the job of `key`: the build has kept what came of it."""
 

@@ -35,12 +35,10 @@ from nbbuild.disk.durable import writing
 from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.project_folder import DOT, JOBS
 from nbbuild.errors import ConfigError
+from nbbuild.version import __version__
 
 SLOTS = 100
 """How many jobs are handed over at once if the user does not say: the batch system has a queue."""
-
-PATIENCE = 20.0
-"""Seconds that a cancelled job may take to end."""
 
 _LONGEST_PAUSE = 0.25  # seconds between two looks for an answer
 _UNSEEN = 2  # how often the batch system says nothing of a job before that is lost
@@ -106,10 +104,17 @@ class CommandJobs(Jobs):
     def under_way(self, key: str) -> Begun | None:
         """Return the job of `key` whose answer nobody has used."""
         note = self._notes.read(key)
-        if note is None or not Path(note.begun.mark).exists():
+        if note is None or note.version != __version__ or not Path(note.begun.mark).exists():
             return None
         there = Meeting(Path(note.begun.mark))
         return note.begun if there.order.exists() else None
+
+    def end(self, task: str) -> None:
+        """End the job of `task`, whatever its key, also if it still waits in the queue."""
+        key = self._notes.of_task(task)
+        note = self._notes.read(key) if key else None
+        if note is not None and note.task == task:
+            self._put_away(key)
 
     def settled(self, key: str) -> None:
         """Remove what is left of the job of `key`."""
@@ -133,7 +138,7 @@ class CommandJobs(Jobs):
     def _put_away(self, key: str) -> None:
         """End an earlier attempt at `key` for good."""
         note = self._notes.read(key)
-        if note is not None and note.begun.mark:
+        if note is not None:
             self._cancel(Meeting(Path(note.begun.mark)))
         self._notes.remove(key)
 
@@ -220,9 +225,7 @@ class CommandJobs(Jobs):
         job = there.job()
         if job and self._commands.cancel:
             self._said(self._commands.cancel, job)
-        patience = time.monotonic() + PATIENCE
-        while there.is_at_work() and time.monotonic() < patience:
-            time.sleep(TICK)
+        there.end()
 
     def _is_known(self, there: Meeting) -> bool | None:
         """Whether the batch system says anything of a job; None if it is being asked of another."""

@@ -1,7 +1,8 @@
 """The files through which a build and a job of a batch system meet.
 
     <root>/.nbbuild/jobs/
-        <key>.json                  which attempt at a key is under way; written first
+        <task>.task                 the key of the attempt that is under way for a task
+        <key>.json                  which attempt at a key is under way; written before the order
         <key>-<attempt>.job         there for as long as the attempt is wanted: its *mark*
         <key>-<attempt>/            only this user can read it: an order holds the environment
             order                   what `nbbuild worker` is given
@@ -24,6 +25,11 @@ Nothing here may run a key twice, whenever a build is killed:
   submitted, perhaps again, but `begun` can be made only once: a second job ends at once.
 * A job whose mark is gone ends at once, too. So one that was taken for lost, and comes to life
   after another attempt has begun, does nothing.
+* A task that was edited after its build was killed has another key, and its old job would write
+  into the same tree. So every build, whatever its executor, ends the job of a task before it
+  begins an attempt, by the key in `<task>.task`.
+* A copy of a project has copies of all this, but the attempt is the original's. So a note counts
+  only if its mark lies beside it.
 
 A batch system that says nothing of a job may only be out of reach. A job counts as lost when that
 happens twice, no answer has come, and nobody holds `begun`.
@@ -32,6 +38,7 @@ happens twice, no answer has come, and nobody holds `begun`.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -40,15 +47,22 @@ from pathlib import Path
 
 import msgspec
 
-from nbbuild.building.executors import Begun
+from nbbuild.building.executors import TICK, Begun
 from nbbuild.disk import flock
 from nbbuild.disk.durable import sync_folder, write, writing
 from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.locks import is_held
 from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
+from nbbuild.tree.ledger import safe_id
+from nbbuild.version import __version__
 
 ORDER = "order"
+
+PATIENCE = 20.0
+"""Seconds that a job may take to end once it is not wanted any more."""
+
+_MARK = re.compile(r"\w+-\w+\.job")
 
 KEPT = 30 * 24 * 3600.0
 """Seconds after which what nobody came back for is removed."""
@@ -59,6 +73,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
     task: str
     begun: Begun
+    version: str = __version__  # of the nbbuild that began it, and understands the answer
 
 
 _NOTE: Shape[Note] = Shape(Note)
@@ -116,6 +131,13 @@ class Meeting:
         """Return why the job executed nothing, "" if it has not said so."""
         return _text(self.folder / "refused")
 
+    def end(self) -> None:
+        """Have the job do nothing, and wait until it does nothing any more, `PATIENCE` at most."""
+        self.mark.unlink(missing_ok=True)
+        deadline = time.monotonic() + PATIENCE
+        while self.is_at_work() and time.monotonic() < deadline:
+            time.sleep(TICK)
+
     def remove(self) -> None:
         """Remove everything; a job that has not begun yet will not."""
         self.mark.unlink(missing_ok=True)
@@ -158,22 +180,40 @@ class Notes:
     def read(self, key: str) -> Note | None:
         """Return the note of a key, None if there is none."""
         try:
-            return _NOTE.from_json(read(self._place(key)))
+            note = _NOTE.from_json(read(self._place(key)))
         except (OSError, Misshapen):
             return None
+        mark = Path(note.begun.mark)
+        ours = mark.parent == self._folder and _MARK.fullmatch(mark.name)
+        return note if ours else None
+
+    def of_task(self, task: str) -> str:
+        """Return the key of the attempt at a task that is under way, "" if there is none."""
+        return _text(self._pointer(task))
 
     def write(self, key: str, note: Note) -> None:
         """Write the note of a key."""
         with writing("a job cannot be noted", self._folder):
+            write(self._pointer(note.task), key.encode())
             write(self._place(key), as_json(note))
             sync_folder(self._folder)
 
     def remove(self, key: str) -> None:
         """Remove the note of a key, and all of its attempt."""
         note = self.read(key)
-        if note is not None and note.begun.mark:
+        if note is not None:
             Meeting(Path(note.begun.mark)).remove()
+            if self.of_task(note.task) == key:
+                self._pointer(note.task).unlink(missing_ok=True)
         self._place(key).unlink(missing_ok=True)
+
+    def end(self, task: str) -> None:
+        """End the job that an earlier build began for a task, and remove what is left of it."""
+        key = self.of_task(task)
+        note = self.read(key) if key else None
+        if note is not None and note.task == task:
+            Meeting(Path(note.begun.mark)).end()
+            self.remove(key)
 
     def sweep(self) -> None:
         """Remove what nobody has come back for in a long time."""
@@ -189,6 +229,9 @@ class Notes:
 
     def _place(self, key: str) -> Path:
         return self._folder / f"{key}.json"
+
+    def _pointer(self, task: str) -> Path:
+        return self._folder / f"{safe_id(task)}.task"
 
 
 def _text(path: Path) -> str:
