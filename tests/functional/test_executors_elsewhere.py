@@ -327,6 +327,27 @@ def test_a_lost_job_is_a_failure_and_an_interrupt_ends_jobs(project, slurm, gate
     assert len(slurm.submitted) == 2
 
 
+def test_an_answer_that_cannot_be_read_is_asked_for_again(project, slurm, gate):
+    project.config(f'[execution]\nexecutor = "command"\n{CONFIG}')
+    project.notebook("a.ipynb", gate.code)
+    killed = project.process()
+    gate.wait()
+    killed.kill()
+    killed.communicate()
+    gate.close()
+    jobs = project.root / ".nbbuild/jobs"
+    while not (answers := [*jobs.glob("*/answer")]):
+        pass
+    answers[0].write_bytes(b"of another shape")
+
+    done = project.nbbuild()
+    assert (done.status, len(slurm.submitted)) == (1, 1)
+    assert "the answer of the worker that executed 'a.ipynb' cannot be read" in done.err
+    assert os.listdir(jobs) == []
+    project.build()  # as the hint says
+    assert len(slurm.submitted) == 2
+
+
 @NO_ORPHANS
 @pytest.mark.parametrize("executor", ["command", "local"])
 def test_the_job_of_a_killed_build_ends_before_its_task_runs_anew(project, slurm, gate, executor):
@@ -463,6 +484,25 @@ def test_a_worker_with_another_nbbuild_executes_nothing(project, threads):
     assert (done.status, done.ran) == (1, [])
     told = f"the build is nbbuild 0.0.1, and this worker is nbbuild {nbbuild.__version__}"
     assert f"no worker begins it: {told}" in done.err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (OSError(28, "No space left on device"), 1, "{} cannot execute it: [Errno 28] No space"),
+        (ZeroDivisionError("by 0"), 3, "nbbuild itself failed: ZeroDivisionError: by 0"),
+    ],
+)
+def test_what_goes_wrong_at_a_worker_is_said(project, threads, monkeypatch, error, status, told):
+    def fails(*args, **more):
+        raise error
+
+    monkeypatch.setattr(working.temporary, "folder", fails)
+    project.config("")
+    project.notebook("a.ipynb")
+    done = project.nbbuild("--executor", "near")
+    assert (done.status, done.ran) == (status, [])
+    assert told.format(platform.node()) in done.err
 
 
 def test_verify_and_a_build_that_executes_nothing_need_no_worker(project, threads):

@@ -94,7 +94,7 @@ class AttemptsElsewhere:
                 except Lost as error:
                     told = f"the worker that executed it was lost: {error}"
                     return _failed(action, Failure("died", told))
-                answer = self._understood(task, data)
+                answer = self._understood(action, data)
                 done = answer.attempted
                 if done is not None and done.cancelled and not cancelled.is_set():
                     failure = Failure("died", _STOPPED.format(answer.host))
@@ -152,12 +152,13 @@ class AttemptsElsewhere:
             found.append(ArtefactFile(path, digest, size, executable))
         return tuple(found)
 
-    def _understood(self, task: Task, data: bytes) -> Answer:
+    def _understood(self, action: Action, data: bytes) -> Answer:
         try:
             return decode_answer(data)
         except ValueError as error:
+            self.jobs.settled(action.key)  # else the next build would find the same answer
             raise OneTaskError(
-                f"the answer of the worker that executed '{task.name}' cannot be read",
+                f"the answer of the worker that executed '{action.task}' cannot be read",
                 facts=[("because", str(error))],
                 hint="build again",
             ) from error
@@ -173,13 +174,13 @@ class AttemptsElsewhere:
             )
             notes = done.notes
             if failure is None:
-                notes += self._bring_in(there)
+                notes += self._bring_in(action, there)
             elif action.sandbox is None:
                 notes += (_STAGED.format(answer.host),)
             done = replace(done, failure=failure, notes=notes)
         return replace(done, failure=self.inspecting.with_folder(task, done.failure))
 
-    def _bring_in(self, there: InSandbox) -> tuple[str, ...]:
+    def _bring_in(self, action: Action, there: InSandbox) -> tuple[str, ...]:
         """Put the artefacts of a run in a sandbox in their places; return notes for users."""
         notes: tuple[str, ...] = ()
         with temporary.folder() as folder:
@@ -189,6 +190,7 @@ class AttemptsElsewhere:
                 if data is not None:
                     write(file, data, mode=0o777 if one.executable else 0o666, sync=False)
                 elif not self.store.restore(one.digest, file, executable=one.executable):
+                    self.jobs.settled(action.key)  # nor will the next build find it
                     raise OneTaskError(
                         f"'{one.path}' is not in the cache, though a worker put it there",
                         hint="build again",

@@ -44,6 +44,7 @@ from nbbuild.disk import temporary
 from nbbuild.disk.locks import is_held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.interpreter.environment import Environments
+from nbbuild.judging.endings import unforeseen
 from nbbuild.kernels import ways
 from nbbuild.kernels.launch.machine import threads_for
 from nbbuild.kernels.launch.process import Launcher
@@ -93,24 +94,38 @@ class Workplace:
         run ends soon after `wanted()` has become false, or the order's mark has disappeared.
         """
         order = decode_order(data)
-        staged = staging(order)
         answer = Answer(host=platform.node())
         action = _placed(order.action)
         told = told or partial(note_cell, Path(order.mark))
         try:
-            fault = self._fault(order, action)
-            if fault is not None:
-                return encode_answer(answer, _not_run(action, fault))
-            if not staged:
-                return encode_answer(*self._in_place(order, action, answer, told, wanted))
-            if order.inputs is None:
-                return encode_answer(msgspec.structs.replace(answer, lacks=INPUTS))
-            store = _store(order)
-            if store is None:
-                return encode_answer(msgspec.structs.replace(answer, lacks=BLOBS))
-            return encode_answer(*self._staged(order, action, answer, store, told, wanted))
+            return encode_answer(*self._carried_out(order, action, answer, told, wanted))
         except NbbuildError as error:
-            return encode_answer(answer, _not_run(action, Failure.of("start", error)))
+            failure = Failure.of("start", error)
+        except OSError as error:
+            failure = Failure("start", f"{answer.host} cannot execute it: {error}")
+        except Exception as error:  # noqa: BLE001 - the build shall hear of it, whatever it is
+            failure = unforeseen(error, order.action.task)
+        return encode_answer(answer, _not_run(action, failure))
+
+    def _carried_out(
+        self,
+        order: Order,
+        action: Action,
+        answer: Answer,
+        told: Callable[[int, int], None],
+        wanted: Callable[[], bool],
+    ) -> tuple[Answer, Attempted | None]:
+        fault = self._fault(order, action)
+        if fault is not None:
+            return answer, _not_run(action, fault)
+        if not staging(order):
+            return self._in_place(order, action, answer, told, wanted)
+        if order.inputs is None:
+            return msgspec.structs.replace(answer, lacks=INPUTS), None
+        store = _store(order)
+        if store is None:
+            return msgspec.structs.replace(answer, lacks=BLOBS), None
+        return self._staged(order, action, answer, store, told, wanted)
 
     def _in_place(
         self,
