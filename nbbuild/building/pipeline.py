@@ -22,8 +22,9 @@ from nbbuild.building.rendering import Pages
 from nbbuild.building.scheduling.slots import Slots, most_slots, slots_of_build
 from nbbuild.building.supply.head_start import HeadStart
 from nbbuild.building.supply.processes import Supply
-from nbbuild.disk import temporary
+from nbbuild.disk import locks, temporary
 from nbbuild.disk.locks import Held
+from nbbuild.disk.project_folder import DOT, JOBS
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.export.html import Renderer
@@ -208,6 +209,7 @@ def _execute(
 ) -> None:
     """Carry out `todo`, and keep the cache within its size."""
     temporary.sweep()
+    locks.sweep(session.root / DOT / JOBS)  # the marks of attempts whose build was killed
     _say_what_is_foreign(session, tally.observer)
     with (
         session.store.in_use(),

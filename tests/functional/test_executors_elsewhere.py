@@ -5,6 +5,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 
 import distributed
@@ -503,6 +504,22 @@ def test_what_goes_wrong_at_a_worker_is_said(project, threads, monkeypatch, erro
     done = project.nbbuild("--executor", "near")
     assert (done.status, done.ran) == (status, [])
     assert told.format(platform.node()) in done.err
+
+
+def test_what_killed_workers_and_builds_have_left_is_removed(project, tmp_path, monkeypatch):
+    left = tmp_path / "temporary" / "nbb-left"
+    left.mkdir(parents=True)
+    (left / "owner").write_text("nbbuild\n")  # locked as long as its process lives
+    (left / "1").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left.parent))
+    working.Workplace().close()
+    assert not left.exists()
+
+    mark = project.write(".nbbuild/jobs/abc-def.lock", "cell 3 of 7\n")
+    project.config("")
+    project.notebook("a.ipynb")
+    project.build()
+    assert not mark.exists()
 
 
 def test_verify_and_a_build_that_executes_nothing_need_no_worker(project, threads):

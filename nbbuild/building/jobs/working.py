@@ -73,6 +73,7 @@ class Workplace:
     """What a worker process keeps from one order to the next; thread-safe."""
 
     def __init__(self) -> None:
+        temporary.sweep()  # killed workers leave what they staged, and no build looks here
         self.process = os.getpid()
         self._launcher = Launcher()
         self._known: dict[tuple[str, str], bytes] = {}  # of interpreters
