@@ -559,3 +559,37 @@ def test_another_package_brings_an_executor(project, tmp_path, monkeypatch):
     assert project.shown("use.ipynb") == "MADE\n"
     assert any(isinstance(one, CellStarted) for one in seen)
     assert project.build("--executor", "local") == []
+
+
+BROKEN = """
+def start(setup):
+    return setup.options["processes"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("point", "told"),
+    [
+        (
+            "my_broken:strat",
+            "error: the executor 'broken' cannot be loaded\n"
+            "  because: AttributeError: module 'my_broken' has no attribute 'strat'\n",
+        ),
+        (
+            "my_broken:start",
+            "error: the executor 'broken' cannot be started\n"
+            "  in: jcache.toml, [executor]\n"
+            "  because: KeyError: 'processes'\n\n"
+            "hint: does it take these options?\n",
+        ),
+    ],
+)
+def test_what_is_wrong_with_another_packages_executor_is_no_bug_of_nbbuild(
+    project, tmp_path, monkeypatch, point, told
+):
+    groups = {"nbbuild.executors": {"broken": point}}
+    install(monkeypatch, tmp_path / "site", "my_broken", BROKEN, groups)
+    project.config("")
+    project.notebook("a.ipynb")
+    done = project.nbbuild("--executor", "broken")
+    assert (done.status, done.err) == (2, told)
