@@ -1,11 +1,13 @@
 """Notebooks executed by Dask's workers, a batch system's jobs, another package's processes."""
 
+import importlib
 import os
 import platform
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 
 import distributed
@@ -15,6 +17,7 @@ from mock_slurm import CONFIG, Slurm
 from reader_package import install
 
 import nbbuild
+from nbbuild.building.executors import Begun, Job, NotBegun
 from nbbuild.building.jobs import dask, futures, working
 from nbbuild.events import CellStarted
 
@@ -194,6 +197,34 @@ def test_dask_workers_that_do_not_see_the_project_get_what_is_declared(project, 
     assert project.read("made.txt") == "made"
     assert project.shown("use.ipynb") == "MADE\n"
     assert project.build("--executor", "local") == []
+
+
+class Unknown:
+    """What a scheduler or a worker without nbbuild cannot read."""
+
+    def __call__(self, order, name, topic): ...
+
+    def __reduce__(self):
+        return importlib.import_module, ("no_such_nbbuild",)
+
+
+def test_a_dask_scheduler_that_fails_or_goes_away_is_no_bug_of_nbbuild(
+    project, cluster, monkeypatch
+):
+    monkeypatch.setattr(dask, "carry_out", Unknown())
+    project.config(f'[execution]\nexecutor = "dask"\n[dask]\naddress = "{cluster.address}"\n')
+    project.notebook("a.ipynb")
+    done = project.nbbuild()
+    assert (done.status, done.ran) == (1, [])
+    assert "no worker begins it: Dask says: RuntimeError: Error during deserialization" in done.err
+
+    client = distributed.Client(cluster.address, set_as_default=False)
+    jobs = dask.DaskJobs(client)
+    client.close()  # as it closes itself once it has lost the scheduler for long
+    begun = Begun(began_ns=0, found={})
+    with pytest.raises(NotBegun, match=r"^Dask's scheduler is gone$"):
+        jobs.carry_out(Job(name="a", key="", order=b"", begun=begun), cancelled=threading.Event())
+    jobs.close()
 
 
 SAYS = """

@@ -33,10 +33,11 @@ from distributed import Client, Future, LocalCluster, get_worker
 from distributed.scheduler import KilledWorker
 from distributed.utils import sync
 
-from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, Setup, Workers
+from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, NotBegun, Setup, Workers
 from nbbuild.building.executors.local import threads
 from nbbuild.building.jobs import working
-from nbbuild.errors import ConfigError
+from nbbuild.building.jobs.orders import BadOrder
+from nbbuild.errors import ConfigError, raised
 
 PATIENCE = 20.0
 """Seconds that a scheduler may take to answer, and a cancelled attempt to end."""
@@ -140,6 +141,8 @@ class DaskJobs(Jobs):
         return {name: number for name, number in resources.items() if name in declared}
 
     def _carried_out(self, job: Job, cancelled: threading.Event) -> bytes:
+        if self._client.status in ("closing", "closed"):
+            raise NotBegun("Dask's scheduler is gone")
         name = f"{job.name}-{secrets.token_hex(8)}"
         resources = self._known(job)
         running = _Running(job)
@@ -168,8 +171,9 @@ class DaskJobs(Jobs):
 
     def close(self) -> None:
         """Leave the cluster, and end it if it is this build's."""
-        with suppress(OSError):  # the scheduler may be gone
-            self._client.set_metadata([self._topic], None)
+        if self._client.status == "running":  # else the scheduler is gone
+            with suppress(OSError):
+                self._client.set_metadata([self._topic], None)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
@@ -205,7 +209,10 @@ class DaskJobs(Jobs):
             error = future.exception()
             if isinstance(error, KilledWorker):
                 raise Lost(where) from error
-            raise error
+            if isinstance(error, (BadOrder, OSError)):
+                raise error
+            # nbbuild raises nothing else there: Dask itself failed, or found no nbbuild.
+            raise NotBegun(f"Dask says: {' '.join(raised(error).split())}") from error
         if future.status != "finished":  # the scheduler is gone, or somebody cancelled it there
             raise Lost(f"Dask says that it is {future.status}")
         answer = future.result()
