@@ -208,10 +208,23 @@ class Unknown:
         return importlib.import_module, ("no_such_nbbuild",)
 
 
+def test_a_dask_worker_without_nbbuild_says_so():
+    """It would end if it could not even read what it is sent."""
+    code = (
+        "import pickle, sys\n"
+        "sys.modules['nbbuild'] = None\n"
+        "try: pickle.load(sys.stdin.buffer)(b'', 'a', 'topic')\n"
+        "except ImportError: print('no nbbuild')\n"
+    )
+    sent = distributed.protocol.pickle.dumps(dask.travelling())
+    said = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
+    assert said.stdout == b"no nbbuild\n"
+
+
 def test_a_dask_scheduler_that_fails_or_goes_away_is_no_bug_of_nbbuild(
     project, cluster, monkeypatch
 ):
-    monkeypatch.setattr(dask, "carry_out", Unknown())
+    monkeypatch.setattr(dask, "travelling", Unknown)
     project.config(f'[execution]\nexecutor = "dask"\n[dask]\naddress = "{cluster.address}"\n')
     project.notebook("a.ipynb")
     done = project.nbbuild()

@@ -23,7 +23,7 @@ import importlib
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,7 +150,7 @@ class DaskJobs(Jobs):
             self._running[name] = running
         done = threading.Event()
         future = self._client.submit(
-            carry_out,
+            travelling(),
             job.order,
             name,
             self._topic,
@@ -243,6 +243,22 @@ class DaskJobs(Jobs):
             running.began.set()
         else:
             running.ended.set()
+
+
+def travelling() -> Callable[[bytes, str, str], bytes | None]:
+    """Return a function that calls `carry_out`, and that is sent as code.
+
+    A function of a module is sent as its name. A worker that cannot import it leaves the cluster,
+    and so does the next one that gets the task. Where there is no nbbuild, this one raises
+    ImportError instead, and the build hears of it.
+    """
+
+    def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
+        there = importlib.import_module("nbbuild.building.jobs.dask")
+        answer: bytes | None = there.carry_out(order, name, topic)
+        return answer
+
+    return carry_out
 
 
 def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
