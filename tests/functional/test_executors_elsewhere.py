@@ -444,6 +444,12 @@ def other(setup):
     futures.work = lambda order: working.work(b"0.0.1\\n" + order)
     return near(setup)
 
+def losing(setup):
+    def work(order):
+        raise LookupError("manager 7 is gone")
+    futures.work = work
+    return near(setup)
+
 def stopping(setup):
     place = working.workplace()
     futures.work = lambda order: place.carry_out(order, wanted=lambda: False)
@@ -467,7 +473,7 @@ def changed(setup):
 @pytest.fixture
 def threads(tmp_path, monkeypatch):
     """Workers that are threads of this process: quick to start."""
-    names = ("near", "far", "other", "changed", "stopping")
+    names = ("near", "far", "other", "changed", "stopping", "losing")
     groups = {"nbbuild.executors": {name: f"my_threads:{name}" for name in names}}
     install(monkeypatch, tmp_path / "site", "my_threads", THREADS, groups)
     monkeypatch.setattr(futures, "work", futures.work)
@@ -520,6 +526,21 @@ def test_a_run_that_its_worker_stops_has_failed(project, threads):
         f"its worker on {platform.node()} ended it: it did not see any more that it is wanted"
         in done.err
     )
+
+
+def test_what_an_executor_raises_of_its_own_means_a_lost_worker(project, threads):
+    project.config("")
+    project.notebook("a.ipynb")
+    done = project.nbbuild("--executor", "losing")
+    assert (done.status, done.ran) == (1, [])
+    told = "the worker that executed it was lost: LookupError: manager 7 is gone"
+    assert told in done.err
+
+
+def test_a_worker_makes_nothing_beside_a_file_that_is_no_order(project):
+    project.write("a/notes.txt", "some text")
+    assert project.nbbuild("worker", "a/notes.txt").status == 0
+    assert os.listdir(project.root / "a") == ["notes.txt"]
 
 
 def test_a_worker_with_another_nbbuild_executes_nothing(project, threads):

@@ -9,7 +9,9 @@ from pathlib import Path
 from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, Workers
 from nbbuild.building.executors.local import threads
 from nbbuild.building.jobs.marks import noted_cell
+from nbbuild.building.jobs.orders import BadOrder
 from nbbuild.building.jobs.working import work
+from nbbuild.errors import raised
 
 PATIENCE = 20.0
 """Seconds that an attempt may take to end once it is cancelled."""
@@ -38,8 +40,12 @@ class FutureJobs(Jobs):
                     raise GivenUp
             _told(job, cell)
             return future.result()
+        except (GivenUp, BadOrder):
+            raise
         except (BrokenExecutor, CancelledError) as error:
             raise Lost(str(error) or type(error).__name__) from error
+        except Exception as error:  # of the executor's own: `work` answers whatever happens to it
+            raise Lost(raised(error)) from error
 
     def close(self) -> None:
         """Shut the executor down."""
