@@ -85,7 +85,7 @@ def from_bytes(data: bytes) -> NotebookNode:
 def from_own(data: bytes) -> NotebookNode:
     """Return the notebook in bytes that `to_bytes` made of a valid one.
 
-    It is not checked again: to compile the schema takes a worker a fourth as long as all its imports.
+    It is not checked again: a worker would have to compile the schema first.
     """
     notebook: NotebookNode = nbformat.v4.to_notebook(json.loads(data))
     return notebook

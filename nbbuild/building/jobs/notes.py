@@ -25,8 +25,8 @@ Nothing here may run a key twice, whenever a build is killed:
 * A job whose mark is gone ends at once, too. So one that was taken for lost, and comes to life
   after another attempt has begun, does nothing.
 
-A batch system that says nothing of a job may only be out of reach. A job counts as lost when that
-happens twice, no answer has come, and nobody holds `begun`.
+A batch system that says nothing of a job may only be out of reach (batch.py knows more). A job
+counts as lost when that happens twice, no answer has come, and nobody holds `begun`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
 
 ORDER = "order"
+
+_LOOK = 0.001  # seconds that a look at a lock takes at most, as a rule
 
 KEPT = 30 * 24 * 3600.0
 """Seconds after which what nobody came back for is removed."""
@@ -88,6 +90,29 @@ class Meeting:
     def submitted(self) -> Path:
         """The file into which the submit command writes."""
         return self.folder / "submitted"
+
+    @contextmanager
+    def submitting(self) -> Iterator[int | None]:
+        """Yield the file into which the submit command shall write, locked; it inherits the lock.
+
+        None: nothing must be submitted now. Somebody is at it, or has done it.
+        """
+        with writing("a job cannot be noted", self.submitted):
+            out = os.open(self.submitted, os.O_RDWR | os.O_CREAT | ONLY_HERE, 0o600)
+        try:
+            try:
+                flock.take(out)
+            except BlockingIOError:
+                yield None
+                return
+            # A command may have ended between the last look and the lock.
+            if self.job():
+                yield None
+                return
+            os.ftruncate(out, 0)
+            yield out
+        finally:
+            os.close(out)
 
     def job(self) -> str:
         """Return the name of the job, "" while the submit command has printed none."""
@@ -133,7 +158,7 @@ class Meeting:
             yield False
             return
         try:
-            flock.take(descriptor)
+            _take(descriptor)
             yield self.mark.exists()
         finally:
             os.close(descriptor)
@@ -189,6 +214,17 @@ class Notes:
 
     def _place(self, key: str) -> Path:
         return self._folder / f"{key}.json"
+
+
+def _take(descriptor: int) -> None:
+    """Lock a file that is ours: whoever holds it only looks whether somebody does."""
+    while True:
+        try:
+            flock.take(descriptor)
+        except BlockingIOError:
+            time.sleep(_LOOK)
+        else:
+            return
 
 
 def _text(path: Path) -> str:
