@@ -123,6 +123,25 @@ def test_a_later_build_finds_a_job_and_what_was_known_when_it_began(batch):
     assert os.listdir(batch.jobs) == []
 
 
+def test_the_job_of_a_notebook_edited_since_is_ended_before_another_begins(batch):
+    batch.known("7 R")
+    job = batch.job()
+    thread = answers(job, b"old")
+    batch.command_jobs.carry_out(job, cancelled=threading.Event())  # and then the build is killed
+    thread.join()
+
+    later = CommandJobs(batch.jobs, batch.commands)
+    assert [*later.left()] == [KEY]
+    later.end_others("b.ipynb", but="")
+    later.end_others(job.name, but=KEY)
+    assert batch.said() == ["submit"]
+
+    later = CommandJobs(batch.jobs, batch.commands)
+    later.end_others(job.name, but="cd" * 32)
+    assert batch.said() == ["submit", "cancel 7"]
+    assert os.listdir(batch.jobs) == []
+
+
 def test_a_build_killed_before_it_submitted_leaves_a_note_and_the_next_one_submits(batch):
     job = batch.job(resumes=True)
     meeting(job).make(job.order)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,18 @@ class CommandJobs(Jobs):
         self._batch = Batch(commands)
         self._notes = Notes(folder)
         self._notes.sweep()
+        self._earlier = self._notes.by_task()
+
+    def left(self) -> Collection[str]:
+        """Return the keys of the jobs that earlier builds began."""
+        return [key for keys in self._earlier.values() for key in keys]
+
+    def end_others(self, task: str, *, but: str) -> None:
+        """End the jobs of `task` that earlier builds began for another key than `but`."""
+        for key in self._earlier.pop(task, ()):
+            note = self._notes.read(key)
+            if key != but and note is not None and note.task == task:
+                self._put_away(key)
 
     def under_way(self, key: str) -> Begun | None:
         """Return the job of `key` whose answer nobody has used."""
@@ -96,8 +108,8 @@ class CommandJobs(Jobs):
         there = Meeting(Path(job.begun.mark))
         if not job.resumes:
             self._put_away(job.key)
-            there.mark.touch()  # it may have been that of the job put away
             self._notes.write(job.key, Note(task=job.name, begun=job.begun))
+            there.mark.touch()
             there.make(job.order)
         try:
             self._submit(job, there, cancelled)

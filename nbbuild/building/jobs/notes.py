@@ -12,10 +12,13 @@
 
 Nothing here may run a key twice, whenever a build is killed:
 
-* The note is written before the order, and the order before the job is submitted. So a build that
-  finds no order has nothing to look for, and one that finds it submits nothing before it knows
-  what became of the job.
-* All of it goes only when what came of the attempt is settled, the mark first.
+* The note is written before the mark, the mark before the order, and the order before the job is
+  submitted. So a build that finds no order has nothing to look for, and one that finds it submits
+  nothing before it knows what became of the job.
+* All of it goes only when what came of the attempt is settled, the mark first. A build that was
+  killed before it could do that leaves it to the next one that executes something.
+* A job of a task whose key has changed meanwhile is ended before another attempt at the task
+  begins: both would write the same files.
 * The submit command is no child that dies with the build: it has a session of its own, and writes
   what it prints into `submitted` itself. It inherits a lock on that file. So a build that finds
   the file without a name and locked waits: somebody else's submit command is at work. Without a
@@ -186,6 +189,15 @@ class Notes:
             return _NOTE.from_json(read(self._place(key)))
         except (OSError, Misshapen):
             return None
+
+    def by_task(self) -> dict[str, list[str]]:
+        """Return the keys that have a note, by the task that it is of."""
+        found: dict[str, list[str]] = {}
+        for place in self._folder.glob("*.json"):
+            note = self.read(place.stem)
+            if note is not None:
+                found.setdefault(note.task, []).append(place.stem)
+        return found
 
     def write(self, key: str, note: Note) -> None:
         """Write the note of a key."""
