@@ -146,10 +146,13 @@ def _attempting(
     observer: Observer,
     cancelled: threading.Event,
 ) -> Attempting:
+    jobs = starting.jobs or Jobs()
+    # Jobs that outlive their build know those of earlier builds.
+    end = (lambda task: None) if jobs.outlive else Notes(session.root / DOT / JOBS).end
     return Attempting(
         attempts=_attempts(session, starting, accounts),
-        jobs=starting.jobs or Jobs(),
-        end=Notes(session.root / DOT / JOBS).end,
+        jobs=jobs,
+        end=end,
         outputs=session.tree,
         sources=sources_of(session),
         in_effect=session.inputs.in_effect,

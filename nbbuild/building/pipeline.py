@@ -218,10 +218,12 @@ def _execute(
     ):
         work = _settle(session, todo, tally, sharing)
         # Imported here, since a build with nothing to do never needs it.
-        from nbbuild.building.executing import KernelSupply, execute
+        from nbbuild.building.executing import KernelSupply, execute, forget_settled
 
         settled = session.graph.sorted({one.task for one in todo} - {*work})
         workers = start()
+        if workers.jobs is not None:
+            forget_settled(session, todo, workers.jobs)
         # Kernels elsewhere take no memory here.
         most = session.config.execution.max_memory if workers.jobs is None else sys.maxsize
         room = supply.room(most)

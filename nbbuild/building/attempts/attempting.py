@@ -73,6 +73,7 @@ class Attempting:
         exempt = self._exempt(task, key)
         if exempt:
             action = replace(action, syscalls=False)
+        self.jobs.end_others(task.name, but="" if forced else key.digest)
         known = None if forced else self.jobs.under_way(key.digest)
         done, notes, begun = self._tried(task, action, known, retries=retries, forced=forced)
         if done.observed is not None and done.observed.rights and not done.cancelled:
@@ -143,7 +144,6 @@ class Attempting:
             begun = known
             self.outputs.resume(task)
         else:
-            self.jobs.end(task.name)
             self.end(task.name)
             began_ns = now_ns()
             notes = self.outputs.begin(task, forced=forced)

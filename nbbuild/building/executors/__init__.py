@@ -11,7 +11,7 @@ that this returns come back.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -92,8 +92,12 @@ class Jobs:
         """Return the job of `key` that an earlier build began and whose answer nobody has used."""
         return None
 
-    def end(self, task: str) -> None:
-        """End what an earlier build began for `task`: an attempt begins that does not resume it."""
+    def left(self) -> Collection[str]:
+        """Return the keys of all such jobs."""
+        return ()
+
+    def end_others(self, task: str, *, but: str) -> None:
+        """End the jobs that earlier builds began for `task` with another key than `but`."""
 
     def settled(self, key: str) -> None:
         """Forget the answer to the job of `key`: the build has kept what came of it."""

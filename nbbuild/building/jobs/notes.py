@@ -1,8 +1,7 @@
 """The files through which a build and a job of a batch system meet.
 
     <root>/.nbbuild/jobs/
-        <task>.task                 the key of the attempt that is under way for a task
-        <key>.json                  which attempt at a key is under way; written before the order
+        <key>.json                  which attempt at a key is under way; written first
         <key>-<attempt>.job         there for as long as the attempt is wanted: its *mark*
         <key>-<attempt>/            only this user can read it: an order holds the environment
             order                   what `nbbuild worker` is given
@@ -13,10 +12,13 @@
 
 Nothing here may run a key twice, whenever a build is killed:
 
-* The note is written before the order, and the order before the job is submitted. So a build that
-  finds no order has nothing to look for, and one that finds it submits nothing before it knows
-  what became of the job.
-* All of it goes only when what came of the attempt is settled, the mark first.
+* The note is written before the mark, the mark before the order, and the order before the job is
+  submitted. So a build that finds no order has nothing to look for, and one that finds it submits
+  nothing before it knows what became of the job.
+* All of it goes only when what came of the attempt is settled, the mark first. A build that was
+  killed before it could do that leaves it to the next one that executes something.
+* A job of a task whose key has changed meanwhile is ended before another attempt at the task
+  begins, whatever the executor of that: both would write the same files.
 * The submit command is no child that dies with the build: it has a session of its own, and writes
   what it prints into `submitted` itself. It inherits a lock on that file. So a build that finds
   the file without a name and locked waits: somebody else's submit command is at work. Without a
@@ -25,14 +27,11 @@ Nothing here may run a key twice, whenever a build is killed:
   submitted, perhaps again, but `begun` can be made only once: a second job ends at once.
 * A job whose mark is gone ends at once, too. So one that was taken for lost, and comes to life
   after another attempt has begun, does nothing.
-* A task that was edited after its build was killed has another key, and its old job would write
-  into the same tree. So every build, whatever its executor, ends the job of a task before it
-  begins an attempt, by the key in `<task>.task`.
 * A copy of a project has copies of all this, but the attempt is the original's. So a note counts
   only if its mark lies beside it.
 
-A batch system that says nothing of a job may only be out of reach. A job counts as lost when that
-happens twice, no answer has come, and nobody holds `begun`.
+A batch system that says nothing of a job may only be out of reach (batch.py knows more). A job
+counts as lost when that happens twice, no answer has come, and nobody holds `begun`.
 """
 
 from __future__ import annotations
@@ -54,7 +53,6 @@ from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.locks import is_held
 from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
-from nbbuild.tree.ledger import safe_id
 from nbbuild.version import __version__
 
 ORDER = "order"
@@ -63,6 +61,7 @@ PATIENCE = 20.0
 """Seconds that a job may take to end once it is not wanted any more."""
 
 _MARK = re.compile(r"\w+-\w+\.job")
+_LOOK = 0.001  # seconds that a look at a lock takes at most, as a rule
 
 KEPT = 30 * 24 * 3600.0
 """Seconds after which what nobody came back for is removed."""
@@ -103,6 +102,29 @@ class Meeting:
     def submitted(self) -> Path:
         """The file into which the submit command writes."""
         return self.folder / "submitted"
+
+    @contextmanager
+    def submitting(self) -> Iterator[int | None]:
+        """Yield the file into which the submit command shall write, locked; it inherits the lock.
+
+        None: nothing must be submitted now. Somebody is at it, or has done it.
+        """
+        with writing("a job cannot be noted", self.submitted):
+            out = os.open(self.submitted, os.O_RDWR | os.O_CREAT | ONLY_HERE, 0o600)
+        try:
+            try:
+                flock.take(out)
+            except BlockingIOError:
+                yield None
+                return
+            # A command may have ended between the last look and the lock.
+            if self.job():
+                yield None
+                return
+            os.ftruncate(out, 0)
+            yield out
+        finally:
+            os.close(out)
 
     def job(self) -> str:
         """Return the name of the job, "" while the submit command has printed none."""
@@ -155,7 +177,7 @@ class Meeting:
             yield False
             return
         try:
-            flock.take(descriptor)
+            _take(descriptor)
             yield self.mark.exists()
         finally:
             os.close(descriptor)
@@ -187,14 +209,18 @@ class Notes:
         ours = mark.parent == self._folder and _MARK.fullmatch(mark.name)
         return note if ours else None
 
-    def of_task(self, task: str) -> str:
-        """Return the key of the attempt at a task that is under way, "" if there is none."""
-        return _text(self._pointer(task))
+    def by_task(self) -> dict[str, list[str]]:
+        """Return the keys that have a note, by the task that it is of."""
+        found: dict[str, list[str]] = {}
+        for place in self._folder.glob("*.json"):
+            note = self.read(place.stem)
+            if note is not None:
+                found.setdefault(note.task, []).append(place.stem)
+        return found
 
     def write(self, key: str, note: Note) -> None:
         """Write the note of a key."""
         with writing("a job cannot be noted", self._folder):
-            write(self._pointer(note.task), key.encode())
             write(self._place(key), as_json(note))
             sync_folder(self._folder)
 
@@ -203,17 +229,15 @@ class Notes:
         note = self.read(key)
         if note is not None:
             Meeting(Path(note.begun.mark)).remove()
-            if self.of_task(note.task) == key:
-                self._pointer(note.task).unlink(missing_ok=True)
         self._place(key).unlink(missing_ok=True)
 
     def end(self, task: str) -> None:
-        """End the job that an earlier build began for a task, and remove what is left of it."""
-        key = self.of_task(task)
-        note = self.read(key) if key else None
-        if note is not None and note.task == task:
-            Meeting(Path(note.begun.mark)).end()
-            self.remove(key)
+        """End the jobs that earlier builds began for a task, and remove what is left of them."""
+        for key in self.by_task().get(task, ()):
+            note = self.read(key)
+            if note is not None:
+                Meeting(Path(note.begun.mark)).end()
+                self.remove(key)
 
     def sweep(self) -> None:
         """Remove what nobody has come back for in a long time."""
@@ -230,8 +254,16 @@ class Notes:
     def _place(self, key: str) -> Path:
         return self._folder / f"{key}.json"
 
-    def _pointer(self, task: str) -> Path:
-        return self._folder / f"{safe_id(task)}.task"
+
+def _take(descriptor: int) -> None:
+    """Lock a file that is ours: whoever holds it only looks whether somebody does."""
+    while True:
+        try:
+            flock.take(descriptor)
+        except BlockingIOError:
+            time.sleep(_LOOK)
+        else:
+            return
 
 
 def _text(path: Path) -> str:
