@@ -372,6 +372,31 @@ def test_a_lost_job_is_a_failure_and_an_interrupt_ends_jobs(project, slurm, gate
     assert len(slurm.submitted) == 2
 
 
+def test_an_artefact_that_was_changed_after_its_job_ended_is_no_result(project, slurm, gate):
+    project.config(
+        '[execution]\nexecutor = "command"\n'
+        f'[[notebook]]\npath = "a.ipynb"\nartefacts = ["made.txt"]\n{CONFIG}'
+    )
+    project.notebook("a.ipynb", gate.code, "with open('made.txt', 'w') as f: _ = f.write('run')")
+    killed = project.process()
+    gate.wait()
+    killed.kill()
+    killed.communicate()
+    gate.close()
+    while not (answers := [*project.root.glob(".nbbuild/jobs/*/answer")]):
+        pass
+    made = project.write("made.txt", "by hand")
+    later = answers[0].stat().st_mtime_ns + 1
+    os.utime(made, ns=(later, later))
+
+    done = project.nbbuild()
+    assert "a.ipynb: runs again: 'made.txt' has changed since its job ended\n" in done.err
+    assert project.read("made.txt") == "run"
+    made.unlink()
+    assert project.build() == []
+    assert project.read("made.txt") == "run"
+
+
 def test_an_answer_that_cannot_be_read_is_asked_for_again(project, slurm, gate):
     project.config(f'[execution]\nexecutor = "command"\n{CONFIG}')
     project.notebook("a.ipynb", gate.code)

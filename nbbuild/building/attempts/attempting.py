@@ -23,6 +23,7 @@ from nbbuild.notebook.code import running
 from nbbuild.notebook.write import to_bytes
 
 _AGAIN = "runs again without watching its system calls: '{}' would lose its rights"
+_STALE = "runs again: {}"
 _ORPHANED = "was run twice: the process that starts kernels was killed meanwhile"
 
 
@@ -113,6 +114,12 @@ class Attempting:
             first = known if not attempt else None
             done, more, begun = self._once(task, action, first, forced=forced)
             notes += more
+            if done.stale and not done.cancelled:
+                self.observer(Noted(task.name, _STALE.format(done.stale)))
+                self.outputs.abandon(task)
+                self.forget()
+                done, more, begun = self._once(task, action, None, forced=forced)
+                notes += more
             if done.orphaned and not done.cancelled:
                 # The culprit may be among them, so they run one after the other.
                 with self.orphans:

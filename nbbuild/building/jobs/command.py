@@ -97,6 +97,11 @@ class CommandJobs(Jobs):
         there = Meeting(Path(note.begun.mark))
         return note.begun if there.order.exists() else None
 
+    def answered_ns(self, key: str) -> int:
+        """Return when the job of `key` answered; 0 if it has not."""
+        note = self._notes.read(key)
+        return Meeting(Path(note.begun.mark)).answered_ns() if note is not None else 0
+
     def settled(self, key: str) -> None:
         """Remove what is left of the job of `key`."""
         self._notes.remove(key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,6 +101,8 @@ class AttemptsElsewhere:
                     failure = Failure("died", _STOPPED.format(answer.host))
                     return replace(done, cancelled=False, failure=failure, root=action.root)
                 if done is not None:
+                    if action.resumes and answer.sandbox is None:
+                        done = replace(done, stale=self._changed(task, action))
                     return self._settled(task, action, answer, done)
                 self.lacks.add(answer.lacks)
                 action = replace(action, resumes=False)
@@ -179,6 +182,15 @@ class AttemptsElsewhere:
                 notes += (_STAGED.format(answer.host),)
             done = replace(done, failure=failure, notes=notes)
         return replace(done, failure=self.inspecting.with_folder(task, done.failure))
+
+    def _changed(self, task: Task, action: Action) -> str:
+        """Say which artefact has changed since the job answered: nobody was there to keep it."""
+        answered = self.jobs.answered_ns(action.key)
+        for path in self.inspecting.walker.match_all(task.artefacts) if answered else ():
+            with suppress(FileNotFoundError):
+                if (action.root / path).stat().st_mtime_ns > answered:
+                    return f"'{path}' has changed since its job ended"
+        return ""
 
     def _bring_in(self, action: Action, there: InSandbox) -> tuple[str, ...]:
         """Put the artefacts of a run in a sandbox in their places; return notes for users."""

@@ -149,6 +149,12 @@ class Meeting:
             return read(self.folder / "answer")
         return None
 
+    def answered_ns(self) -> int:
+        """Return when the answer was written, on the clock of file times; 0 if it was not."""
+        with suppress(OSError):
+            return (self.folder / "answer").stat().st_mtime_ns
+        return 0
+
     def refused(self) -> str:
         """Return why the job executed nothing, "" if it has not said so."""
         return _text(self.folder / "refused")
