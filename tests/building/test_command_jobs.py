@@ -397,6 +397,46 @@ def test_a_command_is_one_word_and_its_own_words_are_kept_apart():
     assert words == ["sbatch", "--wrap", "a 'b c'", "--job-name", "nb-x"]
 
 
+def test_a_folder_may_be_called_like_a_word_that_is_filled_in():
+    words = filled("run {command} {name}", {"command": "/home/{name}/{command}", "name": "x"})
+    assert words == ["run", "/home/{name}/{command}", "x"]
+
+
+def test_a_status_command_that_does_not_end_says_nothing_and_loses_no_job(batch, monkeypatch):
+    monkeypatch.setattr(asked, "PATIENCE", 0.05)
+    commands = dataclasses.replace(batch.commands, status="sh -c 'exec sleep 60' {job}")
+    cancelled, waits = threading.Event(), []
+
+    def waiting(why):
+        waits.append(why)
+        cancelled.set()
+
+    with pytest.raises(GivenUp):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(waits=waiting), cancelled=cancelled)
+    assert waits == ["the batch system does not answer: 'sh' says nothing within 0.05 s"]
+
+
+def test_an_interrupt_does_not_wait_for_a_submit_command_that_hangs(batch):
+    held = batch.folder / "held"
+    os.mkfifo(held)
+    submit = f"sh -c 'echo submit >> {batch.calls}; exec cat {held}' submit {{order}}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    cancelled = threading.Event()
+
+    def interrupt():
+        while not batch.said():
+            pass
+        cancelled.set()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(GivenUp):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=cancelled)
+    thread.join()
+    held.open("wb").close()  # now it ends
+    assert os.listdir(batch.jobs) == []
+
+
 def test_a_configuration_without_commands_is_an_error(tmp_path):
     with pytest.raises(ConfigError) as error:
         start(Setup(root=tmp_path, options={"submit": "sbatch {command}"}))

@@ -143,28 +143,30 @@ class CommandJobs(Jobs):
         while not there.job() and not there.has_begun():
             with there.submitting() as out:
                 if out is not None:
-                    self._run_submit(words, there, out)
+                    self._run_submit(words, there, out, cancelled)
             if out is None and cancelled.wait(TICK):
                 raise GivenUp
 
-    def _run_submit(self, words: Sequence[str], there: Meeting, out: int) -> None:
+    def _run_submit(
+        self, words: Sequence[str], there: Meeting, out: int, cancelled: threading.Event
+    ) -> None:
         try:
             with (there.folder / "submit.err").open("wb") as err:
                 # In a session of its own, it is stopped halfway by no Ctrl-C and no end of a build.
-                done = subprocess.run(
+                process = subprocess.Popen(
                     words,
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
                     cwd=there.folder,
                     start_new_session=True,
-                    check=False,
                 )
         except OSError as error:
             raise NotBegun(f"'{words[0]}' cannot be run: {error.strerror or error}") from error
-        if done.returncode or not there.job():
+        status = _ended(process, cancelled)
+        if status or not there.job():
             said = (there.folder / "submit.err").read_text(errors="replace").strip().splitlines()
-            why = said[-1] if said else f"it printed no job's name (exit status {done.returncode})"
+            why = said[-1] if said else f"it printed no job's name (exit status {status})"
             raise NotBegun(f"'{words[0]}': {why}")
 
     def _awaited(self, job: Job, there: Meeting, cancelled: threading.Event) -> bytes:
@@ -202,11 +204,11 @@ class CommandJobs(Jobs):
 
     def _what_it_waits_for(self, there: Meeting) -> str:
         """Say why nothing is heard of a job, "" if it has begun."""
-        if there.has_begun():
+        if there.is_at_work():
             return ""
         if self._batch.silent:
             return f"the batch system does not answer: {self._batch.silent}"
-        return f"waits for job {there.job()} to begin"
+        return "" if there.has_begun() else f"waits for job {there.job()} to begin"
 
     def _cancel(self, there: Meeting) -> None:
         """End a job, begun or not, and wait until it does nothing any more."""
@@ -219,6 +221,16 @@ class CommandJobs(Jobs):
         """Whether the batch system has a job, as it said after `since`; None: nobody knows."""
         job = there.job()
         return self._batch.knows(job, since=since) if job else there.is_being_submitted()
+
+
+def _ended(process: subprocess.Popen[bytes], cancelled: threading.Event) -> int:
+    """Return a process's status once it has ended; raise GivenUp, and let it be, if `cancelled`."""
+    while True:
+        try:
+            return process.wait(TICK)
+        except subprocess.TimeoutExpired:
+            if cancelled.is_set():
+                raise GivenUp from None
 
 
 def _plain(name: str) -> str:
