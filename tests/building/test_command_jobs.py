@@ -23,6 +23,7 @@ from nbbuild.building.jobs.marks import note_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
 from nbbuild.disk import flock
 from nbbuild.errors import ConfigError
+from nbbuild.store.remote.signing import SECRET_VARIABLE
 
 KEY = "ab" * 32
 
@@ -414,6 +415,15 @@ def test_a_status_command_that_does_not_end_says_nothing_and_loses_no_job(batch,
     with pytest.raises(GivenUp):
         CommandJobs(batch.jobs, commands).carry_out(batch.job(waits=waiting), cancelled=cancelled)
     assert waits == ["the batch system does not answer: 'sh' says nothing within 0.05 s"]
+
+
+def test_the_signing_key_stays_here(batch, monkeypatch):
+    monkeypatch.setenv(SECRET_VARIABLE, "secret")
+    submit = f"sh -c 'echo key: ${SECRET_VARIABLE} >> {batch.calls}; echo 7' submit {{order}}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    with pytest.raises(Lost):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=threading.Event())
+    assert batch.said() == ["key:"]
 
 
 def test_an_interrupt_does_not_wait_for_a_submit_command_that_hangs(batch):

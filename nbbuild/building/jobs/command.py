@@ -5,6 +5,7 @@ notes.py says what keeps a job from being submitted twice.
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nbbuild.building.attempts.actions import visible
 from nbbuild.building.executors import (
     TICK,
     Begun,
@@ -159,6 +161,7 @@ class CommandJobs(Jobs):
                     stdout=out,
                     stderr=err,
                     cwd=there.folder,
+                    env=visible(os.environ),  # many a batch system writes it down
                     start_new_session=True,
                 )
         except OSError as error:
