@@ -182,18 +182,17 @@ def drive(
             held_up=partial(_held_up, tally),
         )
 
-    with workers:
-        try:
-            do(names, slots=workers.slots)
-            for _ in range(_ROUNDS):
-                if stop():
-                    break
-                rest = _once_more(graph, tally, again.take())
-                if not rest:
-                    break
-                do(rest, slots=1)
-        except KeyboardInterrupt:
-            tally.interrupted = True
+    try:
+        do(names, slots=workers.slots)
+        for _ in range(_ROUNDS):
+            if stop():
+                break
+            rest = _once_more(graph, tally, again.take())
+            if not rest:
+                break
+            do(rest, slots=1)
+    except KeyboardInterrupt:
+        tally.interrupted = True
     tally.interrupted = tally.interrupted or cancelled.is_set()
 
 

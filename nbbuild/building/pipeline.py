@@ -221,20 +221,18 @@ def _execute(
         from nbbuild.building.executing import KernelSupply, execute, forget_settled
 
         settled = session.graph.sorted({one.task for one in todo} - {*work})
-        workers = start()
-        if workers.jobs is not None:
-            forget_settled(session, todo, workers.jobs)
-        # Kernels elsewhere take no memory here.
-        most = session.config.execution.max_memory if workers.jobs is None else sys.maxsize
-        room = supply.room(most)
-        with _rendering(pages, tally, settled, cancelled):
+        with start() as workers, _rendering(pages, tally, settled, cancelled):
+            if workers.jobs is not None:
+                forget_settled(session, todo, workers.jobs)
+            # Kernels elsewhere take no memory here.
+            most = session.config.execution.max_memory if workers.jobs is None else sys.maxsize
             execute(
                 session,
                 judge,
                 work,
                 tally,
                 workers=workers,
-                kernels=KernelSupply(supply, room, taken),
+                kernels=KernelSupply(supply, supply.room(most), taken),
                 executing=_executing(judge, todo),
                 pages=pages,
                 most_failures=most_failures,

@@ -17,9 +17,10 @@ from mock_slurm import CONFIG, Slurm
 from reader_package import install
 
 import nbbuild
+from nbbuild.building import executing
 from nbbuild.building.executors import Begun, Job, NotBegun
 from nbbuild.building.jobs import dask, futures, working
-from nbbuild.events import CellStarted
+from nbbuild.events import CellStarted, Started
 
 PID = "import os\nwith open('pid', 'w') as f: _ = f.write(str(os.getpid()))\n"
 
@@ -444,6 +445,7 @@ def test_the_job_of_a_killed_build_ends_before_its_task_runs_anew(project, slurm
 # -- another package -------------------------------------------------------------------------
 
 THREADS = """
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -452,6 +454,8 @@ from nbbuild.building.jobs import orders
 from nbbuild.building.jobs import working
 from nbbuild.building.jobs import futures
 from nbbuild.executors import over
+
+waiting = threading.Event()
 
 def near(setup):
     return over(ThreadPoolExecutor(1), slots=1)
@@ -473,6 +477,14 @@ def losing(setup):
     def work(order):
         raise LookupError("manager 7 is gone")
     futures.work = work
+    return near(setup)
+
+def far_and_slow(order):
+    waiting.wait(60)
+    raise AssertionError
+
+def slow(setup):
+    futures.work = far_and_slow
     return near(setup)
 
 def stopping(setup):
@@ -498,7 +510,7 @@ def changed(setup):
 @pytest.fixture
 def threads(tmp_path, monkeypatch):
     """Workers that are threads of this process: quick to start."""
-    names = ("near", "far", "other", "changed", "stopping", "losing")
+    names = ("near", "far", "other", "changed", "stopping", "losing", "slow")
     groups = {"nbbuild.executors": {name: f"my_threads:{name}" for name in names}}
     install(monkeypatch, tmp_path / "site", "my_threads", THREADS, groups)
     monkeypatch.setattr(futures, "work", futures.work)
@@ -566,6 +578,55 @@ def test_a_worker_makes_nothing_beside_a_file_that_is_no_order(project):
     project.write("a/notes.txt", "some text")
     assert project.nbbuild("worker", "a/notes.txt").status == 0
     assert os.listdir(project.root / "a") == ["notes.txt"]
+
+
+def test_a_worker_that_stages_ends_when_the_project_does_not_want_it(project, threads, monkeypatch):
+    monkeypatch.setenv(working.STAGING, "1")
+    project.config("")
+    project.notebook("a.ipynb", "while True: pass")
+
+    def unwanted(event):
+        if isinstance(event, CellStarted) and event.number == 2:
+            (mark,) = project.root.glob(".nbbuild/jobs/*.lock")
+            mark.unlink()
+
+    (outcome,) = nbbuild.build(project.root, executor="near", observer=unwanted).outcomes
+    assert outcome.failure.message == (
+        f"its worker on {platform.node()} ended it: it did not see any more that it is wanted"
+    )
+
+
+def test_a_build_does_not_wait_for_an_attempt_that_cannot_be_cancelled(
+    project, threads, monkeypatch
+):
+    monkeypatch.setattr(futures, "PATIENCE", 0.1)
+    project.config("")
+    project.notebook("a.ipynb")
+    cancelled = threading.Event()
+
+    def cancel(event):
+        if isinstance(event, Started):
+            cancelled.set()
+
+    report = nbbuild.build(project.root, executor="slow", observer=cancel, cancelled=cancelled)
+    assert [one.kind.value for one in report.outcomes] == ["cancelled"]
+    importlib.import_module("my_threads").waiting.set()
+
+
+def test_what_was_started_ends_though_the_build_fails_before_its_first_task(
+    project, threads, monkeypatch
+):
+    def fails(*args):
+        raise ZeroDivisionError
+
+    closed = []
+    monkeypatch.setattr(executing, "_last_records", fails)
+    monkeypatch.setattr(futures.FutureJobs, "close", lambda self: closed.append("closed"))
+    project.config("")
+    project.notebook("a.ipynb")
+    with pytest.raises(ZeroDivisionError):
+        nbbuild.build(project.root, executor="near")
+    assert len(closed) == 1
 
 
 def test_a_worker_with_another_nbbuild_executes_nothing(project, threads):

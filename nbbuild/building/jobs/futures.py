@@ -25,6 +25,7 @@ class FutureJobs(Jobs):
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._left = False  # whether an attempt goes on that nobody waits for
 
     def carry_out(self, job: Job, *, cancelled: threading.Event) -> bytes:
         """Have `work` called with the order of `job`; see `Jobs`."""
@@ -36,7 +37,8 @@ class FutureJobs(Jobs):
                 if cancelled.is_set():
                     future.cancel()
                     job.unwanted()
-                    wait([future], PATIENCE)
+                    if wait([future], PATIENCE).not_done:
+                        self._left = True
                     raise GivenUp
             _told(job, cell)
             return future.result()
@@ -48,8 +50,8 @@ class FutureJobs(Jobs):
             raise Lost(raised(error)) from error
 
     def close(self) -> None:
-        """Shut the executor down."""
-        self._executor.shutdown()
+        """Shut the executor down; an attempt that could not be cancelled is not waited for."""
+        self._executor.shutdown(wait=not self._left)
 
 
 def _told(job: Job, last: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -91,8 +91,8 @@ class Workplace:
     ) -> bytes:
         """Execute an order and return its answer, both encoded; raises `BadOrder`.
 
-        `told(number, total)` is called as each cell begins; None: the mark says so. The
-        run ends soon after `wanted()` has become false, or the order's mark has disappeared.
+        `told(number, total)` is called as each cell begins; None: the mark says so. The run ends
+        soon after `wanted()` has become false, or the order's mark has gone if it was there.
         """
         order = decode_order(data)
         answer = Answer(host=platform.node())
@@ -156,6 +156,10 @@ class Workplace:
         wanted: Callable[[], bool],
     ) -> tuple[Answer, Attempted]:
         inputs = {one.path: one for one in order.inputs or ()}
+        seen = os.path.lexists(order.mark)  # but it was asked to stage
+
+        def still() -> bool:
+            return wanted() and not (seen and not os.path.lexists(order.mark))
 
         def put(path: str, target: Path) -> None:
             one = inputs[path]
@@ -164,7 +168,7 @@ class Workplace:
 
         made = _Made(store)
         action = replace(action, sandbox=tuple(inputs))
-        with _watched(wanted) as cancelled:
+        with _watched(still) as cancelled:
             done = self._run(order, action, made, cancelled=cancelled, told=told, put=put)
         return made.told(answer, carried=bool(order.blobs)), done
 
