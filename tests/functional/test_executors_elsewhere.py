@@ -200,6 +200,13 @@ def test_dask_workers_that_do_not_see_the_project_get_what_is_declared(project, 
     assert project.build("--executor", "local") == []
 
 
+def test_a_notebook_whose_name_is_not_utf8_goes_to_dask_like_others(project, cluster):
+    project.config(f'[execution]\nexecutor = "dask"\n[dask]\naddress = "{cluster.address}"\n')
+    project.notebook("caf\udce9.ipynb", "print('served')", log=False)
+    assert project.nbbuild().status == 0
+    assert project.shown("caf\udce9.ipynb") == "served\n"
+
+
 class Unknown:
     """What a scheduler or a worker without nbbuild cannot read."""
 

@@ -143,7 +143,8 @@ class DaskJobs(Jobs):
     def _carried_out(self, job: Job, cancelled: threading.Event) -> bytes:
         if self._client.status in ("closing", "closed"):
             raise NotBegun("Dask's scheduler is gone")
-        name = f"{job.name}-{secrets.token_hex(8)}"
+        # A file name need not be UTF-8, and Dask would lose its connection by one that is not.
+        name = f"{job.name.encode(errors='backslashreplace').decode()}-{secrets.token_hex(8)}"
         resources = self._known(job)
         running = _Running(job)
         with self._turn:
