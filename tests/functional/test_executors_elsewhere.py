@@ -4,11 +4,12 @@ import importlib
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import distributed
 import psutil
@@ -298,6 +299,16 @@ def test_a_cluster_is_started_and_ended(project):
     left = {one.pid for one in psutil.Process().children(recursive=True)} - before
     names = [" ".join(psutil.Process(pid).cmdline()) for pid in left]
     assert [name for name in names if "resource_tracker" not in name] == []
+
+
+def test_two_clusters_beside_each_other_warn_of_nothing(project, recwarn):
+    project.notebook("a.ipynb")
+    project.config("[execution]\njobs = 1\n")
+    with ExitStack() as stack:
+        with suppress(OSError):  # another process has it
+            stack.enter_context(socket.create_server(("127.0.0.1", 8787)))
+        assert project.build("--executor", "dask") == ["a"]
+    assert [str(one.message) for one in recwarn if "8787" in str(one.message)] == []
 
 
 def test_a_cluster_that_nobody_knows_is_an_error(project):

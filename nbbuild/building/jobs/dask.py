@@ -44,6 +44,7 @@ PATIENCE = 20.0
 
 _LOOK = 2.0  # seconds between two looks at which workers there are
 _WAITS = 5.0  # seconds after which a user is told that no worker takes a task
+_ANY = "127.0.0.1:0"  # a port of this machine, whichever is free
 _UNWANTED = frozenset({"cancelled", "forgotten", "released"})  # of Dask's states of a task
 
 
@@ -78,7 +79,9 @@ def _cluster(options: Mapping[str, Any], setup: Setup) -> Any:
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         if not name:
             # One process for each notebook, so that a worker that is lost takes no other with it.
-            usual = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
+            # Any port for the scheduler's pages: it warns if another cluster has the usual one.
+            pages = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": _ANY}}
+            usual = {"n_workers": count, "threads_per_worker": 1, **pages}
             return LocalCluster(**{**usual, **said})
         module, _, kind = name.rpartition(".")
         try:
