@@ -21,8 +21,8 @@ Nothing here may run a key twice, whenever a build is killed:
   begins, whatever the executor of that: both would write the same files.
 * The submit command is no child that dies with the build: it has a session of its own, and writes
   what it prints into `submitted` itself. It inherits a lock on that file. So a build that finds
-  the file without a name and locked waits: somebody else's submit command is at work. Without a
-  name and without a lock, nothing was submitted, as far as anybody knows, and it is done now.
+  the file locked, and no name in it, waits: the submit command of an earlier build is at work. If
+  there is neither a name nor a lock, the job was probably never submitted, and is submitted now.
 * Nobody can tell whether a machine that lost its power had submitted a job or not. It is
   submitted, perhaps again, but `begun` can be made only once: a second job ends at once.
 * A job whose mark is gone ends at once, too. So one that was taken for lost, and comes to life

@@ -3,9 +3,9 @@
 A worker process keeps a launcher, with its zygotes, from one order to the next. The launcher ends
 with the process, however that ends, and every kernel with the launcher.
 
-The kernel gets the environment of the build, except for what depends on the place: where the
-worker's own environment says where things are, or which devices are its, that wins. A notebook
-that asks for cores gets that many threads, as far as the worker has them.
+The kernel gets the environment of the build. Some variables depend on the machine: they say where
+things are, or which devices this process may use. Of these it gets the worker's own. A notebook
+that asks for cores gets that many threads, but no more than the worker has cores.
 
 A worker never guesses. If it has another nbbuild, or if the interpreter has something else
 installed there, nothing is executed: the result could not be told from one of this machine.
@@ -66,7 +66,7 @@ PLACES = (
     *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
     "ZE_AFFINITY_MASK",
 )
-"""Variables that say where things are, or which devices are this process's: the worker's count."""
+"""Variables of which a kernel gets the worker's own values, not the build's."""
 
 
 class Workplace:
