@@ -311,6 +311,15 @@ def test_a_batch_system_out_of_reach_has_lost_no_job(batch, status, why):
     assert waits == [f"the batch system does not answer: {why}"]
 
 
+def test_what_the_log_of_a_lost_job_says_last_is_said(batch):
+    submit = "sh -c 'echo begins > log; echo out of memory >> log; echo 7' submit {order}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    with pytest.raises(Lost) as lost:
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=threading.Event())
+    told = "the batch system has no job 7; its log ends with: out of memory"
+    assert str(lost.value) == told
+
+
 def test_a_job_at_work_is_not_lost_though_the_batch_system_is_out_of_reach(batch):
     job = batch.job()
     there = meeting(job)

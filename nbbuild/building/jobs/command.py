@@ -196,7 +196,9 @@ class CommandJobs(Jobs):
                 elif known is not None and there.answer() is None:
                     unseen += 1
                 if unseen >= _UNSEEN:
-                    raise Lost(f"the batch system has no job {there.job()}")
+                    log = there.log_end()  # which goes with the job
+                    ends = f"; its log ends with: {log[:300]}" if log else ""
+                    raise Lost(f"the batch system has no job {there.job()}{ends}")
                 why = self._what_it_waits_for(there)
                 if why and why != waits:
                     job.waits(why)

@@ -60,6 +60,7 @@ ORDER = "order"
 PATIENCE = 20.0
 """Seconds that a job may take to end once it is not wanted any more."""
 
+_OURS = frozenset((ORDER, "submitted", "submit.err", "begun", "answer", "refused"))
 _MARK = re.compile(r"\w+-\w+\.job")
 _LOOK = 0.001  # seconds that a look at a lock takes at most, as a rule
 
@@ -165,6 +166,14 @@ class Meeting:
         deadline = time.monotonic() + PATIENCE
         while self.is_at_work() and time.monotonic() < deadline:
             time.sleep(TICK)
+
+    def log_end(self) -> str:
+        """Return the last line of the logs that the batch system put beside the order."""
+        with suppress(OSError):
+            logs = (one for one in self.folder.iterdir() if one.name not in _OURS)
+            lines = [line.strip() for one in sorted(logs) for line in _text(one).splitlines()]
+            return next((line for line in reversed(lines) if line), "")
+        return ""
 
     def remove(self) -> None:
         """Remove everything; a job that has not begun yet will not."""
