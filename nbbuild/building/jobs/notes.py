@@ -51,7 +51,7 @@ from nbbuild.disk.locks import is_held
 from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
 
-ORDER = "order"
+ORDER, BEGUN, ANSWER, REFUSED = "order", "begun", "answer", "refused"
 
 _LOOK = 0.001  # seconds that a look at a lock takes at most, as a rule
 
@@ -128,21 +128,21 @@ class Meeting:
 
     def is_at_work(self) -> bool:
         """Whether the job executes the order now."""
-        return is_held(self.folder / "begun")
+        return is_held(self.folder / BEGUN)
 
     def has_begun(self) -> bool:
         """Whether the job has begun to execute the order, and may have ended."""
-        return (self.folder / "begun").exists()
+        return (self.folder / BEGUN).exists()
 
     def answer(self) -> bytes | None:
         """Return the answer, None if there is none yet."""
         with suppress(OSError):
-            return read(self.folder / "answer")
+            return read(self.folder / ANSWER)
         return None
 
     def refused(self) -> str:
         """Return why the job executed nothing, "" if it has not said so."""
-        return _text(self.folder / "refused")
+        return _text(self.folder / REFUSED)
 
     def remove(self) -> None:
         """Remove everything; a job that has not begun yet will not."""
@@ -156,7 +156,7 @@ class Meeting:
         """Yield whether the order is this process's to execute; nobody else's until the end."""
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | ONLY_HERE
-            descriptor = os.open(self.folder / "begun", flags, 0o600)
+            descriptor = os.open(self.folder / BEGUN, flags, 0o600)
         except (FileExistsError, FileNotFoundError):
             yield False
             return
@@ -169,12 +169,12 @@ class Meeting:
     def reply(self, answer: bytes) -> None:
         """Write the answer, if anybody still wants it."""
         with suppress(FileNotFoundError):
-            write(self.folder / "answer", answer, mode=0o600)
+            write(self.folder / ANSWER, answer, mode=0o600)
 
     def refuse(self, why: str) -> None:
         """Write down why nothing is executed."""
         with suppress(FileNotFoundError):
-            write(self.folder / "refused", why.encode(), mode=0o600)
+            write(self.folder / REFUSED, why.encode(), mode=0o600)
 
 
 class Notes:
