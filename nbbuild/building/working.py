@@ -71,9 +71,10 @@ PLACES = (
 class Workplace:
     """What a worker process keeps from one order to the next; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, launcher: Launcher | None = None) -> None:
+        """`launcher` starts its kernels; None: one of its own."""
         self.process = os.getpid()
-        self._launcher = Launcher()
+        self._launcher = launcher or Launcher()
         self._known: dict[tuple[str, str], bytes] = {}  # of interpreters
 
     def close(self) -> None:
