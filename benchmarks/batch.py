@@ -12,9 +12,9 @@ from pathlib import Path
 from benchmarks import corpora, peers
 from benchmarks.measure import Contender, Failed, Run, interleaved
 from benchmarks.results import Bar, Result, forget
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.building.jobs.notes import Meeting
-from nbbuild.building.orders import Answer, decode_order, encode_answer, without_outputs
+from nbbuild.building.jobs.orders import Answer, decode_order, encode_answer, without_outputs
 
 NOTEBOOKS = 10
 MOST_EACH = 0.5  # seconds beyond what the same notebook takes here

@@ -18,8 +18,8 @@ from nbbuild.building.executors import Begun, GivenUp, Job, Lost, NotBegun, Setu
 from nbbuild.building.jobs import batch as asked
 from nbbuild.building.jobs import notes
 from nbbuild.building.jobs.command import CommandJobs, Commands, filled, start
+from nbbuild.building.jobs.marks import note_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
-from nbbuild.building.marks import note_cell
 from nbbuild.disk import flock
 from nbbuild.errors import ConfigError
 

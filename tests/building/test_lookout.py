@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from nbbuild.building.jobs.lookout import Lookout
+from nbbuild.building.jobs.marks import note_cell
 from nbbuild.building.jobs.notes import Meeting
-from nbbuild.building.marks import note_cell
 
 
 @pytest.fixture

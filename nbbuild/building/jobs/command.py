@@ -28,8 +28,8 @@ from nbbuild.building.executors import (
 from nbbuild.building.executors.local import threads
 from nbbuild.building.jobs.batch import Batch, Commands, filled
 from nbbuild.building.jobs.lookout import Lookout
+from nbbuild.building.jobs.marks import noted_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
-from nbbuild.building.marks import noted_cell
 from nbbuild.disk.project_folder import DOT, JOBS
 from nbbuild.errors import ConfigError
 

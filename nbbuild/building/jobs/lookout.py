@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nbbuild.building.executors import TICK
+from nbbuild.building.jobs.marks import noted_cell
 from nbbuild.building.jobs.notes import ANSWER, BEGUN, REFUSED, Meeting
-from nbbuild.building.marks import noted_cell
 
 LONGEST_PAUSE = 0.25
 """Seconds between two rounds of looks, at most."""

@@ -22,8 +22,8 @@ def serve(order: Path) -> int:
             return 0
         launcher.begin()
         # Only now: the process that starts kernels gets ready while this one loads the rest.
-        from nbbuild.building.orders import BadOrder
-        from nbbuild.building.working import Workplace
+        from nbbuild.building.jobs.orders import BadOrder
+        from nbbuild.building.jobs.working import Workplace
 
         try:
             # The kernel has ended; its launcher takes a moment more, for which nobody has to wait.
