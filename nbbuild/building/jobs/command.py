@@ -29,6 +29,7 @@ from nbbuild.building.executors import (
 )
 from nbbuild.building.executors.local import threads
 from nbbuild.building.jobs.batch import Batch, Commands, filled
+from nbbuild.building.jobs.lookout import Lookout
 from nbbuild.building.jobs.marks import noted_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
 from nbbuild.disk.project_folder import DOT, JOBS
@@ -38,7 +39,6 @@ from nbbuild.version import __version__
 SLOTS = 100
 """How many jobs are handed over at once if the user does not say: the batch system has a queue."""
 
-_LONGEST_PAUSE = 0.25  # seconds between two looks for an answer
 _UNSEEN = 2  # how often the batch system says nothing of a job before that is lost
 
 
@@ -76,6 +76,7 @@ class CommandJobs(Jobs):
     def __init__(self, folder: Path, commands: Commands) -> None:
         self._commands = commands
         self._batch = Batch(commands)
+        self._lookout = Lookout()
         self._notes = Notes(folder)
         self._notes.sweep()
         self._earlier = self._notes.by_task()
@@ -174,38 +175,37 @@ class CommandJobs(Jobs):
 
     def _awaited(self, job: Job, there: Meeting, cancelled: threading.Event) -> bytes:
         """Return the answer of a job that was submitted. Raises NotBegun, Lost, GivenUp."""
-        began = asked = time.monotonic()
+        asked = time.monotonic()
         told: tuple[int, int] | None = None
         unseen, waits = 0, ""
-        while True:
-            answer = there.answer()
-            if answer is not None:
-                return answer
-            cell = noted_cell(there.mark)
-            if cell is not None and cell != told:
-                told = cell
-                job.told(*cell)
-            now = time.monotonic()
-            if now - asked >= self._commands.poll:
+        with self._lookout.watching(there, cancelled) as news:
+            while True:
+                news.clear()
+                if cancelled.is_set():
+                    raise GivenUp
+                answer = there.answer()
+                if answer is not None:
+                    return answer
                 if why := there.refused():
                     raise NotBegun(why)
-                known = self._is_known(there, since=asked)
-                asked = time.monotonic()
-                if known or there.is_at_work():
-                    unseen = 0
-                elif known is not None and there.answer() is None:
-                    unseen += 1
-                if unseen >= _UNSEEN:
-                    log = there.log_end()  # which goes with the job
-                    ends = f"; its log ends with: {log[:300]}" if log else ""
-                    raise Lost(f"the batch system has no job {there.job()}{ends}")
-                why = self._what_it_waits_for(there)
-                if why and why != waits:
-                    job.waits(why)
-                waits = why or waits
-            pause = min(max(TICK, (now - began) / 20), _LONGEST_PAUSE, self._commands.poll)
-            if cancelled.wait(pause):
-                raise GivenUp
+                cell = noted_cell(there.mark)
+                if cell is not None and cell != told:
+                    told = cell
+                    job.told(*cell)
+                if time.monotonic() - asked >= self._commands.poll:
+                    known = self._is_known(there, since=asked)
+                    asked = time.monotonic()
+                    if known or there.is_at_work():
+                        unseen = 0
+                    elif known is not None and there.answer() is None:
+                        unseen += 1
+                    if unseen >= _UNSEEN:
+                        raise Lost(f"the batch system has no job {there.job()}{_log_of(there)}")
+                    why = self._what_it_waits_for(there)
+                    if why and why != waits:
+                        job.waits(why)
+                    waits = why or waits
+                news.wait(max(0.0, asked + self._commands.poll - time.monotonic()))
 
     def _what_it_waits_for(self, there: Meeting) -> str:
         """Say why nothing is heard of a job, "" if it has begun."""
@@ -226,6 +226,12 @@ class CommandJobs(Jobs):
         """Whether the batch system has a job, as it said after `since`; None: nobody knows."""
         job = there.job()
         return self._batch.knows(job, since=since) if job else there.is_being_submitted()
+
+
+def _log_of(there: Meeting) -> str:
+    """Say how a job's log ends: it goes with the job."""
+    line = there.log_end()
+    return f"; its log ends with: {line[:300]}" if line else ""
 
 
 def _ended(process: subprocess.Popen[bytes], cancelled: threading.Event) -> int:

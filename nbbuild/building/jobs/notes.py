@@ -55,12 +55,12 @@ from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.version import __version__
 
-ORDER = "order"
+ORDER, BEGUN, ANSWER, REFUSED = "order", "begun", "answer", "refused"
 
 PATIENCE = 20.0
 """Seconds that a job may take to end once it is not wanted any more."""
 
-_OURS = frozenset((ORDER, "submitted", "submit.err", "begun", "answer", "refused"))
+_OURS = frozenset((ORDER, BEGUN, ANSWER, REFUSED, "submitted", "submit.err"))
 _MARK = re.compile(r"\w+-\w+\.job")
 _LOOK = 0.001  # seconds that a look at a lock takes at most, as a rule
 
@@ -138,16 +138,16 @@ class Meeting:
 
     def is_at_work(self) -> bool:
         """Whether the job executes the order now."""
-        return is_held(self.folder / "begun")
+        return is_held(self.folder / BEGUN)
 
     def has_begun(self) -> bool:
         """Whether the job has begun to execute the order, and may have ended."""
-        return (self.folder / "begun").exists()
+        return (self.folder / BEGUN).exists()
 
     def answer(self) -> bytes | None:
         """Return the answer, None if there is none yet."""
         with suppress(OSError):
-            return read(self.folder / "answer")
+            return read(self.folder / ANSWER)
         return None
 
     def answered_ns(self) -> int:
@@ -158,7 +158,7 @@ class Meeting:
 
     def refused(self) -> str:
         """Return why the job executed nothing, "" if it has not said so."""
-        return _text(self.folder / "refused")
+        return _text(self.folder / REFUSED)
 
     def end(self) -> None:
         """Have the job do nothing, and wait until it does nothing any more, `PATIENCE` at most."""
@@ -187,7 +187,7 @@ class Meeting:
         """Yield whether the order is this process's to execute; nobody else's until the end."""
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | ONLY_HERE
-            descriptor = os.open(self.folder / "begun", flags, 0o600)
+            descriptor = os.open(self.folder / BEGUN, flags, 0o600)
         except (FileExistsError, FileNotFoundError):
             yield False
             return
@@ -200,12 +200,12 @@ class Meeting:
     def reply(self, answer: bytes) -> None:
         """Write the answer, if anybody still wants it."""
         with suppress(FileNotFoundError):
-            write(self.folder / "answer", answer, mode=0o600)
+            write(self.folder / ANSWER, answer, mode=0o600)
 
     def refuse(self, why: str) -> None:
         """Write down why nothing is executed."""
         with suppress(FileNotFoundError):
-            write(self.folder / "refused", why.encode(), mode=0o600)
+            write(self.folder / REFUSED, why.encode(), mode=0o600)
 
 
 class Notes:

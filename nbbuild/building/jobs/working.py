@@ -72,10 +72,11 @@ PLACES = (
 class Workplace:
     """What a worker process keeps from one order to the next; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, launcher: Launcher | None = None) -> None:
+        """`launcher` starts its kernels; None: one of its own."""
         temporary.sweep()  # killed workers leave what they staged, and no build looks here
         self.process = os.getpid()
-        self._launcher = Launcher()
+        self._launcher = launcher or Launcher()
         self._known: dict[tuple[str, str], bytes] = {}  # of interpreters
 
     def close(self) -> None:
