@@ -14,12 +14,13 @@ from contextlib import ExitStack, suppress
 import distributed
 import psutil
 import pytest
+from dask_cluster import Cluster, gone, is_below
 from mock_slurm import CONFIG, Slurm
 from reader_package import install
 
 import nbbuild
 from nbbuild.building import executing
-from nbbuild.building.executors import Begun, Job, NotBegun
+from nbbuild.building.executors import Begun, Job, Lost
 from nbbuild.building.jobs import dask, futures, working
 from nbbuild.events import CellStarted, Started
 
@@ -50,62 +51,6 @@ def chain(project, more=""):
     project.write("helper.py", "def shout(text): return text.upper()\n")
     project.notebook("make.ipynb", "with open('made.txt', 'w') as f: _ = f.write('made')")
     project.notebook("use.ipynb", "import helper\nprint(helper.shout(open('made.txt').read()))")
-
-
-def gone(pid):
-    """Return once a process has ended."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        while _stat(pid)[0] not in "ZX":
-            pass
-
-
-def _stat(pid):
-    """Return the state, the parent, … of a process."""
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()
-
-
-class Cluster:
-    """A Dask scheduler with workers that are processes, each for one notebook at a time."""
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._local = distributed.LocalCluster(n_workers=0, processes=True, dashboard_address=None)
-        self.address = self._local.scheduler_address
-        self.client = distributed.Client(self.address, set_as_default=False)
-        self._workers = []
-
-    def add(self, *words, count=1, **environ):
-        """Start workers in a folder that has nothing to do with the project."""
-        command = [sys.executable, "-m", "distributed.cli.dask_worker", self.address]
-        options = ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
-        for _ in range(count):
-            self._workers.append(
-                subprocess.Popen(
-                    [*command, *options, *words],
-                    cwd=self._folder,
-                    env={**os.environ, **environ},
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
-        self.client.wait_for_workers(len([one for one in self._workers if one.poll() is None]))
-
-    def pids(self):
-        return [one.pid for one in self._workers if one.poll() is None]
-
-    def kill(self, pid):
-        """End a worker as a failing machine does."""
-        (worker,) = (one for one in self._workers if one.pid == pid)
-        worker.kill()
-        worker.wait()
-
-    def close(self):
-        self.client.close()
-        for one in self._workers:
-            one.kill()
-            one.wait()
-        self._local.close()
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +89,7 @@ def test_a_lost_dask_worker_means_another_attempt_elsewhere(project, cluster, ga
     build = project.process()
     gate.wait()
     kernel = int(project.read("pid"))
-    (worker,) = (pid for pid in cluster.pids() if _is_below(kernel, pid))
+    (worker,) = (pid for pid in cluster.pids() if is_below(kernel, pid))
     cluster.kill(worker)
     gone(kernel)  # no orphan
     gate.wait()  # the other worker's
@@ -156,15 +101,6 @@ def test_a_lost_dask_worker_means_another_attempt_elsewhere(project, cluster, ga
     with nbbuild.open_session(project.root) as session:
         assert len(list(session.store.all_records())) == 1
     assert "attempt 1 of 2 failed: the worker that executed it was lost: tcp://" in said
-
-
-def _is_below(pid, above):
-    """Whether a process descends from another."""
-    while pid > 1:
-        if pid == above:
-            return True
-        pid = int(_stat(pid)[1])
-    return False
 
 
 @NO_ORPHANS
@@ -244,7 +180,7 @@ def test_a_dask_scheduler_that_fails_or_goes_away_is_no_bug_of_nbbuild(
     jobs = dask.DaskJobs(client)
     client.close()  # as it closes itself once it has lost the scheduler for long
     begun = Begun(began_ns=0, found={})
-    with pytest.raises(NotBegun, match=r"^Dask's scheduler is gone$"):
+    with pytest.raises(Lost, match=r"^Dask's scheduler is gone$"):
         jobs.carry_out(Job(name="a", key="", order=b"", begun=begun), cancelled=threading.Event())
     jobs.close()
 
@@ -261,10 +197,11 @@ def test_a_notebook_gets_the_resources_and_the_cores_of_a_dask_worker(
     project, cluster, monkeypatch
 ):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cluster.add("--resources", "gpu=1 cores=2 memory=4e9", WHERE="small")
     cluster.add(
-        *("--resources", "gpu=1 cores=2"),
+        *("--resources", "gpu=1 cores=2 memory=8e9"),
         # A worker has what it was started with; the threads are what Dask's own supervisor sets.
-        WHERE="gpu",
+        WHERE="large",
         OMP_NUM_THREADS="1",
         NBBUILD_SIGNING_KEY="secret",
         MAKELEVEL="1",
@@ -273,19 +210,19 @@ def test_a_notebook_gets_the_resources_and_the_cores_of_a_dask_worker(
         [execution]
         executor = "dask"
         jobs = 4
-        resources = {{ gpu = 2 }}
+        resources = {{ gpu = 2, memory = "16GB" }}
         [dask]
         address = "{cluster.address}"
         [[notebook]]
         path = "*.ipynb"
-        resources = {{ gpu = 1 }}
+        resources = {{ gpu = 1, memory = "8GB" }}
         cores = 2
     """)
     for name in ("a", "b"):
         project.notebook(f"{name}.ipynb", SAYS, f"'{name}'", log=False)
 
     two = min(2, len(os.sched_getaffinity(0)))
-    assert project.build() == 2 * [f"gpu,{two},None,None"]
+    assert project.build() == 2 * [f"large,{two},None,None"]
 
 
 def test_a_cluster_is_started_and_ended(project):
