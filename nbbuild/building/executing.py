@@ -113,7 +113,8 @@ def execute(
 
 def forget_settled(session: Session, judgements: Sequence[Judgement], jobs: Jobs) -> None:
     """Forget the jobs whose results are kept: their build was killed before it could do that."""
-    kept = {one.key.digest for one in judgements if one.verdict is Verdict.FRESH and one.key}
+    runs = (Verdict.RUN, Verdict.WAIT, Verdict.BLOCKED)
+    kept = {one.key.digest for one in judgements if one.verdict not in runs and one.key}
     for key in kept.intersection(jobs.left()):
         with suppress(Held), session.store.lock(key, wait=False):  # else another build runs it
             jobs.settled(key)

@@ -12,9 +12,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from nbbuild.building.executing import forget_settled
 from nbbuild.building.executors import Begun, GivenUp, Job, Lost, NotBegun, Setup
 from nbbuild.building.jobs import batch as asked
 from nbbuild.building.jobs import notes
@@ -23,6 +25,8 @@ from nbbuild.building.jobs.marks import note_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
 from nbbuild.disk import flock
 from nbbuild.errors import ConfigError
+from nbbuild.model import ActionKey, Judgement, Verdict
+from nbbuild.store import MemoryStore
 from nbbuild.store.remote.signing import SECRET_VARIABLE
 
 KEY = "ab" * 32
@@ -122,6 +126,28 @@ def test_a_later_build_finds_a_job_and_what_was_known_when_it_began(batch):
 
     later.settled(KEY)
     assert later.under_way(KEY) is None
+    assert os.listdir(batch.jobs) == []
+
+
+def test_the_next_build_forgets_a_job_whose_result_was_kept(batch):
+    batch.known("7 R")
+    job = batch.job()
+    thread = answers(job, b"done")
+    batch.command_jobs.carry_out(job, cancelled=threading.Event())  # and then the build is killed
+    thread.join()
+
+    session = SimpleNamespace(store=MemoryStore())
+    later = CommandJobs(batch.jobs, batch.commands)
+    run, fresh = (
+        Judgement(task=job.name, verdict=verdict, key=ActionKey(KEY, ()))
+        for verdict in (Verdict.RUN, Verdict.REFRESH)
+    )
+    forget_settled(session, [run], later)
+    with session.store.lock(KEY):  # another build executes it again
+        forget_settled(session, [fresh], later)
+    assert later.under_way(KEY) == job.begun
+
+    forget_settled(session, [fresh], later)
     assert os.listdir(batch.jobs) == []
 
 
