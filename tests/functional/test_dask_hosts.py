@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import network_hosts
@@ -68,10 +69,15 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(project):
-    cluster = Cluster(project, "one", "two")
-    yield cluster
-    cluster.close()
+def hosts(project):
+    """Return what starts a cluster with a worker on each of the hosts that are named."""
+    with ExitStack() as stack:
+        yield lambda *names: stack.enter_context(closing(Cluster(project, *names)))
+
+
+@pytest.fixture
+def cluster(hosts):
+    return hosts("one", "two")
 
 
 @pytest.fixture
@@ -131,6 +137,19 @@ def results(project):
     return {**shown, **{name: project.read(name) for name in ("made.txt", "used.txt")}}
 
 
+def test_a_host_that_sees_nothing_of_the_project_builds_a_chain(project, hosts):
+    cluster = hosts("one")
+    chain(project, cluster)
+    assert cluster.build(project).wait(PATIENCE) == 0
+
+    ((host, _),) = cluster.workers.values()
+    there = f"{host.name}@{host.network}"
+    assert project.ran() == [f"{name}@{there}" for name in ("make", "use", "last")]
+    assert project.shown("last.ipynb") == "ONE,TWO\nONE,TWO\n\n'last'"
+    assert set(project.verdicts().values()) == {"fresh"}
+
+
+@pytest.mark.stress
 def test_hosts_that_share_no_file_build_what_this_one_would(
     project, project_class, cluster, gate, tmp_path
 ):
@@ -140,7 +159,7 @@ def test_hosts_that_share_no_file_build_what_this_one_would(
     gate.wait()
     gate.wait()  # so both hosts have one of these
     gate.close()
-    assert build.wait() == 0
+    assert build.wait(PATIENCE) == 0
 
     ran = dict(line.split("@", 1) for line in project.ran())
     there = {f"{host.name}@{host.network}" for host, _ in cluster.workers.values()}
@@ -149,25 +168,34 @@ def test_hosts_that_share_no_file_build_what_this_one_would(
     assert set(project.verdicts().values()) == {"fresh"}
 
     here = project_class(tmp_path / "here", project.environ)
-    assert cluster.build(here, "--executor", "local").wait() == 0
+    assert cluster.build(here, "--executor", "local").wait(PATIENCE) == 0
     assert results(project) == results(here)
 
 
 LOST = "note: a.ipynb: attempt 1 of 2 failed: the worker that executed it was lost: tcp://{}:"
 
 
+def hold(project, cluster, gate):
+    """Begin to build a notebook, and return once a host has it: the build, and the host's name."""
+    project.config(CONFIG.format(address=cluster.address) + "retries = 1\n")
+    note = PID.format(log=project.log)
+    project.notebook("a.ipynb", WHERE.format(name="a"), note, gate.code, log=False)
+    build = cluster.build(project, stderr=subprocess.PIPE)
+    gate.wait()
+    return build, places(project)[-1]
+
+
+def places(project):
+    """Return the names of the hosts that began a notebook, in order."""
+    return [line.split("@")[1] for line in project.ran()]
+
+
 @pytest.mark.stress
 @pytest.mark.parametrize("way", ["killed", "silent"])
 def test_another_host_takes_over_from_one_that_is_lost(project, cluster, gate, way):
-    project.config(CONFIG.format(address=cluster.address) + "retries = 1\n")
-    project.notebook(
-        "a.ipynb", WHERE.format(name="a"), PID.format(log=project.log), gate.code, log=False
-    )
-    build = cluster.build(project, stderr=subprocess.PIPE)
-    gate.wait()
-    (first,) = project.ran()
-    host, worker = cluster.workers[first.split("@")[1]]
+    build, first = hold(project, cluster, gate)
     kernel = int(Path(f"{project.log}.pid").read_text())
+    host, worker = cluster.workers[first]
     if way == "killed":
         worker.kill()
     else:
@@ -179,6 +207,22 @@ def test_another_host_takes_over_from_one_that_is_lost(project, cluster, gate, w
 
     assert build.returncode == 0, said
     assert LOST.format(host.address) in said
-    assert sorted(line.split("@")[1] for line in project.ran()) == ["one", "two"]
+    assert sorted(places(project)) == ["one", "two"]
     with nbbuild.open_session(project.root) as session:
         assert len(list(session.store.all_records())) == 1
+
+
+@pytest.mark.stress
+def test_no_third_host_gets_what_may_be_tried_twice(project, hosts, gate):
+    cluster = hosts("one", "two", "three")
+    build, first = hold(project, cluster, gate)
+    cluster.workers[first][1].kill()
+    gate.wait()
+    cluster.workers[places(project)[-1]][1].kill()
+    _, said = build.communicate(timeout=PATIENCE)
+
+    assert build.returncode == 1
+    assert said.count("the worker that executed it was lost: tcp://") >= 2
+    assert len(places(project)) == len(set(places(project))) == 2
+    with nbbuild.open_session(project.root) as session:
+        assert list(session.store.all_records()) == []

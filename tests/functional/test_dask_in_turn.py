@@ -130,7 +130,9 @@ def three(project, gate):
 
 
 @NO_ORPHANS
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.stress)]
+)
 def test_an_interrupt_leaves_no_kernel_at_a_dask_worker(three, cluster, gate, number):
     config(three, cluster, jobs=1)
     build = three.process(preexec_fn=hear)
@@ -146,6 +148,7 @@ def test_an_interrupt_leaves_no_kernel_at_a_dask_worker(three, cluster, gate, nu
     assert three.verdicts() == {"a.ipynb": "fresh", "b.ipynb": "run", "c.ipynb": "run"}
 
 
+@pytest.mark.stress
 @NO_ORPHANS
 def test_a_second_interrupt_does_not_wait_for_a_dask_worker(three, cluster, gate):
     config(three, cluster, jobs=1)
