@@ -37,11 +37,11 @@ from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 from distributed.utils import sync
 
-from nbbuild.building import working
-from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, Setup, Workers
+from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, NotBegun, Setup, Workers
 from nbbuild.building.executors.local import threads
-from nbbuild.building.jobs import signals
-from nbbuild.errors import ConfigError
+from nbbuild.building.jobs import signals, working
+from nbbuild.building.jobs.orders import BadOrder
+from nbbuild.errors import ConfigError, raised
 from nbbuild.model import MEMORY
 from nbbuild.text.quantities import amount
 
@@ -51,6 +51,7 @@ PATIENCE = 20.0
 _ANSWERS = 10.0  # seconds after which a scheduler is silent; nothing is given up because of that
 _LOOK = 2.0  # seconds between two looks at which workers there are
 _WAITS = 5.0  # seconds after which a user is told that no worker takes a task
+_ANY = "127.0.0.1:0"  # a port of this machine, whichever is free
 _BROKEN = (OSError, RuntimeError, ClosedClientError)  # what Dask raises without a scheduler
 _GONE = "Dask's scheduler is gone"
 _WITHDRAWN = "withdrawn"  # claims a job in the place of a worker's address
@@ -88,7 +89,9 @@ def _cluster(options: Mapping[str, Any], setup: Setup) -> Any:
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         if not name:
             # One process for each notebook, so that a worker that is lost takes no other with it.
-            usual = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
+            # Any port for the scheduler's pages: it warns if another cluster has the usual one.
+            pages = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": _ANY}}
+            usual = {"n_workers": count, "threads_per_worker": 1, **pages}
             return _started(LocalCluster, {**usual, **said})
         module, _, kind = name.rpartition(".")
         try:
@@ -166,6 +169,8 @@ class DaskJobs(Jobs):
 
     def _ask(self, question: str, **about: object) -> Any:
         """Ask the scheduler something, and note whether it answers; raise TimeoutError if not."""
+        if self._client.status in ("closing", "closed"):
+            raise ClosedClientError(_GONE)
         asked = getattr(self._client.scheduler, question)
         try:
             answer = self._client.sync(asked, callback_timeout=_ANSWERS, **about)
@@ -192,7 +197,8 @@ class DaskJobs(Jobs):
     def _carried_out(self, job: Job, cancelled: threading.Event) -> bytes:
         takes, place, told = self._known(job), "", False
         while True:
-            name = f"{job.name}-{secrets.token_hex(8)}"
+            # A file name need not be UTF-8, and Dask would lose its connection by one that is not.
+            name = f"{job.name.encode(errors='backslashreplace').decode()}-{secrets.token_hex(8)}"
             running = _Running(job, takes, name, time.monotonic(), told)
             with self._turn:
                 self._running[name] = running
@@ -211,7 +217,7 @@ class DaskJobs(Jobs):
         """Submit a job to Dask, which is to have it begin at `place` if that is still there."""
         job = running.job
         future = self._client.submit(
-            carry_out,
+            travelling(),
             job.order,
             running.name,
             self._topic,
@@ -262,9 +268,12 @@ class DaskJobs(Jobs):
             error = future.exception()
             if isinstance(error, KilledWorker):
                 raise Lost(where) from error
+            if isinstance(error, BadOrder):
+                raise error
             if isinstance(error, OSError):
                 raise Lost(f"{where}: {error}") from error
-            raise error
+            # nbbuild raises nothing else there: Dask itself failed, or found no nbbuild.
+            raise NotBegun(f"Dask says: {' '.join(raised(error).split())}") from error
         if future.status != "finished":
             said = f"Dask says that it is {future.status}"  # perhaps somebody cancelled it there
             raise Lost(said if self._client.status == "running" else _GONE)
@@ -346,6 +355,22 @@ class DaskJobs(Jobs):
             running.began.set()
         else:
             running.ended.set()
+
+
+def travelling() -> Callable[[bytes, str, str], bytes | None]:
+    """Return a function that calls `carry_out`, and that is sent as code.
+
+    A function of a module is sent as its name. A worker that cannot import it leaves the cluster,
+    and so does the next one that gets the task. Where there is no nbbuild, this one raises
+    ImportError instead, and the build hears of it.
+    """
+
+    def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
+        there = importlib.import_module("nbbuild.building.jobs.dask")
+        answer: bytes | None = there.carry_out(order, name, topic)
+        return answer
+
+    return carry_out
 
 
 def carry_out(order: bytes, name: str, topic: str) -> bytes | None:
