@@ -64,6 +64,11 @@ class Cluster:
     def pids(self):
         return [one.pid for one in self._workers if one.poll() is None]
 
+    def priorities(self):
+        """Return with which priorities Dask has been given the tasks that are not done."""
+        tasks = self._local.scheduler.tasks
+        return {key.rpartition("-")[0]: -one.priority[0] for key, one in tasks.items()}
+
     def kill(self, pid):
         """End a worker as a failing machine does."""
         (worker,) = (one for one in self._workers if one.pid == pid)

@@ -84,7 +84,9 @@ def test_what_has_much_ahead_of_it_overtakes_in_the_line_of_a_dask_worker(
     one.wait()
     build.start()
     stand_in_line("first.ipynb", "a.ipynb", "b.ipynb")
-    other = hold(priority=2.5)  # after `first`, before the others
+    given = cluster.priorities()
+    # After `first`, and before what it holds up.
+    other = hold(priority=(3 * given["first.ipynb"] + given["a.ipynb"]) / 4)
     one.close()
     other.wait()
     stand_in_line("second.ipynb")  # it was handed out last
