@@ -21,7 +21,7 @@ from nbbuild.building.scheduling.choosing import Needs, Shares, said
 from nbbuild.building.scheduling.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.building.supply.processes import Supply
 from nbbuild.disk.locks import Held
-from nbbuild.events import Noted
+from nbbuild.events import Noted, WorkersStarted
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
 from nbbuild.kernels.ahead import Ahead
@@ -73,6 +73,8 @@ def execute(
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
     preparing = _preparing(session, workers, kernels, executing)
     following = _Following(preparing, kernels, executing if workers.jobs is None else ())
+    if workers.jobs is not None:
+        tally.observer(WorkersStarted(workers.slots))
     slots = min(workers.slots, kernels.tokens.held + 1)
     following.start(session.graph, names, priority, slots=slots)
     again = Again()
@@ -183,18 +185,17 @@ def drive(
             held_up=partial(_held_up, tally),
         )
 
-    with workers:
-        try:
-            do(names, slots=workers.slots)
-            for _ in range(_ROUNDS):
-                if stop():
-                    break
-                rest = _once_more(graph, tally, again.take())
-                if not rest:
-                    break
-                do(rest, slots=1)
-        except KeyboardInterrupt:
-            tally.interrupted = True
+    try:
+        do(names, slots=workers.slots)
+        for _ in range(_ROUNDS):
+            if stop():
+                break
+            rest = _once_more(graph, tally, again.take())
+            if not rest:
+                break
+            do(rest, slots=1)
+    except KeyboardInterrupt:
+        tally.interrupted = True
     tally.interrupted = tally.interrupted or cancelled.is_set()
 
 

@@ -5,6 +5,7 @@ The batch system is this test: `submit` notes that it was called, and answers ar
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from nbbuild.disk import flock
 from nbbuild.errors import ConfigError
 from nbbuild.model import ActionKey, Judgement, Verdict
 from nbbuild.store import MemoryStore
+from nbbuild.store.remote.signing import SECRET_VARIABLE
 
 KEY = "ab" * 32
 
@@ -265,6 +267,29 @@ def test_a_job_taken_for_lost_does_nothing_once_another_has_begun(batch):
         assert not ours
 
 
+def test_a_job_of_another_nbbuild_is_not_waited_for(batch):
+    job = batch.job()
+    meeting(job).make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun, version="0.0.1"))
+    assert batch.command_jobs.under_way(KEY) is None
+
+
+def test_a_copy_of_a_project_leaves_the_jobs_of_the_original_alone(batch):
+    job = batch.job()
+    meeting(job).make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun))
+    copied = batch.folder / "copy"
+    shutil.copytree(batch.jobs, copied)
+
+    copy = CommandJobs(copied, batch.commands)
+    assert copy.under_way(KEY) is None
+    assert copy.left() == []
+    copy.end_others(job.name, but="")
+    copy.settled(KEY)
+    assert batch.command_jobs.under_way(KEY) == job.begun
+    assert meeting(job).order.exists()
+
+
 def test_a_job_that_the_batch_system_does_not_know_is_lost(batch):
     job = batch.job()
     with pytest.raises(Lost, match=r"^the batch system has no job 7$"):
@@ -310,6 +335,15 @@ def test_a_batch_system_out_of_reach_has_lost_no_job(batch, status, why):
     with pytest.raises(GivenUp):
         jobs.carry_out(dataclasses.replace(job, waits=begun), cancelled=cancelled)
     assert waits == [f"the batch system does not answer: {why}"]
+
+
+def test_what_the_log_of_a_lost_job_says_last_is_said(batch):
+    submit = "sh -c 'echo begins > log; echo out of memory >> log; echo 7' submit {order}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    with pytest.raises(Lost) as lost:
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=threading.Event())
+    told = "the batch system has no job 7; its log ends with: out of memory"
+    assert str(lost.value) == told
 
 
 def test_a_job_at_work_is_not_lost_though_the_batch_system_is_out_of_reach(batch):
@@ -397,6 +431,55 @@ def test_a_command_is_one_word_and_its_own_words_are_kept_apart():
         "sbatch --wrap {command} --job-name nb-{name}", {"command": "a 'b c'", "name": "x"}
     )
     assert words == ["sbatch", "--wrap", "a 'b c'", "--job-name", "nb-x"]
+
+
+def test_a_folder_may_be_called_like_a_word_that_is_filled_in():
+    words = filled("run {command} {name}", {"command": "/home/{name}/{command}", "name": "x"})
+    assert words == ["run", "/home/{name}/{command}", "x"]
+
+
+def test_a_status_command_that_does_not_end_says_nothing_and_loses_no_job(batch, monkeypatch):
+    monkeypatch.setattr(asked, "PATIENCE", 0.05)
+    commands = dataclasses.replace(batch.commands, status="sh -c 'exec sleep 60' {job}")
+    cancelled, waits = threading.Event(), []
+
+    def waiting(why):
+        waits.append(why)
+        cancelled.set()
+
+    with pytest.raises(GivenUp):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(waits=waiting), cancelled=cancelled)
+    assert waits == ["the batch system does not answer: 'sh' says nothing within 0.05 s"]
+
+
+def test_the_signing_key_stays_here(batch, monkeypatch):
+    monkeypatch.setenv(SECRET_VARIABLE, "secret")
+    submit = f"sh -c 'echo key: ${SECRET_VARIABLE} >> {batch.calls}; echo 7' submit {{order}}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    with pytest.raises(Lost):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=threading.Event())
+    assert batch.said() == ["key:"]
+
+
+def test_an_interrupt_does_not_wait_for_a_submit_command_that_hangs(batch):
+    held = batch.folder / "held"
+    os.mkfifo(held)
+    submit = f"sh -c 'echo submit >> {batch.calls}; exec cat {held}' submit {{order}}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    cancelled = threading.Event()
+
+    def interrupt():
+        while not batch.said():
+            pass
+        cancelled.set()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(GivenUp):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=cancelled)
+    thread.join()
+    held.open("wb").close()  # now it ends
+    assert os.listdir(batch.jobs) == []
 
 
 def test_a_configuration_without_commands_is_an_error(tmp_path):

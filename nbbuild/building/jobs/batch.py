@@ -7,12 +7,16 @@ what the other cannot: if it fails, nobody knows anything, and no job counts as 
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+PATIENCE = 20.0
+"""Seconds that a batch system may take to say something of its jobs, or to end one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +31,9 @@ class Commands:
 
 def filled(command: str, words: Mapping[str, str]) -> list[str]:
     """Return a command's words; each `{name}` in one of them stands for a whole text."""
-    found: list[str] = []
-    for word in shlex.split(command):
-        for name, value in words.items():
-            word = word.replace(f"{{{name}}}", value)  # noqa: PLW2901
-        found.append(word)
-    return found
+    # All at once: a folder may be called "{name}".
+    names = re.compile("|".join(re.escape(f"{{{name}}}") for name in words))
+    return [names.sub(lambda one: words[one[0][1:-1]], word) for word in shlex.split(command)]
 
 
 class Batch:
@@ -61,7 +62,10 @@ class Batch:
         try:
             if each:
                 done = _run(self._status, job)
-                return not isinstance(done, str) and bool(done.stdout.strip()) and not _failed(done)
+                self.silent = done if isinstance(done, str) else ""
+                if isinstance(done, str):
+                    return None
+                return bool(done.stdout.strip()) and not _failed(done)
             return job in self._listed if self._list() else None
         finally:
             self._asking.release()
@@ -86,7 +90,7 @@ class Batch:
 
 
 def _run(command: str, job: str) -> subprocess.CompletedProcess[str] | str:
-    """Run a command about a job; return why it cannot be run, if it cannot."""
+    """Run a command about a job; return why there is no answer, if there is none."""
     words = filled(command, {"job": job})
     try:
         return subprocess.run(
@@ -97,7 +101,10 @@ def _run(command: str, job: str) -> subprocess.CompletedProcess[str] | str:
             errors="replace",
             start_new_session=True,
             check=False,
+            timeout=PATIENCE,
         )
+    except subprocess.TimeoutExpired:
+        return f"'{words[0]}' says nothing within {PATIENCE:g} s"
     except OSError as error:
         return f"'{words[0]}' cannot be run: {error.strerror or error}"
 

@@ -5,6 +5,7 @@ notes.py says what keeps a job from being submitted twice.
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nbbuild.building.attempts.actions import visible
 from nbbuild.building.executors import (
     TICK,
     Begun,
@@ -32,12 +34,10 @@ from nbbuild.building.jobs.marks import noted_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
 from nbbuild.disk.project_folder import DOT, JOBS
 from nbbuild.errors import ConfigError
+from nbbuild.version import __version__
 
 SLOTS = 100
 """How many jobs are handed over at once if the user does not say: the batch system has a queue."""
-
-PATIENCE = 20.0
-"""Seconds that a cancelled job may take to end."""
 
 _UNSEEN = 2  # how often the batch system says nothing of a job before that is lost
 
@@ -95,10 +95,15 @@ class CommandJobs(Jobs):
     def under_way(self, key: str) -> Begun | None:
         """Return the job of `key` whose answer nobody has used."""
         note = self._notes.read(key)
-        if note is None or not Path(note.begun.mark).exists():
+        if note is None or note.version != __version__ or not Path(note.begun.mark).exists():
             return None
         there = Meeting(Path(note.begun.mark))
         return note.begun if there.order.exists() else None
+
+    def answered_ns(self, key: str) -> int:
+        """Return when the job of `key` answered; 0 if it has not."""
+        note = self._notes.read(key)
+        return Meeting(Path(note.begun.mark)).answered_ns() if note is not None else 0
 
     def settled(self, key: str) -> None:
         """Remove what is left of the job of `key`."""
@@ -122,7 +127,7 @@ class CommandJobs(Jobs):
     def _put_away(self, key: str) -> None:
         """End an earlier attempt at `key` for good."""
         note = self._notes.read(key)
-        if note is not None and note.begun.mark:
+        if note is not None:
             self._cancel(Meeting(Path(note.begun.mark)))
         self._notes.remove(key)
 
@@ -141,28 +146,31 @@ class CommandJobs(Jobs):
         while not there.job() and not there.has_begun():
             with there.submitting() as out:
                 if out is not None:
-                    self._run_submit(words, there, out)
+                    self._run_submit(words, there, out, cancelled)
             if out is None and cancelled.wait(TICK):
                 raise GivenUp
 
-    def _run_submit(self, words: Sequence[str], there: Meeting, out: int) -> None:
+    def _run_submit(
+        self, words: Sequence[str], there: Meeting, out: int, cancelled: threading.Event
+    ) -> None:
         try:
             with (there.folder / "submit.err").open("wb") as err:
                 # In a session of its own, it is stopped halfway by no Ctrl-C and no end of a build.
-                done = subprocess.run(
+                process = subprocess.Popen(
                     words,
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
                     cwd=there.folder,
+                    env=visible(os.environ),  # many a batch system writes it down
                     start_new_session=True,
-                    check=False,
                 )
         except OSError as error:
             raise NotBegun(f"'{words[0]}' cannot be run: {error.strerror or error}") from error
-        if done.returncode or not there.job():
+        status = _ended(process, cancelled)
+        if status or not there.job():
             said = (there.folder / "submit.err").read_text(errors="replace").strip().splitlines()
-            why = said[-1] if said else f"it printed no job's name (exit status {done.returncode})"
+            why = said[-1] if said else f"it printed no job's name (exit status {status})"
             raise NotBegun(f"'{words[0]}': {why}")
 
     def _awaited(self, job: Job, there: Meeting, cancelled: threading.Event) -> bytes:
@@ -192,7 +200,7 @@ class CommandJobs(Jobs):
                     elif known is not None and there.answer() is None:
                         unseen += 1
                     if unseen >= _UNSEEN:
-                        raise Lost(f"the batch system has no job {there.job()}")
+                        raise Lost(f"the batch system has no job {there.job()}{_log_of(there)}")
                     why = self._what_it_waits_for(there)
                     if why and why != waits:
                         job.waits(why)
@@ -201,25 +209,39 @@ class CommandJobs(Jobs):
 
     def _what_it_waits_for(self, there: Meeting) -> str:
         """Say why nothing is heard of a job, "" if it has begun."""
-        if there.has_begun():
+        if there.is_at_work():
             return ""
         if self._batch.silent:
             return f"the batch system does not answer: {self._batch.silent}"
-        return f"waits for job {there.job()} to begin"
+        return "" if there.has_begun() else f"waits for job {there.job()} to begin"
 
     def _cancel(self, there: Meeting) -> None:
         """End a job, begun or not, and wait until it does nothing any more."""
         there.mark.unlink(missing_ok=True)
         if job := there.job():
             self._batch.cancel(job)
-        patience = time.monotonic() + PATIENCE
-        while there.is_at_work() and time.monotonic() < patience:
-            time.sleep(TICK)
+        there.end()
 
     def _is_known(self, there: Meeting, *, since: float) -> bool | None:
         """Whether the batch system has a job, as it said after `since`; None: nobody knows."""
         job = there.job()
         return self._batch.knows(job, since=since) if job else there.is_being_submitted()
+
+
+def _log_of(there: Meeting) -> str:
+    """Say how a job's log ends: it goes with the job."""
+    line = there.log_end()
+    return f"; its log ends with: {line[:300]}" if line else ""
+
+
+def _ended(process: subprocess.Popen[bytes], cancelled: threading.Event) -> int:
+    """Return a process's status once it has ended; raise GivenUp, and let it be, if `cancelled`."""
+    while True:
+        try:
+            return process.wait(TICK)
+        except subprocess.TimeoutExpired:
+            if cancelled.is_set():
+                raise GivenUp from None
 
 
 def _plain(name: str) -> str:

@@ -12,11 +12,13 @@ from nbbuild.kernels.launch.process import Launcher
 
 def serve(order: Path) -> int:
     """Carry out the order in the file `order`, unless another process has; return the status."""
-    there = Meeting(order.absolute().parent.with_suffix(".job"))
     try:
         data = read(order)
     except OSError:
-        return 0  # the build wants it no more
+        return 0  # the build does not want it any more
+    there = Meeting(order.absolute().parent.with_suffix(".job"))
+    if not there.mark.exists():
+        return 0  # nor this one, or it is some other file
     with there.claimed() as ours, Launcher() as launcher:
         if not ours:
             return 0
