@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from nbbuild.building.jobs.orders import (
 from nbbuild.disk import temporary
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.durable import write, writing
-from nbbuild.errors import OneTaskError
+from nbbuild.errors import OneTaskError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer
 from nbbuild.model import ArtefactFile, Digest, Failure, Task
 from nbbuild.store import Store
@@ -127,7 +127,7 @@ class AttemptsElsewhere:
         inputs = self._inputs(task, action.root) if self.lacks.inputs else None
         blobs: dict[Digest, bytes] = {}
         if inputs is not None and (self.lacks.blobs or not self.store.writable):
-            blobs = {one.digest: (action.root / one.path).read_bytes() for one in inputs}
+            blobs = {one.digest: _content(action.root, one) for one in inputs}
         return Order(
             action=replace(action, cache=None),
             artefacts=task.artefacts,
@@ -146,7 +146,7 @@ class AttemptsElsewhere:
         for path in self.inputs(task):
             place = root / path
             executable = os.access(place, os.X_OK)
-            with writing(f"'{path}' cannot be sent to a worker", place):
+            with _sent(path, place):
                 if self.store.writable:
                     digest, size = self.store.put_file(place)
                 else:
@@ -214,3 +214,24 @@ class AttemptsElsewhere:
 def _failed(action: Action, failure: Failure) -> Attempted:
     cells = without_outputs(action.notebook)
     return Attempted(cells=cells, failure=failure, root=action.root)
+
+
+@contextmanager
+def _sent(path: str, place: Path) -> Iterator[None]:
+    """Turn an OSError in the block, which reads the file at `place`, into an error of one task."""
+    try:
+        with writing(f"'{path}' cannot be sent to a worker", place):
+            yield
+    except StoreError as error:
+        raise OneTaskError(error.what, facts=error.facts, hint=error.hint) from error
+
+
+def _content(root: Path, one: ArtefactFile) -> bytes:
+    """Return the content of an input; raises `OneTaskError` if it is not what was digested."""
+    with _sent(one.path, root / one.path):
+        data = (root / one.path).read_bytes()
+    if digest_bytes(data) != one.digest:
+        raise OneTaskError(
+            f"'{one.path}' changed while it was sent to a worker", hint="build again"
+        )
+    return data

@@ -6,6 +6,7 @@ stops. While the attempt runs, it holds which cell began last, for builds that h
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -46,6 +47,23 @@ def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Pa
             yield mark
     finally:
         mark.unlink(missing_ok=True)
+
+
+def is_there(mark: Path) -> bool:
+    """Whether a mark is still there; raises `OSError` if that cannot be seen.
+
+    The file is opened. A client of a network file system may answer `stat` from what it remembers,
+    for a minute, but asks its server before it opens a file.
+    """
+    try:
+        os.close(os.open(mark, os.O_RDONLY | ONLY_HERE))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ESTALE:
+            return False
+        raise
+    return True
 
 
 def note_cell(mark: Path, number: int, total: int) -> None:

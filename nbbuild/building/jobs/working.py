@@ -18,7 +18,7 @@ import platform
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ import msgspec
 from nbbuild.building.attempts import runner
 from nbbuild.building.attempts.actions import POOLS, Action, visible
 from nbbuild.building.attempts.protocol import Attempted
-from nbbuild.building.jobs.marks import note_cell
+from nbbuild.building.jobs.marks import is_there, note_cell
 from nbbuild.building.jobs.orders import (
     BLOBS,
     INPUTS,
@@ -139,7 +139,7 @@ class Workplace:
         wanted: Callable[[], bool],
     ) -> tuple[Answer, Attempted]:
         def still() -> bool:
-            there = os.path.lexists(order.mark)
+            there = is_there(Path(order.mark))
             return wanted() and there and (order.outlives or is_held(Path(order.mark)))
 
         store: Store = DiskStore(Path(order.store))
@@ -161,7 +161,7 @@ class Workplace:
         seen = os.path.lexists(order.mark)  # but it was asked to stage
 
         def still() -> bool:
-            return wanted() and not (seen and not os.path.lexists(order.mark))
+            return wanted() and not (seen and not is_there(Path(order.mark)))
 
         def put(path: str, target: Path) -> None:
             one = inputs[path]
@@ -323,9 +323,10 @@ def _watched(wanted: Callable[[], bool]) -> Iterator[threading.Event]:
 
     def look() -> None:
         while not over.wait(LOOK):
-            if not wanted():
-                cancelled.set()
-                return
+            with suppress(OSError):  # a file system out of reach is no sign
+                if not wanted():
+                    cancelled.set()
+                    return
 
     thread = threading.Thread(target=look, name="nbbuild-wanted", daemon=True)
     thread.start()
