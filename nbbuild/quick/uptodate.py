@@ -79,11 +79,19 @@ def answer(words: Sequence[str]) -> int | None:
     config = os.path.basename(request.file or NAME)  # noqa: PTH119
     here = standing(request.directory, root) if request.targets else ""
     known = read(place(root, config, request.targets, here=here))
-    if known is None or not holds(known, root=root, environ=os.environ):
+    try:
+        if known is None or not holds(known, root=root, environ=os.environ):
+            return None
+        lines = [] if request.silent else [*known["notes"]]
+        if not request.silent and not request.question:
+            lines.append(known["summary"])
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # another program wrote it
         return None
-    lines = [] if request.silent else [*known["notes"]]
-    if not request.silent and not request.question:
-        lines.append(known["summary"])
     if lines:
         print(clean("\n".join(lines)), file=sys.stderr)
     return 0
