@@ -9,6 +9,7 @@ from nbbuild.building.jobs.notes import Meeting
 from nbbuild.building.orders import BadOrder
 from nbbuild.building.working import Workplace
 from nbbuild.disk.regular import read
+from nbbuild.text.printable import printed
 
 
 def serve(order: Path) -> int:
@@ -27,7 +28,7 @@ def serve(order: Path) -> int:
             there.reply(workplace.carry_out(data, wanted=there.mark.exists))
         except BadOrder as error:
             there.refuse(str(error))
-            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.write(f"error: {printed(str(error))}\n")
             return 2
         finally:
             workplace.close()

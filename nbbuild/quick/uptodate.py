@@ -30,7 +30,7 @@ from nbbuild.disk.project_folder import DOT, UPTODATE
 from nbbuild.quick import make
 from nbbuild.quick.above import NAME, find_above, standing
 from nbbuild.quick.verbs import VERBS, WORKER
-from nbbuild.text.printable import clean
+from nbbuild.text.printable import printed
 
 FORMAT = 2
 
@@ -93,7 +93,7 @@ def answer(words: Sequence[str]) -> int | None:
     ):  # another program wrote it
         return None
     if lines:
-        print(clean("\n".join(lines)), file=sys.stderr)
+        print(printed("\n".join(lines)), file=sys.stderr)
     return 0
 
 

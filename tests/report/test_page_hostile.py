@@ -1,4 +1,4 @@
-"""Whatever a notebook, its name or its configuration says, no script of theirs runs in our pages."""
+"""Whatever a notebook, its name or its configuration says, no script of it runs in our pages."""
 
 import itertools
 import json
@@ -37,7 +37,8 @@ PAYLOADS = (
     "<math><mtext></p><style><img src=x onerror={run}></style>",
     "<!--><img src=x onerror={run}>-->",
     "<body onload={run}><details open ontoggle={run}>",
-    "<meta http-equiv=refresh content='0;url=https://asked.invalid/{{0}}'><base href=//asked.invalid>",
+    "<meta http-equiv=refresh content='0;url=https://asked.invalid/{{0}}'>"
+    "<base href=//asked.invalid>",
     "<link rel=stylesheet href=https://asked.invalid/a.css><object data=https://asked.invalid>",
     "<img src=https://asked.invalid/a.png><style>@import'https://asked.invalid/b.css'</style>",
     "<script>alert(1);confirm(2);prompt(3)</script><img src=x onerror=alert(4)>",
@@ -146,7 +147,9 @@ def hostile_document(payload, *, turn=0):
     return msgspec.convert(hostile, Document)
 
 
-@pytest.mark.parametrize("turn", [0, 5, 11])
+@pytest.mark.parametrize(
+    "turn", [0, *(pytest.param(turn, marks=pytest.mark.stress) for turn in range(1, len(PAYLOADS)))]
+)
 def test_no_text_of_a_report_becomes_a_script(faults, turn):
     payload = Payloads()
     whole = hostile_document(payload, turn=turn)

@@ -296,10 +296,8 @@ def outside(box):
 
 
 A_FEW = (
-    *("glob of the disk", "glob that multiplies", "imports", "device", "time", "cells' seconds"),
-    *("artefact above", "deep", "huge record", "huge cells", "huge ledger"),
-    *("ledger of a built notebook above", "ledger of all above", "outcome of a time"),
-    "view without end",
+    *("glob of the disk", "glob that multiplies", "imports", "time", "artefact above"),
+    *("huge record", "ledger of all above", "view without end"),
 )
 
 
