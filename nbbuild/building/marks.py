@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nbbuild.building.executors import Begun
-from nbbuild.disk.durable import below_private, writing
+from nbbuild.disk.durable import below_private, own_mode, writing
 from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import DOT, JOBS
@@ -36,7 +36,7 @@ def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Pa
         mark = Path(begun.mark) if begun.mark else folder / f"{name}.job"
         with writing("a job cannot be noted", mark):
             below_private(folder)
-            mark.touch()
+            mark.touch(own_mode(mark))
         yield mark
         return
     mark = folder / f"{name}.lock"

@@ -162,7 +162,7 @@ class CommandJobs(Jobs):
             out = os.open(there.submitted, flags, 0o600)
         try:
             flock.take(out)
-            with (there.folder / "submit.err").open("wb") as err:
+            with os.fdopen(os.open(there.folder / "submit.err", flags, 0o600), "wb") as err:
                 # In a session of its own, it is stopped halfway by no Ctrl-C and no end of a build.
                 done = subprocess.run(
                     words,
