@@ -17,11 +17,11 @@ from typing import Protocol
 
 import msgspec
 
-from nbbuild.building.attempting import Attempting
+from nbbuild.building.attempts.attempting import Attempting
 from nbbuild.building.outputs import Outputs
 from nbbuild.building.reusing import Reuse
+from nbbuild.building.scheduling.turns import Meetings
 from nbbuild.building.settling import Collided, Retiring, Settling
-from nbbuild.building.turns import Meetings
 from nbbuild.disk.locks import Cancelled
 from nbbuild.errors import (
     NbbuildError,

@@ -8,17 +8,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from nbbuild.building import scheduler
 from nbbuild.building.assembly import Starting, builder_of
+from nbbuild.building.attempts.preparing import Preparing
 from nbbuild.building.builder import Builder
-from nbbuild.building.choosing import Needs, Shares, said
 from nbbuild.building.executors import Workers
 from nbbuild.building.from_session import preparing_of, shares_of, warmings_of
-from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
 from nbbuild.building.rendering import Pages, Steps, is_page
-from nbbuild.building.supply import Supply
-from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
+from nbbuild.building.scheduling import scheduler
+from nbbuild.building.scheduling.choosing import Needs, Shares, said
+from nbbuild.building.scheduling.turns import Again, Meetings, PairsApart, Turns, in_turn
+from nbbuild.building.supply.processes import Supply
 from nbbuild.events import Noted
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge

@@ -16,12 +16,12 @@ import msgspec
 from nbbuild.building import last_good
 from nbbuild.building.executors import OWN
 from nbbuild.building.from_session import facts_of, is_new_of, likely_of
-from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
 from nbbuild.building.rendering import Pages
-from nbbuild.building.slots import Slots, most_slots, slots_of_build
-from nbbuild.building.supply import Supply
+from nbbuild.building.scheduling.slots import Slots, most_slots, slots_of_build
+from nbbuild.building.supply.head_start import HeadStart
+from nbbuild.building.supply.processes import Supply
 from nbbuild.disk import temporary
 from nbbuild.disk.locks import Held
 from nbbuild.errors import NbbuildError, StoreError

@@ -17,6 +17,6 @@ def command(order: Path) -> int:
     For `[command] submit` in jcache.toml: it is what {command} stands for. The exit status is 0 if
     the build has its answer, also when the notebook failed, or wants none any more.
     """
-    from nbbuild.building import serving
+    from nbbuild.building.jobs import serving
 
     return serving.serve(order)

@@ -14,8 +14,8 @@ import pytest
 
 from nbbuild.building.executors import Begun, GivenUp, Job, Lost, NotBegun, Setup
 from nbbuild.building.jobs.command import CommandJobs, Commands, filled, start
+from nbbuild.building.jobs.marks import note_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
-from nbbuild.building.marks import note_cell
 from nbbuild.errors import ConfigError
 
 KEY = "ab" * 32

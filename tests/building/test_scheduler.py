@@ -5,8 +5,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 
-from nbbuild.building import scheduler
-from nbbuild.building.choosing import SLOTS, Needs, Shares
+from nbbuild.building.scheduling import scheduler
+from nbbuild.building.scheduling.choosing import SLOTS, Needs, Shares
 from nbbuild.model import Task
 from nbbuild.project.graph import link
 

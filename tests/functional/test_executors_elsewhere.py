@@ -14,8 +14,7 @@ from mock_slurm import CONFIG, Slurm
 from reader_package import install
 
 import nbbuild
-from nbbuild.building import working
-from nbbuild.building.jobs import dask, futures
+from nbbuild.building.jobs import dask, futures, working
 from nbbuild.events import CellStarted
 
 PID = "import os\nwith open('pid', 'w') as f: _ = f.write(str(os.getpid()))\n"
@@ -329,7 +328,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from nbbuild.building import orders, working
+from nbbuild.building.jobs import orders
+from nbbuild.building.jobs import working
 from nbbuild.building.jobs import futures
 from nbbuild.executors import over
 

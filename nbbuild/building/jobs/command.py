@@ -28,8 +28,8 @@ from nbbuild.building.executors import (
     Workers,
 )
 from nbbuild.building.executors.local import threads
+from nbbuild.building.jobs.marks import noted_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
-from nbbuild.building.marks import noted_cell
 from nbbuild.disk import flock
 from nbbuild.disk.durable import writing
 from nbbuild.disk.flags import ONLY_HERE

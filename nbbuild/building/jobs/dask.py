@@ -33,9 +33,9 @@ from distributed import Client, Future, LocalCluster, get_worker
 from distributed.scheduler import KilledWorker
 from distributed.utils import sync
 
-from nbbuild.building import working
 from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, Setup, Workers
 from nbbuild.building.executors.local import threads
+from nbbuild.building.jobs import working
 from nbbuild.errors import ConfigError
 
 PATIENCE = 20.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, Workers
 from nbbuild.building.executors.local import threads
-from nbbuild.building.marks import noted_cell
-from nbbuild.building.working import work
+from nbbuild.building.jobs.marks import noted_cell
+from nbbuild.building.jobs.working import work
 
 PATIENCE = 20.0
 """Seconds that an attempt may take to end once it is cancelled."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nbbuild.building.actions import Action
+from nbbuild.building.attempts.actions import Action
 from nbbuild.events import Observer
 from nbbuild.model import Failure
 from nbbuild.notebook.merge import ExecutedCells

@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import msgspec
 
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.interpreter.environment import Grounds
 from nbbuild.model import ArtefactFile, Digest

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from nbbuild.building.jobs.notes import Meeting
-from nbbuild.building.orders import BadOrder
-from nbbuild.building.working import Workplace
+from nbbuild.building.jobs.orders import BadOrder
+from nbbuild.building.jobs.working import Workplace
 from nbbuild.disk.regular import read
 from nbbuild.text.printable import printed
 

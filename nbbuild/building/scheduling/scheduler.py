@@ -20,8 +20,8 @@ from doit.exceptions import BaseFail, TaskError, UnmetDependency
 from doit.runner import Runner
 from doit.task import Task as DoitTask
 
-from nbbuild.building.choosing import Needs, Ready, Shares
-from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
+from nbbuild.building.scheduling.choosing import Needs, Ready, Shares
+from nbbuild.building.scheduling.doit_tasks import doit_name, doit_tasks, name_of
 from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 
 _NO_LIMIT = NoLimit()

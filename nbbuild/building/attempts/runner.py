@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from nbbuild.building.actions import Action, folders, wanted
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.actions import Action, folders, wanted
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk import temporary
 from nbbuild.judging import endings
 from nbbuild.kernels.execute import Execution, execute

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from nbformat import NotebookNode
 
-from nbbuild.building.accounts import Before
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted, Attempts
+from nbbuild.building.attempts.accounts import Before
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.protocol import Attempted, Attempts
 from nbbuild.building.executors import Begun, Jobs
 from nbbuild.building.outputs import Outputs
 from nbbuild.building.reusing import Sources

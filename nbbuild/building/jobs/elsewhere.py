@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.inspecting import Inspecting
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.building.executors import Begun, GivenUp, Job, Jobs, Lost, NotBegun
-from nbbuild.building.inspecting import Inspecting
-from nbbuild.building.marks import marked
-from nbbuild.building.orders import (
+from nbbuild.building.jobs.marks import marked
+from nbbuild.building.jobs.orders import (
     BLOBS,
     Answer,
     BadOrder,

@@ -25,11 +25,11 @@ from pathlib import Path
 
 import msgspec
 
-from nbbuild.building import runner
-from nbbuild.building.actions import POOLS, Action, visible
-from nbbuild.building.attempts import Attempted
-from nbbuild.building.marks import note_cell
-from nbbuild.building.orders import (
+from nbbuild.building.attempts import runner
+from nbbuild.building.attempts.actions import POOLS, Action, visible
+from nbbuild.building.attempts.protocol import Attempted
+from nbbuild.building.jobs.marks import note_cell
+from nbbuild.building.jobs.orders import (
     BLOBS,
     INPUTS,
     Answer,
