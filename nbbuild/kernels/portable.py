@@ -66,6 +66,7 @@ UNIX_SOCKETS = sys.platform != "win32"
 
 _NEVER = 10**7  # seconds before nbclient gives up: the run decides that instead
 _BATCH = 100  # messages taken from one channel before looking at the other and at the clock
+_NOBODY = 2_000  # milliseconds without a peer after which a request cannot be sent
 _KILL_PATIENCE = 0.5  # seconds for killed processes to disappear
 
 _UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
@@ -92,8 +93,11 @@ class _Channel(AsyncZMQSocketChannel):  # type: ignore[misc]  # mypy may not fol
         return message
 
     def send(self, msg: Message) -> None:
-        """Send a request."""
-        super().send(msg)
+        """Send a request. Raises RuntimeError when nobody is there who could ever take it."""
+        try:
+            super().send(msg)
+        except zmq.Again as error:
+            raise RuntimeError("something else listens where the kernel should") from error
         self.sent(msg["header"]["msg_id"])
 
 
@@ -216,6 +220,9 @@ class PortableKernel(RunningKernel):
             context = zmq.asyncio.Context()
             for limit in (zmq.RCVHWM, zmq.SNDHWM):
                 context.setsockopt(limit, 0)
+            # Sending waits only for a peer. Over TCP, two kernels may have got the same port: who
+            # meets the wrong kind of socket there is left without a peer for good.
+            context.setsockopt(zmq.SNDTIMEO, _NOBODY)
             stack.callback(context.destroy, linger=0)
             self._manager = self._managing(kernel, context)
             arguments = [] if kernel.interpreter is None else [IN_MEMORY]
@@ -248,7 +255,10 @@ class PortableKernel(RunningKernel):
     def send(self, kind: str, content: Mapping[str, Any]) -> str:
         """Send a request on the shell channel; return the id that its replies will name."""
         message = self.jupyter_session.msg(kind, dict(content))
-        self._client.kc.shell_channel.send(message)
+        try:
+            self._client.kc.shell_channel.send(message)
+        except RuntimeError as error:
+            self._break(str(error))
         self._knocking.sent_request()
         return str(message["header"]["msg_id"])
 

@@ -88,7 +88,8 @@ def test_kernels_take_no_port(count, warm, ported, tmp_path):
 @pytest.mark.stress
 @pytest.mark.parametrize("unix", [True, False], ids=["sockets", "tcp"])
 def test_every_kernel_starts_the_portable_way(unix, ported, tmp_path):
-    failed, connections = built(tmp_path, 200, unix=unix, portable=True)
+    count = int(os.environ.get("NBBUILD_STRESS_SIZE", "200"))
+    failed, connections = built(tmp_path, count, unix=unix, portable=True)
     print(f"{connections} connections at the end")
     assert failed == []
     assert (connections == 0) == unix
