@@ -14,7 +14,8 @@ Both are used as they are, except where they lose messages or react too late:
 * No signal handlers are set: nbclient removes its own when the first of several notebooks is done.
 
 Kernels talk over Unix sockets in a private folder. On Windows they talk over TCP, where two kernels
-may get the same port. A start that fails is tried once more, since no cell has run.
+may get the same port. A start that fails is tried again, since no cell has run: once, or five times
+where there are ports to meet at.
 
 At the end the kernel's process group is killed. A process that left the group survives. If nbbuild
 itself is killed, an IPython kernel notices that its parent has gone.
@@ -67,6 +68,7 @@ UNIX_SOCKETS = sys.platform != "win32"
 _NEVER = 10**7  # seconds before nbclient gives up: the run decides that instead
 _BATCH = 100  # messages taken from one channel before looking at the other and at the clock
 _NOBODY = 2_000  # milliseconds without a peer after which a request cannot be sent
+_TRIES, _TRIES_FOR_PORTS = 2, 6  # starts of a kernel; with ports, several at once may meet
 _KILL_PATIENCE = 0.5  # seconds for killed processes to disappear
 
 _UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
@@ -437,7 +439,7 @@ def start(
     allow_errors: bool,
     check: Callable[[], None],
 ) -> PortableKernel:
-    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
+    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried again.
 
     It will execute cells of `notebook`. `env` is the whole environment, except for what kernel.json
     adds. `check` is called every `TICK` and may raise to give up.
@@ -445,8 +447,9 @@ def start(
     Raises:
         NotStarted: it cannot be started.
     """
-    second = False
+    left = _TRIES if UNIX_SOCKETS else _TRIES_FOR_PORTS
     while True:
+        left -= 1
         try:
             started = PortableKernel(kernel, notebook, cwd=cwd, env=env, allow_errors=allow_errors)
         except KernelError as error:
@@ -457,9 +460,8 @@ def start(
             started.wait_until_ready(check)
         except NotStarted:
             started.close()
-            if second:
+            if not left:
                 raise
-            second = True
         except BaseException:
             started.close()
             raise
