@@ -265,7 +265,8 @@ def test_what_workers_and_kernels_need_for_a_moment_is_private_too(project, tmp_
         check=False,
     )
     assert (done.returncode, len(slurm.submitted)) == (0, 1), done.stderr
-    inside = f"{tmp_path}/temporary/nbb-[^/]+/"  # of a folder that only its owner can enter
+    # Of a folder that only its owner can enter, and the drafts of what is the user's.
+    inside = f"{tmp_path}/temporary/nbb-[^/]+/|{project.root}/.nbbuild/tree/.nbbuild-[^/]+.tmp"
     places = (f"{project.root}/.nbbuild", f"{tmp_path}/temporary/")
     made = {}
     for path, mode in straced.made(log):
