@@ -128,19 +128,19 @@ class MemoryProject:
         builder = self._builder(
             graph, judge, tally, again, retired, retries=retries, cancelled=cancelled
         )
-        workers = Workers(ThreadPoolExecutor(jobs), jobs)
-        drive(
-            [one.task for one in plan.judgements if one.verdict is not Verdict.BLOCKED],
-            graph,
-            judge,
-            builder,
-            tally,
-            workers=workers,
-            tokens=NoLimit(),
-            priority={},
-            again=again,
-            most_failures=most_failures,
-        )
+        with Workers(ThreadPoolExecutor(jobs), jobs) as workers:
+            drive(
+                [one.task for one in plan.judgements if one.verdict is not Verdict.BLOCKED],
+                graph,
+                judge,
+                builder,
+                tally,
+                workers=workers,
+                tokens=NoLimit(),
+                priority={},
+                again=again,
+                most_failures=most_failures,
+            )
         return tally.report(names, seconds=0.0)
 
     def _builder(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from nbbuild.building.jobs.orders import (
 from nbbuild.disk import temporary
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.durable import write, writing
-from nbbuild.errors import OneTaskError
+from nbbuild.errors import OneTaskError, StoreError
 from nbbuild.events import CellStarted, Noted, Observer
 from nbbuild.model import ArtefactFile, Digest, Failure, Task
 from nbbuild.store import Store
@@ -94,12 +95,14 @@ class AttemptsElsewhere:
                 except Lost as error:
                     told = f"the worker that executed it was lost: {error}"
                     return _failed(action, Failure("died", told))
-                answer = self._understood(task, data)
+                answer = self._understood(action, data)
                 done = answer.attempted
                 if done is not None and done.cancelled and not cancelled.is_set():
                     failure = Failure("died", _STOPPED.format(answer.host))
                     return replace(done, cancelled=False, failure=failure, root=action.root)
                 if done is not None:
+                    if action.resumes and answer.sandbox is None:
+                        done = replace(done, stale=self._changed(task, action))
                     return self._settled(task, action, answer, done)
                 self.lacks.add(answer.lacks)
                 action = replace(action, resumes=False)
@@ -124,7 +127,7 @@ class AttemptsElsewhere:
         inputs = self._inputs(task, action.root) if self.lacks.inputs else None
         blobs: dict[Digest, bytes] = {}
         if inputs is not None and (self.lacks.blobs or not self.store.writable):
-            blobs = {one.digest: (action.root / one.path).read_bytes() for one in inputs}
+            blobs = {one.digest: _content(action.root, one) for one in inputs}
         return Order(
             action=replace(action, cache=None),
             artefacts=task.artefacts,
@@ -143,7 +146,7 @@ class AttemptsElsewhere:
         for path in self.inputs(task):
             place = root / path
             executable = os.access(place, os.X_OK)
-            with writing(f"'{path}' cannot be sent to a worker", place):
+            with _sent(path, place):
                 if self.store.writable:
                     digest, size = self.store.put_file(place)
                 else:
@@ -152,12 +155,13 @@ class AttemptsElsewhere:
             found.append(ArtefactFile(path, digest, size, executable))
         return tuple(found)
 
-    def _understood(self, task: Task, data: bytes) -> Answer:
+    def _understood(self, action: Action, data: bytes) -> Answer:
         try:
             return decode_answer(data)
         except ValueError as error:
+            self.jobs.settled(action.key)  # else the next build would find the same answer
             raise OneTaskError(
-                f"the answer of the worker that executed '{task.name}' cannot be read",
+                f"the answer of the worker that executed '{action.task}' cannot be read",
                 facts=[("because", str(error))],
                 hint="build again",
             ) from error
@@ -173,13 +177,22 @@ class AttemptsElsewhere:
             )
             notes = done.notes
             if failure is None:
-                notes += self._bring_in(there)
+                notes += self._bring_in(action, there)
             elif action.sandbox is None:
                 notes += (_STAGED.format(answer.host),)
             done = replace(done, failure=failure, notes=notes)
         return replace(done, failure=self.inspecting.with_folder(task, done.failure))
 
-    def _bring_in(self, there: InSandbox) -> tuple[str, ...]:
+    def _changed(self, task: Task, action: Action) -> str:
+        """Say which artefact has changed since the job answered: nobody was there to keep it."""
+        answered = self.jobs.answered_ns(action.key)
+        for path in self.inspecting.walker.match_all(task.artefacts) if answered else ():
+            with suppress(FileNotFoundError):
+                if (action.root / path).stat().st_mtime_ns > answered:
+                    return f"'{path}' has changed since its job ended"
+        return ""
+
+    def _bring_in(self, action: Action, there: InSandbox) -> tuple[str, ...]:
         """Put the artefacts of a run in a sandbox in their places; return notes for users."""
         notes: tuple[str, ...] = ()
         with temporary.folder() as folder:
@@ -189,6 +202,7 @@ class AttemptsElsewhere:
                 if data is not None:
                     write(file, data, mode=0o777 if one.executable else 0o666, sync=False)
                 elif not self.store.restore(one.digest, file, executable=one.executable):
+                    self.jobs.settled(action.key)  # nor will the next build find it
                     raise OneTaskError(
                         f"'{one.path}' is not in the cache, though a worker put it there",
                         hint="build again",
@@ -200,3 +214,24 @@ class AttemptsElsewhere:
 def _failed(action: Action, failure: Failure) -> Attempted:
     cells = without_outputs(action.notebook)
     return Attempted(cells=cells, failure=failure, root=action.root)
+
+
+@contextmanager
+def _sent(path: str, place: Path) -> Iterator[None]:
+    """Turn an OSError in the block, which reads the file at `place`, into an error of one task."""
+    try:
+        with writing(f"'{path}' cannot be sent to a worker", place):
+            yield
+    except StoreError as error:
+        raise OneTaskError(error.what, facts=error.facts, hint=error.hint) from error
+
+
+def _content(root: Path, one: ArtefactFile) -> bytes:
+    """Return the content of an input; raises `OneTaskError` if it is not what was digested."""
+    with _sent(one.path, root / one.path):
+        data = (root / one.path).read_bytes()
+    if digest_bytes(data) != one.digest:
+        raise OneTaskError(
+            f"'{one.path}' changed while it was sent to a worker", hint="build again"
+        )
+    return data

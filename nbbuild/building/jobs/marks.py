@@ -6,6 +6,7 @@ stops. While the attempt runs, it holds which cell began last, for builds that h
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nbbuild.building.executors import Begun
-from nbbuild.disk.durable import below_private, own_mode, writing
+from nbbuild.disk.durable import below_private, writing
 from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import DOT, JOBS
@@ -28,7 +29,7 @@ def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Pa
     """Yield the mark of an attempt at `key`, which is there for as long as the block lasts.
 
     It is locked, so that a killed build ends the job, unless the job `outlives` its build: then the
-    mark stays until the job is settled, and is for `Jobs` to remove.
+    mark is for `Jobs` to make, and stays until the job is settled.
     """
     folder = root / DOT / JOBS
     name = f"{key[:12]}-{secrets.token_hex(8)}"
@@ -36,7 +37,6 @@ def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Pa
         mark = Path(begun.mark) if begun.mark else folder / f"{name}.job"
         with writing("a job cannot be noted", mark):
             below_private(folder)
-            mark.touch(own_mode(mark))
         yield mark
         return
     mark = folder / f"{name}.lock"
@@ -47,6 +47,23 @@ def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Pa
             yield mark
     finally:
         mark.unlink(missing_ok=True)
+
+
+def is_there(mark: Path) -> bool:
+    """Whether a mark is still there; raises `OSError` if that cannot be seen.
+
+    The file is opened. A client of a network file system may answer `stat` from what it remembers,
+    for a minute, but asks its server before it opens a file.
+    """
+    try:
+        os.close(os.open(mark, os.O_RDONLY | ONLY_HERE))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ESTALE:
+            return False
+        raise
+    return True
 
 
 def note_cell(mark: Path, number: int, total: int) -> None:

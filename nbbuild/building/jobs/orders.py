@@ -23,7 +23,7 @@ from nbbuild.interpreter.environment import Grounds
 from nbbuild.model import ArtefactFile, Digest
 from nbbuild.notebook import merge
 from nbbuild.notebook.merge import ExecutedCell, ExecutedCells, executed_cells
-from nbbuild.notebook.read import from_bytes
+from nbbuild.notebook.read import from_own
 from nbbuild.version import __version__
 
 INPUTS = "inputs"
@@ -117,5 +117,5 @@ def decode_answer(data: bytes) -> Answer:
 
 def without_outputs(notebook: bytes) -> ExecutedCells:
     """Return the cells of a notebook of which nothing has run."""
-    cells: Sequence[ExecutedCell] = executed_cells(from_bytes(notebook)).cells
+    cells: Sequence[ExecutedCell] = executed_cells(from_own(notebook)).cells
     return ExecutedCells(tuple(ExecutedCell(source=cell.source) for cell in cells))

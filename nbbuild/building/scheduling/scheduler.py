@@ -27,8 +27,8 @@ from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 _NO_LIMIT = NoLimit()
 _ONLY_SLOTS = Shares()
 _LAST = math.inf
-_SINGLY = Needs(1, (("singly", 1),))
-"""What a task takes that goes singly: all of a pool of its own."""
+_SINGLY = Needs(1, ((" ", 1),))
+"""What a task takes that goes singly: all of a pool whose name no user can give to one."""
 
 
 def run(
