@@ -25,6 +25,9 @@ Parameters: TypeAlias = Mapping[str, Any]
 Resources: TypeAlias = Mapping[str, int]
 """Name → how many units there are, or how many a task takes; of `MEMORY` bytes."""
 
+LATEST: Final = 1e11
+"""Seconds since the epoch that no true time reaches; far beyond, no calendar has a name for it."""
+
 MEMORY = "memory"
 """The one resource that is counted in bytes."""
 

@@ -35,6 +35,7 @@ from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.wanted import TimeLimits
 from nbbuild.model import Failure
 from nbbuild.notebook.code import parse
+from nbbuild.text.printable import printed
 
 _RAN = ("error", "timeout", "died", "lost")
 """Failures in the middle of a notebook; with the others it did not begin."""
@@ -114,7 +115,7 @@ class LocalExecutor(JupyterExecutorAbstract):  # type: ignore[misc]
         try:
             notebook = self.cache.get_project_notebook(record.pk)
         except OSError as error:  # of jupyter-cache: deleted, or no reader can read it
-            self.logger.error("Failed Retrieving: %s\n%s", record.uri, error)
+            self.logger.error("Failed Retrieving: %s\n%s", record.uri, printed(str(error)))
             NbProjectRecord.set_traceback(record.uri, str(error), self.cache.db)
             return None
         return ProjectNb(
@@ -145,11 +146,12 @@ class LocalExecutor(JupyterExecutorAbstract):  # type: ignore[misc]
         try:
             done = future.result()
         except (NbbuildError, OSError) as error:
-            self.logger.error("Failed Executing: %s\n%s", notebook.uri, error)
+            self.logger.error("Failed Executing: %s\n%s", notebook.uri, printed(str(error)))
             NbProjectRecord.set_traceback(notebook.uri, str(error), self.cache.db)
             return "errored"
         if done.failure is not None:
-            self.logger.warning("Execution Excepted: %s\n%s", notebook.uri, done.failure.message)
+            message = printed(done.failure.message)
+            self.logger.warning("Execution Excepted: %s\n%s", notebook.uri, message)
             NbProjectRecord.set_traceback(notebook.uri, _traceback(done.failure), self.cache.db)
             return "excepted" if done.failure.kind in _RAN else "errored"
         self.logger.info("Execution Successful: %s", notebook.uri)

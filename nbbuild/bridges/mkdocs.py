@@ -21,6 +21,7 @@ from nbbuild.errors import NbbuildError
 from nbbuild.export.pages import Page, pages
 from nbbuild.model import Judgement, Verdict
 from nbbuild.session import Session, open_session
+from nbbuild.text.printable import printed
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -53,7 +54,7 @@ class NbbuildPlugin(BasePlugin[_PluginSettings]):  # type: ignore[no-untyped-cal
                 for source, built in _built(session, chosen):
                     chosen[source].abs_src_path = str(built)
         except NbbuildError as error:
-            raise PluginError(f"nbbuild: {error}") from error
+            raise PluginError(printed(f"nbbuild: {error}")) from error
         return files
 
 
@@ -84,7 +85,7 @@ def _built(session: Session, chosen: Collection[Path]) -> list[tuple[Path, Path]
         "",
         f"hint: build them first: {shlex.join(['nbbuild', '-C', str(session.root)])}",
     ]
-    raise PluginError("\n".join(lines))
+    raise PluginError(printed("\n".join(lines)))
 
 
 def _lacks(page: Page, judgement: Judgement | None, built: Path) -> str:

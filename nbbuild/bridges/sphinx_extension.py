@@ -35,6 +35,7 @@ from nbbuild.config.find import find
 from nbbuild.config.types import Config
 from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import ConfigError, NbbuildError
+from nbbuild.text.printable import printed
 from nbbuild.version import __version__
 
 _EARLY, _LATE = 100, 900
@@ -220,4 +221,4 @@ def _replace(source: list[str], shown: PageResult, path: str) -> bool:
 
 
 def _error(text: str) -> ExtensionError:
-    return ExtensionError(text, modname="nbbuild.sphinx")
+    return ExtensionError(printed(text), modname="nbbuild.sphinx")

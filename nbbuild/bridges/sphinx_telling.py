@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from nbbuild.bridges.sphinx_building import DocumentationBuild
 from nbbuild.model import Outcome, OutcomeKind, Report
 from nbbuild.report import BuildObserver, Options, observer
+from nbbuild.text.printable import printed
 
 if TYPE_CHECKING:
     from nbbuild.config.types import Config
@@ -49,14 +50,14 @@ def warn(logger: Any, built: DocumentationBuild) -> None:
         failed = outcome.kind is OutcomeKind.FAILED
         logger.warning(
             "%s: %s",
-            outcome.task,
-            _why(outcome),
+            printed(outcome.task),
+            printed(_why(outcome)),
             location=f"{file}:{line}",
             type=KIND,
             subtype="failed" if failed else "blocked",
         )
     for problem in built.problems:
-        logger.warning("%s", problem, type=KIND, subtype="problem")
+        logger.warning("%s", printed(problem), type=KIND, subtype="problem")
 
 
 def refusal(report: Report, config: Config) -> str:

@@ -21,7 +21,7 @@ import click
 from nbbuild.cli._signals import INTERRUPTED
 from nbbuild.cli.render import emit
 from nbbuild.errors import NbbuildError, Problems, UsageError, did_you_mean, internal
-from nbbuild.text.printable import clean
+from nbbuild.text.printable import printed
 
 NOBODY_READS = 141
 
@@ -61,11 +61,11 @@ def _tell(error: Exception) -> int:
     """Write an error to stderr; return the status to end with."""
     known = _known(error)
     if known is not error and not isinstance(error, click.ClickException) and _debugging():
-        _say(clean("".join(traceback.format_exception(error)).rstrip()))
+        _say(printed("".join(traceback.format_exception(error)).rstrip()))
     word = "error:"
     if _is_terminal(sys.stderr) and not os.environ.get("NO_COLOR"):
         word = click.style(word, fg="red", bold=True)
-    _say("\n\n".join(f"{word} {clean(str(one))}" for one in _each(known)))
+    _say("\n\n".join(f"{word} {printed(str(one))}" for one in _each(known)))
     return known.exit_status
 
 

@@ -11,7 +11,7 @@ import click
 
 from nbbuild.report.as_json import to_json
 from nbbuild.text import columns
-from nbbuild.text.printable import clean, clean_but_colours
+from nbbuild.text.printable import clean_but_colours, disobeyed, on_a_runner, printed
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -32,22 +32,28 @@ def emit(data: object, *, as_json: bool = False, coloured: bool = False) -> None
     """
     if isinstance(data, str) and not as_json:
         if data:
-            click.echo(clean_but_colours(data) if coloured else clean(data))
+            click.echo(_coloured(data) if coloured else printed(data))
     else:
         context = click.get_current_context(silent=True)
         if context is not None:
             context.meta[EMITTED] = True
-        click.echo(to_json(data))
+        text = to_json(data)
+        click.echo(text.replace("##[", "##\\u005b") if on_a_runner() else text)
+
+
+def _coloured(text: str) -> str:
+    text = clean_but_colours(text)
+    return disobeyed(text) if on_a_runner() else text
 
 
 def say(text: str) -> None:
     """Write words about the data to stderr."""
-    click.echo(clean(text), err=True)
+    click.echo(printed(text), err=True)
 
 
 def confirm(question: str) -> None:
     """Ask on stderr, and raise click.Abort unless the answer is yes."""
-    click.confirm(clean(question), abort=True, err=True)
+    click.confirm(printed(question), abort=True, err=True)
 
 
 def table(

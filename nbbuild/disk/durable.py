@@ -166,12 +166,12 @@ def own_folder(folder: Path, *, below: Path) -> None:
     """
     _tag_above(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
     except (FileExistsError, NotADirectoryError):
         for place in [*reversed(folder.parents), folder]:
             if below in place.parents and os.path.lexists(place) and not place.is_dir():
                 set_aside(place)
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
 
 
 def keep_copy(target: Path) -> Path:
@@ -285,8 +285,22 @@ def _hint(number: int | None) -> str:
 def below_private(folder: Path) -> Path:
     """Make and return `folder`; a `.nbbuild` above it is made and tagged. Raises OSError."""
     _tag_above(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     return folder
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it unless they exist, as open as the `.nbbuild` above them."""
+    try:
+        folder.mkdir(mode=own_mode(folder, 0o777))
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        _make(folder.parent)
+        folder.mkdir(mode=own_mode(folder, 0o777), exist_ok=True)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def _tag_above(folder: Path) -> None:

@@ -11,22 +11,29 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import Final
 
 from nbbuild.disk.flags import ONLY_HERE, QUIETLY
+
+MOST: Final = 256 << 20
+"""The most bytes that any file of nbbuild's own has, but for blobs."""
 
 
 class NotRegular(OSError):
     """What is at the path is not a regular file."""
 
 
-def read(path: str | os.PathLike[str]) -> bytes:
+def read(path: str | os.PathLike[str], *, most: int = MOST) -> bytes:
     """Return the bytes of the regular file at `path`, which may be a link to one.
 
-    Raises NotRegular for a pipe, a folder, a device or a loop of links, without waiting, and
-    otherwise OSError as `open` does.
+    Raises NotRegular for a pipe, a folder, a device or a loop of links, without waiting, and for a
+    file of more than `most` bytes, unread; otherwise OSError as `open` does.
     """
     with os.fdopen(opened(path), "rb", buffering=0) as file:
-        return file.read()
+        size = os.fstat(file.fileno()).st_size
+        if size <= most:
+            return file.read()
+    raise NotRegular(None, f"it has {size} bytes, more than nbbuild writes", os.fspath(path))
 
 
 def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:

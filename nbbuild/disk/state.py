@@ -33,7 +33,7 @@ from nbbuild.disk.project_folder import LOCKS, STATE
 from nbbuild.disk.regular import is_taken
 from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.errors import StoreError
-from nbbuild.model import Digest, Outcome, OutcomeKind
+from nbbuild.model import LATEST, Digest, Outcome, OutcomeKind
 
 FORMAT = 1
 """Raise it whenever a table, or a value in one, changes its meaning."""
@@ -417,8 +417,11 @@ def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
     connection.execute(_SYNCHRONOUS)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if (application, version) != (_APPLICATION_ID, FORMAT) or not names >= _TABLES:
+    # A view or a trigger of somebody else's could compute without end.
+    found = connection.execute("SELECT name, type FROM sqlite_master").fetchall()
+    tables = {name for name, kind in found if kind == "table"}
+    plain = all(kind in ("table", "index") for _, kind in found)
+    if (application, version) != (_APPLICATION_ID, FORMAT) or not tables >= _TABLES or not plain:
         raise _Foreign
     if thorough and connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise _Foreign
@@ -447,7 +450,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _decoded(value: bytes) -> Outcome | None:
     try:
-        return _OUTCOME.unpack(value)
+        outcome = _OUTCOME.unpack(value)
+        return outcome if 0 <= outcome.when < LATEST else None
     except (Misshapen, TypeError):  # a damaged row can hold anything
         return None
 

@@ -14,7 +14,8 @@ Both are used as they are, except where they lose messages or react too late:
 * No signal handlers are set: nbclient removes its own when the first of several notebooks is done.
 
 Kernels talk over Unix sockets in a private folder. On Windows they talk over TCP, where two kernels
-may get the same port. A start that fails is tried once more, since no cell has run.
+may get the same port. A start that fails is tried again, since no cell has run: once, or five times
+where there are ports to meet at.
 
 At the end the kernel's process group is killed. A process that left the group survives. If nbbuild
 itself is killed, an IPython kernel notices that its parent has gone.
@@ -66,6 +67,8 @@ UNIX_SOCKETS = sys.platform != "win32"
 
 _NEVER = 10**7  # seconds before nbclient gives up: the run decides that instead
 _BATCH = 100  # messages taken from one channel before looking at the other and at the clock
+_NOBODY = 2_000  # milliseconds without a peer after which a request cannot be sent
+_TRIES, _TRIES_FOR_PORTS = 2, 6  # starts of a kernel; with ports, several at once may meet
 _KILL_PATIENCE = 0.5  # seconds for killed processes to disappear
 
 _UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
@@ -92,8 +95,11 @@ class _Channel(AsyncZMQSocketChannel):  # type: ignore[misc]  # mypy may not fol
         return message
 
     def send(self, msg: Message) -> None:
-        """Send a request."""
-        super().send(msg)
+        """Send a request. Raises RuntimeError when nobody is there who could ever take it."""
+        try:
+            super().send(msg)
+        except zmq.Again as error:
+            raise RuntimeError("something else listens where the kernel should") from error
         self.sent(msg["header"]["msg_id"])
 
 
@@ -216,6 +222,9 @@ class PortableKernel(RunningKernel):
             context = zmq.asyncio.Context()
             for limit in (zmq.RCVHWM, zmq.SNDHWM):
                 context.setsockopt(limit, 0)
+            # Sending waits only for a peer. Over TCP, two kernels may have got the same port: who
+            # meets the wrong kind of socket there is left without a peer for good.
+            context.setsockopt(zmq.SNDTIMEO, _NOBODY)
             stack.callback(context.destroy, linger=0)
             self._manager = self._managing(kernel, context)
             arguments = [] if kernel.interpreter is None else [IN_MEMORY]
@@ -248,7 +257,10 @@ class PortableKernel(RunningKernel):
     def send(self, kind: str, content: Mapping[str, Any]) -> str:
         """Send a request on the shell channel; return the id that its replies will name."""
         message = self.jupyter_session.msg(kind, dict(content))
-        self._client.kc.shell_channel.send(message)
+        try:
+            self._client.kc.shell_channel.send(message)
+        except RuntimeError as error:
+            self._break(str(error))
         self._knocking.sent_request()
         return str(message["header"]["msg_id"])
 
@@ -427,7 +439,7 @@ def start(
     allow_errors: bool,
     check: Callable[[], None],
 ) -> PortableKernel:
-    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried once more.
+    """Start `kernel` in `cwd` and wait until it is ready; a failed start is tried again.
 
     It will execute cells of `notebook`. `env` is the whole environment, except for what kernel.json
     adds. `check` is called every `TICK` and may raise to give up.
@@ -435,8 +447,9 @@ def start(
     Raises:
         NotStarted: it cannot be started.
     """
-    second = False
+    left = _TRIES if UNIX_SOCKETS else _TRIES_FOR_PORTS
     while True:
+        left -= 1
         try:
             started = PortableKernel(kernel, notebook, cwd=cwd, env=env, allow_errors=allow_errors)
         except KernelError as error:
@@ -447,9 +460,8 @@ def start(
             started.wait_until_ready(check)
         except NotStarted:
             started.close()
-            if second:
+            if not left:
                 raise
-            second = True
         except BaseException:
             started.close()
             raise

@@ -30,7 +30,7 @@ from nbbuild.disk.project_folder import DOT, UPTODATE
 from nbbuild.quick import make
 from nbbuild.quick.above import NAME, find_above, standing
 from nbbuild.quick.verbs import VERBS, WORKER
-from nbbuild.text.printable import clean
+from nbbuild.text.printable import printed
 
 FORMAT = 2
 
@@ -79,13 +79,21 @@ def answer(words: Sequence[str]) -> int | None:
     config = os.path.basename(request.file or NAME)  # noqa: PTH119
     here = standing(request.directory, root) if request.targets else ""
     known = read(place(root, config, request.targets, here=here))
-    if known is None or not holds(known, root=root, environ=os.environ):
+    try:
+        if known is None or not holds(known, root=root, environ=os.environ):
+            return None
+        lines = [] if request.silent else [*known["notes"]]
+        if not request.silent and not request.question:
+            lines.append(known["summary"])
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # another program wrote it
         return None
-    lines = [] if request.silent else [*known["notes"]]
-    if not request.silent and not request.question:
-        lines.append(known["summary"])
     if lines:
-        print(clean("\n".join(lines)), file=sys.stderr)
+        print(printed("\n".join(lines)), file=sys.stderr)
     return 0
 
 

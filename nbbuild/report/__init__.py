@@ -12,6 +12,7 @@ from nbbuild.events import Event, Moved, Planned
 from nbbuild.model import Outcome, Report
 from nbbuild.report.plain import Plain
 from nbbuild.report.words import Options, Words, summary
+from nbbuild.text.printable import clean
 from nbbuild.text.quantities import amount, duration
 
 __all__ = ["BuildObserver", "LogFormat", "Options", "amount", "duration", "observer", "summary"]
@@ -54,7 +55,7 @@ def observer(
     if log_format == "github":
         from nbbuild.report.github import GithubWords
 
-        return Plain(stream, words=GithubWords(options or Options(), located=located))
+        return Plain(stream, words=GithubWords(options or Options(), located=located), safe=clean)
     options = options or Options()
     words = Words(options)
     plain = Plain(stream, words=words)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
-from nbbuild.model import Failure, OutcomeKind
+from nbbuild.model import LATEST, Failure, OutcomeKind
 from nbbuild.report.critical import chain
 from nbbuild.text.numbering import named
 
@@ -146,6 +146,8 @@ def decoded(data: bytes) -> Document:
     document = DOCUMENT.from_json(data)
     if document.format != FORMAT:
         raise Misshapen(f"its format is {document.format}, and this nbbuild reads {FORMAT}")
+    if not 0 <= document.began < LATEST:
+        raise Misshapen("its time cannot be right")
     return document
 
 

@@ -1,18 +1,16 @@
 """Show a build in the log of GitHub Actions: folded tracebacks, and errors at their lines.
 
-The runner obeys lines that begin with `::`, after blanks, and `##[` anywhere. What notebooks say is
-printed so that it is neither. See GitHub's "Workflow commands".
+What notebooks say is printed so that the runner does not obey it. See GitHub's "Workflow commands".
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nbbuild.model import Failure, Outcome
 from nbbuild.report.words import Line, Options, Words
-from nbbuild.text.printable import clean
+from nbbuild.text.printable import clean, disobeyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class GithubWords(Words):
     def printed(self, line: Line) -> str:
         """Return a line as text; only our own commands are commands."""
         text = super().printed(line)
-        return text if isinstance(line, _Command) else _OBEYED.sub(_apart, text)
+        return text if isinstance(line, _Command) else disobeyed(text)
 
     def _failure(self, outcome: Outcome, failure: Failure) -> list[Line]:
         lines = super()._failure(outcome, failure)
@@ -46,13 +44,6 @@ class GithubWords(Words):
         said = {"file": file, "line": str(line), "title": f"{outcome.task}{cell}"}
         about = ",".join(f"{name}={_property(value)}" for name, value in said.items())
         return f"::error {about}::{_data(failure.message)}"
-
-
-_OBEYED = re.compile(r"^(\s*)::|##\[", re.MULTILINE)
-
-
-def _apart(found: re.Match[str]) -> str:
-    return "## [" if found[1] is None else f"{found[1]}: :"
 
 
 def _data(text: str) -> str:

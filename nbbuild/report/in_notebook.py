@@ -14,6 +14,7 @@ from nbbuild.model import OutcomeKind, Report
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import Words, summary
 from nbbuild.text.markup import joined, table, tag
+from nbbuild.text.printable import clean
 from nbbuild.text.quantities import duration
 
 _EVERY = 0.25  # seconds between two pictures at least
@@ -78,7 +79,7 @@ class InNotebook:
         with self._lock:
             lines = [*self._failed, *report.problems, summary(report)]
             shown = (tag("div", line) for line in lines)
-            self._display({"text/plain": "\n".join(lines), "text/html": joined(*shown)})
+            self._display({"text/plain": clean("\n".join(lines)), "text/html": joined(*shown)})
 
     def _draw(self, now: float) -> None:
         self._drawn = now
@@ -97,4 +98,4 @@ class InNotebook:
             f" {count}",
             table(("notebook", "cell", "time"), rows) if rows else "",
         )
-        self._display({"text/plain": "\n".join(lines), "text/html": picture})
+        self._display({"text/plain": clean("\n".join(lines)), "text/html": picture})

@@ -13,7 +13,7 @@ from nbbuild.events import Ended, Event, Moved, Noted, Planned, Started
 from nbbuild.model import Report
 from nbbuild.report.progress import Progress
 from nbbuild.report.words import Line, Words
-from nbbuild.text.printable import clean
+from nbbuild.text.printable import printed
 from nbbuild.text.quantities import duration, number_of
 
 HEARTBEAT_SECONDS = 30.0
@@ -33,10 +33,12 @@ class Plain:
         words: Words,
         clock: Callable[[], float] = time.monotonic,
         heartbeat: float = HEARTBEAT_SECONDS,
+        safe: Callable[[str], str] = printed,
     ) -> None:
         self._stream = stream
         self._words = words
         self._heartbeat = heartbeat
+        self._safe = safe
         self._lock = threading.Lock()
         self._progress = Progress(clock=clock)
         self._ended = threading.Event()
@@ -91,7 +93,7 @@ class Plain:
             self._write([Line("running", running + about)])
 
     def _write(self, lines: Iterable[Line]) -> None:
-        text = clean("".join(f"{self._words.printed(line)}\n" for line in lines))
+        text = self._safe("".join(f"{self._words.printed(line)}\n" for line in lines))
         if not text:
             return
         try:

@@ -19,6 +19,8 @@ from nbbuild.store.layout import EMPTY, Layout, is_digest
 from nbbuild.store.uses import StoreUses
 
 _CHUNK = 1 << 20  # bytes
+_LARGE = 64 << 20  # bytes: digested before they are held in memory
+_MOST_HELD = 1 << 32
 _READ_ONLY = 0o444
 OTHER_BYTES = "its bytes do not match its name"
 
@@ -76,6 +78,11 @@ class Blobs:
             return None
         with file:
             try:
+                size = os.fstat(file.fileno()).st_size
+                # A file with holes takes no room on the disk, and all memory.
+                if size > _MOST_HELD or (size > _LARGE and self.fault(self._layout.blob(digest))):
+                    self._drop(digest)
+                    return None
                 data = file.read()
             except OSError:
                 return None
@@ -95,13 +102,24 @@ class Blobs:
             return False
         return stat.S_ISREG(found.st_mode) and (found.st_size > 0 or digest == EMPTY)
 
-    def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
+    def restore(
+        self,
+        digest: Digest,
+        target: Path,
+        *,
+        executable: bool = False,
+        size: int | None = None,
+    ) -> bool:
         """Write the blob to `target`; if it is missing or damaged, write nothing and return False.
 
         A file or a symbolic link at `target` is replaced in one step. Missing folders are made.
+        A blob of more than `size` bytes, if that is given, is not read.
         """
         file = self._open(digest)
         if file is None:
+            return False
+        if size is not None and os.fstat(file.fileno()).st_size > size:
+            file.close()  # and stays: perhaps the record is wrong
             return False
         hasher = blake3()
         mode = 0o777 if executable else 0o666

@@ -76,9 +76,16 @@ class DiskStore:
         """Whether a blob exists; it is not checked."""
         return self._blobs.has(digest)
 
-    def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
+    def restore(
+        self,
+        digest: Digest,
+        target: Path,
+        *,
+        executable: bool = False,
+        size: int | None = None,
+    ) -> bool:
         """Check a blob and write it to `target` in one step; False if it is missing or damaged."""
-        return self._blobs.restore(digest, target, executable=executable)
+        return self._blobs.restore(digest, target, executable=executable, size=size)
 
     def elsewhere(self, key: Digest) -> list[Record]:
         """Return further records of a key, from where asking takes longer: here, none."""

@@ -71,10 +71,17 @@ class MemoryStore:
         """Whether a blob exists; it is not checked."""
         return bool(self.blobs.get(digest)) or (digest == EMPTY and EMPTY in self.blobs)
 
-    def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
+    def restore(
+        self,
+        digest: Digest,
+        target: Path,
+        *,
+        executable: bool = False,
+        size: int | None = None,
+    ) -> bool:
         """Check a blob and write it to `target` in one step; False if it is missing or damaged."""
         data = self.get(digest)
-        if data is None:
+        if data is None or (size is not None and len(data) > size):
             return False
         with writing("a file cannot be restored from the cache", target):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,14 @@ class Store(Protocol):
         """Whether a blob exists; it is not checked."""
         ...
 
-    def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
+    def restore(
+        self,
+        digest: Digest,
+        target: Path,
+        *,
+        executable: bool = False,
+        size: int | None = None,
+    ) -> bool:
         """Check a blob and write it to `target` in one step; make the folders above it.
 
         If it is missing or damaged, write nothing and return False. A symbolic link at `target` is

@@ -13,12 +13,14 @@ from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import as_json
 from nbbuild.errors import OneTaskError
 from nbbuild.model import Digest, Record
+from nbbuild.store.bounds import MOST_BODY, excess
 from nbbuild.store.layout import Layout, is_digest, is_record_id
 from nbbuild.store.pruning import Kept
 from nbbuild.store.reading import RecordReader, plainly
 from nbbuild.store.uses import StoreUses
 
 _TRIES = 100
+_MOST = MOST_BODY + 100  # bytes of a record's file
 
 
 def encode(record: Record) -> bytes:
@@ -29,6 +31,8 @@ def encode(record: Record) -> bytes:
         data = seal(as_json(record))
     except (TypeError, ValueError) as error:
         raise _unfit(record, f"it is not JSON: {error}") from error
+    if len(data) > _MOST or excess(record):
+        raise _unfit(record, excess(record) or "it names more than any run uses")
     if decode(data, key=record.key.digest, record_id=record.id) != record:
         raise _unfit(record, "it reads back differently")
     return data
@@ -46,7 +50,7 @@ def decode(
     record = None if body is None else read(body)
     if record is None or (record.key.digest, record.id) != (key, record_id):
         return None
-    return record
+    return None if excess(record) else record
 
 
 def newest_first(records: Iterator[Record]) -> list[Record]:
@@ -145,7 +149,7 @@ class Records:
         if not is_record_id(record_id):
             return None
         try:
-            data = read(path)
+            data = read(path, most=_MOST)
         except OSError:
             return None
         return decode(data, key=key, record_id=record_id, read=self._reader.read)

@@ -50,12 +50,19 @@ class SharedStore(DiskStore):
         """Whether a blob exists here, or the remote says that it has it; it is not checked."""
         return super().has(digest) or (self.writable and self.remote.has(digest))
 
-    def restore(self, digest: Digest, target: Path, *, executable: bool = False) -> bool:
+    def restore(
+        self,
+        digest: Digest,
+        target: Path,
+        *,
+        executable: bool = False,
+        size: int | None = None,
+    ) -> bool:
         """Check a blob and write it to `target` in one step; False if it is missing or damaged."""
-        if super().restore(digest, target, executable=executable):
+        if super().restore(digest, target, executable=executable, size=size):
             return True
         fetched = bool(self.bring([digest]))
-        return fetched and super().restore(digest, target, executable=executable)
+        return fetched and super().restore(digest, target, executable=executable, size=size)
 
     def holds(self, digest: Digest) -> bool:
         """Whether a blob exists here, without asking the remote."""

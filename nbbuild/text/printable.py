@@ -6,7 +6,9 @@ through here, where it leaves: `cli.render`, `cli._errors`, `report.plain` and `
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 
 _INVISIBLE = (
     "\x7f-\x9f"  # delete, and the controls that 8-bit terminals obey
@@ -18,6 +20,7 @@ _UNSAFE = re.compile(f"[\\x00-\\x08\\x0b-\\x1f{_INVISIBLE}]")
 _UNSAFE_OR_COLOUR = re.compile(rf"\x1b\[[\d;]*m|{_UNSAFE.pattern}")
 _UNSAFE_IN_JSON = re.compile(f"[{_INVISIBLE}]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_OBEYED = re.compile(r"^(\s*)::|##\[", re.MULTILINE)
 _NOT_A_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
@@ -46,6 +49,24 @@ def clean_but_colours(text: str) -> str:
 def clean_json(text: str) -> str:
     """Return JSON that says the same, in which nothing but line ends is invisible."""
     return _UNSAFE_IN_JSON.sub(_escape_in_json, text)
+
+
+def on_a_runner(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether GitHub Actions reads what is printed: see `disobeyed`."""
+    return environ.get("GITHUB_ACTIONS") == "true"
+
+
+def disobeyed(text: str) -> str:
+    """Return `text` with nothing in it that the runner of GitHub Actions takes for a command.
+
+    It obeys lines that begin with `::`, after blanks, and `##[` anywhere.
+    """
+    return _OBEYED.sub(lambda found: "## [" if found[1] is None else f"{found[1]}: :", text)
+
+
+def printed(text: str) -> str:
+    """Return `text` as `clean` does, and without commands where a runner would obey them."""
+    return disobeyed(clean(text)) if on_a_runner() else clean(text)
 
 
 def _whole(text: str) -> str:

@@ -359,10 +359,14 @@ class Artefacts:
             with writing("artefacts cannot be restored", self._ground.root):
                 draft = self._ground.ledgers.staging(task.name) / str(number)
             drafts.append(draft)
-            executable = artefact.executable
-            if not self._ground.store.restore(artefact.digest, draft, executable=executable):
+            if not self._brings(artefact, draft):
                 missing.append(artefact.digest)
         return drafts, tuple(missing)
+
+    def _brings(self, artefact: ArtefactFile, place: Path) -> bool:
+        return self._ground.store.restore(
+            artefact.digest, place, executable=artefact.executable, size=artefact.size
+        )
 
     def _put(
         self, task: Task, artefact: ArtefactFile, draft: Path, place: Path, *, half: bool
@@ -381,7 +385,7 @@ class Artefacts:
                 if error.errno != errno.EXDEV:
                     raise
                 # Another file system below the root: a second copy, beside the place.
-                self._ground.store.restore(artefact.digest, place, executable=artefact.executable)
+                self._brings(artefact, place)
             self._ground.digests.forget(place)
         return notes
 

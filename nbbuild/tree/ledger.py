@@ -23,10 +23,13 @@ from nbbuild.disk.durable import DRAFT, discard, own_folder, private_folder, wri
 from nbbuild.disk.project_folder import STAGED, TREE
 from nbbuild.disk.regular import NotRegular, is_taken, read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
+from nbbuild.errors import NbbuildError
 from nbbuild.model import Digest
+from nbbuild.paths.patterns import Pattern
 
 _ABANDONED = 86400.0  # seconds after which no build still writes a draft
 _UNREADABLE = "the note of what nbbuild wrote into the project cannot be read"
+_LONGEST = 4096  # characters of a pattern
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -232,6 +235,17 @@ def safe_id(task: str) -> str:
 def _decoded(data: bytes) -> Ledger | None:
     body = unseal(data)
     try:
-        return None if body is None else _LEDGER.from_json(body)
+        ledger = None if body is None else _LEDGER.from_json(body)
     except Misshapen:
         return None
+    if ledger is None or ledger.before is None:
+        return ledger
+    # What its patterns match is taken away, so they must be such as a task can have.
+    return ledger if all(map(_may_be_written, ledger.patterns)) else None
+
+
+def _may_be_written(pattern: str) -> bool:
+    try:
+        return len(pattern) <= _LONGEST and ".." not in Pattern.parse(pattern).text.split("/")
+    except NbbuildError:
+        return False

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from nbbuild.disk.durable import Draft, private_folder, writing
+from nbbuild.disk.durable import Draft, below_private, own_mode, writing
 from nbbuild.disk.project_folder import DOT, REPLACED
 
 SUFFIX = ".replaced"
@@ -48,7 +48,7 @@ class Replaced:
                 self._stamp = self._new_stamp()
             kept, number = f"{self._stamp}/{path}{SUFFIX}", 1
             try:
-                (self._folder / REPLACED / kept).parent.mkdir(parents=True, exist_ok=True)
+                below_private((self._folder / REPLACED / kept).parent)
             except (FileExistsError, NotADirectoryError):
                 self._stamp = ""  # a file was kept where `path` needs a folder
                 continue
@@ -59,14 +59,14 @@ class Replaced:
 
     def _new_stamp(self) -> str:
         """Make a folder that no other build uses."""
-        private_folder(self._folder)
-        (self._folder / REPLACED).mkdir(exist_ok=True)
+        below_private(self._folder / REPLACED)
         now = time.strftime("%Y-%m-%d-%H%M%S")
         number = 1
         while True:
             stamp = now if number == 1 else f"{now}-{number}"
             try:
-                (self._folder / REPLACED / stamp).mkdir()
+                place = self._folder / REPLACED / stamp
+                place.mkdir(mode=own_mode(place, 0o777))
             except FileExistsError:
                 number += 1
             else:

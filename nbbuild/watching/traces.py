@@ -23,7 +23,9 @@ from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.resolving import Resolver
 from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
 from nbbuild.paths.patterns import Pattern, literal_prefix, matches
+from nbbuild.store.bounds import searches_too_much
 from nbbuild.watching.answers import answer, sentence
+from nbbuild.watching.asking import Asking
 from nbbuild.watching.looking import listed
 from nbbuild.watching.modes import masks
 from nbbuild.watching.naming import name_of
@@ -118,6 +120,7 @@ class Traces:
     def __init__(self, root: Path, *, digest: Callable[[str], Digest | None]) -> None:
         self._root = root
         self._folder = str(root)
+        self._asking = Asking(self._folder)
         self._digest = digest
         self._masks = masks(root)
         self._virtual = VirtualEnvironments(root)
@@ -159,12 +162,21 @@ class Traces:
         open_items = list(compress(trace.items, map(not_, known)))
         if not open_items:
             return
+        if searches_too_much(open_items, trace.path):
+            text = "its last run looked for modules in more folders than can be searched again"
+            yield Reason("import", text=text)
+            return
+        asking = self._asking
+        asking.renew()
         made = frozenset(trace.made)
 
         def ours(path: str) -> bool:
             return path in made or own(path)
 
         for item in open_items:
+            if item.kind == "glob" and not asking.may_glob(item.name, item.way):
+                yield Reason("glob", item.name, item.value, "", _unasked(item))
+                continue
             now = self._seen(item, trace, probe, ours, seen.values)
             # What is absent may be so even if the run made it: it would do so again.
             if now == item.value or (item.kind == "absent" and now == ""):
@@ -376,6 +388,16 @@ def digest_names(
 
     kept = sorted(filter(counts, names))
     return blake3("\0".join(kept).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _unasked(item: TraceItem) -> str:
+    base, _, pattern = item.name.partition(":")
+    return f"{_shortened(pattern)} in {_shortened(base)} would look at too much to be judged"
+
+
+def _shortened(text: str) -> str:
+    """Return `text` in quotes, without its middle if it is long."""
+    return f"'{text}'" if len(text) <= 200 else f"'{text[:100]}…{text[-99:]}'"
 
 
 def _sentence(item: TraceItem, now: str | None) -> str:

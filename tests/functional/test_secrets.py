@@ -1,13 +1,17 @@
 """What a notebook hands to other programs stays its own: nbbuild neither keeps nor shows it."""
 
+import contextlib
 import os
 import re
 import stat
 import subprocess
 import sys
+import tarfile
+import zlib
 
 import pytest
 import straced
+from mock_slurm import CONFIG, Slurm
 
 STRACELESS = straced.unavailable()
 
@@ -148,7 +152,70 @@ def test_no_notebook_gets_the_key_that_signs(project, monkeypatch):
     assert "NBBUILD_SIGNING_KEY" not in project.shown("a.ipynb")
 
 
+def everything(folder):
+    """Every byte of the files in a folder, by path, and what is deflated in them."""
+    for place in folder.rglob("*"):
+        if place.is_file():
+            data = place.read_bytes()
+            yield place, data
+            for part in (data, data.split(b"\n", 3)[-1]):  # a pack; the body of a head
+                for shape in (zlib.MAX_WBITS, 32 + zlib.MAX_WBITS):
+                    with contextlib.suppress(zlib.error):
+                        yield place, zlib.decompressobj(shape).decompress(part)
+            if tarfile.is_tarfile(place):
+                with tarfile.open(place) as tar:
+                    for member in tar:
+                        held = tar.extractfile(member)
+                        if held is not None:
+                            yield place / member.name, held.read()
+
+
+def test_nothing_that_leaves_the_machine_or_comes_from_workers_holds_a_secret(
+    project, tmp_path, monkeypatch
+):
+    """A remote, an archive, reports, and the orders and answers of jobs elsewhere."""
+    Slurm(tmp_path / "slurm", monkeypatch)
+    secrets = {
+        "TOKEN": SECRET,
+        "OTHER": UNDECLARED,
+        "CHILD": IN_CHILDREN,
+        "AWS_SECRET_ACCESS_KEY": NEVER_READ,
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    shared = tmp_path / "remote"
+    project.config(
+        f'[execution]\nexecutor = "command"\n{CONFIG}\n'
+        f'[cache]\nremote = "{shared.as_uri()}"\nunsigned = true\n[environment]\nenv = ["TOKEN"]\n'
+    )
+    project.notebook("a.ipynb", TALKS, "print('done')")
+    project.notebook("fails.ipynb", TALKS, "1 / 0")
+    said = [project.nbbuild("-v"), project.nbbuild("cache", "push")]
+    assert (said[0].status, "1 executed, 1 failed" in said[0].err) == (1, True), said[0].err
+    said.append(project.nbbuild("cache", "export", str(tmp_path / "cache.archive")))
+    for name in ("html", "junit", "markdown", "trace"):
+        said.append(project.nbbuild("report", f"--{name}", str(tmp_path / f"report.{name}")))
+    assert [one.err for one in said[1:] if one.status] == []
+    values = [value.encode() for value in secrets.values()]
+    found = [*everything(tmp_path)]
+    assert any(b"TOKEN" in data for place, data in found if shared in place.parents)
+    assert any(b"TOKEN" in data for place, data in found if "cache.archive" in str(place))
+    assert [(place, value) for place, data in found for value in values if value in data] == []
+    words = [one.out + one.err for one in said]
+    assert [one for one in words for value in secrets.values() if value in one] == []
+
+
+def modes(folder):
+    """Of all in a folder that others may touch, the mode by path."""
+    return {
+        str(path.relative_to(folder)): oct(mode)
+        for path in [folder, *folder.rglob("*")]
+        if (mode := stat.S_IMODE(path.lstat().st_mode)) & 0o077 and not path.is_symlink()
+    }
+
+
 def test_nbbuilds_own_folder_is_its_owners_alone(project):
+    """Even without a umask; with one, no mode grants more."""
     project.config(
         '[[notebook]]\npath = "a.ipynb"\nartefacts = ["out/*.txt"]\n'
         '[[notebook]]\npath = "box.ipynb"\nsandbox = true\nartefacts = ["box.txt"]\n'
@@ -156,7 +223,7 @@ def test_nbbuilds_own_folder_is_its_owners_alone(project):
     project.notebook("a.ipynb", "os.mkdir('out'); open('out/a.txt', 'w').write('a')")
     project.notebook("box.ipynb", "open('box.txt', 'w').write('b')")
     project.notebook("fails.ipynb", "1 / 0")
-    before = os.umask(0o022)
+    before = os.umask(0)
     try:
         project.build(status=1)
         project.nbbuild("invalidate", "a.ipynb")
@@ -167,17 +234,47 @@ def test_nbbuilds_own_folder_is_its_owners_alone(project):
         project.build(status=1)
     finally:
         os.umask(before)
-
-    def mode(path):
-        return stat.S_IMODE((project.root / path).stat().st_mode)
-
-    assert mode(".nbbuild") == 0o700
-    ours = {path: mode(path) for path in (project.root / ".nbbuild").rglob("*") if path.is_file()}
-    assert len(ours) > 20
-    assert {path: oct(found) for path, found in ours.items() if found & 0o077} == {}
+    ours = project.root / ".nbbuild"
+    assert len([*ours.rglob("*")]) > 20
+    assert modes(ours) == {}
     # What is the user's is as the umask has it.
     theirs = ("out/a.txt", "box.txt", "_build/executed/a.ipynb", "_build/executed/box.ipynb")
-    assert {path: oct(mode(path)) for path in theirs} == dict.fromkeys(theirs, "0o644")
+    found = {path: oct(stat.S_IMODE((project.root / path).stat().st_mode)) for path in theirs}
+    assert found == dict.fromkeys(theirs, "0o666")
+
+
+def test_what_workers_and_kernels_need_for_a_moment_is_private_too(project, tmp_path, monkeypatch):
+    """Seen by strace, without a umask: folders of orders, connections, accounts and sandboxes."""
+    if STRACELESS:
+        pytest.skip(STRACELESS)
+    slurm = Slurm(tmp_path / "slurm", monkeypatch)
+    (tmp_path / "temporary").mkdir()
+    project.config(
+        f'[execution]\nexecutor = "command"\n{CONFIG}\n'
+        '[[notebook]]\npath = "box.ipynb"\nsandbox = true\n'
+    )
+    project.notebook("box.ipynb", "print('done')")
+    log = tmp_path / "strace.log"
+    done = subprocess.run(
+        [*straced.command(log, made=True), sys.executable, "-m", "nbbuild"],
+        cwd=project.root,
+        env={**os.environ, **project.environ, "TMPDIR": str(tmp_path / "temporary")},
+        capture_output=True,
+        text=True,
+        umask=0,
+        check=False,
+    )
+    assert (done.returncode, len(slurm.submitted)) == (0, 1), done.stderr
+    # Of a folder that only its owner can enter, and the drafts of what is the user's.
+    inside = f"{tmp_path}/temporary/nbb-[^/]+/|{project.root}/.nbbuild/tree/.nbbuild-[^/]+.tmp"
+    places = (f"{project.root}/.nbbuild", f"{tmp_path}/temporary/")
+    made = {}
+    for path, mode in straced.made(log):
+        if path.startswith(places) and not re.match(inside, path):
+            made.setdefault(path, oct(mode))  # SQLite opens with other modes what is there
+    assert len(made) > 20
+    assert {path: mode for path, mode in made.items() if int(mode, 8) & 0o077} == {}
+    assert modes(project.root / ".nbbuild") == {}
 
 
 def test_a_folder_that_was_opened_to_a_group_stays_open(project):

@@ -13,13 +13,14 @@ import threading
 import time
 
 import pytest
+import zmq
 from nbformat.v4 import new_code_cell
 
 from nbbuild.kernels import ways
 from nbbuild.kernels.ahead import Ahead
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.outputs import Assembler
-from nbbuild.kernels.portable import kill_tree
+from nbbuild.kernels.portable import _Manager, kill_tree
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.watching import seccomp
 
@@ -142,6 +143,26 @@ def test_kernels_talk_over_tcp_where_there_are_no_unix_sockets(run, portable, mo
     assert done.failure is None
     (shown,) = done.notebook.cells[0].outputs
     assert shown["data"]["text/plain"] == "'tcp'"
+
+
+def test_a_start_that_meets_another_socket_is_tried_again(run, portable, monkeypatch):
+    """Over TCP, somebody else may listen where the kernel should; then sending waited for ever."""
+    monkeypatch.setattr("nbbuild.kernels.portable.UNIX_SOCKETS", False)
+    monkeypatch.setattr("nbbuild.kernels.portable._NOBODY", 100)
+    told, tries = _Manager.get_connection_info, []
+    with zmq.Context() as context, context.socket(zmq.PUB) as other:
+        port = other.bind_to_random_port("tcp://127.0.0.1")
+
+        def misled(self, session=False):
+            info = told(self, session=session)
+            if session:  # for a connection; the kernel was told before
+                tries.append(info["shell_port"])
+            return {**info, "shell_port": port} if session and len(tries) == 1 else info
+
+        monkeypatch.setattr(_Manager, "get_connection_info", misled)
+        done = run("print(1)")
+    assert done.failure is None
+    assert len(tries) == 2
 
 
 def test_a_kernel_knows_its_parent_and_so_when_that_has_gone(run, portable):

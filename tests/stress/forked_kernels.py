@@ -193,6 +193,9 @@ class NoSupply:
         return ()
 
 
+_OURS = (assembly.LocalAttempts, pipeline.Supply)
+
+
 @contextlib.contextmanager
 def forking(patch):
     """Have all builds of this process run their cells in forks; yield the forks."""
@@ -201,6 +204,18 @@ def forking(patch):
         patch.setattr(assembly, "LocalAttempts", ForkedAttempts)
         patch.setattr(pipeline, "Supply", NoSupply)
         yield forks
+
+
+@contextlib.contextmanager
+def real_kernels(*, wanted=True):
+    """Have builds inside `forking` run in kernels, as those of a user do, if `wanted`."""
+    forked = (assembly.LocalAttempts, pipeline.Supply)
+    if wanted:
+        assembly.LocalAttempts, pipeline.Supply = _OURS
+    try:
+        yield
+    finally:
+        assembly.LocalAttempts, pipeline.Supply = forked
 
 
 def build(root):

@@ -4,12 +4,17 @@ import json
 import os
 import random
 import shutil
+from collections import Counter
 
 import pytest
-from forked_kernels import build, forking
+from forked_kernels import build, forking, real_kernels
 from random_projects import NEUTRAL, VARIABLES, RandomProject
 
+from nbbuild.store import DiskStore
+
 _EDITS_EACH = 40  # of one project
+REAL = int(os.environ.get("NBBUILD_STRESS_REAL", "20"))
+"""One build in so many has real kernels; 0: none has."""
 
 
 def shown(root, project):
@@ -43,15 +48,25 @@ def clean(forks, project, folder):
     return found
 
 
+def levels(root, outcomes, ran):
+    """Return how closely each of `ran` was watched."""
+    kept = {outcomes[name]["record"] for name in ran}
+    store = DiskStore(root / ".nbbuild/store")
+    return [one.trace.level for one in store.all_records() if one.id in kept]
+
+
 class Tally:
     def __init__(self):
         self.edits = self.builds = self.executed = self.same = self.failed = 0
+        self.real = self.in_kernels = 0
+        self.levels = Counter()  # of what ran in kernels: how closely it was watched
         self.wrong, self.needless = [], []
 
     def __str__(self):
         return (
-            f"{self.edits} edits, {self.builds} builds: {self.executed} executed, of which "
-            f"{self.same} came to the same as before; {self.failed} failed; "
+            f"{self.edits} edits, {self.builds} builds, {self.real} with real kernels: "
+            f"{self.executed} executed ({self.in_kernels} in kernels: {dict(self.levels)}), "
+            f"of which {self.same} came to the same as before; {self.failed} failed; "
             f"{len(self.wrong)} wrong, {len(self.needless)} needless"
         )
 
@@ -61,7 +76,7 @@ def differ(folder, forks, patch, *, edits, seed):
     tally, number = Tally(), 0
     while tally.edits < edits:
         number += 1
-        chance = random.Random(f"{seed} {number}")
+        chance, kernels = random.Random(f"{seed} {number}"), random.Random(f"real {seed} {number}")
         root = folder / f"p{number}"
         root.mkdir()
         project, before = RandomProject(root, chance), {}
@@ -71,11 +86,13 @@ def differ(folder, forks, patch, *, edits, seed):
                 patch.delenv(name, raising=False)
             for name, value in project.environ.items():
                 patch.setenv(name, value)
-            status, outcomes, said = build(root)
+            real = REAL > 0 and kernels.randrange(REAL) == 0
+            with real_kernels(wanted=real):
+                status, outcomes, said = build(root)
             tally.edits += len(done)
             tally.builds += 1
             want, have = clean(forks, project, folder / "clean"), shown(root, project)
-            where = f"seed {seed}, project {number}, step {step}, {done}"
+            where = f"seed {seed}, project {number}, step {step}, {done}{', real' * real}"
             if status not in (0, 1) or "itself failed" in said:
                 tally.wrong.append(f"{where}: status {status}\n{said}")
             for name in [*project.order, "out/made.txt"]:
@@ -88,6 +105,10 @@ def differ(folder, forks, patch, *, edits, seed):
                     )
             ran = [name for name, one in outcomes.items() if one["kind"] == "executed"]
             tally.executed += len(ran)
+            tally.real += real
+            tally.in_kernels += len(ran) * real
+            if real:
+                tally.levels.update(levels(root, outcomes, ran))
             tally.failed += sum(one["kind"] == "failed" for one in outcomes.values())
             same = [name for name in ran if before.get(name) == have[name]]
             tally.same += len(same)
@@ -119,7 +140,7 @@ def forks(monkeypatch, tmp_path):
     ],
 )
 def test_no_build_differs_from_a_clean_one(edits, forks, tmp_path, monkeypatch):
-    """NBBUILD_STRESS_EDITS and NBBUILD_STRESS_SEED choose how many, and which."""
+    """NBBUILD_STRESS_EDITS, _SEED and _REAL choose how many, which, and how many in kernels."""
     seed = int(os.environ.get("NBBUILD_STRESS_SEED", "1"))
     tally = differ(tmp_path, forks, monkeypatch, edits=edits, seed=seed)
     print(tally)

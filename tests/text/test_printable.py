@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbbuild
-from nbbuild.text.printable import clean, clean_but_colours, clean_json, in_one_line
+from nbbuild.text.printable import clean, clean_but_colours, clean_json, in_one_line, printed
 
 LINES = {
     "a\x1b]0;title\x07b": r"a\x1b]0;title\x07b",  # the title of the window
@@ -54,7 +54,7 @@ def test_what_is_clean_stays_as_it_is(text):
 
 
 def test_text_leaves_the_program_at_few_places():
-    """Each goes through `clean`; the others write bytes that are data."""
+    """Each goes through `clean` or `printed`; the others write bytes that are data."""
     package = Path(nbbuild.__file__).parent
     writes = re.compile(
         r"\bclick\.(?:echo|secho|confirm|prompt|pause)\(|\bprint\(|\.stdout\.(?:write|buffer)"
@@ -71,4 +71,11 @@ def test_text_leaves_the_program_at_few_places():
     data |= {"cli/_completing.py", "cli/completion.py"}  # for a shell to read
     assert found == text | other | data
     for path in text:
-        assert "clean(" in (package / path).read_text()
+        assert re.search(r"\b(?:clean|printed)\(", (package / path).read_text())
+
+
+def test_a_runner_finds_no_command(monkeypatch):
+    text = "a\n::error::b\n  ::c\n##[d]\x1b"
+    assert printed(text) == "a\n::error::b\n  ::c\n##[d]\\x1b"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert printed(text) == "a\n: :error::b\n  : :c\n## [d]\\x1b"

@@ -32,6 +32,8 @@ from nbbuild.building.jobs.batch import Batch, Commands, filled
 from nbbuild.building.jobs.lookout import Lookout
 from nbbuild.building.jobs.marks import noted_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
+from nbbuild.disk.durable import own_mode
+from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.project_folder import DOT, JOBS
 from nbbuild.errors import ConfigError
 from nbbuild.version import __version__
@@ -115,7 +117,7 @@ class CommandJobs(Jobs):
         if not job.resumes:
             self._put_away(job.key)
             self._notes.write(job.key, Note(task=job.name, begun=job.begun))
-            there.mark.touch()
+            there.mark.touch(own_mode(there.mark))
             there.make(job.order)
         try:
             self._submit(job, there, cancelled)
@@ -154,7 +156,8 @@ class CommandJobs(Jobs):
         self, words: Sequence[str], there: Meeting, out: int, cancelled: threading.Event
     ) -> None:
         try:
-            with (there.folder / "submit.err").open("wb") as err:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | ONLY_HERE
+            with os.fdopen(os.open(there.folder / "submit.err", flags, 0o600), "wb") as err:
                 # In a session of its own, it is stopped halfway by no Ctrl-C and no end of a build.
                 process = subprocess.Popen(
                     words,

@@ -8,6 +8,7 @@ from pathlib import Path
 from nbbuild.building.jobs.notes import Meeting
 from nbbuild.disk.regular import read
 from nbbuild.kernels.launch.process import Launcher
+from nbbuild.text.printable import printed
 
 
 def serve(order: Path) -> int:
@@ -32,6 +33,6 @@ def serve(order: Path) -> int:
             there.reply(Workplace(launcher).carry_out(data, wanted=there.mark.exists))
         except BadOrder as error:
             there.refuse(str(error))
-            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.write(f"error: {printed(str(error))}\n")
             return 2
     return 0

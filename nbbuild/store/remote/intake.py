@@ -10,30 +10,29 @@ from __future__ import annotations
 import glob
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from blake3 import blake3
 
 from nbbuild.disk.digests import digest_bytes
-from nbbuild.disk.shapes import Misshapen, Shape, packed
-from nbbuild.model import ArtefactFile, Digest, Record, Trace, TraceItem
+from nbbuild.disk.shapes import packed
+from nbbuild.model import ArtefactFile, Digest, Record, TraceItem
+from nbbuild.store.bounds import (
+    MOST_ITEMS,
+    MOST_SEARCHED,
+    has_sane_numbers,
+    names_too_much,
+    searches_too_much,
+)
 from nbbuild.store.layout import is_digest
+from nbbuild.store.reading import plainly
 
 MOST_BODY: Final = 16 << 20  # bytes of a record
-_MOST_ITEMS: Final = 200_000
-_MOST_FILES: Final = 100_000
 _MOST_GLOBS: Final = 1_000
 _MOST_PARTS: Final = 12  # of one glob that have wildcards
 _MOST_PARTS_OUTSIDE: Final = 2
-_MOST_FOLDERS: Final = 2_000  # of all search paths together
-_MOST_STEPS: Final = 4_000_000  # looks into folders of search paths
-_MOST_SIZE: Final = 1 << 50  # bytes of a file
-_OF_IMPORTS: Final = ("import", "missing-import", "installed")
 _SKEW: Final = 86_400.0  # seconds by which another machine's clock may be ahead
-
-_RECORD: Shape[Record] = Shape(Record)
 
 
 def received(
@@ -42,11 +41,8 @@ def received(
     """Return the record in `body` if it is the one that was announced, and may be looked at."""
     if len(body) > MOST_BODY or digest_bytes(body) != digest:
         return None
-    try:
-        record = _RECORD.from_json(body)
-    except Misshapen:
-        return None
-    if (record.key.digest, record.id) != (key, record_id):
+    record = plainly(body)
+    if record is None or (record.key.digest, record.id) != (key, record_id):
         return None
     return None if refusal(record, now=time.time() if now is None else now) else record
 
@@ -62,7 +58,7 @@ def refusal(record: Record, *, now: float) -> str:
         (lambda: record.local or record.accepted, "it was never to leave its machine"),
         (lambda: not _is_its_key(record), "its key is not that of its inputs"),
         (lambda: _is_too_much(record), "it names more than any run uses"),
-        (lambda: not _has_sane_numbers(record, now), "its numbers cannot be right"),
+        (lambda: not _has_right_numbers(record, now), "its numbers cannot be right"),
         (lambda: not all(map(_can_be_restored, _files(record))), "it names a file outside"),
         (lambda: not all(map(is_digest, record.blobs)), "it names a blob that cannot be one"),
         (lambda: not all(map(_is_bounded, record.trace.items)), "it has a glob without bounds"),
@@ -80,39 +76,22 @@ def _files(record: Record) -> tuple[ArtefactFile, ...]:
 
 
 def _is_too_much(record: Record) -> bool:
-    items = record.trace.items
-    globs = sum(item.kind == "glob" for item in items)
+    items, path = record.trace.items, record.trace.path
     return (
-        len(items) > _MOST_ITEMS
-        or globs > _MOST_GLOBS
-        or _searches_too_much(record.trace)
-        or len(record.artefacts) + len(record.undeclared) + len(record.folders) > _MOST_FILES
+        len(items) > MOST_ITEMS
+        or sum(item.kind == "glob" for item in items) > _MOST_GLOBS
+        or len(path) > MOST_SEARCHED
+        or searches_too_much(items, path)
+        or names_too_much(record)
     )
 
 
-def _searches_too_much(trace: Trace) -> bool:
-    """Whether its imports look into more folders than any run has, or into these too often."""
-    ways = Counter[str]()
-    for item in trace.items:
-        if item.kind in _OF_IMPORTS:
-            ways[item.way] += len(item.name.split()) or 1
-    folders: set[str] = set()
-    steps = 0
-    for way, names in ways.items():
-        path = way.split("\0") if way else trace.path
-        folders.update(path)
-        steps += names * len(path)
-        if len(folders) > _MOST_FOLDERS or steps > _MOST_STEPS:
-            return True
-    return len(trace.path) > _MOST_FOLDERS
-
-
-def _has_sane_numbers(record: Record, now: float) -> bool:
+def _has_right_numbers(record: Record, now: float) -> bool:
     times = (record.created, record.seconds, *record.cell_seconds)
     return (
-        all(math.isfinite(one) and one >= 0 for one in times)
+        has_sane_numbers(record)
+        and all(math.isfinite(one) and one >= 0 for one in times)
         and record.created <= now + _SKEW
-        and all(0 <= file.size <= _MOST_SIZE for file in _files(record))
     )
 
 
