@@ -120,7 +120,7 @@ def fatten(root: Path, *, shared: int, own: int) -> None:
             mine = (TraceItem("absent", f"data/{number}/{n}.csv", way="exists") for n in range(own))
             trace = Trace("syscalls", (*items, *mine), path=("<stdlib>", "nb"), best=True)
             changed = msgspec.structs.replace(record, trace=trace)
-            session.store.layout.record(record.key.digest, record.id).write_bytes(encode(changed))
+            session.store.publish_fetched(changed)
 
 
 def shared_items(root: Path, session: Session, count: int) -> Iterator[TraceItem]:

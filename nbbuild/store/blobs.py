@@ -71,19 +71,32 @@ class Blobs:
 
     def get(self, digest: Digest) -> bytes | None:
         """Return the blob's bytes; None if it is missing or damaged (then it is removed)."""
-        file = self._open(digest)
-        if file is None:
+        data = self.peek(digest)
+        if data is None:
             return None
-        with file:
-            try:
-                data = file.read()
-            except OSError:
-                return None
         if digest_bytes(data) != digest:
             self._drop(digest)
             return None
         self._uses.note(self._layout.blob(digest))
         return data
+
+    def peek(self, digest: Digest) -> bytes | None:
+        """Return the blob's bytes as they are, for who checks them; no use is noted.
+
+        None if it is missing or cannot be read.
+        """
+        file = self._open(digest)
+        if file is None:
+            return None
+        with file:
+            try:
+                return file.read()
+            except OSError:
+                return None
+
+    def used(self, digest: Digest) -> bool:
+        """Note that a blob is in use; return whether it exists. Its bytes are not checked."""
+        return self._uses.note(self._layout.blob(digest))
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob exists; its bytes are not checked."""

@@ -62,7 +62,7 @@ def check(blobs: Blobs, records: Records, uses: StoreUses, *, removing: bool) ->
         kept = records.kept(path, look)
         if kept is None:
             found("record", path, look, UNSOUND)
-        elif any(digest in bad or not blobs.has(digest) for digest in kept.record.blobs):
+        elif any(one in bad or not blobs.has(one) for one in kept.record.named):
             found("record", path, look, INCOMPLETE, kept.record.task)
     return Checked(blobs_read, records_read, in_order(faults))
 

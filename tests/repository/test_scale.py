@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import nbbuild
+from nbbuild.disk.digests import Digests
+from nbbuild.store import records
+from nbbuild.store.blobs import Blobs
 from nbbuild.store.pruning import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -84,11 +87,41 @@ def test_judging_takes_as_many_calls_more_as_there_are_tasks_and_items(benchmark
         scale.fatten(root, shared=shared, own=own)
         taken[shared, own] = judging()
     # Each is looked up once, and then without a call for each record that has it.
-    assert taken[300, 0] - taken[100, 0] < 200 * 40
+    assert taken[300, 0] - taken[100, 0] < 200 * 60
     assert taken[300, 10] - taken[300, 0] < 40 * 10 * 40
 
     scale.filled(root / ".nbbuild/store", 300)
     assert judging() <= taken[300, 10] * 1.01  # records of others do not count
+
+
+def test_what_traces_have_in_common_is_read_once_and_compared_once(
+    benchmarks, tmp_path, monkeypatch
+):
+    _, _, scale, _ = benchmarks
+    root = scale.project(tmp_path / "project", 40)
+
+    def taken(shared):
+        """Return the chunks, the bytes of records and the items compared of judging 40 tasks."""
+        scale.fatten(root, shared=shared, own=2)
+        chunks, sizes, looks = [], [], []
+        with monkeypatch.context() as patched:
+            peek, read, nothing = Blobs.peek, records.read, Digests.nothing_at
+            patched.setattr(Blobs, "peek", lambda *a: chunks.append(a[1]) or peek(*a))
+            patched.setattr(records, "read", lambda path: sizes.append(path) or read(path))
+            patched.setattr(Digests, "nothing_at", lambda *a: looks.append(a[1]) or nothing(*a))
+            with nbbuild.open_session(root) as session:
+                judge, names = session.judge(), list(session.wanted(()))
+                assert judge.plan(names).fresh
+        assert len(chunks) == len(set(chunks))
+        sizes = sorted(Path(path).stat().st_size for path in sizes)
+        return len(chunks), sizes, len(looks)
+
+    for shared in (150, 600):
+        chunks, sizes, looks = taken(shared)
+        assert shared // 64 < chunks < shared // 16
+        assert len(sizes) == 40
+        assert sizes[-2] < 10_000 < sizes[-1]  # only the first that was kept has all items
+        assert looks <= shared // 3 * 2 + 40 * 2  # by the first, by the chunks, and each one's own
 
 
 def test_a_store_takes_as_much_more_as_it_has_records(benchmarks, tmp_path):
