@@ -9,7 +9,7 @@ import pytest
 
 import nbbuild
 from nbbuild.disk.digests import Digests
-from nbbuild.store import records
+from nbbuild.store import DiskStore, records
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.pruning import Limits
 
@@ -21,15 +21,15 @@ LINEAR = 1.1  # the exponent of what is called linear; n log n is below that, to
 def benchmarks(monkeypatch):
     """The package, which is no part of an installed nbbuild."""
     monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import graphs, growth, scale, virtual
+    from benchmarks import graphs, growing, growth, scale, virtual
 
     assert sys.modules["benchmarks"]
-    return graphs, growth, scale, virtual
+    return graphs, growth, scale, virtual, growing
 
 
 @pytest.mark.parametrize("shape", ["wide", "deep", "random"])
 def test_a_schedule_is_as_short_as_the_best_list_schedule(benchmarks, shape):
-    graphs, _, _, virtual = benchmarks
+    graphs, _, _, virtual, _ = benchmarks
     one = graphs.sample(shape, 300)
     for slots in (2, 7, 40):
         done = virtual.simulate(one, slots)
@@ -39,7 +39,7 @@ def test_a_schedule_is_as_short_as_the_best_list_schedule(benchmarks, shape):
 
 
 def test_with_pools_and_cores_a_schedule_comes_close_to_the_least_possible(benchmarks):
-    graphs, _, scale, virtual = benchmarks
+    graphs, _, scale, virtual, _ = benchmarks
     one = graphs.sample("random", 1000)
     shares = scale.mixed(one)
     done = virtual.simulate(one, 16, shares=shares)
@@ -50,7 +50,7 @@ def test_with_pools_and_cores_a_schedule_comes_close_to_the_least_possible(bench
 @pytest.mark.parametrize("shape", ["wide", "random"])
 @pytest.mark.parametrize("slots", [2, 100])
 def test_scheduling_takes_as_many_calls_more_as_there_are_tasks(benchmarks, shape, slots):
-    graphs, growth, _, virtual = benchmarks
+    graphs, growth, _, virtual, _ = benchmarks
 
     def made(count):
         one = graphs.sample(shape, count)
@@ -60,7 +60,7 @@ def test_scheduling_takes_as_many_calls_more_as_there_are_tasks(benchmarks, shap
 
 
 def test_linking_takes_as_many_calls_more_as_there_are_tasks(benchmarks):
-    graphs, growth, _, _ = benchmarks
+    graphs, growth, _, _, _ = benchmarks
     graphs.sample("random", 10)  # imports networkx
 
     def made(count):
@@ -70,7 +70,7 @@ def test_linking_takes_as_many_calls_more_as_there_are_tasks(benchmarks):
 
 
 def test_judging_takes_as_many_calls_more_as_there_are_tasks_and_items(benchmarks, tmp_path):
-    _, growth, scale, _ = benchmarks
+    _, growth, scale, _, _ = benchmarks
     root = scale.project(tmp_path / "project", 40)
 
     def judging(first=40):
@@ -94,10 +94,36 @@ def test_judging_takes_as_many_calls_more_as_there_are_tasks_and_items(benchmark
     assert judging() <= taken[300, 10] * 1.01  # records of others do not count
 
 
+def test_judging_reads_each_result_of_a_task_and_none_of_others(benchmarks, tmp_path, monkeypatch):
+    scale, growing = benchmarks[2], benchmarks[4]
+    root = scale.project(tmp_path / "project", 10)
+    held = DiskStore(root / ".nbbuild/store")
+    read, paths = records.read, []
+    monkeypatch.setattr(records, "read", lambda path: paths.append(path) or read(path))
+
+    def reads():
+        paths.clear()
+        with nbbuild.open_session(root) as session:
+            judge, names = session.judge(), list(session.wanted(()))
+            assert judge.plan(names).fresh
+        return len(paths)
+
+    taken = {}
+    for before, size in ((0, 1), (1, 100), (100, 400)):
+        scale.fill(held, range(before, size))
+        taken[size] = reads()
+    assert taken == {1: 10, 100: 10, 400: 10}
+
+    for before, size in ((1, 2), (2, 4)):
+        growing.add_older(root, range(before, size))
+        taken[size] = reads()
+    assert (taken[2], taken[4]) == (20, 40)
+
+
 def test_what_traces_have_in_common_is_read_once_and_compared_once(
     benchmarks, tmp_path, monkeypatch
 ):
-    _, _, scale, _ = benchmarks
+    _, _, scale, _, _ = benchmarks
     root = scale.project(tmp_path / "project", 40)
 
     def taken(shared):
@@ -125,7 +151,7 @@ def test_what_traces_have_in_common_is_read_once_and_compared_once(
 
 
 def test_a_store_takes_as_much_more_as_it_has_records(benchmarks, tmp_path):
-    _, growth, scale, _ = benchmarks
+    _, growth, scale, _, _ = benchmarks
 
     def taken(count):
         held = scale.filled(tmp_path / str(count), count)
@@ -157,6 +183,6 @@ def test_assets_take_as_many_calls_more_as_there_are_files(benchmarks, project):
 
 
 def test_a_calls_counter_and_the_exponent_are_right(benchmarks):
-    _, growth, _, _ = benchmarks
+    _, growth, _, _, _ = benchmarks
     assert growth.calls(lambda: [abs(n) for n in range(100)]) in range(100, 110)
     assert growth.exponent({n: n * n for n in (1, 2, 4, 8)}) == pytest.approx(2)

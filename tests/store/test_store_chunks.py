@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -201,6 +202,26 @@ def test_pruning_keeps_a_record_whose_chunk_is_lost_as_it_keeps_any_incomplete_o
     later = DiskStore(disk.layout.path)
     later.prune(Limits())
     assert later.size()[1] == 3
+
+
+def test_many_publish_while_others_prune(disk: DiskStore) -> None:
+    disk.put(b"cells")
+
+    def publish(first: int) -> None:
+        mine = DiskStore(disk.layout.path)
+        with mine.in_use():
+            mine.put(b"cells")
+            for number in range(first, first + 5):
+                mine.publish(made(number))
+
+    with disk.in_use(), ThreadPoolExecutor(5) as threads:
+        pruned = [threads.submit(DiskStore(disk.layout.path).prune, EVERYTHING) for _ in range(2)]
+        builds = [threads.submit(publish, first) for first in (0, 5, 10)]
+        for one in (*pruned, *builds):
+            one.result()
+    found = DiskStore(disk.layout.path).records(KEY)
+    assert found == [made(number) for number in reversed(range(15))]
+    assert disk.check().faults == ()
 
 
 # -- elsewhere ---------------------------------------------------------------------------------
