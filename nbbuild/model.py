@@ -263,11 +263,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return (self.cells, *(artefact.digest for artefact in self.artefacts))
 
     @property
-    def named(self) -> tuple[Digest, ...]:
-        """The blobs that its file in a store names: these, and chunks of its trace."""
+    def chunks(self) -> tuple[Digest, ...]:
+        """The blobs in which the store that it was read from keeps a part of its trace."""
         items = self.trace.items
-        chunks = items.chunks if isinstance(items, ChunkedItems) else ()
-        return (*self.blobs, *(chunk.digest for chunk in chunks))
+        return tuple(c.digest for c in items.chunks) if isinstance(items, ChunkedItems) else ()
 
 
 class Verdict(enum.Enum):
