@@ -18,7 +18,7 @@ from benchmarks.growth import exponent
 from benchmarks.measure import Contender, Run, timed
 from benchmarks.results import Bar, Result
 from benchmarks.virtual import best_list_schedule, simulate
-from nbbuild.building.choosing import Needs, Shares
+from nbbuild.building.scheduling.choosing import Needs, Shares
 from nbbuild.model import ActionKey, Fingerprint, Judgement, Record, Trace, TraceItem, Verdict
 from nbbuild.session import Session, open_session
 from nbbuild.store import DiskStore

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.graphs import Sample
-from nbbuild.building import scheduler
-from nbbuild.building.choosing import Shares
+from nbbuild.building.scheduling import scheduler
+from nbbuild.building.scheduling.choosing import Shares
 from nbbuild.project.graph import Graph
 
 

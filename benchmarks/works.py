@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import corpora, first_builds, growing, peers, saving, scale, sharing, watching
+from benchmarks import (
+    batch,
+    corpora,
+    first_builds,
+    growing,
+    peers,
+    saving,
+    scale,
+    sharing,
+    watching,
+)
 from benchmarks import in_memory as memory
 from benchmarks.measure import Contender, Failed, Run, interleaved, timed
 from benchmarks.results import (
@@ -363,6 +373,8 @@ WORKS: dict[str, Work] = {
     "saving": saving.saving,
     "restoring": sharing.restoring,
     "small-blobs": sharing.small_blobs,
+    "jobs": batch.overhead,
+    "jobs-waiting": batch.waiting,
     "scale": scale.scheduling,
     "scale-judging": scale.judging,
     "scale-store": scale.store,

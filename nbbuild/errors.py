@@ -108,9 +108,14 @@ class Problems(NbbuildError):
         return (Problems, (self.errors,))
 
 
+def raised(error: Exception) -> str:
+    """Return an exception as Python writes it below a traceback."""
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
 def internal(error: Exception) -> NbbuildError:
     """Return an error that nobody foresaw as one that a user can read."""
-    said = "".join(traceback.format_exception_only(error)).strip()
+    said = raised(error)
     if lacks_memory(error):
         return NbbuildError(
             "there is not enough memory for nbbuild itself",

@@ -14,7 +14,7 @@ from nbbuild.building.executors import (
 )
 from nbbuild.building.executors.local import threads
 from nbbuild.building.jobs.futures import over
-from nbbuild.building.working import work
+from nbbuild.building.jobs.working import work
 
 __all__ = [
     "Begun",

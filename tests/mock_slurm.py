@@ -16,8 +16,12 @@ echo $!
 """
 
 _SQUEUE = """#!/bin/sh
-# squeue -h -j JOB
-grep -qs '^State:.[^ZX]' "/proc/$3/status" && echo "$3 R" || exit 1
+# squeue -h --me -o %A
+grep -qs . "{folder}/jobs" || exit 0
+while read job; do
+  grep -qs '^State:.[^ZX]' "/proc/$job/status" && echo "$job"
+done < "{folder}/jobs"
+exit 0
 """
 
 _SCANCEL = """#!/bin/sh
@@ -27,7 +31,7 @@ kill -TERM -- "-$1"
 CONFIG = """
 [command]
 submit = "sbatch --parsable --wrap {command}"
-status = "squeue -h -j {job}"
+status = "squeue -h --me -o %A"
 cancel = "scancel {job}"
 poll = 0.2
 """

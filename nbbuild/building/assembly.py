@@ -6,19 +6,21 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from nbbuild.building.accounts import Accounts
-from nbbuild.building.attempting import Attempting
-from nbbuild.building.attempts import Attempts
+from nbbuild.building.attempts.accounts import Accounts
+from nbbuild.building.attempts.attempting import Attempting
+from nbbuild.building.attempts.inspecting import Inspecting
+from nbbuild.building.attempts.local import LocalAttempts
+from nbbuild.building.attempts.preparing import Preparing
+from nbbuild.building.attempts.protocol import Attempts
+from nbbuild.building.attempts.runner import none_ready
 from nbbuild.building.builder import Builder
-from nbbuild.building.elsewhere import AttemptsElsewhere
 from nbbuild.building.executors import Jobs
-from nbbuild.building.inspecting import Inspecting
-from nbbuild.building.local import LocalAttempts
-from nbbuild.building.preparing import Preparing
+from nbbuild.building.jobs.elsewhere import AttemptsElsewhere
+from nbbuild.building.jobs.notes import Notes
 from nbbuild.building.reusing import Reuse, Sources
-from nbbuild.building.runner import none_ready
+from nbbuild.building.scheduling.turns import Again, Meetings, PairsApart, Turns
 from nbbuild.building.settling import Settling
-from nbbuild.building.turns import Again, Meetings, PairsApart, Turns
+from nbbuild.disk.project_folder import DOT, JOBS
 from nbbuild.events import Observer
 from nbbuild.judging.conflicts import Uses
 from nbbuild.judging.verdicts import Judge
@@ -144,9 +146,13 @@ def _attempting(
     observer: Observer,
     cancelled: threading.Event,
 ) -> Attempting:
+    jobs = starting.jobs or Jobs()
+    # Jobs that outlive their build know those of earlier builds.
+    end = (lambda task: None) if jobs.outlive else Notes(session.root / DOT / JOBS).end
     return Attempting(
         attempts=_attempts(session, starting, accounts),
-        jobs=starting.jobs or Jobs(),
+        jobs=jobs,
+        end=end,
         outputs=session.tree,
         sources=sources_of(session),
         in_effect=session.inputs.in_effect,

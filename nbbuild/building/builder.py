@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -17,22 +16,21 @@ from typing import Protocol
 
 import msgspec
 
-from nbbuild.building.attempting import Attempting
+from nbbuild.building.attempts.attempting import Attempting
 from nbbuild.building.outputs import Outputs
 from nbbuild.building.reusing import Reuse
+from nbbuild.building.scheduling.turns import Meetings
 from nbbuild.building.settling import Collided, Retiring, Settling
-from nbbuild.building.turns import Meetings
 from nbbuild.disk.locks import Cancelled
 from nbbuild.errors import (
     NbbuildError,
     NotebookError,
     OneTaskError,
     StoreError,
-    internal,
-    lacks_memory,
 )
 from nbbuild.events import Noted, Observer
 from nbbuild.judging.conflicts import Uses
+from nbbuild.judging.endings import unforeseen
 from nbbuild.judging.verdicts import Judge
 from nbbuild.model import Failure, Judgement, Outcome, OutcomeKind, Reason, Record, Task, Verdict
 from nbbuild.project.graph import Graph
@@ -103,13 +101,7 @@ class Builder:
         with suppress(NbbuildError):
             self.outputs.abandon(task)
             self.outputs.remove_built(task)
-        told = internal(error)
-        if lacks_memory(error):
-            return Outcome.of(task, OutcomeKind.FAILED, failure=Failure.of("internal", told))
-        trace = "".join(traceback.format_exception(error)).rstrip()
-        hint = f"this is a bug, please report it with what `nbbuild show {task.name}` says"
-        failure = Failure("internal", told.what, traceback=trace, hint=hint)
-        return Outcome.of(task, OutcomeKind.FAILED, failure=failure)
+        return Outcome.of(task, OutcomeKind.FAILED, failure=unforeseen(error, task.name))
 
     def _locked(self, task: Task) -> Outcome:
         upstream = self.graph.upstream(task.name)

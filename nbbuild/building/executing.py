@@ -5,20 +5,22 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from nbbuild.building import scheduler
 from nbbuild.building.assembly import Starting, builder_of
+from nbbuild.building.attempts.preparing import Preparing
 from nbbuild.building.builder import Builder
-from nbbuild.building.choosing import Needs, Shares, said
-from nbbuild.building.executors import Workers
+from nbbuild.building.executors import Jobs, Workers
 from nbbuild.building.from_session import preparing_of, shares_of, warmings_of
-from nbbuild.building.preparing import Preparing
 from nbbuild.building.progress import Tally
 from nbbuild.building.rendering import Pages, Steps, is_page
-from nbbuild.building.supply import Supply
-from nbbuild.building.turns import Again, Meetings, PairsApart, Turns, in_turn
+from nbbuild.building.scheduling import scheduler
+from nbbuild.building.scheduling.choosing import Needs, Shares, said
+from nbbuild.building.scheduling.turns import Again, Meetings, PairsApart, Turns, in_turn
+from nbbuild.building.supply.processes import Supply
+from nbbuild.disk.locks import Held
 from nbbuild.events import Noted
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
@@ -26,7 +28,7 @@ from nbbuild.kernels.ahead import Ahead
 from nbbuild.kernels.launch.jobserver import Tokens
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room
-from nbbuild.model import Record, Verdict
+from nbbuild.model import Judgement, Record, Verdict
 from nbbuild.project.expecting import expected
 from nbbuild.project.graph import Graph
 from nbbuild.session import Session
@@ -109,6 +111,15 @@ def execute(
     )
 
 
+def forget_settled(session: Session, judgements: Sequence[Judgement], jobs: Jobs) -> None:
+    """Forget the jobs whose results are kept: their build was killed before it could do that."""
+    runs = (Verdict.RUN, Verdict.WAIT, Verdict.BLOCKED)
+    kept = {one.key.digest for one in judgements if one.verdict not in runs and one.key}
+    for key in kept.intersection(jobs.left()):
+        with suppress(Held), session.store.lock(key, wait=False):  # else another build runs it
+            jobs.settled(key)
+
+
 def _preparing(
     session: Session, workers: Workers, kernels: KernelSupply, executing: Sequence[str]
 ) -> Preparing:
@@ -172,18 +183,17 @@ def drive(
             held_up=partial(_held_up, tally),
         )
 
-    with workers:
-        try:
-            do(names, slots=workers.slots)
-            for _ in range(_ROUNDS):
-                if stop():
-                    break
-                rest = _once_more(graph, tally, again.take())
-                if not rest:
-                    break
-                do(rest, slots=1)
-        except KeyboardInterrupt:
-            tally.interrupted = True
+    try:
+        do(names, slots=workers.slots)
+        for _ in range(_ROUNDS):
+            if stop():
+                break
+            rest = _once_more(graph, tally, again.take())
+            if not rest:
+                break
+            do(rest, slots=1)
+    except KeyboardInterrupt:
+        tally.interrupted = True
     tally.interrupted = tally.interrupted or cancelled.is_set()
 
 

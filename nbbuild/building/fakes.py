@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from nbbuild.building.accounts import Before
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.accounts import Before
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.events import CellStarted, Observer
 from nbbuild.judging.inputs import Overlay

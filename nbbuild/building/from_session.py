@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nbbuild.building.actions import visible
-from nbbuild.building.choosing import ONE_SLOT, Needs, Shares
-from nbbuild.building.head_start import IsNew, Likely
-from nbbuild.building.parents import Parent
-from nbbuild.building.preparing import Preparing, Warming, stock
-from nbbuild.building.supply import Supply
+from nbbuild.building.attempts.actions import visible
+from nbbuild.building.attempts.preparing import Preparing, Warming, stock
+from nbbuild.building.scheduling.choosing import ONE_SLOT, Needs, Shares
+from nbbuild.building.supply.head_start import IsNew, Likely
+from nbbuild.building.supply.parents import Parent
+from nbbuild.building.supply.processes import Supply
 from nbbuild.building.warming import Bounds, Warmings
 from nbbuild.kernels.launch.machine import Memory, threads_each, threads_for
 from nbbuild.kernels.launch.memory import most_memory

@@ -18,16 +18,16 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from nbbuild.building.actions import Action
-from nbbuild.building.attempting import Attempting
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.attempting import Attempting
 from nbbuild.building.builder import Builder
 from nbbuild.building.executing import drive
 from nbbuild.building.executors import Workers
 from nbbuild.building.fakes import FakeAttempts, FakeKeys, Function, MemoryOutputs
 from nbbuild.building.progress import Tally
 from nbbuild.building.reusing import Reuse, Sources
+from nbbuild.building.scheduling.turns import Again, Meetings, Turns
 from nbbuild.building.settling import Settling
-from nbbuild.building.turns import Again, Meetings, Turns
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.events import Observer, Planned, silent
 from nbbuild.interpreter.kernelspec import Kernel
@@ -128,19 +128,19 @@ class MemoryProject:
         builder = self._builder(
             graph, judge, tally, again, retired, retries=retries, cancelled=cancelled
         )
-        workers = Workers(ThreadPoolExecutor(jobs), jobs)
-        drive(
-            [one.task for one in plan.judgements if one.verdict is not Verdict.BLOCKED],
-            graph,
-            judge,
-            builder,
-            tally,
-            workers=workers,
-            tokens=NoLimit(),
-            priority={},
-            again=again,
-            most_failures=most_failures,
-        )
+        with Workers(ThreadPoolExecutor(jobs), jobs) as workers:
+            drive(
+                [one.task for one in plan.judgements if one.verdict is not Verdict.BLOCKED],
+                graph,
+                judge,
+                builder,
+                tally,
+                workers=workers,
+                tokens=NoLimit(),
+                priority={},
+                again=again,
+                most_failures=most_failures,
+            )
         return tally.report(names, seconds=0.0)
 
     def _builder(

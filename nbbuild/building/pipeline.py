@@ -16,14 +16,15 @@ import msgspec
 from nbbuild.building import last_good
 from nbbuild.building.executors import OWN
 from nbbuild.building.from_session import facts_of, is_new_of, likely_of
-from nbbuild.building.head_start import HeadStart
 from nbbuild.building.progress import Tally
 from nbbuild.building.remarks import remarks
 from nbbuild.building.rendering import Pages
-from nbbuild.building.slots import Slots, most_slots, slots_of_build
-from nbbuild.building.supply import Supply
-from nbbuild.disk import temporary
+from nbbuild.building.scheduling.slots import Slots, most_slots, slots_of_build
+from nbbuild.building.supply.head_start import HeadStart
+from nbbuild.building.supply.processes import Supply
+from nbbuild.disk import locks, temporary
 from nbbuild.disk.locks import Held
+from nbbuild.disk.project_folder import DOT, JOBS
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.events import Noted, Observer, Planned, silent
 from nbbuild.export.html import Renderer
@@ -208,6 +209,7 @@ def _execute(
 ) -> None:
     """Carry out `todo`, and keep the cache within its size."""
     temporary.sweep()
+    locks.sweep(session.root / DOT / JOBS)  # the marks of attempts whose build was killed
     _say_what_is_foreign(session, tally.observer)
     with (
         session.store.in_use(),
@@ -216,21 +218,21 @@ def _execute(
     ):
         work = _settle(session, todo, tally, sharing)
         # Imported here, since a build with nothing to do never needs it.
-        from nbbuild.building.executing import KernelSupply, execute
+        from nbbuild.building.executing import KernelSupply, execute, forget_settled
 
         settled = session.graph.sorted({one.task for one in todo} - {*work})
-        workers = start()
-        # Kernels elsewhere take no memory here.
-        most = session.config.execution.max_memory if workers.jobs is None else sys.maxsize
-        room = supply.room(most)
-        with _rendering(pages, tally, settled, cancelled):
+        with start() as workers, _rendering(pages, tally, settled, cancelled):
+            if workers.jobs is not None:
+                forget_settled(session, todo, workers.jobs)
+            # Kernels elsewhere take no memory here.
+            most = session.config.execution.max_memory if workers.jobs is None else sys.maxsize
             execute(
                 session,
                 judge,
                 work,
                 tally,
                 workers=workers,
-                kernels=KernelSupply(supply, room, taken),
+                kernels=KernelSupply(supply, supply.room(most), taken),
                 executing=_executing(judge, todo),
                 pages=pages,
                 most_failures=most_failures,

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import msgspec
 
-from nbbuild.building.accounts import Account
-from nbbuild.building.attempting import Run
+from nbbuild.building.attempts.accounts import Account
+from nbbuild.building.attempts.attempting import Run
 from nbbuild.building.outputs import Outputs
 from nbbuild.building.progress import not_run
-from nbbuild.building.turns import Again, Meetings
+from nbbuild.building.scheduling.turns import Again, Meetings
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.errors import NbbuildError
 from nbbuild.judging import endings

@@ -22,7 +22,7 @@ from types import TracebackType
 
 from nbbuild.building import executing, reporting
 from nbbuild.building.from_session import preparing_of, warmings_of
-from nbbuild.building.supply import Supply
+from nbbuild.building.supply.processes import Supply
 from nbbuild.errors import KernelError, NbbuildError
 from nbbuild.kernels.launch.machine import slots_of, threads_for
 from nbbuild.kernels.wanted import Wanted

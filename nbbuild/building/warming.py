@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from nbbuild.building.actions import Warmth
-from nbbuild.building.foreseeing import depends_on_when, foreseen, installs
-from nbbuild.building.parents import LEAST, Costs, Parent, choose
+from nbbuild.building.attempts.actions import Warmth
+from nbbuild.building.supply.foreseeing import depends_on_when, foreseen, installs
+from nbbuild.building.supply.parents import LEAST, Costs, Parent, choose
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.imports import Import

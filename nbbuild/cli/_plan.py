@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nbbuild.building.rendering import Pages
-from nbbuild.building.slots import most_slots
+from nbbuild.building.scheduling.slots import most_slots
 from nbbuild.events import Planned
 from nbbuild.judging.verdicts import Plan
 from nbbuild.model import Verdict

@@ -14,9 +14,9 @@ from nbbuild.cli._verb import Verb
 def command(order: Path) -> int:
     """Execute the notebook of ORDER, a file that a build has written, and answer beside it.
 
-    For `[command] submit` in jcache.toml: it is what {command} stands for. The exit status is 0 if
-    the build has its answer, also when the notebook failed, or wants none any more.
+    This is what {command} stands for in `[command] submit` of jcache.toml. The exit status is 0 if
+    the build has an answer, even that the notebook failed, and if it no longer wants one.
     """
-    from nbbuild.building import serving
+    from nbbuild.building.jobs import serving
 
     return serving.serve(order)

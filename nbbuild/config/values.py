@@ -238,6 +238,9 @@ def resources(key: str, value: object) -> Resources:
 
 
 def _units(key: str, name: str, value: object) -> int:
+    if not name.strip():
+        what = f"'{key.rpartition('.')[0]}' has a resource without a name"
+        raise ConfigError(what, hint="give each a name, as in { gpu = 1 }")
     if name == "cores":
         raise ConfigError(
             f"'{key}' is no resource: cores are a setting of their own",

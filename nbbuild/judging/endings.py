@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from nbbuild.config.values import quoted
+from nbbuild.errors import internal, lacks_memory
 from nbbuild.model import Failure, Record
 
 
@@ -19,6 +21,16 @@ def with_own(failure: Failure, own: Sequence[str]) -> Failure:
         f"to start without {_it(own)}: {line('scratch', own)}"
     )
     return msgspec.structs.replace(failure, hint="\n".join(filter(None, [failure.hint, hint])))
+
+
+def unforeseen(error: Exception, task: str) -> Failure:
+    """Return the failure of `task` if nbbuild itself fails while it executes the task."""
+    told = internal(error)
+    if lacks_memory(error):
+        return Failure.of("internal", told)
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    hint = f"this is a bug, please report it with what `nbbuild show {task}` says"
+    return Failure("internal", told.what, traceback=trace, hint=hint)
 
 
 def products(record: Record, *, ignored: Callable[[str], bool]) -> list[str]:

@@ -6,11 +6,13 @@ Jupytext is imported only once there is a text: loading it takes longer than rea
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+import nbformat
 from nbformat import NotebookNode
 
 from nbbuild.errors import NotebookError
@@ -78,6 +80,15 @@ def _read_custom(custom: CustomReader, root: Path, source: str, data: bytes) -> 
 def from_bytes(data: bytes) -> NotebookNode:
     """Return the notebook in these `.ipynb` bytes; raise `NotebookError`."""
     return read_ipynb("the notebook", _decode("the notebook", data))
+
+
+def from_own(data: bytes) -> NotebookNode:
+    """Return the notebook in bytes that `to_bytes` made of a valid one.
+
+    It is not checked again: a worker would have to compile the schema first.
+    """
+    notebook: NotebookNode = nbformat.v4.to_notebook(json.loads(data))
+    return notebook
 
 
 def _contents(root: Path, source: str) -> bytes:

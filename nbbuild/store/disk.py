@@ -171,6 +171,7 @@ class DiskStore:
         self,
         key: Digest,
         *,
+        wait: bool = True,
         on_wait: Callable[[str], None] | None = None,
         cancelled: threading.Event | None = None,
     ) -> AbstractContextManager[None]:
@@ -182,7 +183,7 @@ class DiskStore:
             raise ValueError(f"{key!r} is no key")
         if not self.writable:
             return nullcontext()
-        return lock(self.layout.lock(key), on_wait=on_wait, cancelled=cancelled)
+        return lock(self.layout.lock(key), wait=wait, on_wait=on_wait, cancelled=cancelled)
 
     def _check_writable(self) -> None:
         if not self.writable:

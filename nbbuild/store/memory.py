@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.durable import write, writing
-from nbbuild.disk.locks import PATIENCE, Cancelled
+from nbbuild.disk.locks import PATIENCE, Cancelled, Held
 from nbbuild.model import Digest, Record
 from nbbuild.store.blobs import OTHER_BYTES
 from nbbuild.store.checking import INCOMPLETE, UNSOUND, Checked, Fault, in_order
@@ -198,6 +198,7 @@ class MemoryStore:
         self,
         key: Digest,
         *,
+        wait: bool = True,
         on_wait: Callable[[str], None] | None = None,
         cancelled: threading.Event | None = None,
     ) -> Iterator[None]:
@@ -205,7 +206,9 @@ class MemoryStore:
         with self._turn:
             ours = self._locks.setdefault(key, threading.Lock())
         patience = time.monotonic() + PATIENCE
-        while not ours.acquire(timeout=_PAUSE):
+        while not ours.acquire(timeout=_PAUSE if wait else 0):
+            if not wait:
+                raise Held(f"{key} is held by this process")
             if cancelled is not None and cancelled.is_set():
                 raise Cancelled(f"waiting for {key} was called off")
             if on_wait is not None and time.monotonic() >= patience:

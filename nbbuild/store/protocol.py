@@ -105,6 +105,7 @@ class Store(Protocol):
         self,
         key: Digest,
         *,
+        wait: bool = True,
         on_wait: Callable[[str], None] | None = None,
         cancelled: threading.Event | None = None,
     ) -> AbstractContextManager[None]:

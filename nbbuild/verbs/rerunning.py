@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbbuild.building import scheduler
 from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.builder import Builder
 from nbbuild.building.executors import local
 from nbbuild.building.from_session import preparing_of, shares_of
-from nbbuild.building.slots import Slots
+from nbbuild.building.scheduling import scheduler
+from nbbuild.building.scheduling.slots import Slots
 from nbbuild.events import Ended, Observer
 from nbbuild.kernels.launch.machine import threads_each
 from nbbuild.kernels.launch.memory import Room

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from nbbuild.building.slots import Slots, slots_of_build
+from nbbuild.building.scheduling.slots import Slots, slots_of_build
 from nbbuild.config.types import CacheTable, Config
 from nbbuild.errors import NbbuildError, UsageError
 from nbbuild.events import Noted, Observer, Planned, silent

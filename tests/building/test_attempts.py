@@ -8,11 +8,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import nbbuild
-from nbbuild.building import working
 from nbbuild.building.assembly import Starting, builder_of
 from nbbuild.building.fakes import FakeAttempts, WorkerLost
 from nbbuild.building.from_session import preparing_of
 from nbbuild.building.in_memory import action_of
+from nbbuild.building.jobs import working
 from nbbuild.building.jobs.futures import FutureJobs
 from nbbuild.events import CellStarted
 from nbbuild.kernels.launch.memory import Room

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from nbbuild.building.choosing import SLOTS, Needs, Ready, said
+from nbbuild.building.scheduling.choosing import SLOTS, Needs, Ready, said
 
 
 def ready(*tasks, slots=4, **pools):

@@ -3,20 +3,31 @@
 The batch system is this test: `submit` notes that it was called, and answers are written here.
 """
 
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from nbbuild.building.executing import forget_settled
 from nbbuild.building.executors import Begun, GivenUp, Job, Lost, NotBegun, Setup
+from nbbuild.building.jobs import batch as asked
+from nbbuild.building.jobs import notes
 from nbbuild.building.jobs.command import CommandJobs, Commands, filled, start
+from nbbuild.building.jobs.marks import note_cell
 from nbbuild.building.jobs.notes import Meeting, Note, Notes
-from nbbuild.building.marks import note_cell
+from nbbuild.disk import flock
 from nbbuild.errors import ConfigError
+from nbbuild.model import ActionKey, Judgement, Verdict
+from nbbuild.store import MemoryStore
+from nbbuild.store.remote.signing import SECRET_VARIABLE
 
 KEY = "ab" * 32
 
@@ -118,6 +129,47 @@ def test_a_later_build_finds_a_job_and_what_was_known_when_it_began(batch):
     assert os.listdir(batch.jobs) == []
 
 
+def test_the_next_build_forgets_a_job_whose_result_was_kept(batch):
+    batch.known("7 R")
+    job = batch.job()
+    thread = answers(job, b"done")
+    batch.command_jobs.carry_out(job, cancelled=threading.Event())  # and then the build is killed
+    thread.join()
+
+    session = SimpleNamespace(store=MemoryStore())
+    later = CommandJobs(batch.jobs, batch.commands)
+    run, fresh = (
+        Judgement(task=job.name, verdict=verdict, key=ActionKey(KEY, ()))
+        for verdict in (Verdict.RUN, Verdict.REFRESH)
+    )
+    forget_settled(session, [run], later)
+    with session.store.lock(KEY):  # another build executes it again
+        forget_settled(session, [fresh], later)
+    assert later.under_way(KEY) == job.begun
+
+    forget_settled(session, [fresh], later)
+    assert os.listdir(batch.jobs) == []
+
+
+def test_the_job_of_a_notebook_edited_since_is_ended_before_another_begins(batch):
+    batch.known("7 R")
+    job = batch.job()
+    thread = answers(job, b"old")
+    batch.command_jobs.carry_out(job, cancelled=threading.Event())  # and then the build is killed
+    thread.join()
+
+    later = CommandJobs(batch.jobs, batch.commands)
+    assert [*later.left()] == [KEY]
+    later.end_others("b.ipynb", but="")
+    later.end_others(job.name, but=KEY)
+    assert batch.said() == ["submit"]
+
+    later = CommandJobs(batch.jobs, batch.commands)
+    later.end_others(job.name, but="cd" * 32)
+    assert batch.said() == ["submit", "cancel 7"]
+    assert os.listdir(batch.jobs) == []
+
+
 def test_a_build_killed_before_it_submitted_leaves_a_note_and_the_next_one_submits(batch):
     job = batch.job(resumes=True)
     meeting(job).make(job.order)
@@ -159,6 +211,21 @@ def test_a_submit_command_at_work_is_waited_for_whoever_started_it(batch):
     assert there.job() == "9"
 
 
+def test_a_submit_command_that_ends_just_now_is_not_run_again(batch, monkeypatch):
+    """It had printed nothing at the first look, and had ended before the second."""
+    job = batch.job(resumes=True)
+    there = meeting(job)
+    there.make(job.order)
+    there.submitted.write_text("7\n")
+    look, looks = Meeting.job, [""]
+    monkeypatch.setattr(Meeting, "job", lambda one: looks.pop() if looks else look(one))
+    batch.known("7 R")
+    answers(job, b"done")
+
+    assert batch.command_jobs.carry_out(job, cancelled=threading.Event()) == b"done"
+    assert batch.said() == []
+
+
 def test_an_order_is_executed_once_however_often_it_was_submitted(batch):
     job = batch.job()
     there = meeting(job)
@@ -171,6 +238,26 @@ def test_an_order_is_executed_once_however_often_it_was_submitted(batch):
         assert not third
 
 
+def test_a_job_begins_though_its_build_is_just_looking_whether_it_has(batch, monkeypatch):
+    job = batch.job()
+    there = meeting(job)
+    there.make(job.order)
+    take, looks = flock.take, [1, 2]
+
+    def held(descriptor):
+        if looks:
+            looks.pop()
+            raise BlockingIOError
+        take(descriptor)
+
+    monkeypatch.setattr(notes, "_LOOK", 0)
+    monkeypatch.setattr(flock, "take", held)
+    with there.claimed() as ours:
+        assert ours
+        monkeypatch.undo()
+        assert there.is_at_work()
+
+
 def test_a_job_taken_for_lost_does_nothing_once_another_has_begun(batch):
     job = batch.job()
     there = meeting(job)
@@ -178,6 +265,29 @@ def test_a_job_taken_for_lost_does_nothing_once_another_has_begun(batch):
     there.mark.unlink()
     with there.claimed() as ours:
         assert not ours
+
+
+def test_a_job_of_another_nbbuild_is_not_waited_for(batch):
+    job = batch.job()
+    meeting(job).make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun, version="0.0.1"))
+    assert batch.command_jobs.under_way(KEY) is None
+
+
+def test_a_copy_of_a_project_leaves_the_jobs_of_the_original_alone(batch):
+    job = batch.job()
+    meeting(job).make(job.order)
+    Notes(batch.jobs).write(KEY, Note(task=job.name, begun=job.begun))
+    copied = batch.folder / "copy"
+    shutil.copytree(batch.jobs, copied)
+
+    copy = CommandJobs(copied, batch.commands)
+    assert copy.under_way(KEY) is None
+    assert copy.left() == []
+    copy.end_others(job.name, but="")
+    copy.settled(KEY)
+    assert batch.command_jobs.under_way(KEY) == job.begun
+    assert meeting(job).order.exists()
 
 
 def test_a_job_that_the_batch_system_does_not_know_is_lost(batch):
@@ -190,6 +300,50 @@ def test_a_job_that_the_batch_system_does_not_know_is_lost(batch):
     assert batch.said() == ["submit", "cancel 7", "submit"]
     assert not Path(job.begun.mark).exists()
     assert batch.command_jobs.under_way(KEY) == again.begun
+
+
+def test_one_question_serves_all_jobs(tmp_path):
+    calls = tmp_path / "calls"
+    one = asked.Batch(
+        Commands(submit="", status=f"sh -c 'echo asked >> {calls}; printf \"1\\n 2 R\\n\"'")
+    )
+    began = time.monotonic()
+    said = [one.knows(job, since=began) for job in ("1", "2", "3", "R")]
+    assert said == [True, True, False, False]
+    assert calls.read_text() == "asked\n"
+    assert one.knows("1", since=time.monotonic())
+    assert calls.read_text() == "asked\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ("sh -c 'echo no controller >&2; exit 1'", "'sh': no controller"),
+        ("sh -c 'exit 3'", "'sh': exit status 3"),
+        ("no-such-squeue --me", "'no-such-squeue' cannot be run: No such file or directory"),
+    ],
+)
+def test_a_batch_system_out_of_reach_has_lost_no_job(batch, status, why):
+    jobs = CommandJobs(batch.jobs, dataclasses.replace(batch.commands, status=status))
+    job, cancelled = batch.job(), threading.Event()
+    waits = []
+
+    def begun(text):
+        waits.append(text)
+        cancelled.set()
+
+    with pytest.raises(GivenUp):
+        jobs.carry_out(dataclasses.replace(job, waits=begun), cancelled=cancelled)
+    assert waits == [f"the batch system does not answer: {why}"]
+
+
+def test_what_the_log_of_a_lost_job_says_last_is_said(batch):
+    submit = "sh -c 'echo begins > log; echo out of memory >> log; echo 7' submit {order}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    with pytest.raises(Lost) as lost:
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=threading.Event())
+    told = "the batch system has no job 7; its log ends with: out of memory"
+    assert str(lost.value) == told
 
 
 def test_a_job_at_work_is_not_lost_though_the_batch_system_is_out_of_reach(batch):
@@ -208,7 +362,7 @@ def test_a_job_at_work_is_not_lost_though_the_batch_system_is_out_of_reach(batch
             there.reply(b"done")
 
     asked = threading.Event()
-    batch.command_jobs._said = lambda command, name: asked.set()
+    batch.command_jobs._batch.knows = lambda name, since: asked.set() or False
     thread = threading.Thread(target=play)
     thread.start()
     assert batch.command_jobs.carry_out(job, cancelled=threading.Event()) == b"done"
@@ -279,6 +433,55 @@ def test_a_command_is_one_word_and_its_own_words_are_kept_apart():
     assert words == ["sbatch", "--wrap", "a 'b c'", "--job-name", "nb-x"]
 
 
+def test_a_folder_may_be_called_like_a_word_that_is_filled_in():
+    words = filled("run {command} {name}", {"command": "/home/{name}/{command}", "name": "x"})
+    assert words == ["run", "/home/{name}/{command}", "x"]
+
+
+def test_a_status_command_that_does_not_end_says_nothing_and_loses_no_job(batch, monkeypatch):
+    monkeypatch.setattr(asked, "PATIENCE", 0.05)
+    commands = dataclasses.replace(batch.commands, status="sh -c 'exec sleep 60' {job}")
+    cancelled, waits = threading.Event(), []
+
+    def waiting(why):
+        waits.append(why)
+        cancelled.set()
+
+    with pytest.raises(GivenUp):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(waits=waiting), cancelled=cancelled)
+    assert waits == ["the batch system does not answer: 'sh' says nothing within 0.05 s"]
+
+
+def test_the_signing_key_stays_here(batch, monkeypatch):
+    monkeypatch.setenv(SECRET_VARIABLE, "secret")
+    submit = f"sh -c 'echo key: ${SECRET_VARIABLE} >> {batch.calls}; echo 7' submit {{order}}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    with pytest.raises(Lost):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=threading.Event())
+    assert batch.said() == ["key:"]
+
+
+def test_an_interrupt_does_not_wait_for_a_submit_command_that_hangs(batch):
+    held = batch.folder / "held"
+    os.mkfifo(held)
+    submit = f"sh -c 'echo submit >> {batch.calls}; exec cat {held}' submit {{order}}"
+    commands = dataclasses.replace(batch.commands, submit=submit)
+    cancelled = threading.Event()
+
+    def interrupt():
+        while not batch.said():
+            pass
+        cancelled.set()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(GivenUp):
+        CommandJobs(batch.jobs, commands).carry_out(batch.job(), cancelled=cancelled)
+    thread.join()
+    held.open("wb").close()  # now it ends
+    assert os.listdir(batch.jobs) == []
+
+
 def test_a_configuration_without_commands_is_an_error(tmp_path):
     with pytest.raises(ConfigError) as error:
         start(Setup(root=tmp_path, options={"submit": "sbatch {command}"}))
@@ -286,7 +489,7 @@ def test_a_configuration_without_commands_is_an_error(tmp_path):
         "the executor 'command' has no 'status'\n"
         "  in: jcache.toml, [command]\n\n"
         'hint: for SLURM: submit = "sbatch --parsable --wrap {command}", '
-        'status = "squeue -h -j {job}", cancel = "scancel {job}"'
+        'status = "squeue -h --me -o %A", cancel = "scancel {job}"'
     )
     with pytest.raises(ConfigError, match=r"^'submit' has no '\{command\}', so no job"):
         start(Setup(root=tmp_path, options={"submit": "sbatch", "status": "squeue"}))
@@ -310,7 +513,7 @@ def test_a_build_killed_at_any_moment_is_followed_by_one_that_runs_the_key_once(
     runs, submit = batch.folder / "runs", batch.folder / "submit"
     submit.write_text(JOB.replace("{runs}", str(runs)))
     submit.chmod(0o755)
-    commands = Commands(submit=f"{submit} {{order}}", status="echo R", poll=0.01)
+    commands = Commands(submit=f"{submit} {{order}}", status="echo 7 R", poll=0.01)
 
     def build(number):
         """Do what a build does of a key."""

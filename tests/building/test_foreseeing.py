@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbbuild.building.foreseeing import depends_on_when, foreseen, installs
+from nbbuild.building.supply.foreseeing import depends_on_when, foreseen, installs
 
 INSTALLED = {"numpy", "scikit-learn"}
 

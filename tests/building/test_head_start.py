@@ -12,7 +12,7 @@ from notebook_sources import prose
 
 import nbbuild
 from nbbuild.building.from_session import is_new_of
-from nbbuild.building.head_start import HeadStart
+from nbbuild.building.supply.head_start import HeadStart
 from nbbuild.interpreter.imports import Import
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.kernels.warm.nursery import Warm

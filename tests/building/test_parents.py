@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from recorded_books import HANDBOOK, LECTURES, SECONDS
 
-from nbbuild.building.parents import PARENTS, START, Costs, Parent, choose
+from nbbuild.building.supply.parents import PARENTS, START, Costs, Parent, choose
 from nbbuild.interpreter.imports import Import
 
 RANK = {"numpy": 0, "pandas": 1, "matplotlib": 2, "scipy": 1}

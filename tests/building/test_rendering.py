@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
-from nbbuild.building import scheduler
 from nbbuild.building.rendering import Pages, Steps, is_page
+from nbbuild.building.scheduling import scheduler
 from nbbuild.errors import NbbuildError
 from nbbuild.model import Task
 from nbbuild.project.graph import link

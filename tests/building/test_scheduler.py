@@ -5,8 +5,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 
-from nbbuild.building import scheduler
-from nbbuild.building.choosing import SLOTS, Needs, Shares
+from nbbuild.building.scheduling import scheduler
+from nbbuild.building.scheduling.choosing import SLOTS, Needs, Shares
 from nbbuild.model import Task
 from nbbuild.project.graph import link
 
@@ -318,3 +318,9 @@ def test_tasks_that_go_singly_come_last_and_leave_the_other_slots_free():
         singly={"p", "q"}.__contains__,
     )
     assert executor.ran == [["a", "b", "p"], ["b", "p"], ["p"], ["q"]]
+
+
+def test_a_pool_may_have_any_name_that_a_user_can_give():
+    graph = link([Task(name="a", source="a", built="out/a")], output="out")
+    shares = Shares({"singly": 2}, lambda name: Needs.of(1, {"singly": 2}))
+    assert Work().run(graph, shares=shares) == ["a"]

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from nbbuild.building.slots import most_slots, slots_of_build
+from nbbuild.building.scheduling.slots import most_slots, slots_of_build
 from nbbuild.kernels.launch.machine import cores
 
 JOBSERVER = {"MAKELEVEL": "1", "MAKEFLAGS": " -j6 --jobserver-auth=-2,-2"}

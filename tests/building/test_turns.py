@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nbbuild.building.turns import Again, PairsApart, Turns, in_turn
+from nbbuild.building.scheduling.turns import Again, PairsApart, Turns, in_turn
 from nbbuild.disk.state import State
 
 

@@ -103,6 +103,11 @@ resources = { databse = 1 }
             "",
         ),
         (
+            'resources = { " " = 4 }',
+            "'resources' has a resource without a name",
+            "give each a name, as in { gpu = 1 }",
+        ),
+        (
             "resources = { cores = 4 }",
             "'resources.cores' is no resource: cores are a setting of their own",
             "write cores = 4, outside the table",

@@ -10,7 +10,7 @@ PATIENCE = 60  # seconds until a test that waits has failed
 
 GATE = """
 import contextlib, socket
-with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", {port})) as gate:
+with contextlib.suppress(OSError), socket.create_connection({place!r}) as gate:
     gate.recv(1)
 """
 
@@ -18,10 +18,10 @@ with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", {port}
 class Gate:
     """Holds each notebook that comes to it until it is closed; open ever after."""
 
-    def __init__(self):
-        self._server = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, server=None):
+        self._server = server or socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(PATIENCE)
-        self.code = GATE.format(port=self._server.getsockname()[1])
+        self.code = GATE.format(place=self._server.getsockname())
         self._held = []
 
     def wait(self):

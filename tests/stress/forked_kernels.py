@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbbuild.cli
 from nbbuild.building import assembly, pipeline
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk import temporary
 from nbbuild.events import CellStarted
 from nbbuild.kernels.launch.memory import Room

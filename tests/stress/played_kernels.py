@@ -31,7 +31,7 @@ import pytest
 
 import nbbuild.cli
 from nbbuild.building import assembly, pipeline
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.events import CellStarted
 from nbbuild.kernels.launch.memory import Room

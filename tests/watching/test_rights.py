@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nbbuild.building import runner
+from nbbuild.building.attempts import runner
 from nbbuild.watching import looking, seccomp
 from nbbuild.watching.syscalls import Watcher
 

@@ -11,9 +11,10 @@ that this returns come back.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import msgspec
 
 from nbbuild import optional_imports
-from nbbuild.errors import UsageError, did_you_mean
+from nbbuild.errors import ConfigError, NbbuildError, UsageError, did_you_mean, raised
 
 GROUP = "nbbuild.executors"
 
@@ -91,6 +92,17 @@ class Jobs:
         """Return the job of `key` that an earlier build began and whose answer nobody has used."""
         return None
 
+    def answered_ns(self, key: str) -> int:
+        """Return when its answer came, on the clock of file times; 0 if nobody knows."""
+        return 0
+
+    def left(self) -> Collection[str]:
+        """Return the keys of all such jobs."""
+        return ()
+
+    def end_others(self, task: str, *, but: str) -> None:
+        """End the jobs that earlier builds began for `task` with another key than `but`."""
+
     def settled(self, key: str) -> None:
         """Forget the answer to the job of `key`: the build has kept what came of it."""
 
@@ -152,13 +164,28 @@ def find(name: str) -> Callable[[Setup], Workers]:
     optional_imports.show()
     try:
         start: Callable[[Setup], Workers] = found[name].load()
-    except ImportError as error:
+    except Exception as error:
         raise UsageError(
             f"the executor '{name}' cannot be loaded",
-            facts=[("because", str(error))],
-            hint=_install(name),
+            facts=[("because", raised(error))],
+            hint=_install(name) if isinstance(error, ImportError) else "",
         ) from error
-    return start
+    return partial(_started, name, start)
+
+
+def _started(name: str, start: Callable[[Setup], Workers], setup: Setup) -> Workers:
+    """Return what `start` returns; raises `ConfigError` for what it does not foresee."""
+    try:
+        return start(setup)
+    except NbbuildError:
+        raise
+    except Exception as error:
+        table = name if name in ("dask", "command") else "executor"
+        raise ConfigError(
+            f"the executor '{name}' cannot be started",
+            facts=[("in", f"jcache.toml, [{table}]"), ("because", raised(error))],
+            hint="does it take these options?",
+        ) from error
 
 
 def _install(name: str) -> str:

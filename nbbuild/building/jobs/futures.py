@@ -8,8 +8,10 @@ from pathlib import Path
 
 from nbbuild.building.executors import TICK, GivenUp, Job, Jobs, Lost, Workers
 from nbbuild.building.executors.local import threads
-from nbbuild.building.marks import noted_cell
-from nbbuild.building.working import work
+from nbbuild.building.jobs.marks import noted_cell
+from nbbuild.building.jobs.orders import BadOrder
+from nbbuild.building.jobs.working import work
+from nbbuild.errors import raised
 
 PATIENCE = 20.0
 """Seconds that an attempt may take to end once it is cancelled."""
@@ -23,6 +25,7 @@ class FutureJobs(Jobs):
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._left = False  # whether an attempt goes on that nobody waits for
 
     def carry_out(self, job: Job, *, cancelled: threading.Event) -> bytes:
         """Have `work` called with the order of `job`; see `Jobs`."""
@@ -34,16 +37,21 @@ class FutureJobs(Jobs):
                 if cancelled.is_set():
                     future.cancel()
                     job.unwanted()
-                    wait([future], PATIENCE)
+                    if wait([future], PATIENCE).not_done:
+                        self._left = True
                     raise GivenUp
             _told(job, cell)
             return future.result()
+        except (GivenUp, BadOrder):
+            raise
         except (BrokenExecutor, CancelledError) as error:
             raise Lost(str(error) or type(error).__name__) from error
+        except Exception as error:  # of the executor's own: `work` answers whatever happens to it
+            raise Lost(raised(error)) from error
 
     def close(self) -> None:
-        """Shut the executor down."""
-        self._executor.shutdown()
+        """Shut the executor down; an attempt that could not be cancelled is not waited for."""
+        self._executor.shutdown(wait=not self._left)
 
 
 def _told(job: Job, last: tuple[int, int] | None) -> tuple[int, int] | None:

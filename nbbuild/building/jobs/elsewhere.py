@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.inspecting import Inspecting
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.building.executors import Begun, GivenUp, Job, Jobs, Lost, NotBegun
-from nbbuild.building.inspecting import Inspecting
-from nbbuild.building.marks import marked
-from nbbuild.building.orders import (
+from nbbuild.building.jobs.marks import marked
+from nbbuild.building.jobs.orders import (
     BLOBS,
     Answer,
     BadOrder,
@@ -94,12 +95,14 @@ class AttemptsElsewhere:
                 except Lost as error:
                     told = f"the worker that executed it was lost: {error}"
                     return _failed(action, Failure("died", told))
-                answer = self._understood(task, data)
+                answer = self._understood(action, data)
                 done = answer.attempted
                 if done is not None and done.cancelled and not cancelled.is_set():
                     failure = Failure("died", _STOPPED.format(answer.host))
                     return replace(done, cancelled=False, failure=failure, root=action.root)
                 if done is not None:
+                    if action.resumes and answer.sandbox is None:
+                        done = replace(done, stale=self._changed(task, action))
                     return self._settled(task, action, answer, done)
                 self.lacks.add(answer.lacks)
                 action = replace(action, resumes=False)
@@ -152,12 +155,13 @@ class AttemptsElsewhere:
             found.append(ArtefactFile(path, digest, size, executable))
         return tuple(found)
 
-    def _understood(self, task: Task, data: bytes) -> Answer:
+    def _understood(self, action: Action, data: bytes) -> Answer:
         try:
             return decode_answer(data)
         except ValueError as error:
+            self.jobs.settled(action.key)  # else the next build would find the same answer
             raise OneTaskError(
-                f"the answer of the worker that executed '{task.name}' cannot be read",
+                f"the answer of the worker that executed '{action.task}' cannot be read",
                 facts=[("because", str(error))],
                 hint="build again",
             ) from error
@@ -173,13 +177,22 @@ class AttemptsElsewhere:
             )
             notes = done.notes
             if failure is None:
-                notes += self._bring_in(there)
+                notes += self._bring_in(action, there)
             elif action.sandbox is None:
                 notes += (_STAGED.format(answer.host),)
             done = replace(done, failure=failure, notes=notes)
         return replace(done, failure=self.inspecting.with_folder(task, done.failure))
 
-    def _bring_in(self, there: InSandbox) -> tuple[str, ...]:
+    def _changed(self, task: Task, action: Action) -> str:
+        """Say which artefact has changed since the job answered: nobody was there to keep it."""
+        answered = self.jobs.answered_ns(action.key)
+        for path in self.inspecting.walker.match_all(task.artefacts) if answered else ():
+            with suppress(FileNotFoundError):
+                if (action.root / path).stat().st_mtime_ns > answered:
+                    return f"'{path}' has changed since its job ended"
+        return ""
+
+    def _bring_in(self, action: Action, there: InSandbox) -> tuple[str, ...]:
         """Put the artefacts of a run in a sandbox in their places; return notes for users."""
         notes: tuple[str, ...] = ()
         with temporary.folder() as folder:
@@ -189,6 +202,7 @@ class AttemptsElsewhere:
                 if data is not None:
                     write(file, data, mode=0o777 if one.executable else 0o666, sync=False)
                 elif not self.store.restore(one.digest, file, executable=one.executable):
+                    self.jobs.settled(action.key)  # nor will the next build find it
                     raise OneTaskError(
                         f"'{one.path}' is not in the cache, though a worker put it there",
                         hint="build again",

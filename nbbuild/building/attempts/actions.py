@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbbuild.building.executors import Begun
-from nbbuild.building.parents import Parent
+from nbbuild.building.supply.parents import Parent
 from nbbuild.interpreter.kernelspec import Kernel
 from nbbuild.kernels.wanted import TimeLimits, Wanted
 from nbbuild.kernels.warm.nursery import Warm

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from nbformat import NotebookNode
 
-from nbbuild.building.accounts import Before
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted, Attempts
+from nbbuild.building.attempts.accounts import Before
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.protocol import Attempted, Attempts
 from nbbuild.building.executors import Begun, Jobs
 from nbbuild.building.outputs import Outputs
 from nbbuild.building.reusing import Sources
@@ -23,6 +23,7 @@ from nbbuild.notebook.code import running
 from nbbuild.notebook.write import to_bytes
 
 _AGAIN = "runs again without watching its system calls: '{}' would lose its rights"
+_STALE = "runs again: {}"
 _ORPHANED = "was run twice: the process that starts kernels was killed meanwhile"
 
 
@@ -57,6 +58,7 @@ class Attempting:
     cancelled: threading.Event
     orphans: threading.Lock = field(default_factory=threading.Lock)
     jobs: Jobs = field(default_factory=Jobs)  # may know attempts that an earlier build began
+    end: Callable[[str], None] = lambda task: None  # those that `jobs` knows nothing of
 
     def __call__(self, task: Task, judgement: Judgement) -> Run:
         """Run `task`; may raise `NotebookError`, `KernelError`."""
@@ -72,6 +74,7 @@ class Attempting:
         exempt = self._exempt(task, key)
         if exempt:
             action = replace(action, syscalls=False)
+        self.jobs.end_others(task.name, but="" if forced else key.digest)
         known = None if forced else self.jobs.under_way(key.digest)
         done, notes, begun = self._tried(task, action, known, retries=retries, forced=forced)
         if done.observed is not None and done.observed.rights and not done.cancelled:
@@ -111,6 +114,12 @@ class Attempting:
             first = known if not attempt else None
             done, more, begun = self._once(task, action, first, forced=forced)
             notes += more
+            if done.stale and not done.cancelled:
+                self.observer(Noted(task.name, _STALE.format(done.stale)))
+                self.outputs.abandon(task)
+                self.forget()
+                done, more, begun = self._once(task, action, None, forced=forced)
+                notes += more
             if done.orphaned and not done.cancelled:
                 # The culprit may be among them, so they run one after the other.
                 with self.orphans:
@@ -142,6 +151,7 @@ class Attempting:
             begun = known
             self.outputs.resume(task)
         else:
+            self.end(task.name)
             began_ns = now_ns()
             notes = self.outputs.begin(task, forced=forced)
             begun = Begun(began_ns=began_ns, found=self.outputs.left(task))

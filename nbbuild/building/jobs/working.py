@@ -3,9 +3,9 @@
 A worker process keeps a launcher, with its zygotes, from one order to the next. The launcher ends
 with the process, however that ends, and every kernel with the launcher.
 
-The kernel gets the environment of the build, except for what depends on the place: where the
-worker's own environment says where things are, or which devices are its, that wins. A notebook
-that asks for cores gets that many threads, as far as the worker has them.
+The kernel gets the environment of the build. Some variables depend on the machine: they say where
+things are, or which devices this process may use. Of these it gets the worker's own. A notebook
+that asks for cores gets that many threads, but no more than the worker has cores.
 
 A worker never guesses. If it has another nbbuild, or if the interpreter has something else
 installed there, nothing is executed: the result could not be told from one of this machine.
@@ -25,11 +25,11 @@ from pathlib import Path
 
 import msgspec
 
-from nbbuild.building import runner
-from nbbuild.building.actions import POOLS, Action, visible
-from nbbuild.building.attempts import Attempted
-from nbbuild.building.marks import note_cell
-from nbbuild.building.orders import (
+from nbbuild.building.attempts import runner
+from nbbuild.building.attempts.actions import POOLS, Action, visible
+from nbbuild.building.attempts.protocol import Attempted
+from nbbuild.building.jobs.marks import note_cell
+from nbbuild.building.jobs.orders import (
     BLOBS,
     INPUTS,
     Answer,
@@ -44,6 +44,7 @@ from nbbuild.disk import temporary
 from nbbuild.disk.locks import is_held
 from nbbuild.errors import NbbuildError, StoreError
 from nbbuild.interpreter.environment import Environments
+from nbbuild.judging.endings import unforeseen
 from nbbuild.kernels import ways
 from nbbuild.kernels.launch.machine import threads_for
 from nbbuild.kernels.launch.process import Launcher
@@ -65,15 +66,17 @@ PLACES = (
     *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
     "ZE_AFFINITY_MASK",
 )
-"""Variables that say where things are, or which devices are this process's: the worker's count."""
+"""Variables of which a kernel gets the worker's own values, not the build's."""
 
 
 class Workplace:
     """What a worker process keeps from one order to the next; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, launcher: Launcher | None = None) -> None:
+        """`launcher` starts its kernels; None: one of its own."""
+        temporary.sweep()  # killed workers leave what they staged, and no build looks here
         self.process = os.getpid()
-        self._launcher = Launcher()
+        self._launcher = launcher or Launcher()
         self._known: dict[tuple[str, str], bytes] = {}  # of interpreters
 
     def close(self) -> None:
@@ -89,28 +92,42 @@ class Workplace:
     ) -> bytes:
         """Execute an order and return its answer, both encoded; raises `BadOrder`.
 
-        `told(number, total)` is called as each cell begins; None: the mark says so. The
-        run ends soon after `wanted()` has become false, or the order's mark has disappeared.
+        `told(number, total)` is called as each cell begins; None: the mark says so. The run ends
+        soon after `wanted()` has become false, or the order's mark has gone if it was there.
         """
         order = decode_order(data)
-        staged = staging(order)
         answer = Answer(host=platform.node())
         action = _placed(order.action)
         told = told or partial(note_cell, Path(order.mark))
         try:
-            fault = self._fault(order, action)
-            if fault is not None:
-                return encode_answer(answer, _not_run(action, fault))
-            if not staged:
-                return encode_answer(*self._in_place(order, action, answer, told, wanted))
-            if order.inputs is None:
-                return encode_answer(msgspec.structs.replace(answer, lacks=INPUTS))
-            store = _store(order)
-            if store is None:
-                return encode_answer(msgspec.structs.replace(answer, lacks=BLOBS))
-            return encode_answer(*self._staged(order, action, answer, store, told, wanted))
+            return encode_answer(*self._carried_out(order, action, answer, told, wanted))
         except NbbuildError as error:
-            return encode_answer(answer, _not_run(action, Failure.of("start", error)))
+            failure = Failure.of("start", error)
+        except OSError as error:
+            failure = Failure("start", f"{answer.host} cannot execute it: {error}")
+        except Exception as error:  # noqa: BLE001 - the build shall hear of it, whatever it is
+            failure = unforeseen(error, order.action.task)
+        return encode_answer(answer, _not_run(action, failure))
+
+    def _carried_out(
+        self,
+        order: Order,
+        action: Action,
+        answer: Answer,
+        told: Callable[[int, int], None],
+        wanted: Callable[[], bool],
+    ) -> tuple[Answer, Attempted | None]:
+        fault = self._fault(order, action)
+        if fault is not None:
+            return answer, _not_run(action, fault)
+        if not staging(order):
+            return self._in_place(order, action, answer, told, wanted)
+        if order.inputs is None:
+            return msgspec.structs.replace(answer, lacks=INPUTS), None
+        store = _store(order)
+        if store is None:
+            return msgspec.structs.replace(answer, lacks=BLOBS), None
+        return self._staged(order, action, answer, store, told, wanted)
 
     def _in_place(
         self,
@@ -140,6 +157,10 @@ class Workplace:
         wanted: Callable[[], bool],
     ) -> tuple[Answer, Attempted]:
         inputs = {one.path: one for one in order.inputs or ()}
+        seen = os.path.lexists(order.mark)  # but it was asked to stage
+
+        def still() -> bool:
+            return wanted() and not (seen and not os.path.lexists(order.mark))
 
         def put(path: str, target: Path) -> None:
             one = inputs[path]
@@ -148,7 +169,7 @@ class Workplace:
 
         made = _Made(store)
         action = replace(action, sandbox=tuple(inputs))
-        with _watched(wanted) as cancelled:
+        with _watched(still) as cancelled:
             done = self._run(order, action, made, cancelled=cancelled, told=told, put=put)
         return made.told(answer, carried=bool(order.blobs)), done
 

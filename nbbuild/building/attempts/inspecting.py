@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbbuild.building.accounts import Accounts
+from nbbuild.building.attempts.accounts import Accounts
 from nbbuild.judging.inputs import Inputs
 from nbbuild.model import Failure, Task
 from nbbuild.paths.module_folders import folders_with

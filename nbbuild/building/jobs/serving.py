@@ -6,29 +6,32 @@ import sys
 from pathlib import Path
 
 from nbbuild.building.jobs.notes import Meeting
-from nbbuild.building.orders import BadOrder
-from nbbuild.building.working import Workplace
 from nbbuild.disk.regular import read
+from nbbuild.kernels.launch.process import Launcher
 
 
 def serve(order: Path) -> int:
     """Carry out the order in the file `order`, unless another process has; return the status."""
-    there = Meeting(order.absolute().parent.with_suffix(".job"))
     try:
         data = read(order)
     except OSError:
-        return 0  # the build wants it no more
-    with there.claimed() as ours:
+        return 0  # the build does not want it any more
+    there = Meeting(order.absolute().parent.with_suffix(".job"))
+    if not there.mark.exists():
+        return 0  # nor this one, or it is some other file
+    with there.claimed() as ours, Launcher() as launcher:
         if not ours:
             return 0
-        workplace = Workplace()
+        launcher.begin()
+        # Only now: the process that starts kernels gets ready while this one loads the rest.
+        from nbbuild.building.jobs.orders import BadOrder
+        from nbbuild.building.jobs.working import Workplace
+
         try:
             # The kernel has ended; its launcher takes a moment more, for which nobody has to wait.
-            there.reply(workplace.carry_out(data, wanted=there.mark.exists))
+            there.reply(Workplace(launcher).carry_out(data, wanted=there.mark.exists))
         except BadOrder as error:
             there.refuse(str(error))
             sys.stderr.write(f"error: {error}\n")
             return 2
-        finally:
-            workplace.close()
     return 0

@@ -28,7 +28,7 @@ def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Pa
     """Yield the mark of an attempt at `key`, which is there for as long as the block lasts.
 
     It is locked, so that a killed build ends the job, unless the job `outlives` its build: then the
-    mark stays until the job is settled, and is for `Jobs` to remove.
+    mark is for `Jobs` to make, and stays until the job is settled.
     """
     folder = root / DOT / JOBS
     name = f"{key[:12]}-{secrets.token_hex(8)}"
@@ -36,7 +36,6 @@ def marked(root: Path, key: str, begun: Begun, *, outlives: bool) -> Iterator[Pa
         mark = Path(begun.mark) if begun.mark else folder / f"{name}.job"
         with writing("a job cannot be noted", mark):
             below_private(folder)
-            mark.touch()
         yield mark
         return
     mark = folder / f"{name}.lock"

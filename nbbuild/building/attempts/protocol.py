@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nbbuild.building.actions import Action
+from nbbuild.building.attempts.actions import Action
 from nbbuild.events import Observer
 from nbbuild.model import Failure
 from nbbuild.notebook.merge import ExecutedCells
@@ -31,6 +31,7 @@ class Attempted:
     notes: tuple[str, ...] = ()  # for users, about anything that is no failure
     shortfall: str = ""  # what its kernel lacks, "" if it was forked as wanted
     cut_short: bool = False  # its kernel was killed while it was shutting down
+    stale: str = ""  # why what it wrote is there no more as it wrote it, "" if it is
     orphaned: bool = False  # its kernel was killed through no fault of its own
     preloads: tuple[str, ...] = ()  # the modules that were loaded when its kernel was forked
     preload_seconds: float = 0.0  # how long their imports took

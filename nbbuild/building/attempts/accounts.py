@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk.digests import Digests
 from nbbuild.interpreter.environment import Probe
 from nbbuild.judging.fingerprint import working_folder

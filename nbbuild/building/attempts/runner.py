@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from nbbuild.building.actions import Action, folders, wanted
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.actions import Action, folders, wanted
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk import temporary
 from nbbuild.judging import endings
 from nbbuild.kernels.execute import Execution, execute
@@ -18,7 +18,7 @@ from nbbuild.kernels.session import KernelSession
 from nbbuild.kernels.wanted import Wanted
 from nbbuild.model import Failure
 from nbbuild.notebook.merge import executed_cells
-from nbbuild.notebook.read import from_bytes
+from nbbuild.notebook.read import from_own
 from nbbuild.watching.injection import install_code, prepare, report_code
 from nbbuild.watching.observed import Observed
 from nbbuild.watching.reading import only_seen, read_report
@@ -64,7 +64,7 @@ def run(
         before, after, report = _preparations(action, root, private, above)
         kernel = wanted(action, root)
         done = execute(
-            from_bytes(action.notebook),
+            from_own(action.notebook),
             kernel.kernel,
             launcher=launcher,
             cwd=kernel.cwd,

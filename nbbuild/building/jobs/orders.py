@@ -16,14 +16,14 @@ from dataclasses import replace
 
 import msgspec
 
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.disk.shapes import Misshapen, Shape, packed
 from nbbuild.interpreter.environment import Grounds
 from nbbuild.model import ArtefactFile, Digest
 from nbbuild.notebook import merge
 from nbbuild.notebook.merge import ExecutedCell, ExecutedCells, executed_cells
-from nbbuild.notebook.read import from_bytes
+from nbbuild.notebook.read import from_own
 from nbbuild.version import __version__
 
 INPUTS = "inputs"
@@ -117,5 +117,5 @@ def decode_answer(data: bytes) -> Answer:
 
 def without_outputs(notebook: bytes) -> ExecutedCells:
     """Return the cells of a notebook of which nothing has run."""
-    cells: Sequence[ExecutedCell] = executed_cells(from_bytes(notebook)).cells
+    cells: Sequence[ExecutedCell] = executed_cells(from_own(notebook)).cells
     return ExecutedCells(tuple(ExecutedCell(source=cell.source) for cell in cells))

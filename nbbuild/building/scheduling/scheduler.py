@@ -20,15 +20,15 @@ from doit.exceptions import BaseFail, TaskError, UnmetDependency
 from doit.runner import Runner
 from doit.task import Task as DoitTask
 
-from nbbuild.building.choosing import Needs, Ready, Shares
-from nbbuild.building.doit_tasks import doit_name, doit_tasks, name_of
+from nbbuild.building.scheduling.choosing import Needs, Ready, Shares
+from nbbuild.building.scheduling.doit_tasks import doit_name, doit_tasks, name_of
 from nbbuild.kernels.launch.jobserver import NoLimit, Tokens
 
 _NO_LIMIT = NoLimit()
 _ONLY_SLOTS = Shares()
 _LAST = math.inf
-_SINGLY = Needs(1, (("singly", 1),))
-"""What a task takes that goes singly: all of a pool of its own."""
+_SINGLY = Needs(1, ((" ", 1),))
+"""What a task takes that goes singly: all of a pool whose name no user can give to one."""
 
 
 def run(

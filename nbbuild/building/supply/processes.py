@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from nbbuild.building.parents import Parent
+from nbbuild.building.supply.parents import Parent
 from nbbuild.kernels.launch.memory import Room
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.warm.import_facts import ImportFacts

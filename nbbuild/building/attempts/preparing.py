@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nbbuild.building.actions import Action, Warmth, bare_warm
-from nbbuild.building.actions import wanted as kernel_of
+from nbbuild.building.attempts.actions import Action, Warmth, bare_warm
+from nbbuild.building.attempts.actions import wanted as kernel_of
 from nbbuild.disk.project_folder import DOT
 from nbbuild.errors import NbbuildError
 from nbbuild.interpreter.environment import Probe

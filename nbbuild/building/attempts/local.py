@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from nbbuild.building import runner
-from nbbuild.building.actions import Action
-from nbbuild.building.attempts import Attempted
-from nbbuild.building.inspecting import Inspecting
+from nbbuild.building.attempts import runner
+from nbbuild.building.attempts.actions import Action
+from nbbuild.building.attempts.inspecting import Inspecting
+from nbbuild.building.attempts.protocol import Attempted
 from nbbuild.events import CellStarted, Observer
 from nbbuild.kernels.launch.process import Launcher
 from nbbuild.kernels.session import KernelSession

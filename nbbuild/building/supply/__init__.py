@@ -1,0 +1,1 @@
+"""The processes that the kernels of a build come from, and what is loaded in them ahead."""
