@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nbbuild.events import Observer as Observer
     from nbbuild.events import Planned as Planned
     from nbbuild.events import Started as Started
+    from nbbuild.events import WorkersStarted as WorkersStarted
     from nbbuild.judging.verdicts import Plan as Plan
     from nbbuild.model import ActionKey as ActionKey
     from nbbuild.model import ArtefactFile as ArtefactFile
@@ -97,6 +98,7 @@ _HOMES = {
     "TraceItem": "model",
     "UsageError": "errors",
     "Verdict": "model",
+    "WorkersStarted": "events",
     "adopt": "verbs.adopt",
     "build": "api",
     "build_async": "api",
@@ -141,6 +143,7 @@ __all__ = [
     "TraceItem",
     "UsageError",
     "Verdict",
+    "WorkersStarted",
     "__version__",
     "adopt",
     "build",

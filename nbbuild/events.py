@@ -20,6 +20,13 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkersStarted:
+    """Workers elsewhere are there: `jobs` notebooks go at once, whatever was planned."""
+
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A notebook begins to execute; `cells` of its cells will run."""
 
@@ -66,7 +73,7 @@ class Moved:
     total: int  # bytes, 0 where it is not known; all is done once `done` reaches it
 
 
-Event: TypeAlias = Planned | Started | CellStarted | Ended | Noted | Moved
+Event: TypeAlias = Planned | WorkersStarted | Started | CellStarted | Ended | Noted | Moved
 Observer: TypeAlias = Callable[[Event], None]
 """Called from any thread, one call at a time for one task; must not raise."""
 

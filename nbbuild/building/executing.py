@@ -21,7 +21,7 @@ from nbbuild.building.scheduling.choosing import Needs, Shares, said
 from nbbuild.building.scheduling.turns import Again, Meetings, PairsApart, Turns, in_turn
 from nbbuild.building.supply.processes import Supply
 from nbbuild.disk.locks import Held
-from nbbuild.events import Noted
+from nbbuild.events import Noted, WorkersStarted
 from nbbuild.judging.conflicts import beside_a_writer, pairs_by_rewriting
 from nbbuild.judging.verdicts import Judge
 from nbbuild.kernels.ahead import Ahead
@@ -73,6 +73,8 @@ def execute(
     priority = in_turn(priority, [*known, *pairs_by_rewriting(last)], executing)
     preparing = _preparing(session, workers, kernels, executing)
     following = _Following(preparing, kernels, executing if workers.jobs is None else ())
+    if workers.jobs is not None:
+        tally.observer(WorkersStarted(workers.slots))
     slots = min(workers.slots, kernels.tokens.held + 1)
     following.start(session.graph, names, priority, slots=slots)
     again = Again()

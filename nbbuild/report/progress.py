@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from nbbuild.events import CellStarted, Ended, Event, Moved, Noted, Planned, Started
+from nbbuild.events import CellStarted, Ended, Event, Moved, Noted, Planned, Started, WorkersStarted
 from nbbuild.model import OutcomeKind
 from nbbuild.text.numbering import named
 from nbbuild.text.printable import in_one_line
@@ -56,6 +56,8 @@ class Progress:
         """Take note of an event."""
         if isinstance(event, Planned):
             self._planned = event
+        elif isinstance(event, WorkersStarted):
+            self._planned = replace(self._planned, jobs=event.jobs)
         elif isinstance(event, Noted) and event.waits:
             since = self._held[event.task].since if event.task in self._held else self._clock()
             self._held[event.task] = Row(event.task, 0, 0, since, in_one_line(event.text))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nbbuild.events import CellStarted, Ended, Event, Observer, Planned, Started
+from nbbuild.events import CellStarted, Ended, Event, Observer, Planned, Started, WorkersStarted
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Recorder:
         self._observer(event)
 
     def _take(self, event: Event, now: float) -> None:
-        if isinstance(event, Planned):
+        if isinstance(event, Planned | WorkersStarted):
             self.slots = event.jobs
         elif isinstance(event, Started):
             course = self.courses[event.task] = Course(self._slot(event.task), now)

@@ -1,6 +1,6 @@
 """How far a build is, and how long it will take."""
 
-from nbbuild.events import CellStarted, Ended, Noted, Planned, Started
+from nbbuild.events import CellStarted, Ended, Noted, Planned, Started, WorkersStarted
 from nbbuild.model import Outcome, OutcomeKind
 from nbbuild.report.progress import Progress
 
@@ -49,6 +49,14 @@ def test_a_notebook_that_takes_longer_than_usual_does_not_count_below_zero():
     assert made.left() == 10.0
     made.follow(ended("b", seconds=10.0))
     assert made.left() is None, "it may take another second or a day"
+
+
+def test_workers_elsewhere_share_the_work_left():
+    durations = dict.fromkeys("abcd", 10.0)
+    made, _ = progress(Planned(total=4, run=4, jobs=1, durations=durations))
+    assert made.left() == 40.0
+    made.follow(WorkersStarted(jobs=4))
+    assert made.left() == 10.0
 
 
 def test_without_earlier_runs_the_cells_count_and_the_first_to_end_tells_the_rest():

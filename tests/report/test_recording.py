@@ -1,6 +1,6 @@
 """A recorder takes down a build as its events come, by a clock that the test turns."""
 
-from nbbuild.events import CellStarted, Ended, Planned, Started
+from nbbuild.events import CellStarted, Ended, Planned, Started, WorkersStarted
 from nbbuild.model import Outcome, OutcomeKind
 from nbbuild.report.recording import Course, Recorder
 
@@ -60,6 +60,10 @@ def test_another_attempt_keeps_its_slot_and_begins_its_cells_anew():
     assert recorder.courses["a"] == Course(slot=1, begin=1.0, end=6.0, cells=[4.0, 5.0])
     again = recorded(Started("a", 1), CellStarted("a", 1, 1), Started("a", 1), ended("a"))
     assert again.courses["a"] == Course(slot=1, begin=3.0, end=4.0)
+
+
+def test_the_slots_of_workers_elsewhere_count_once_they_are_there():
+    assert recorded(Planned(total=3, run=3, jobs=2), WorkersStarted(100)).slots == 100
 
 
 def test_what_is_put_back_has_no_slot():
