@@ -6,7 +6,7 @@ import random
 import shutil
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def scheduling(work: Path, rounds: int, *, count: int = 10_000) -> Result:
         one = sample(shape, count)
         for slots in SLOTS:
             done = simulate(one, slots)
-            contenders.append(_ran(f"{shape}, {slots} slots", done.cpu))
+            contenders.append(ran(f"{shape}, {slots} slots", done.cpu))
             goal = min(one.least(slots), best_list_schedule(one, slots))
             bars += [
                 Bar(f"{shape}, {slots} slots: a task", done.cpu / count * 1000, 1, "ms CPU"),
@@ -50,7 +50,7 @@ def scheduling(work: Path, rounds: int, *, count: int = 10_000) -> Result:
     one, slots = sample("random", count), 32
     shares = mixed(one)
     done = simulate(one, slots, shares=shares)
-    contenders.append(_ran(f"with pools and cores, {slots} slots", done.cpu))
+    contenders.append(ran(f"with pools and cores, {slots} slots", done.cpu))
     least = least_shared(one, slots, shares)
     bars.append(Bar("with pools and cores: a task", done.cpu / count * 1000, 1, "ms CPU"))
     bars.append(Bar("with pools and cores: makespan / least", done.makespan / least, 1.05))
@@ -89,13 +89,13 @@ def judging(work: Path, rounds: int, *, count: int = 10_000, items: int = 500) -
     cpus: dict[int, float] = {}
     for many in (0, items):
         fatten(root, shared=many - many // 50, own=many // 50)
-        cpus[many], wall, peak = _judged(root, rounds)
+        cpus[many], wall, peak = judged(root, rounds)
         run = Run(wall=wall, cpu=cpus[many], peak=peak)
-        contenders.append(_ran(f"{count:,} records of {many} items", run=run))
+        contenders.append(ran(f"{count:,} records of {many} items", run=run))
     more = cpus[items] - cpus[0]
     bars.append(Bar(f"{items} items each, {count:,} records: more CPU", more, 1, "s"))
     sizes = [count // 8, count // 4, count // 2, count]
-    by_tasks = {size: _judged(root, rounds, first=size)[0] for size in sizes}
+    by_tasks = {size: judged(root, rounds, first=size)[0] for size in sizes}
     bars.append(Bar("judging, as tasks grow: exponent", exponent(by_tasks), 1.1, ""))
     return Result(f"judging {count:,} tasks", tuple(contenders), tuple(bars))
 
@@ -120,7 +120,7 @@ def fatten(root: Path, *, shared: int, own: int) -> None:
             mine = (TraceItem("absent", f"data/{number}/{n}.csv", way="exists") for n in range(own))
             trace = Trace("syscalls", (*items, *mine), path=("<stdlib>", "nb"), best=True)
             changed = msgspec.structs.replace(record, trace=trace)
-            session.store.layout.record(record.key.digest, record.id).write_bytes(encode(changed))
+            session.store.publish_fetched(changed)
 
 
 def shared_items(root: Path, session: Session, count: int) -> Iterator[TraceItem]:
@@ -139,14 +139,14 @@ def shared_items(root: Path, session: Session, count: int) -> Iterator[TraceItem
             yield TraceItem("absent", f"{name}.lock", "", via, "exists")
 
 
-def _judged(root: Path, rounds: int, *, first: int | None = None) -> tuple[float, float, int]:
+def judged(root: Path, rounds: int, *, first: int | None = None) -> tuple[float, float, int]:
     """Return CPU seconds, seconds and bytes of judging (the `first` tasks); the best of all."""
     best = float("inf"), float("inf"), 0
     for _ in range(rounds):
         with open_session(root) as session:
             names = list(session.wanted(()))[:first]
             judge = session.judge()
-            with _measured() as (cpu, wall):
+            with measured() as (cpu, wall):
                 plan = judge.plan(names)
             assert all(one.verdict is Verdict.FRESH for one in plan.judgements)
         best = min(best, (cpu(), wall(), 0))
@@ -175,8 +175,8 @@ def store(work: Path, rounds: int, *, count: int = 100_000) -> Result:
         ("all records", lambda: sum(1 for _ in held.all_records())),
         ("what to remove (`cache gc -n`)", lambda: held.prune(Limits(max_size=1), dry_run=True)),
     ):
-        figures[name] = min(_cpu(act) for _ in range(rounds))
-        taken.append(_ran(name, figures[name]))
+        figures[name] = min(cpu_of(act) for _ in range(rounds))
+        taken.append(ran(name, figures[name]))
     first, size, every, removing = figures.values()
     bars = (
         Bar("finding the records of a key", first / len(some) * 1e6, 500, "µs CPU"),
@@ -191,23 +191,28 @@ def filled(folder: Path, count: int) -> DiskStore:
     """Return a store with `count` records of ten items, each of its own key."""
     held = DiskStore(folder)
     if not (folder / "done").exists():
-        cells = held.put(b"[]")
-        items = tuple(TraceItem("file", f"data/{n}.csv", "0" * 64) for n in range(10))
-        for number in range(count):
-            record = Record(
-                id=f"{_key(number)[:12]}-{number:016x}",
-                key=ActionKey(_key(number), (Fingerprint("code", (("cell 1", str(number)),)),)),
-                trace=Trace("syscalls", items, best=True),
-                task=f"t{number}",
-                source=f"t{number}.ipynb",
-                cells=cells,
-                created=float(number),
-            )
-            place = held.layout.record(record.key.digest, record.id)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(encode(record))  # as `publish`, without flushing each
+        fill(held, range(count))
         (folder / "done").touch()
     return held
+
+
+def fill(held: DiskStore, numbers: Iterable[int]) -> None:
+    """Put a record for each of `numbers` into a store, as `publish`, without flushing each."""
+    cells = held.put(b"[]")
+    items = tuple(TraceItem("file", f"data/{n}.csv", "0" * 64) for n in range(10))
+    for number in numbers:
+        record = Record(
+            id=f"{_key(number)[:12]}-{number:016x}",
+            key=ActionKey(_key(number), (Fingerprint("code", (("cell 1", str(number)),)),)),
+            trace=Trace("syscalls", items, best=True),
+            task=f"t{number}",
+            source=f"t{number}.ipynb",
+            cells=cells,
+            created=float(number),
+        )
+        place = held.layout.record(record.key.digest, record.id)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(encode(record))
 
 
 def _key(number: int) -> str:
@@ -218,7 +223,7 @@ def _key(number: int) -> str:
 
 
 @contextmanager
-def _measured() -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
+def measured() -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
     """Yield functions that return the CPU and the time of the block, once it is over."""
     ends: list[float] = []
     cpu, wall = time.process_time(), time.perf_counter()
@@ -226,13 +231,15 @@ def _measured() -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
     ends += [time.process_time(), time.perf_counter()]
 
 
-def _cpu(act: Callable[[], object]) -> float:
-    with _measured() as (cpu, _):
+def cpu_of(act: Callable[[], object]) -> float:
+    """Return the CPU seconds that `act` takes."""
+    with measured() as (cpu, _):
         act()
     return cpu()
 
 
-def _ran(name: str, cpu: float = 0.0, *, run: Run | None = None) -> Contender:
+def ran(name: str, cpu: float = 0.0, *, run: Run | None = None) -> Contender:
+    """Return what was measured already, as a table shows it."""
     one = Contender(name, [], Path())
     one.runs.append(run or Run(wall=cpu, cpu=cpu, peak=0))
     return one

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import batch, corpora, first_builds, peers, saving, scale, sharing, watching
+from benchmarks import (
+    batch,
+    corpora,
+    first_builds,
+    growing,
+    peers,
+    saving,
+    scale,
+    sharing,
+    watching,
+)
 from benchmarks import in_memory as memory
 from benchmarks.measure import Contender, Failed, Run, interleaved, timed
 from benchmarks.results import (
@@ -368,5 +378,6 @@ WORKS: dict[str, Work] = {
     "scale": scale.scheduling,
     "scale-judging": scale.judging,
     "scale-store": scale.store,
+    "scale-growing": growing.growing,
 }
 """Name on the command line → the work."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, overload
 
 import msgspec
 
@@ -154,11 +155,67 @@ class TraceItem(msgspec.Struct, frozen=True, gc=False):
     way: str = ""
 
 
+OF_ONE_RUN: Final = ("listing", "glob")
+"""Kinds of items of which the run itself decides what counts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Items that follow one another in the traces of many records, and are kept once."""
+
+    digest: Digest  # of the blob that they are
+    items: tuple[TraceItem, ...]
+
+
+class ChunkedItems(Sequence[TraceItem]):
+    """All items of a trace of which some are chunks; equal to the tuple that it stands for.
+
+    Records that share a chunk hold the same object, so it is judged once, and held once.
+    """
+
+    __slots__ = ("chunks", "places", "rest")
+
+    def __init__(
+        self, chunks: tuple[Chunk, ...], places: tuple[int, ...], rest: tuple[TraceItem, ...]
+    ) -> None:
+        self.chunks = chunks
+        self.places = places  # how many items of `rest` come before each chunk, ascending
+        self.rest = rest
+
+    def __iter__(self) -> Iterator[TraceItem]:
+        items: list[TraceItem] = []
+        done = 0
+        for place, chunk in zip(self.places, self.chunks, strict=True):
+            items += self.rest[done:place]
+            items += chunk.items
+            done = place
+        return chain(items, self.rest[done:])
+
+    def __len__(self) -> int:
+        return len(self.rest) + sum(len(chunk.items) for chunk in self.chunks)
+
+    @overload
+    def __getitem__(self, index: int) -> TraceItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[TraceItem, ...]: ...
+    def __getitem__(self, index: int | slice) -> TraceItem | tuple[TraceItem, ...]:
+        return tuple(self)[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (tuple, ChunkedItems)) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __reduce__(self) -> tuple[type, tuple[list[TraceItem]]]:
+        return tuple, (list(self),)
+
+
 class Trace(msgspec.Struct, frozen=True, gc=False):
     """What a run used; `level` says how closely it was watched."""
 
     level: str = "none"  # none | python | syscalls
-    items: tuple[TraceItem, ...] = ()
+    items: tuple[TraceItem, ...] = ()  # or ChunkedItems
     path: tuple[str, ...] = ()  # sys.path, root-relative, with marks for the interpreter's own
     hosts: tuple[str, ...] = ()  # that were contacted; no items
     variables: tuple[str, ...] = ()  # of the environment that were read; no items
@@ -207,6 +264,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     def blobs(self) -> tuple[Digest, ...]:
         """The blobs that it takes to restore it."""
         return (self.cells, *(artefact.digest for artefact in self.artefacts))
+
+    @property
+    def chunks(self) -> tuple[Digest, ...]:
+        """The blobs in which the store that it was read from keeps a part of its trace."""
+        items = self.trace.items
+        return tuple(c.digest for c in items.chunks) if isinstance(items, ChunkedItems) else ()
 
 
 class Verdict(enum.Enum):

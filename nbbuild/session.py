@@ -321,7 +321,7 @@ def session_of(
         pages=bool(config.project.render),
     )
     walker.hide(tree.gone_files())
-    traces = Traces(root, digest=digests.digest)
+    traces = Traces(root, digest=digests.digest, nothing_at=digests.nothing_at)
     inputs = Inputs(
         loaded,
         readings=readings,

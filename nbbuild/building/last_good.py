@@ -20,7 +20,7 @@ from nbbuild.disk.digests import SETTLED_NS, UNREADABLE, Look
 from nbbuild.disk.durable import own_folder, write
 from nbbuild.disk.project_folder import DOT, MARKED, RETIRED, TREE
 from nbbuild.interpreter.environment import PATH_VARIABLES
-from nbbuild.model import Judgement, Record, Settings, Verdict
+from nbbuild.model import Digest, Judgement, Record, Settings, Verdict
 from nbbuild.notebook.configuration import candidates
 from nbbuild.notebook.formats import rests_on as readers_rest_on
 from nbbuild.quick import uptodate
@@ -198,8 +198,12 @@ class _Basis:
 
     def _records(self, records: Iterable[Record]) -> Iterator[tuple[str, int]]:
         layout = self._session.store.layout
+        places: list[Path] = []
+        chunks: set[Digest] = set()  # the blobs without which a record cannot be read
         for record in records:
-            path = str(layout.record(record.key.digest, record.id))
+            places.append(layout.record(record.key.digest, record.id))
+            chunks.update(record.chunks)
+        for path in map(str, (*places, *map(layout.blob, chunks))):
             yield os.path.relpath(path, self._root), os.stat(path).st_size  # noqa: PTH116
 
     def _above(self, records: dict[str, Record]) -> set[str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from nbbuild.cli import _completing
 from nbbuild.cli._options import project_options
 from nbbuild.cli._verb import Verb
 from nbbuild.cli.render import emit, json_option, say, table
+from nbbuild.disk.shapes import in_builtins
 from nbbuild.errors import UsageError
 from nbbuild.model import Reason, TraceItem, Verdict
 from nbbuild.watching.levels import in_words
@@ -198,7 +198,7 @@ def _plain(explanation: Explanation, *, verbose: bool = False) -> dict[str, Any]
             else {}
         ),
         **(
-            {"python": explanation.python, "trace": msgspec.to_builtins(explanation.trace)}
+            {"python": explanation.python, "trace": in_builtins(explanation.trace)}
             if verbose
             else {}
         ),

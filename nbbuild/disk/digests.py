@@ -119,6 +119,18 @@ class Digests:
         look = self.look(path)
         return None if look is None else look.digest
 
+    def nothing_at(self, path: str) -> bool:
+        """Whether nothing at all is there; if so, `digest` would return None, and take longer."""
+        try:
+            os.lstat(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                self.asked[_key(path)] = None
+                return True
+        except ValueError:  # a NUL in the name
+            pass
+        return False
+
     def look(self, path: Path | str) -> Look | None:
         """Like `digest`, with the stat that belongs to it."""
         return self._looked(path, lambda look: look.ours or look.settled())

@@ -20,6 +20,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from nbbuild.model import ChunkedItems
+
 T = TypeVar("T")
 
 _MEETING = threading.Lock()  # several threads import modules, and types contain others
@@ -91,6 +93,11 @@ def as_json(value: Any) -> bytes:
         return _with_surrogates(value)
 
 
+def in_builtins(value: Any) -> Any:
+    """Return `value` in dicts, lists and the like."""
+    return msgspec.to_builtins(value, enc_hook=_plain)
+
+
 def is_unicode(text: str) -> bool:
     """Whether `text` can be written in UTF-8: it holds no half of a surrogate pair."""
     try:
@@ -105,13 +112,14 @@ def _has_escapes(data: bytes | str) -> bool:
 
 
 def _with_surrogates(value: Any) -> bytes:
-    plain = msgspec.to_builtins(value, enc_hook=_plain)
-    return json.dumps(plain, separators=(",", ":")).encode()
+    return json.dumps(in_builtins(value), separators=(",", ":")).encode()
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, ChunkedItems):
+        return tuple(value)
     raise TypeError(f"{type(value).__name__} cannot be written")
 
 

@@ -73,6 +73,20 @@ class Blobs:
 
     def get(self, digest: Digest) -> bytes | None:
         """Return the blob's bytes; None if it is missing or damaged (then it is removed)."""
+        data = self.peek(digest)
+        if data is None:
+            return None
+        if digest_bytes(data) != digest:
+            self._drop(digest)
+            return None
+        self._uses.note(self._layout.blob(digest))
+        return data
+
+    def peek(self, digest: Digest, *, most: int = _MOST_HELD) -> bytes | None:
+        """Return the blob's bytes as they are, for who checks them; no use is noted.
+
+        None if it is missing or cannot be read. One of more than `most` bytes is removed.
+        """
         file = self._open(digest)
         if file is None:
             return None
@@ -80,17 +94,16 @@ class Blobs:
             try:
                 size = os.fstat(file.fileno()).st_size
                 # A file with holes takes no room on the disk, and all memory.
-                if size > _MOST_HELD or (size > _LARGE and self.fault(self._layout.blob(digest))):
+                if size > most or (size > _LARGE and self.fault(self._layout.blob(digest))):
                     self._drop(digest)
                     return None
-                data = file.read()
+                return file.read()
             except OSError:
                 return None
-        if digest_bytes(data) != digest:
-            self._drop(digest)
-            return None
-        self._uses.note(self._layout.blob(digest))
-        return data
+
+    def used(self, digest: Digest) -> bool:
+        """Note that a blob is in use; return whether it exists. Its bytes are not checked."""
+        return self._uses.note(self._layout.blob(digest))
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob exists; its bytes are not checked."""

@@ -13,6 +13,7 @@ from typing import Final
 from nbbuild.model import LATEST, ArtefactFile, Record, TraceItem
 
 MOST_BODY: Final = 32 << 20  # bytes of a record
+MOST_CHUNK: Final = 8 << 20  # bytes of what traces have in common, in one blob
 MOST_ITEMS: Final = 200_000
 _MOST_FILES: Final = 100_000
 _MOST_FOLDERS: Final = 10_000

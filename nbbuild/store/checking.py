@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbbuild.disk.durable import discard, writing
-from nbbuild.model import Digest
+from nbbuild.model import Digest, Record
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.records import Records
 from nbbuild.store.uses import StoreUses
@@ -62,7 +62,7 @@ def check(blobs: Blobs, records: Records, uses: StoreUses, *, removing: bool) ->
         kept = records.kept(path, look)
         if kept is None:
             found("record", path, look, UNSOUND)
-        elif any(digest in bad or not blobs.has(digest) for digest in kept.record.blobs):
+        elif any(one in bad or not blobs.has(one) for one in _named(kept.record)):
             found("record", path, look, INCOMPLETE, kept.record.task)
     return Checked(blobs_read, records_read, in_order(faults))
 
@@ -70,6 +70,10 @@ def check(blobs: Blobs, records: Records, uses: StoreUses, *, removing: bool) ->
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """Sort faults: blobs first, by name."""
     return tuple(sorted(faults, key=lambda one: (one.kind, one.name)))
+
+
+def _named(record: Record) -> tuple[Digest, ...]:
+    return (*record.blobs, *record.chunks)
 
 
 def _remove(path: Path, look: os.stat_result, uses: StoreUses) -> bool:

@@ -31,7 +31,7 @@ class DiskStore:
         self.layout = Layout(path.absolute())
         self._uses = StoreUses(self.layout)
         self._blobs = Blobs(self.layout, self._uses)
-        self._records = Records(self.layout, self._uses)
+        self._records = Records(self.layout, self._blobs, self._uses)
 
     @property
     def name(self) -> str:

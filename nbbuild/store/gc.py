@@ -157,6 +157,6 @@ def _listed(found: Iterable[tuple[Path, os.stat_result]]) -> list[_File]:
 
 
 def _unnamed(blobs: Iterable[_File], records: Iterable[Record]) -> list[_File]:
-    """Return the blobs that no record names."""
-    named = {digest for record in records for digest in record.blobs}
+    """Return the blobs that no record names, as a part of its result or of its trace."""
+    named = {digest for record in records for digest in (*record.blobs, *record.chunks)}
     return [file for file in blobs if file.path.name not in named]

@@ -5,7 +5,8 @@
       v2/                           one folder per format, so versions never meet and just miss
         VERSION                     "nbbuild store 2"; with any other text, the folder is not ours
         CACHEDIR.TAG  .gitignore    make backups and git leave the folder out
-        blobs/ab/<digest>           bytes, named by their BLAKE3; read-only, never linked to
+        blobs/ab/<digest>           bytes, named by their BLAKE3; read-only, never linked to;
+                                    of cells, artefacts, and chunks of traces (chunks.py)
         records/ab/<key>/<id>.json  a sealed Record: its digest in the first line, then JSON
         locks/<key>.lock            held by the process that executes the key (locks.py)
         locks/build-<hex>.lock      held by a running build; its mtime is the beginning (gc.py)
@@ -23,6 +24,7 @@ If you change anything here, or the meaning of a field of model.Record, raise FO
 that may be missing does not raise it. The places of files have not changed since format 1.
 
 1: until November 2026. 2: since then, the items of a trace are answers (watching/answers.py).
+Before there was a release, records in chunks were added to 2, which no earlier nbbuild can misread.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ class Layout:
 
     def blob(self, digest: Digest) -> Path:
         """The path of a blob."""
-        return self.blobs / digest[:2] / digest
+        return self.path / f"v{self.format}/blobs/{digest[:2]}/{digest}"
 
     def key(self, key: Digest) -> Path:
         """The folder of a key's records."""

@@ -85,4 +85,4 @@ def choose(
 
 
 def _named(record: Record) -> frozenset[Digest]:
-    return frozenset(record.blobs)
+    return frozenset((*record.blobs, *record.chunks))

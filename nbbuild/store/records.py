@@ -1,10 +1,15 @@
-"""Keep records on disk: one sealed JSON file each, in a folder per action key."""
+"""Keep records on disk: one sealed JSON file each, in a folder per action key.
+
+What the traces of many records have in common is kept once, in blobs (chunks.py). That concerns
+this store only: `encode` returns a record whole, and so it travels.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from nbbuild.disk.checksummed import seal, unseal
@@ -12,15 +17,18 @@ from nbbuild.disk.durable import sync_folder, writing
 from nbbuild.disk.regular import read
 from nbbuild.disk.shapes import as_json
 from nbbuild.errors import OneTaskError
-from nbbuild.model import Digest, Record
-from nbbuild.store.bounds import MOST_BODY, excess
+from nbbuild.model import Chunk, Digest, Record
+from nbbuild.store.blobs import Blobs
+from nbbuild.store.bounds import MOST_BODY, MOST_CHUNK, excess
+from nbbuild.store.chunks import LEAST_ITEMS, cut
 from nbbuild.store.layout import Layout, is_digest, is_record_id
 from nbbuild.store.pruning import Kept
-from nbbuild.store.reading import RecordReader, plainly
+from nbbuild.store.reading import RecordReader, in_chunks, plainly
 from nbbuild.store.uses import StoreUses
 
 _TRIES = 100
 _MOST = MOST_BODY + 100  # bytes of a record's file
+_MOST_MET = 100_000
 
 
 def encode(record: Record) -> bytes:
@@ -45,7 +53,10 @@ def decode(
     record_id: str,
     read: Callable[[bytes], Record | None] = plainly,
 ) -> Record | None:
-    """Return the record in a file under `key` and `record_id`; None if it is not that record."""
+    """Return the record in a file under `key` and `record_id`; None if it is not that record.
+
+    By `plainly`, only one that is whole can be read.
+    """
     body = unseal(data)
     record = None if body is None else read(body)
     if record is None or (record.key.digest, record.id) != (key, record_id):
@@ -61,12 +72,14 @@ def newest_first(records: Iterator[Record]) -> list[Record]:
 class Records:
     """The records of one store. Writing raises StoreError; readers skip bad records."""
 
-    def __init__(self, layout: Layout, uses: StoreUses) -> None:
+    def __init__(self, layout: Layout, blobs: Blobs, uses: StoreUses) -> None:
         self._layout = layout
+        self._blobs = blobs
         self._uses = uses
         self._folder = str(layout.records)
         self._ours = False
-        self._reader = RecordReader()
+        self._reader = RecordReader(partial(blobs.peek, most=MOST_CHUNK))
+        self._met: set[Digest] = set()  # stretches of traces that were published whole
 
     def of(self, key: Digest) -> list[Record]:
         """Return the key's records, newest first."""
@@ -88,7 +101,7 @@ class Records:
 
         Without `sync` it is not flushed: for what can be fetched again after a power failure.
         """
-        data = encode(record)
+        data = self._in_chunks(record, encode(record), sync=sync)
         place = self._layout.record(record.key.digest, record.id)
         with writing("the cache cannot be written", place), self._layout.draft() as draft:
             draft.write(data)
@@ -106,6 +119,46 @@ class Records:
                 with suppress(FileNotFoundError):  # pruned already
                     sync_folder(place.parent)
         self._uses.grew(len(data))
+
+    def _in_chunks(self, record: Record, whole: bytes, *, sync: bool) -> bytes:
+        """Return the file of a record, in which chunks that others share are only named.
+
+        A stretch becomes a chunk once it is met for the second time, or where one is lost.
+        """
+        if len(record.trace.items) < LEAST_ITEMS:
+            return whole
+        try:
+            stretches = list(cut(record.trace.items))
+        except UnicodeEncodeError:
+            return whole
+        chunks: list[Digest] = []
+        places: list[int] = []
+        rest: list[bytes] = []
+        for stretch in stretches:
+            if stretch.alike and self._is_shared(chunk := stretch.chunk()):
+                # What was read here was sound; all else is put, which mends what is damaged.
+                if not (self._reader.knows(chunk) and self._blobs.used(chunk.digest)):
+                    self._blobs.put(stretch.body, sync=sync)
+                    self._reader.learn(chunk)
+                chunks.append(chunk.digest)
+                places.append(len(rest))
+            else:
+                rest += stretch.texts
+        if not chunks:
+            return whole
+        body = in_chunks(record, tuple(chunks), tuple(places), b"[%b]" % b",".join(rest))
+        # What lies outside of the trace may be readable only in the plain way.
+        return seal(body) if self._reader.read(body) == record else whole
+
+    def _is_shared(self, chunk: Chunk) -> bool:
+        digest = chunk.digest
+        if self._reader.knows(chunk):
+            return True
+        shared = digest in self._met or digest in self._reader.lost or self._blobs.has(digest)
+        if len(self._met) >= _MOST_MET:
+            self._met = set()
+        self._met.add(digest)
+        return shared
 
     def used(self, record: Record) -> bool:
         """Note that the record was a hit, for pruning; return whether it exists."""
@@ -127,8 +180,12 @@ class Records:
                     yield path, look
 
     def kept(self, path: Path, look: os.stat_result) -> Kept | None:
-        """Return the record in the file at `path`, None if it is not sound."""
-        record = self._read(str(path), path.parent.name, path.stem)
+        """Return the record in the file at `path`, None if it is not sound.
+
+        Where a chunk is lost, its items are missing, as blobs may be.
+        """
+        read = partial(self._reader.read, without_lost=True)
+        record = self._read(str(path), path.parent.name, path.stem, read)
         return Kept(record, look.st_size, look.st_mtime) if record else None
 
     def _in(self, folder: str, key: Digest) -> Iterator[Record]:
@@ -140,11 +197,17 @@ class Records:
             record_id, dot, suffix = name.rpartition(".")
             if not dot or suffix != "json":
                 continue
-            record = self._read(f"{folder}/{name}", key, record_id)
+            record = self._read(f"{folder}/{name}", key, record_id, self._reader.read)
             if record is not None:
                 yield record
 
-    def _read(self, path: str, key: Digest, record_id: str) -> Record | None:
+    def _read(
+        self,
+        path: str,
+        key: Digest,
+        record_id: str,
+        reader: Callable[[bytes], Record | None],
+    ) -> Record | None:
         """Return the record in the file at `path`, None if it is missing or not sound."""
         if not is_record_id(record_id):
             return None
@@ -152,7 +215,7 @@ class Records:
             data = read(path, most=_MOST)
         except OSError:
             return None
-        return decode(data, key=key, record_id=record_id, read=self._reader.read)
+        return decode(data, key=key, record_id=record_id, read=reader)
 
 
 def _unfit(record: Record, reason: str) -> OneTaskError:

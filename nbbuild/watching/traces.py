@@ -21,7 +21,7 @@ from nbbuild.disk.digests import digest_lines
 from nbbuild.disk.project_folder import DOT
 from nbbuild.interpreter.environment import Probe
 from nbbuild.interpreter.resolving import Resolver
-from nbbuild.model import Digest, Reason, Task, Trace, TraceItem
+from nbbuild.model import OF_ONE_RUN, Chunk, ChunkedItems, Digest, Reason, Task, Trace, TraceItem
 from nbbuild.paths.patterns import Pattern, literal_prefix, matches
 from nbbuild.store.bounds import searches_too_much
 from nbbuild.watching.answers import answer, sentence
@@ -47,29 +47,27 @@ _NO_NAMES = NOT_LISTED | {".git", ".hg", ".svn"}
 _OF_THE_KERNEL = ("/proc/", "/sys/", "/dev/")
 """Folders in which no run's inputs lie; to read what looks like a file there may never end."""
 
-_OF_ONE_RUN = ("listing", "glob")
-"""Kinds of items of which the run itself decides what counts."""
-
 
 class KnownValues:
     """What was found so far, for as long as nothing changes.
 
-    Many records hold the same items, as the same objects (store/reading.py), so those that hold are
-    known by their identity: that takes a tenth of the time of looking them up.
+    Many records hold the same items and the same chunks of items, as the same objects
+    (store/reading.py), so those that hold are known by their identity: that takes a tenth of the
+    time of looking them up.
     """
 
     def __init__(self) -> None:
         self.values: dict[Hashable, str | None] = {}
         """Item, without what does not count → its value."""
         self._holding: dict[Hashable, set[int]] = {}
-        self._kept: list[TraceItem] = []  # so that no other object gets the identity of one
+        self._kept: list[TraceItem | Chunk] = []  # so that no other object gets the identity of one
 
     def holding(self, path: tuple[str, ...], probe: Probe | None) -> set[int]:
-        """Return the identities of the items that hold, in traces with this search path."""
+        """Return the identities of what holds in traces with this search path."""
         return self._holding.setdefault((path, id(probe)), set())
 
-    def keep(self, item: TraceItem, holds: set[int]) -> None:
-        """Take note that an item holds."""
+    def keep(self, item: TraceItem | Chunk, holds: set[int]) -> None:
+        """Take note that an item, or each item of a chunk, holds."""
         self._kept.append(item)
         holds.add(id(item))
 
@@ -117,11 +115,19 @@ class Own:
 class Traces:
     """Checks whether traces hold; looks at each folder once, until `forget` is called."""
 
-    def __init__(self, root: Path, *, digest: Callable[[str], Digest | None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        digest: Callable[[str], Digest | None],
+        nothing_at: Callable[[str], bool] = lambda path: False,
+    ) -> None:
         self._root = root
         self._folder = str(root)
         self._asking = Asking(self._folder)
+        self._below = f"{self._folder.rstrip('/')}/"
         self._digest = digest
+        self._nothing_at = nothing_at
         self._masks = masks(root)
         self._virtual = VirtualEnvironments(root)
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
@@ -157,11 +163,10 @@ class Traces:
         """
         seen = KnownValues() if seen is None else seen
         holds = seen.holding(trace.path, probe)
+        items, chunks = _to_compare(trace.items, holds)
         # Most items of most records are known to hold: pass them over without a step each.
-        known = map(holds.__contains__, map(id, trace.items))
-        open_items = list(compress(trace.items, map(not_, known)))
-        if not open_items:
-            return
+        known = map(holds.__contains__, map(id, items))
+        open_items = list(compress(items, map(not_, known)))
         if searches_too_much(open_items, trace.path):
             text = "its last run looked for modules in more folders than can be searched again"
             yield Reason("import", text=text)
@@ -177,13 +182,19 @@ class Traces:
             if item.kind == "glob" and not asking.may_glob(item.name, item.way):
                 yield Reason("glob", item.name, item.value, "", _unasked(item))
                 continue
+            if item.kind == "absent" and self._is_nothing(item):
+                seen.keep(item, holds)
+                continue
             now = self._seen(item, trace, probe, ours, seen.values)
             # What is absent may be so even if the run made it: it would do so again.
             if now == item.value or (item.kind == "absent" and now == ""):
-                if item.kind not in _OF_ONE_RUN:
+                if item.kind not in OF_ONE_RUN:
                     seen.keep(item, holds)
             else:
                 yield Reason(item.kind, item.name, item.value, now or "", _sentence(item, now))
+        for chunk in chunks:
+            if holds.issuperset(map(id, chunk.items)):
+                seen.keep(chunk, holds)
 
     def renewed(self, trace: Trace, *, probe: Probe | None, own: Callable[[str], bool]) -> Trace:
         """Return `trace` with its items' present values; items without one are dropped."""
@@ -220,7 +231,7 @@ class Traces:
         self, item: TraceItem, trace: Trace, probe: Probe | None, own: Callable[[str], bool]
     ) -> str | None:
         """Return the present value of `item`, None if it has none."""
-        path = os.path.join(self._folder, item.name)  # noqa: PTH118 - for each of many items
+        path = self._path(item.name)
         match item.kind:
             case "file" | "absent" if self._is_of_the_kernel(item.name):
                 return None
@@ -246,6 +257,15 @@ class Traces:
             case _:
                 return None
 
+    def _path(self, name: str) -> str:
+        # As os.path.join does it, for each of many items.
+        return name if name[:1] == "/" else self._below + name
+
+    def _is_nothing(self, item: TraceItem) -> bool:
+        """Whether there is nothing where nothing was: nearly always, and quickly seen."""
+        name = item.name
+        return not self._is_of_the_kernel(name) and self._nothing_at(self._path(name))
+
     def _is_of_the_kernel(self, name: str) -> bool:
         """Whether a name, of a record that somebody else made, leads to what is no data."""
         if name[:1] != "/" and ".." not in name:
@@ -267,6 +287,16 @@ class Traces:
         suffixes = probe.suffixes if probe else ()
         resolver = self._resolvers.setdefault(suffixes, Resolver(suffixes))
         return origin(name, path, root=self._root, probe=probe, resolver=resolver)
+
+
+def _to_compare(
+    items: tuple[TraceItem, ...], holds: set[int]
+) -> tuple[tuple[TraceItem, ...], list[Chunk]]:
+    """Return the items to look at, in order, and the chunks that are not known to hold."""
+    if not isinstance(items, ChunkedItems):
+        return items, []
+    chunks = [chunk for chunk in items.chunks if id(chunk) not in holds]
+    return (items if chunks else items.rest), chunks
 
 
 def origin(

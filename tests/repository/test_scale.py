@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import nbbuild
+from nbbuild.disk.digests import Digests
+from nbbuild.store import DiskStore, records
+from nbbuild.store.blobs import Blobs
 from nbbuild.store.pruning import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -18,15 +21,15 @@ LINEAR = 1.1  # the exponent of what is called linear; n log n is below that, to
 def benchmarks(monkeypatch):
     """The package, which is no part of an installed nbbuild."""
     monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import graphs, growth, scale, virtual
+    from benchmarks import graphs, growing, growth, scale, virtual
 
     assert sys.modules["benchmarks"]
-    return graphs, growth, scale, virtual
+    return graphs, growth, scale, virtual, growing
 
 
 @pytest.mark.parametrize("shape", ["wide", "deep", "random"])
 def test_a_schedule_is_as_short_as_the_best_list_schedule(benchmarks, shape):
-    graphs, _, _, virtual = benchmarks
+    graphs, _, _, virtual, _ = benchmarks
     one = graphs.sample(shape, 300)
     for slots in (2, 7, 40):
         done = virtual.simulate(one, slots)
@@ -36,7 +39,7 @@ def test_a_schedule_is_as_short_as_the_best_list_schedule(benchmarks, shape):
 
 
 def test_with_pools_and_cores_a_schedule_comes_close_to_the_least_possible(benchmarks):
-    graphs, _, scale, virtual = benchmarks
+    graphs, _, scale, virtual, _ = benchmarks
     one = graphs.sample("random", 1000)
     shares = scale.mixed(one)
     done = virtual.simulate(one, 16, shares=shares)
@@ -47,7 +50,7 @@ def test_with_pools_and_cores_a_schedule_comes_close_to_the_least_possible(bench
 @pytest.mark.parametrize("shape", ["wide", "random"])
 @pytest.mark.parametrize("slots", [2, 100])
 def test_scheduling_takes_as_many_calls_more_as_there_are_tasks(benchmarks, shape, slots):
-    graphs, growth, _, virtual = benchmarks
+    graphs, growth, _, virtual, _ = benchmarks
 
     def made(count):
         one = graphs.sample(shape, count)
@@ -57,7 +60,7 @@ def test_scheduling_takes_as_many_calls_more_as_there_are_tasks(benchmarks, shap
 
 
 def test_linking_takes_as_many_calls_more_as_there_are_tasks(benchmarks):
-    graphs, growth, _, _ = benchmarks
+    graphs, growth, _, _, _ = benchmarks
     graphs.sample("random", 10)  # imports networkx
 
     def made(count):
@@ -67,7 +70,7 @@ def test_linking_takes_as_many_calls_more_as_there_are_tasks(benchmarks):
 
 
 def test_judging_takes_as_many_calls_more_as_there_are_tasks_and_items(benchmarks, tmp_path):
-    _, growth, scale, _ = benchmarks
+    _, growth, scale, _, _ = benchmarks
     root = scale.project(tmp_path / "project", 40)
 
     def judging(first=40):
@@ -84,15 +87,75 @@ def test_judging_takes_as_many_calls_more_as_there_are_tasks_and_items(benchmark
         scale.fatten(root, shared=shared, own=own)
         taken[shared, own] = judging()
     # Each is looked up once, and then without a call for each record that has it.
-    assert taken[300, 0] - taken[100, 0] < 200 * 40
+    assert taken[300, 0] - taken[100, 0] < 200 * 60
     assert taken[300, 10] - taken[300, 0] < 40 * 10 * 40
 
     scale.filled(root / ".nbbuild/store", 300)
     assert judging() <= taken[300, 10] * 1.01  # records of others do not count
 
 
+def test_judging_reads_each_result_of_a_task_and_none_of_others(benchmarks, tmp_path, monkeypatch):
+    scale, growing = benchmarks[2], benchmarks[4]
+    root = scale.project(tmp_path / "project", 10)
+    held = DiskStore(root / ".nbbuild/store")
+    read, paths = records.read, []
+    monkeypatch.setattr(
+        records, "read", lambda path, **most: paths.append(path) or read(path, **most)
+    )
+
+    def reads():
+        paths.clear()
+        with nbbuild.open_session(root) as session:
+            judge, names = session.judge(), list(session.wanted(()))
+            assert judge.plan(names).fresh
+        return len(paths)
+
+    taken = {}
+    for before, size in ((0, 1), (1, 100), (100, 400)):
+        scale.fill(held, range(before, size))
+        taken[size] = reads()
+    assert taken == {1: 10, 100: 10, 400: 10}
+
+    for before, size in ((1, 2), (2, 4)):
+        growing.add_older(root, range(before, size))
+        taken[size] = reads()
+    assert (taken[2], taken[4]) == (20, 40)
+
+
+def test_what_traces_have_in_common_is_read_once_and_compared_once(
+    benchmarks, tmp_path, monkeypatch
+):
+    _, _, scale, _, _ = benchmarks
+    root = scale.project(tmp_path / "project", 40)
+
+    def taken(shared):
+        """Return the chunks, the bytes of records and the items compared of judging 40 tasks."""
+        scale.fatten(root, shared=shared, own=2)
+        chunks, sizes, looks = [], [], []
+        with monkeypatch.context() as patched:
+            peek, read, nothing = Blobs.peek, records.read, Digests.nothing_at
+            patched.setattr(Blobs, "peek", lambda *a, **m: chunks.append(a[1]) or peek(*a, **m))
+            patched.setattr(
+                records, "read", lambda path, **m: sizes.append(path) or read(path, **m)
+            )
+            patched.setattr(Digests, "nothing_at", lambda *a: looks.append(a[1]) or nothing(*a))
+            with nbbuild.open_session(root) as session:
+                judge, names = session.judge(), list(session.wanted(()))
+                assert judge.plan(names).fresh
+        assert len(chunks) == len(set(chunks))
+        sizes = sorted(Path(path).stat().st_size for path in sizes)
+        return len(chunks), sizes, len(looks)
+
+    for shared in (150, 600):
+        chunks, sizes, looks = taken(shared)
+        assert shared // 64 < chunks < shared // 16
+        assert len(sizes) == 40
+        assert sizes[-2] < 10_000 < sizes[-1]  # only the first that was kept has all items
+        assert looks <= shared // 3 * 2 + 40 * 2  # by the first, by the chunks, and each one's own
+
+
 def test_a_store_takes_as_much_more_as_it_has_records(benchmarks, tmp_path):
-    _, growth, scale, _ = benchmarks
+    _, growth, scale, _, _ = benchmarks
 
     def taken(count):
         held = scale.filled(tmp_path / str(count), count)
@@ -124,6 +187,6 @@ def test_assets_take_as_many_calls_more_as_there_are_files(benchmarks, project):
 
 
 def test_a_calls_counter_and_the_exponent_are_right(benchmarks):
-    _, growth, _, _ = benchmarks
+    _, growth, _, _, _ = benchmarks
     assert growth.calls(lambda: [abs(n) for n in range(100)]) in range(100, 110)
     assert growth.exponent({n: n * n for n in (1, 2, 4, 8)}) == pytest.approx(2)

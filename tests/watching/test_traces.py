@@ -9,7 +9,7 @@ import pytest
 from nbbuild.disk.digests import Digests, digest_bytes
 from nbbuild.disk.state import State
 from nbbuild.interpreter.environment import Probe
-from nbbuild.model import Task, Trace, TraceItem
+from nbbuild.model import Chunk, ChunkedItems, Task, Trace, TraceItem
 from nbbuild.watching.traces import (
     SITE,
     STDLIB,
@@ -341,6 +341,53 @@ def test_what_many_records_share_is_looked_at_once_while_nothing_changes(tmp_pat
     write(tmp_path, "none.csv")
     assert list(traces.broken(trace, probe=None, own=nobody, seen=seen)) == []
     assert len(list(traces.broken(trace, probe=None, own=nobody))) == 1
+
+
+def test_a_chunk_is_looked_at_once_and_what_broke_in_it_is_named_in_order(tmp_path):
+    for number in range(4):
+        write(tmp_path, f"{number}.csv")
+    items = tuple(
+        TraceItem("file", f"{number}.csv", digest_bytes(b""), "read") for number in range(4)
+    )
+    chunk = Chunk("c" * 64, items[1:3])
+    asked = []
+    traces = Traces(tmp_path, digest=lambda path: asked.append(path) or Digests().digest(path))
+
+    def broken(*rest, seen):
+        trace = Trace("python", ChunkedItems((chunk,), (1,), rest))
+        reasons = list(traces.broken(trace, probe=None, own=nobody, seen=seen))
+        names = [os.path.basename(path) for path in asked]
+        asked.clear()
+        return [reason.item for reason in reasons], names
+
+    seen = KnownValues()
+    assert broken(items[0], seen=seen) == ([], ["0.csv", "1.csv", "2.csv"])
+    other = TraceItem("file", "3.csv", "0" * 64)
+    assert broken(items[0], other, seen=seen) == (["3.csv"], ["3.csv"])
+
+    for name in ("0.csv", "2.csv", "3.csv"):
+        write(tmp_path, name, "changed")
+    assert broken(items[0], seen=seen)[0] == []  # as long as nothing is to be looked at again
+    seen = KnownValues()
+    assert broken(items[0], items[3], seen=seen)[0] == ["0.csv", "2.csv", "3.csv"]
+    assert broken(items[0], items[3], seen=seen)[0] == ["0.csv", "2.csv", "3.csv"]
+
+
+@pytest.mark.parametrize("way", ["", "exists", "exists link", "stat"])
+@pytest.mark.parametrize(
+    "name", ["none", "none/below", "a file/below", "nul\0", "ring", "nowhere", "x" * 300]
+)
+def test_that_still_nothing_is_there_is_seen_quickly_and_as_before(tmp_path, name, way):
+    write(tmp_path, "a file")
+    (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "nowhere").symlink_to("none")
+    trace = Trace("python", (TraceItem("absent", name, way=way),))
+    digests = Digests()
+    quick = Traces(tmp_path, digest=digests.digest, nothing_at=digests.nothing_at)
+    plain = Traces(tmp_path, digest=Digests().digest)
+    found = [list(one.broken(trace, probe=None, own=nobody)) for one in (quick, plain)]
+    assert found[0] == found[1]
+    assert digests.asked == {f"{tmp_path}/{name}": None}  # so the quick answer knows
 
 
 def test_a_thousand_edits_that_leave_size_and_time_are_all_seen(tmp_path):
