@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from nbbuild.disk.digests import UNREADABLE
 from nbbuild.model import Trace, TraceItem
 from nbbuild.watching import changes
 from nbbuild.watching.answers import LINK, WAYS, answer, answered
@@ -177,7 +178,10 @@ def _content(
         deed = "disappeared" if look is None else "changed"
         changed.append(by_itself if use.written else f"'{name}' {deed}")
     if look is not None:
-        yield TraceItem("file", name, watching.digests.fresh(path) or "", via)
+        digest = watching.digests.fresh(path) or ""
+        if (digest == UNREADABLE) != (look.digest == UNREADABLE):
+            changed.append(f"'{name}' could be read only at times")
+        yield TraceItem("file", name, digest, via)
 
 
 def _answer(

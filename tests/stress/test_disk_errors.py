@@ -133,6 +133,37 @@ def test_a_disk_that_fails_anywhere(played, clean, clean_after, chance, error, l
     assert tried(chosen(range(1, total + 1), size, chance), trial) == ""
 
 
+class NotReadable:
+    """Denies the opening of one file, the `left`-th time."""
+
+    def __init__(self, name, left):
+        self.name = name
+        self.left = left
+
+    def __call__(self, change):
+        if change.deed == "open" and change.paths[-1].endswith(f"/{self.name}"):
+            self.left -= 1
+            if self.left == 0:
+                return errno.EACCES
+        return system_calls.GO_ON
+
+
+@pytest.mark.usefixtures("needs_filter")
+def test_an_input_that_cannot_be_read_for_a_moment_is_in_no_record(played, clean, clean_after):
+    root = played / "project"
+    for number in range(1, 20):
+        shutil.copytree(clean.root, root, symlinks=True)
+        (root / "data.txt").write_text("other data\n")
+        at = NotReadable("data.txt", number)
+        status, err = failed_build(root, at)
+        assert list(wrong_with(root, status, err, clean_after, clean)) == []
+        assert list(settles(root, clean_after, clean)) == []
+        shutil.rmtree(root)
+        if at.left > 0:
+            break
+    assert number > 2, "it was opened twice at least, to read it and to digest it"
+
+
 # -- a disk that is full -------------------------------------------------------------------------
 
 
