@@ -181,10 +181,11 @@ def _started(name: str, start: Callable[[Setup], Workers], setup: Setup) -> Work
         raise
     except Exception as error:
         table = name if name in ("dask", "command") else "executor"
+        hint = "" if isinstance(error, OSError) else "does it take these options?"
         raise ConfigError(
             f"the executor '{name}' cannot be started",
             facts=[("in", f"jcache.toml, [{table}]"), ("because", raised(error))],
-            hint="does it take these options?",
+            hint=_install(name) if isinstance(error, ImportError) else hint,
         ) from error
 
 
