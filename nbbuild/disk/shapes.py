@@ -88,9 +88,14 @@ def packed(value: Any) -> bytes:
 def as_json(value: Any) -> bytes:
     """Return the JSON of `value`. Raises TypeError or ValueError if it cannot be JSON."""
     try:
-        return msgspec.json.encode(value, enc_hook=_plain)
+        return as_unicode_json(value)
     except UnicodeEncodeError:
         return _with_surrogates(value)
+
+
+def as_unicode_json(value: Any) -> bytes:
+    """Do what `as_json` does, but raise UnicodeEncodeError for half a surrogate pair."""
+    return msgspec.json.encode(value, enc_hook=_plain)
 
 
 def in_builtins(value: Any) -> Any:

@@ -18,15 +18,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from nbbuild.disk.digests import digest_bytes
+from nbbuild.disk.shapes import as_unicode_json
 from nbbuild.model import OF_ONE_RUN, Chunk, TraceItem
 
 LEAST_ITEMS = 64
 """A shorter trace stays in its record whole."""
 
-_as_json = msgspec.json.Encoder().encode
 _MEAN = 32  # items of a chunk
 _LONGEST = 256
 SHORTEST = 4  # a shorter one is not worth a file
@@ -56,7 +54,7 @@ def cut(items: Sequence[TraceItem]) -> Iterator[Stretch]:
     Raises UnicodeEncodeError if one holds half a surrogate pair: such a trace stays whole.
     """
     items = tuple(items)
-    texts = tuple(map(_as_json, items))
+    texts = tuple(map(as_unicode_json, items))
     start = 0
     for end, (item, text) in enumerate(zip(items, texts, strict=True), 1):
         alone = item.kind in OF_ONE_RUN
