@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ from notebook_sources import LOG, ipynb
 
 import nbbuild.cli
 from nbbuild.kernels.ways import portable
+
+
+def pytest_configure():
+    """Let Ctrl-C mean something: a shell that starts pytest in the background has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item):
