@@ -133,7 +133,6 @@ _NO_MEMORY = (
     "can't start new thread",
     "failed to map segment from shared object",
     "cannot allocate memory",
-    "Cannot allocate memory",
 )
 
 
@@ -141,7 +140,7 @@ def lacks_memory(error: Exception) -> bool:
     """Whether an error came because there was no memory, or no thread could be started."""
     if isinstance(error, SystemError):  # libraries that forget to say why they failed
         return _has_bound()
-    return isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY)
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _NO_MEMORY)
 
 
 def _has_bound() -> bool:

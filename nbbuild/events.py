@@ -21,7 +21,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class WorkersStarted:
-    """Workers elsewhere are there: `jobs` notebooks go at once, whatever was planned."""
+    """The workers of an executor have started: `jobs` notebooks run at once, not as `Planned` said."""
 
     jobs: int
 

@@ -27,7 +27,8 @@ LEAST_ITEMS = 64
 
 _MEAN = 32  # items of a chunk
 _LONGEST = 256
-SHORTEST = 4  # a shorter one is not worth a file
+SHORTEST = 4
+"""Items of the shortest chunk: fewer are not worth a file."""
 
 
 @dataclass(frozen=True, slots=True)
