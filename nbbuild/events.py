@@ -21,7 +21,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class WorkersStarted:
-    """The workers of an executor have started: `jobs` notebooks run at once, not as `Planned` said."""
+    """An executor has its workers: `jobs` notebooks run at once, whatever `Planned` said."""
 
     jobs: int
 
