@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import chromium
 import pytest
 from notebook_sources import LOG, ipynb
 
@@ -28,6 +29,16 @@ def pytest_runtest_setup(item):
     mark = item.get_closest_marker("own_way")
     if mark is not None and portable():
         pytest.skip(f"needs Linux's own way: {mark.args[0]}")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real browser, for the tests of one module."""
+    if chromium.PROGRAM is None:
+        pytest.skip("there is no Chromium on this machine")
+    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
 
 @dataclass

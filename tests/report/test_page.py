@@ -3,7 +3,6 @@
 import re
 from html.parser import HTMLParser
 
-import chromium
 import pytest
 from reports import CONTROLS, HOSTILE, TASKS, document, ran
 
@@ -11,15 +10,6 @@ from nbbuild.report import page
 from nbbuild.report.page.graph import layers
 
 COMPLAINTS = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if chromium.PROGRAM is None:
-        pytest.skip("there is no Chromium on this machine")
-    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

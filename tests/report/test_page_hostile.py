@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 
-import chromium
 import msgspec
 import pytest
 from reports import document
@@ -66,15 +65,6 @@ class Payloads:
         if isinstance(value, list | tuple):
             return [self.instead(one) for one in value]
         return self() if isinstance(value, str) else value
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if chromium.PROGRAM is None:
-        pytest.skip("there is no Chromium on this machine")
-    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

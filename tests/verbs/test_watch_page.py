@@ -5,7 +5,6 @@ import json
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-import chromium
 import pytest
 from notebook_sources import code, ipynb, prose
 
@@ -68,15 +67,6 @@ def ask(server):
         return found
 
     return asking
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if chromium.PROGRAM is None:
-        pytest.skip("there is no Chromium on this machine")
-    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 def stream(text):
