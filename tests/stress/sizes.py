@@ -43,7 +43,9 @@ def tried(trials: Iterable[T], trial: Callable[[T], Iterable[str]]) -> str:
     wrong: list[str] = []
     for number, one in enumerate(trials):
         if number >= begin:
-            wrong += [f"{number}: {one}: {fault}" for fault in trial(one)]
+            for fault in trial(one):
+                wrong.append(f"{number}: {one}: {fault}")
+                print(wrong[-1], flush=True)  # a run can take hours: `pytest -s` shows it at once
     return "\n".join(wrong)
 
 
