@@ -25,7 +25,8 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from nbbuild.disk.flags import QUIETLY
-from nbbuild.disk.state import FileRow, State
+from nbbuild.disk.rows import FileRow
+from nbbuild.disk.state import State
 from nbbuild.errors import StoreError
 from nbbuild.model import Digest
 

@@ -5,6 +5,7 @@
     outcomes   task → its last Outcome            for `show`, `status` and retries
     durations  task → seconds of its last run     for priorities and estimates
 
+Each row has a sum (rows.py); a damaged one is as if it was not there.
 A file that is corrupt or of another version is set aside (`state.sqlite.bad`) and made again. If
 the folder cannot be written, the state lives in memory, for this process only, and begins with what
 the file remembers. Rows of `files`, `memo` and `durations` are caches: if another process keeps the
@@ -24,19 +25,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+from nbbuild.disk import rows
 from nbbuild.disk.durable import own_mode, private_folder, set_aside
 from nbbuild.disk.flags import ONLY_HERE
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import LOCKS, STATE
 from nbbuild.disk.regular import is_taken
-from nbbuild.disk.shapes import Misshapen, Shape, packed
+from nbbuild.disk.rows import FileRow
 from nbbuild.errors import StoreError
-from nbbuild.model import LATEST, Digest, Outcome, OutcomeKind
-
-FORMAT = 1
-"""Raise it whenever a table, or a value in one, changes its meaning."""
+from nbbuild.model import Outcome, OutcomeKind
 
 BUSY_SECONDS = 30.0
 """How long an outcome waits for a file that another process has locked."""
@@ -46,17 +45,8 @@ PATIENCE = 1.0
 """Seconds of waiting after which it is said."""
 
 _APPLICATION_ID = 0x6E626264  # "nbbd"
-_SCHEMA = """
-CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
-                    inode INTEGER, digest TEXT, made_ns INTEGER,
-                    executable INTEGER) WITHOUT ROWID;
-CREATE TABLE memo (kind TEXT, key BLOB, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE outcomes (task BLOB PRIMARY KEY, value BLOB);
-CREATE TABLE durations (task BLOB PRIMARY KEY, seconds REAL);
-"""
 # The log first: SQLite would replay a log that it finds beside a new file.
 _SUFFIXES = ("-wal", "-shm", "-journal", "")
-_TABLES = {"files", "memo", "outcomes", "durations"}
 
 _ASIDE = (
     "'{}' was damaged or of another version of nbbuild, and is now '{}': "
@@ -66,21 +56,6 @@ _ASIDE = (
 _SYNCHRONOUS = "PRAGMA synchronous = NORMAL"  # a power loss may undo the last writes, no more
 
 T = TypeVar("T")
-
-_OUTCOME: Shape[Outcome] = Shape(Outcome)
-
-
-class FileRow(NamedTuple):
-    """The digest of one file, the stat it had, and when (ns since the epoch) it was made."""
-
-    path: str  # absolute
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    digest: Digest
-    made_ns: int
-    executable: bool = False
 
 
 class _Foreign(Exception):
@@ -133,23 +108,22 @@ class State:
         """Return what was remembered under `kind` and `key`, or None."""
 
         def read(connection: sqlite3.Connection) -> bytes | None:
-            query = "SELECT value FROM memo WHERE kind = ? AND key = ?"
-            row = connection.execute(query, (kind, _pack(key))).fetchone()
-            return None if row is None else bytes(row[0])
+            query = "SELECT value, sum FROM memo WHERE kind = ? AND key = ?"
+            row = connection.execute(query, (kind, rows.pack(key))).fetchone()
+            return None if row is None else rows.memo_of(kind, key, row)
 
         return self._read(read, None)
 
     def remember(self, kind: str, key: str, value: bytes) -> None:
         """Remember `value`; it may be lost, so it must be possible to compute it again."""
-        query = "INSERT OR REPLACE INTO memo VALUES (?, ?, ?)"
-        self._write_cache(lambda c: c.execute(query, (kind, _pack(key), value)))
+        self.remember_all({(kind, key): value})
 
     def remember_all(self, values: Mapping[tuple[str, str], bytes]) -> None:
         """Remember many values, by kind and key, in one transaction; they may be lost."""
-        rows = [(kind, _pack(key), value) for (kind, key), value in values.items()]
-        query = "INSERT OR REPLACE INTO memo VALUES (?, ?, ?)"
-        if rows:
-            self._write_cache(lambda c: c.executemany(query, rows))
+        memos = [rows.of_memo(kind, key, value) for (kind, key), value in values.items()]
+        query = "INSERT OR REPLACE INTO memo VALUES (?, ?, ?, ?)"
+        if memos:
+            self._write_cache(lambda c: c.executemany(query, memos))
 
     def forget(self, kind: str, key: str | None = None) -> None:
         """Forget everything remembered under `kind`, or only `key` if that is given."""
@@ -157,7 +131,7 @@ class State:
             self._write_cache(lambda c: c.execute("DELETE FROM memo WHERE kind = ?", (kind,)))
         else:
             query = "DELETE FROM memo WHERE kind = ? AND key = ?"
-            self._write_cache(lambda c: c.execute(query, (kind, _pack(key))))
+            self._write_cache(lambda c: c.execute(query, (kind, rows.pack(key))))
 
     # -- outcomes and durations ----------------------------------------------------------------
 
@@ -165,9 +139,11 @@ class State:
         """Return the task's last outcome, if there is a readable one."""
 
         def read(connection: sqlite3.Connection) -> Outcome | None:
-            query = "SELECT value FROM outcomes WHERE task = ?"
-            row = connection.execute(query, (_pack(task),)).fetchone()
-            return None if row is None else _decoded(row[0])
+            query = "SELECT * FROM outcomes WHERE task = ?"
+            row = connection.execute(query, (rows.pack(task),)).fetchone()
+            outcome = None if row is None else rows.outcome_of(row)
+            # A damaged index leads to another row.
+            return outcome if outcome is not None and outcome.task == task else None
 
         return self._read(read, None)
 
@@ -175,21 +151,21 @@ class State:
         """Return the last outcome of each task that has one."""
 
         def read(connection: sqlite3.Connection) -> dict[str, Outcome]:
-            rows = connection.execute("SELECT task, value FROM outcomes").fetchall()
-            found = {_unpack(task): _decoded(value) for task, value in rows}
-            return {task: outcome for task, outcome in found.items() if outcome is not None}
+            found = map(rows.outcome_of, connection.execute("SELECT * FROM outcomes").fetchall())
+            return {outcome.task: outcome for outcome in found if outcome is not None}
 
         return self._read(read, {})
 
     def save_outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Keep outcomes, and the seconds of tasks that executed. Raises StoreError."""
         kept = list(outcomes)
-        rows = [(_pack(o.task), packed(o)) for o in kept]
-        durations = [(_pack(o.task), o.seconds) for o in kept if o.kind is OutcomeKind.EXECUTED]
+        last = [rows.of_outcome(one) for one in kept]
+        ran = [one for one in kept if one.kind is OutcomeKind.EXECUTED]
+        durations = [rows.of_duration(one.task, one.seconds) for one in ran]
 
         def save(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT OR REPLACE INTO outcomes VALUES (?, ?)", rows)
-            connection.executemany("INSERT OR REPLACE INTO durations VALUES (?, ?)", durations)
+            connection.executemany("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?)", last)
+            connection.executemany("INSERT OR REPLACE INTO durations VALUES (?, ?, ?)", durations)
 
         try:
             self._write(save, patience=BUSY_SECONDS)
@@ -204,8 +180,8 @@ class State:
         """Return how many seconds each task's last run took."""
 
         def read(connection: sqlite3.Connection) -> dict[str, float]:
-            rows = connection.execute("SELECT task, seconds FROM durations").fetchall()
-            return {_unpack(task): float(seconds) for task, seconds in rows}
+            found = map(rows.duration_of, connection.execute("SELECT * FROM durations").fetchall())
+            return dict(filter(None, found))
 
         return self._read(read, {})
 
@@ -215,25 +191,20 @@ class State:
         """Return all rows about files."""
 
         def read(connection: sqlite3.Connection) -> list[FileRow]:
-            # A damaged page can hold anything; these two are used before they are compared.
-            sound = "typeof(digest) = 'text' AND typeof(made_ns) = 'integer'"
-            rows = connection.execute(f"SELECT * FROM files WHERE {sound}").fetchall()
-            return [
-                FileRow(_unpack(path), size, mtime, ctime, _unsigned(inode), digest, made, bool(x))
-                for path, size, mtime, ctime, inode, digest, made, x in rows
-            ]
+            found = map(rows.file_of, connection.execute("SELECT * FROM files").fetchall())
+            return [row for row in found if row is not None]
 
         return self._read(read, [])
 
-    def save_files(self, rows: Iterable[FileRow], *, gone: Iterable[str] = ()) -> None:
+    def save_files(self, files: Iterable[FileRow], *, gone: Iterable[str] = ()) -> None:
         """Add or replace rows, and drop those of the paths in `gone`; this may be lost."""
-        values = [(_pack(r.path), *r[1:4], _signed(r.inode), *r[5:]) for r in rows]
-        dropped = [(_pack(path),) for path in gone]
+        values = [rows.of_file(file) for file in files]
+        dropped = [(rows.pack(path),) for path in gone]
 
         def save(connection: sqlite3.Connection) -> None:
             connection.executemany("DELETE FROM files WHERE path = ?", dropped)
             connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values
             )
 
         self._write_cache(save)
@@ -318,7 +289,7 @@ class State:
         connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False, uri=True
         )
-        connection.executescript(_SCHEMA)
+        connection.executescript(rows.SCHEMA)
         if self._folder is not None and not bad and not self._is_blocked():
             _copy(self._path, connection)
         return connection
@@ -370,10 +341,10 @@ class State:
         with suppress(sqlite3.OperationalError):  # refused: the journal mode stays as it was
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
         with _transaction(connection):
-            for statement in _SCHEMA.strip().split(";\n"):
+            for statement in rows.SCHEMA.strip().split(";\n"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute(f"PRAGMA user_version = {rows.FORMAT}")
         return connection
 
 
@@ -392,9 +363,9 @@ def _copy(path: Path, connection: sqlite3.Connection) -> None:
         try:
             (application,) = connection.execute("PRAGMA there.application_id").fetchone()
             (version,) = connection.execute("PRAGMA there.user_version").fetchone()
-            if (application, version) == (_APPLICATION_ID, FORMAT):
+            if (application, version) == (_APPLICATION_ID, rows.FORMAT):
                 with _transaction(connection):
-                    for table in sorted(_TABLES):
+                    for table in sorted(rows.TABLES):
                         connection.execute(f"INSERT INTO {table} SELECT * FROM there.{table}")
             return
         except sqlite3.Error:
@@ -421,7 +392,8 @@ def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
     found = connection.execute("SELECT name, type FROM sqlite_master").fetchall()
     tables = {name for name, kind in found if kind == "table"}
     plain = all(kind in ("table", "index") for _, kind in found)
-    if (application, version) != (_APPLICATION_ID, FORMAT) or not tables >= _TABLES or not plain:
+    ours = (application, version) == (_APPLICATION_ID, rows.FORMAT)
+    if not ours or not tables >= rows.TABLES or not plain:
         raise _Foreign
     if thorough and connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise _Foreign
@@ -446,33 +418,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
-
-
-def _decoded(value: bytes) -> Outcome | None:
-    try:
-        outcome = _OUTCOME.unpack(value)
-        return outcome if 0 <= outcome.when < LATEST else None
-    except (Misshapen, TypeError):  # a damaged row can hold anything
-        return None
-
-
-# File names may hold bytes that are not UTF-8, which SQLite's TEXT refuses.
-
-
-def _pack(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _unpack(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")
-
-
-# Inodes use all 64 bits on some file systems; SQLite's integers are signed.
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >= 1 << 63 else number
-
-
-def _unsigned(number: int) -> int:
-    return number + (1 << 64) if number < 0 else number

@@ -14,6 +14,7 @@ import pytest
 from children import answered
 from played_kernels import command, internal
 
+from nbbuild.disk import rows
 from nbbuild.disk.checksummed import seal, unseal
 from nbbuild.disk.digests import digest_bytes
 
@@ -91,8 +92,9 @@ def outcome(**fields):
         state = sqlite3.connect(root / ".nbbuild/state.sqlite")
         query = "SELECT value FROM outcomes WHERE task = ?"
         (value,) = state.execute(query, (b"a.ipynb",)).fetchone()
-        found = {**msgspec.msgpack.decode(value), **fields}
-        state.execute("UPDATE outcomes SET value = ?", (json.dumps(found).encode(),))
+        found = json.dumps({**msgspec.msgpack.decode(value), **fields}).encode()
+        summed = (found, rows.row_sum((b"a.ipynb",), found), b"a.ipynb")
+        state.execute("UPDATE outcomes SET value = ?, sum = ? WHERE task = ?", summed)
         state.commit()
         state.close()
 

@@ -7,6 +7,7 @@ import pytest
 from played_kernels import CELLS, command, internal
 
 from nbbuild.disk.checksummed import seal, unseal
+from nbbuild.disk.rows import FORMAT
 
 ALL = sorted(CELLS)
 FOREIGN = (
@@ -65,7 +66,9 @@ def test_a_store_of_another_version_is_a_miss_and_a_word(root, clean, make):
     assert "nbbuild, " not in again.err
 
 
-@pytest.mark.parametrize("version", [0, 2, 99_999], ids=["older", "newer", "nonsense"])
+@pytest.mark.parametrize(
+    "version", [FORMAT - 1, FORMAT + 1, 99_999], ids=["older", "newer", "nonsense"]
+)
 def test_a_state_of_another_version_is_begun_anew_and_said(root, clean, version):
     state = root / ".nbbuild/state.sqlite"
     connection = sqlite3.connect(state)
