@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from contextlib import suppress
 
 from nbbuild import optional_imports
 from nbbuild.quick import uptodate
@@ -35,6 +36,15 @@ def script() -> None:
 
 def main() -> None:
     """Run the command of `sys.argv`, and end the process with its exit status."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # before there was a verb to hear of it
+        with suppress(AttributeError, OSError, ValueError):
+            print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(130)
+
+
+def _run() -> None:
     streams.fill()
     # While a shell completes a line, there are no words, and they ask for nothing.
     quick = None if os.environ.get(COMPLETING) else uptodate.answer(sys.argv[1:])

@@ -140,17 +140,15 @@ class Project:
         (explanation,) = done.data
         return [reason["text"] for reason in explanation["reasons"]]
 
-    def process(self, *words, stdin=subprocess.DEVNULL, **more):
-        """Start the command as a process of its own."""
+    def process(self, *words, **more):
+        """Start the command as a process of its own; `more` is for Popen."""
+        streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
         return subprocess.Popen(
             [sys.executable, "-m", "nbbuild", *words],
             cwd=self.root,
             env={**os.environ, **self.environ},
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
-            **more,
+            **{"stdin": subprocess.DEVNULL, **streams, **more},
         )
 
     def shown(self, path):

@@ -39,14 +39,28 @@ def exit_status(work: Callable[[], object], *, as_json: Callable[[], bool] = boo
         _say("\ninterrupted" if _is_terminal(sys.stderr) else "interrupted")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: nothing is above us
-        if isinstance(error, BrokenPipeError) and _is_gone(sys.stdout):
-            status = NOBODY_READS
+        unread = _unread(error)
+        if unread:
+            status = unread
         else:
             status = _tell(error)
             if as_json():
                 _emit(error, status)
         _let_go_of_stdout()
     return status
+
+
+def _unread(error: Exception) -> int:
+    """Return the status to end with if what we say cannot be written any more; else 0.
+
+    A reader has gone, or a terminal was closed: that is an interrupt, even if a write fails before
+    SIGHUP arrives.
+    """
+    if isinstance(error, BrokenPipeError) and _is_gone(sys.stdout):
+        return NOBODY_READS
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return INTERRUPTED if _is_gone(sys.stdout) or _is_gone(sys.stderr) else 0
+    return 0
 
 
 def _result(work: Callable[[], object]) -> int:
@@ -170,9 +184,10 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _is_gone(stream: TextIO) -> bool:
-    """Tell whether nobody reads from the pipe that `stream` writes to.
+    """Tell whether nobody reads from the pipe or terminal that `stream` writes to.
 
-    A broken pipe may also be one between our own processes, and that must not end quietly.
+    A broken pipe may also be one between our own processes, and EIO come from a disk: neither must
+    end quietly.
     """
     try:
         poll = select.poll()

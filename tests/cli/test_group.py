@@ -250,6 +250,10 @@ def build(what):
             click.echo(number)
     if what == ("red",):
         raise KeyError(1)
+    if what == ("late",):
+        click.echo("begun")
+        sys.stdin.read()
+        click.echo("more")
 
 VerbGroup("nbbuild", verbs={"build": ""}, load=lambda verb: build).main()
 """
@@ -267,6 +271,39 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
     program.stdout.close()
     assert (program.stderr.read(), program.wait()) == (b"", 141)
     program.stderr.close()
+
+
+def test_a_terminal_that_is_closed_is_an_interrupt_even_before_the_signal_comes():
+    """What is written then fails with EIO, which a failing disk gives, too."""
+    ours, theirs = pty.openpty()
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "late"],
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    assert os.read(ours, 100) == b"begun\r\n"
+    os.close(ours)
+    assert program.communicate()[1] == b""
+    assert program.returncode == 130
+
+
+EARLY = """
+import signal
+from nbbuild import __main__
+
+def early(words):
+    signal.raise_signal(signal.SIGINT)
+
+__main__.uptodate.answer = early
+__main__.script()
+"""
+
+
+def test_an_interrupt_that_comes_before_any_verb_is_one():
+    result = process(sys.executable, "-c", EARLY)
+    assert (result.returncode, result.stderr) == (130, "interrupted\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -37,12 +37,17 @@ def chosen(among: Iterable[T], size: int, chance: random.Random) -> list[T]:
     return [every[at] for at in sorted(chance.sample(range(len(every)), size))]
 
 
-def tried(trials: Iterable[T], trial: Callable[[T], Iterable[str]]) -> str:
-    """Make all the trials; return what went wrong in which, "" if nothing did."""
+def tried(trials: Iterable[T], trial: Callable[[T], Iterable[str]], chance: random.Random) -> str:
+    """Make all the trials; return what went wrong in which, "" if nothing did.
+
+    `chance`, of which the trials choose, begins anew in each: so one can be had again by itself.
+    """
+    start = chance.random()
     begin = int(os.environ.get("NBBUILD_STRESS_FROM", "0"))
     wrong: list[str] = []
     for number, one in enumerate(trials):
         if number >= begin:
+            chance.seed(f"{start} {number}")
             for fault in trial(one):
                 wrong.append(f"{number}: {one}: {fault}")
                 print(wrong[-1], flush=True)  # a run can take hours: `pytest -s` shows it at once

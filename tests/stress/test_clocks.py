@@ -75,7 +75,7 @@ def test_an_edit_of_the_same_size_is_never_missed(played, chance, size):
         if "a" in done.ran and same:
             yield f"{way}, {seconds} s: ran without need"
 
-    assert tried(numbers(size), trial) == ""
+    assert tried(numbers(size), trial, chance) == ""
 
 
 @pytest.mark.parametrize("before", [-DAY, YEAR], ids=["day-back", "year-ahead"])

@@ -71,5 +71,5 @@ def test_a_store_pruned_to_half_of_what_is_worked_with_stays_small_and_whole(
             if left > cap + 2 * (BYTES + 2048):
                 yield f"{left} bytes are left of {cap}"
 
-    assert tried(numbers(size), trial) == ""
+    assert tried(numbers(size), trial, chance) == ""
     assert disk.check().faults == ()

@@ -143,7 +143,7 @@ def test_whatever_is_damaged_heals(played, clean, chance, size):
             yield f"{did} ({whole=}, {verify=}): {fault}"
         shutil.rmtree(root)
 
-    assert tried(numbers(size), trial) == ""
+    assert tried(numbers(size), trial, chance) == ""
 
 
 @sizes(small=6, full=1_000_000)
@@ -164,7 +164,7 @@ def test_a_file_cut_at_any_byte_heals(played, clean, chance, size):
         yield from heals(root, clean, whole=length % 2, verify=False)
         shutil.rmtree(root)
 
-    assert tried(chosen(cuts, size, chance), trial) == ""
+    assert tried(chosen(cuts, size, chance), trial, chance) == ""
 
 
 @sizes(small=200, full=10_000)
@@ -192,4 +192,4 @@ def test_a_flipped_bit_of_the_store_is_found_by_verify(played, clean, chance, si
                 good if back == path else (clean.root / back.relative_to(root)).read_bytes()
             )
 
-    assert tried(numbers(size), trial) == ""
+    assert tried(numbers(size), trial, chance) == ""

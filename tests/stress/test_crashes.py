@@ -122,7 +122,7 @@ def test_a_build_killed_at_any_change_is_completed_by_the_next(played, edited, c
         yield from settles(root, wanted, edited)
         shutil.rmtree(root)
 
-    assert tried(chosen(blows, size, chance), trial) == ""
+    assert tried(chosen(blows, size, chance), trial, chance) == ""
 
 
 @sizes(small=5, full=1_000)
@@ -145,7 +145,7 @@ def test_a_build_killed_at_any_time_is_completed_by_the_next(played, edited, cha
         yield from settles(root, wanted, edited)
         shutil.rmtree(root)
 
-    assert tried(numbers(size), trial) == ""
+    assert tried(numbers(size), trial, chance) == ""
 
 
 @pytest.mark.parametrize("journal", [True, False], ids=["journal", "any-order"])
@@ -181,4 +181,4 @@ def test_a_build_that_loses_power_is_completed_by_the_next(
     begin(root, edited)
     length = len(changes(root, build)) + 1
     shutil.rmtree(root)
-    assert tried(numbers(size), trial) == ""
+    assert tried(numbers(size), trial, chance) == ""

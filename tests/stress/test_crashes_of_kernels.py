@@ -53,4 +53,4 @@ def test_a_build_with_real_kernels_killed_at_any_time(project, chance, size):
         if project.build():
             yield "the build after it ran something"
 
-    assert tried(numbers(size), trial) == ""
+    assert tried(numbers(size), trial, chance) == ""

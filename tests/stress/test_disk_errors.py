@@ -130,7 +130,7 @@ def test_a_disk_that_fails_anywhere(played, clean, clean_after, chance, error, l
             yield f"{at.what}: {one} (it was said: {err})"
         shutil.rmtree(root)
 
-    assert tried(chosen(range(1, total + 1), size, chance), trial) == ""
+    assert tried(chosen(range(1, total + 1), size, chance), trial, chance) == ""
 
 
 class NotReadable:

@@ -104,7 +104,7 @@ def test_many_builds_at_once_run_each_key_once(
             faults = wanted.faults(root, store=store, also=(clean, clean_after), but=("left.txt",))
             yield from faults
 
-    assert tried(range(rounds), trial) == ""
+    assert tried(range(rounds), trial, chance) == ""
 
 
 @pytest.mark.stress
