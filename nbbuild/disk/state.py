@@ -221,8 +221,8 @@ class State:
                 return default
         try:
             return self._run(work)
-        except (sqlite3.OperationalError, TypeError, ValueError):
-            # Locked for too long, a failing disk, a damaged row: as if nothing was remembered.
+        except (sqlite3.DatabaseError, TypeError, ValueError):
+            # Locked for too long, a failing disk, damage: as if nothing was remembered.
             return default
 
     def _write_cache(self, work: Callable[[sqlite3.Connection], object]) -> None:
@@ -230,7 +230,7 @@ class State:
         try:
             self._write(work, patience=0 if self._given_up else patience)
             self._given_up = False
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             self._given_up = _is_locked(error)
 
     def _write(self, work: Callable[[sqlite3.Connection], object], *, patience: float) -> None:
@@ -379,7 +379,7 @@ def _wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
     connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
 
-def _is_locked(error: sqlite3.OperationalError) -> bool:
+def _is_locked(error: sqlite3.DatabaseError) -> bool:
     return "locked" in str(error)
 
 
@@ -395,7 +395,8 @@ def _check(connection: sqlite3.Connection, *, thorough: bool) -> None:
     ours = (application, version) == (_APPLICATION_ID, rows.FORMAT)
     if not ours or not tables >= rows.TABLES or not plain:
         raise _Foreign
-    if thorough and connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+    # Indices, too, which `quick_check` leaves out.
+    if thorough and connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
         raise _Foreign
     _wait_at_most(connection, 0)
     try:

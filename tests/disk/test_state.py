@@ -156,6 +156,26 @@ def test_damage_anywhere_in_the_file_is_no_error_and_no_other_answer(folder: Pat
             assert state.outcome("new") == outcome("new")
 
 
+def test_a_damaged_index_is_found_though_the_table_is_whole(folder: Path) -> None:
+    place = folder / "state.sqlite"
+    with State(folder) as state:
+        state.save_outcomes(outcome(f"t{number}") for number in range(50))
+    with sqlite3.connect(place) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_outcomes_1'"
+        (page,) = connection.execute(query).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    whole = bytearray(place.read_bytes())
+    whole[(page - 1) * size] ^= 1  # what kind of a page it is
+    place.write_bytes(whole)
+    with State(folder) as state:
+        assert state.outcome("t7") is None
+        state.save_outcomes([outcome("t7")])
+    with State(folder) as state:
+        assert state.outcome("t7") == outcome("t7")
+    assert (folder / "state.sqlite.bad").exists()
+
+
 def test_the_log_of_a_foreign_file_is_set_aside_with_it(folder: Path, tmp_path: Path) -> None:
     with State(tmp_path / "other") as state:
         state.remember("k", "a", b"v")

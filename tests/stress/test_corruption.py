@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 from children import answered
 from played_kernels import command, internal
 from sizes import chosen, numbers, sizes, tried
 
+from nbbuild.disk.rows import unpack
+from nbbuild.disk.state import State
 from nbbuild.store import DiskStore
 
 LONGEST = 4096  # bytes of a file that are cut one by one
@@ -192,4 +195,43 @@ def test_a_flipped_bit_of_the_store_is_found_by_verify(played, clean, chance, si
                 good if back == path else (clean.root / back.relative_to(root)).read_bytes()
             )
 
+    assert tried(numbers(size), trial, chance) == ""
+
+
+def remembered(folder, memos):
+    """Return all that the state in `folder` says, as facts."""
+    with State(folder) as state:
+        return {
+            *(("file", row) for row in state.load_files()),
+            *(("outcome", repr(one)) for one in state.outcomes().values()),
+            *(("outcome", repr(state.outcome(task))) for task in state.durations()),
+            *(("seconds", *one) for one in state.durations().items()),
+            *(("memo", *memo, state.recall(*memo)) for memo in memos),
+        }
+
+
+@sizes(small=30, full=10_000)
+def test_a_flipped_bit_of_the_state_is_no_other_answer(played, clean, chance, size):
+    """SQLite believes what it reads: a digest with another digit would be a stale result."""
+    folder = played / "state"
+    shutil.copytree(clean.root / ".nbbuild", folder)
+    place = folder / "state.sqlite"
+    connection = sqlite3.connect(place)
+    connection.execute("PRAGMA journal_mode = DELETE")  # all of it in one file
+    memos = [(k, unpack(key)) for k, key in connection.execute("SELECT kind, key FROM memo")]
+    connection.close()
+    whole = place.read_bytes()
+    known = remembered(folder, memos)
+    nothing = {("outcome", "None"), *(("memo", *memo, None) for memo in memos)}
+
+    def trial(number):
+        for path in folder.glob("state.sqlite*"):
+            path.unlink()
+        place.write_bytes(whole)
+        did = flip(place, chance)
+        wrong = remembered(folder, memos) - known - nothing
+        if wrong:
+            yield f"{did}: {wrong}"
+
+    assert len(known) > 20
     assert tried(numbers(size), trial, chance) == ""
