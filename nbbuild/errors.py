@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
 
 if sys.platform != "win32":
     import resource
@@ -175,50 +175,74 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     suffix and without, and a word to the one that it begins.
     """
     words = sorted(known)
-    named = [one for one in words if word in (PurePosixPath(one).name, PurePosixPath(one).stem)]
-    if named:
-        return f"did you mean '{named[0]}'?"
-    far = len(word) + 1
-    slips = [(_slips(word, one, far), one) for one in words]
-    close = [(number, one) for number, one in slips if number < far]
-    if close:
-        return f"did you mean '{min(close)[1]}'?"
+    for one in words:
+        name = one.rpartition("/")[2]
+        if word in (name, posixpath.splitext(name)[0]):
+            return f"did you mean '{one}'?"
+    nearest, most = "", len(word)
+    for one in words:
+        slips = _slips(word, one, most)
+        if slips <= most:
+            nearest, most = one, slips - 1
+    if nearest:
+        return f"did you mean '{nearest}'?"
     begun = [one for one in words if len(word) > 2 and one.startswith(word)]
     return f"did you mean '{begun[0]}'?" if len(begun) == 1 else ""
 
 
-def _slips(word: str, other: str, far: int) -> int:
-    """Return how many slips of the hand lead from `other` to `word`, `far` when it is too many."""
+_LONGEST = 255  # letters of a name
+
+
+def _slips(word: str, other: str, most: int) -> int:
+    """Return how many slips of the hand lead from `other` to `word`; too many are `most` + 1."""
     ours, theirs = word.split("/"), other.split("/")
     if len(ours) != len(theirs):
-        return far
+        return most + 1
     total = 0
     for mine, known in zip(ours, theirs, strict=True):
-        suffix = PurePosixPath(mine).suffix
-        if suffix != PurePosixPath(known).suffix:
-            suffix = ""
-        # A suffix that both have says nothing.
-        one, two = mine.removesuffix(suffix), known.removesuffix(suffix)
+        one, suffix = posixpath.splitext(mine)
+        two, other_suffix = posixpath.splitext(known)
+        if suffix != other_suffix:  # one that both have says nothing
+            one, two = mine, known
         longest = max(len(one), len(two))
         # Of two letters one may be too many; another letter makes it another word.
-        most = longest // 3 if longest > 2 else int(len(one) != len(two))
-        slips = _distance(one, two) if abs(len(one) - len(two)) <= most else most + 1
-        if slips > most:
-            return far
+        near = longest // 3 if longest > 2 else int(len(one) != len(two))
+        near = min(near, most - total)
+        slips = _distance(one, two, near)
+        if slips > near:
+            return most + 1
         total += slips
-    return min(total, far)
+    return total
 
 
-def _distance(one: str, two: str) -> int:
-    """Return how many letters to insert, drop, replace or swap with their neighbour."""
+def _distance(one: str, two: str, most: int) -> int:
+    """Return how many letters to insert, drop, replace or swap with their neighbour.
+
+    More than `most` is `most` + 1, and so is whatever is longer than the name of a file can be.
+    Only the cells of the table within `most` of its diagonal are filled (Ukkonen, 1985).
+    """
+    if abs(len(one) - len(two)) > most or max(len(one), len(two)) > _LONGEST:
+        return most + 1
+    far = most + 1
+    if one == two:
+        return 0
+    if len({*one} ^ {*two}) > 2 * most:  # a slip puts one letter for another, at most
+        return far
     before: list[int] = []
-    last = list(range(len(two) + 1))
+    last = [*range(len(two) + 1)]
     for row, letter in enumerate(one, 1):
-        now = [row]
-        for column, other in enumerate(two, 1):
-            best = min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != other))
+        first, end = max(1, row - most), min(len(two), row + most)
+        now = [far] * (len(two) + 1)
+        if row <= most:
+            now[0] = row
+        for column in range(first, end + 1):
+            other = two[column - 1]
+            best = min(last[column] + 1, now[column - 1] + 1, last[column - 1] + (letter != other))
             if row > 1 and column > 1 and (letter, one[row - 2]) == (two[column - 2], other):
                 best = min(best, before[column - 2] + 1)
-            now.append(best)
+            now[column] = best
+        if min(now) > most < min(last):
+            return far
         before, last = last, now
-    return last[-1]
+    slips: int = min(last[-1], far)
+    return slips
