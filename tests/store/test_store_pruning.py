@@ -130,6 +130,27 @@ def test_what_a_running_build_used_stays_and_what_it_did_not_goes(store: Store) 
     assert [one.id for one in store.prune(Limits(max_records=0)).records] == ["hit"]
 
 
+def test_a_time_in_the_future_protects_nothing_once_no_build_is_running(disk: DiskStore) -> None:
+    """As after a clock that was a year ahead for a while."""
+    ahead = time.time() - AGES_AGO + 365 * 86400
+    for name in ("a", "b", "hit"):
+        keep(disk, name, used=0)
+        age(disk, record(name, created=0), used=ahead)
+        for path, _ in disk._blobs.all():
+            os.utime(path, (AGES_AGO + ahead,) * 2)
+    with disk.in_use():
+        # A build that was running while the clock was wrong may have used them.
+        assert disk.prune(Limits(max_records=1)).spared == 2
+    hit = next(one for one in disk.all_records() if one.id == "hit")
+    assert disk.used(hit)
+    age_of_hit = time.time() - disk.layout.record(hit.key.digest, "hit").stat().st_mtime
+    assert 0 <= age_of_hit < 3600
+    said = disk.prune(Limits(max_records=0, max_size=1), dry_run=True)
+    pruned = disk.prune(Limits(max_records=0))
+    assert (pruned.records, pruned.spared) == (said.records, 0)
+    assert disk.size() == (0, 0, 0)
+
+
 def test_what_a_running_build_has_put_waits_for_its_record(store: Store) -> None:
     old = keep(store, "old", used=0)
     with store.in_use():
