@@ -161,13 +161,15 @@ def set_aside(place: Path) -> Path:
 def own_folder(folder: Path, *, below: Path) -> None:
     """Make `folder` if it does not exist; it is nbbuild's own, like everything below `below`.
 
-    Anything in its way that is not a folder is set aside; a `.nbbuild` above it is tagged. Raises
-    OSError.
+    Anything in its way that is not a folder is set aside, also a loop of links; a `.nbbuild` above
+    it is tagged. Raises OSError.
     """
     _tag_above(folder)
     try:
         _make(folder)
-    except (FileExistsError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
+            raise
         for place in [*reversed(folder.parents), folder]:
             if below in place.parents and os.path.lexists(place) and not place.is_dir():
                 set_aside(place)

@@ -13,8 +13,8 @@ lease of a living holder began. A lease dies with its owner, like every lock her
 protects nothing, and a build that runs for a day protects only what it has used in that day. All
 these times come from the store's file system, not from the clocks of several machines.
 
-That clock may have been wrong for a while. A time that is over a day ahead says nothing about a use,
-so it protects nothing while no build is running, and the next use puts it right.
+That clock may have been wrong for a while. A time that is over a day ahead says nothing about a
+use, so it protects nothing while no build is running, and the next use puts it right.
 
 **Between checking and removing** a file, somebody may use it. So `going.lock` is held exclusively
 while a file is checked for the last time and removed, and shared while a use is noted or a blob

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from nbbuild.disk.durable import Draft, below_private, own_mode, writing
+from nbbuild.disk.durable import Draft, below_private, own_folder, own_mode, writing
 from nbbuild.disk.project_folder import DOT, REPLACED
 
 SUFFIX = ".replaced"
@@ -59,7 +59,7 @@ class Replaced:
 
     def _new_stamp(self) -> str:
         """Make a folder that no other build uses."""
-        below_private(self._folder / REPLACED)
+        own_folder(self._folder / REPLACED, below=self._folder)
         now = time.strftime("%Y-%m-%d-%H%M%S")
         number = 1
         while True:
