@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -117,6 +119,33 @@ def write(
     with Draft(folder or target.parent, mode=own_mode(target, mode)) as draft:
         draft.write(data)
         draft.commit(target, sync=sync, ours=ours)
+
+
+def move(place: Path, target: Path) -> None:
+    """Rename the file or link at `place`; copy it if that is another file system. Raises OSError.
+
+    `target` then holds all of it, or what was there before.
+    """
+    try:
+        place.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(place, target)
+        place.unlink()
+
+
+def _copy(place: Path, target: Path) -> None:
+    """Copy to another file system; on return the copy is complete and on the disk."""
+    was = place.lstat()
+    if stat.S_ISLNK(was.st_mode):
+        target.symlink_to(place.readlink())
+        return
+    with place.open("rb") as file, Draft(target.parent, mode=stat.S_IMODE(was.st_mode)) as draft:
+        while chunk := file.read(1 << 20):
+            draft.write(chunk)
+        draft.commit(target)
+    shutil.copystat(place, target)
 
 
 def in_folder(place: Path, put: Callable[[], T]) -> T:

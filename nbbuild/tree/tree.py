@@ -275,12 +275,12 @@ class Tree:
         Only files that are still as nbbuild made them are removed. Names come from `known`.
         `locked` is that of `put_away_gone`: a run that writes or reads the files is waited for.
         """
-        hold: Locked = nullcontext if dry_run else locked or self.outputs_lock
+        held = locked or self.outputs_lock
         ledgers, wanted = self._ground.ledgers, frozenset(tasks)
         told: list[tuple[str, str]] = []
         folders: set[str] = set()
         for name in [ledger.task for ledger in ledgers.all() if ledger.task in wanted]:
-            with hold(name):
+            with nullcontext() if dry_run else held(name):
                 ledger = ledgers.read(name)  # whoever held the lock may have written it
                 told += self._clean(ledger, wanted, dry_run=dry_run)
                 folders.update(ledger.folders)
