@@ -58,6 +58,16 @@ def leads_nowhere(error: OSError) -> bool:
     return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
+def is_refused(error: OSError) -> bool:
+    """Whether this process may not read a file now, which says nothing about the file."""
+    return error.errno in _REFUSED
+
+
+_REFUSED: Final = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
+)
+
+
 def is_taken(path: str | os.PathLike[str]) -> bool:
     """Whether something is at `path` that is neither a regular file nor a link to one."""
     try:

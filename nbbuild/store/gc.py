@@ -41,6 +41,7 @@ from pathlib import Path
 
 from nbbuild.disk.durable import discard, writing
 from nbbuild.disk.locks import lock, sweep
+from nbbuild.errors import StoreError
 from nbbuild.model import Record
 from nbbuild.store import gauge
 from nbbuild.store.blobs import Blobs
@@ -124,14 +125,7 @@ class Collector:
         def unused(files: Iterable[_File]) -> Iterator[_File]:
             return (file for file in files if moment.used(file.mtime) < moment.since)
 
-        kept: list[tuple[Kept, _File]] = []
-        unsound: list[_File] = []
-        for path, look in self.records.files():
-            one, file = self.records.kept(path, look), _File.of(path, look)
-            if one is None:
-                unsound.append(file)
-            else:
-                kept.append((replace(one, used=moment.used(one.used)), file))
+        kept, unsound = self._records(moment)
         blobs = _listed(self.blobs.all())
         choice = choose(
             [one for one, _ in kept],
@@ -160,6 +154,27 @@ class Collector:
             left=sum(file.size for file in listed if file not in removed),
             spared=choice.spared,
         )
+
+    def _records(self, moment: _Moment) -> tuple[list[tuple[Kept, _File]], list[_File]]:
+        """Return the sound records, and the files of others. Raises StoreError if any is unseen."""
+        kept: list[tuple[Kept, _File]] = []
+        unsound: list[_File] = []
+        try:
+            for path, look in self.records.files(all_of_them=True):
+                one, file = self.records.sound(path, look), _File.of(path, look)
+                if one is None:
+                    unsound.append(file)
+                else:
+                    kept.append((replace(one, used=moment.used(one.used)), file))
+        except OSError as error:
+            # Its blobs would be removed as if nobody needed them.
+            place = self.layout.records if error.filename is None else error.filename
+            raise StoreError(
+                "the cache is not pruned, since a record cannot be read",
+                facts=[("path", str(place)), ("reason", error.strerror or str(error))],
+                hint="make it readable; `nbbuild cache verify` removes what is damaged",
+            ) from error
+        return kept, unsound
 
     def _remove(self, files: Iterable[_File], *, dry: bool) -> frozenset[_File]:
         """Remove and return those of `files` that still look as they did when they were listed."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store_helpers import KEY, OTHER_KEY, damage, damage_record, in_child, killed_at, record
@@ -149,6 +152,75 @@ def test_a_time_in_the_future_protects_nothing_once_no_build_is_running(disk: Di
     pruned = disk.prune(Limits(max_records=0))
     assert (pruned.records, pruned.spared) == (said.records, 0)
     assert disk.size() == (0, 0, 0)
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Has this process refused to open a file, or to list a folder, from now on."""
+
+    def refuse(place: Path) -> None:
+        opening, listing = os.open, os.listdir
+
+        def opened(path: Any, *words: Any, **more: Any) -> int:
+            if os.fspath(path) == str(place):
+                raise PermissionError(errno.EACCES, "Permission denied", str(place))
+            return opening(path, *words, **more)
+
+        def listed(path: Any = ".") -> list[str]:
+            if os.fspath(path) == str(place):
+                raise PermissionError(errno.EACCES, "Permission denied", str(place))
+            return listing(path)
+
+        monkeypatch.setattr(os, "open", opened)
+        monkeypatch.setattr(os, "listdir", listed)
+
+    return refuse
+
+
+@pytest.mark.parametrize("part", ["folder", "key", "record"])
+def test_nothing_is_pruned_while_some_records_cannot_be_read(
+    disk: DiskStore, refusing: Callable[[Path], None], part: str
+) -> None:
+    one = keep(disk, "a", used=0)
+    place = disk.layout.record(one.key.digest, one.id)
+    above = {"folder": disk.layout.records, "key": place.parent, "record": place}
+    refusing(above[part])
+    with pytest.raises(StoreError) as caught:
+        disk.prune(Limits())
+    assert str(caught.value) == (
+        "the cache is not pruned, since a record cannot be read\n"
+        f"  path: {above[part]}\n"
+        "  reason: Permission denied\n\n"
+        "hint: make it readable; `nbbuild cache verify` removes what is damaged"
+    )
+    assert place.exists()
+    assert all(map(disk.has, one.blobs))
+
+
+def test_what_cannot_be_read_now_is_named_and_stays(
+    disk: DiskStore, refusing: Callable[[Path], None]
+) -> None:
+    one = keep(disk, "a", used=0)
+    refusing(disk.layout.blob(one.artefacts[0].digest))
+    refusing(disk.layout.record(one.key.digest, one.id))
+    found = [(fault.kind, fault.removed, fault.reason) for fault in disk.check().faults]
+    assert found == [
+        ("blob", False, "it cannot be read: Permission denied"),
+        ("record", False, "it cannot be read: Permission denied"),
+    ]
+    assert disk.layout.record(one.key.digest, one.id).exists()
+    assert all(map(disk.has, one.blobs))
+
+
+def test_a_store_whose_version_cannot_be_read_is_not_set_aside(
+    disk: DiskStore, refusing: Callable[[Path], None]
+) -> None:
+    keep(disk, "a", used=0)
+    refusing(disk.layout.folder / "VERSION")
+    with pytest.raises(StoreError, match="Permission denied"):
+        disk.put(b"another")
+    assert [path.name for path in disk.layout.path.glob("v*.foreign-*")] == []
+    assert disk.layout.blob(digest_bytes(b"cells")).exists()
 
 
 def test_what_a_running_build_has_put_waits_for_its_record(store: Store) -> None:
