@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -204,18 +204,27 @@ class Session:
         judge = self.judge(forced=names if forced else (), skip_failed=skip_failed, execute=execute)
         return judge.plan(names)
 
+    def locked(
+        self, name: str, *, tell: Callable[[str, str], None]
+    ) -> AbstractContextManager[None]:
+        """Hold the outputs of the task `name`; if that has to wait, `tell` the task and for whom.
+
+        Raises `StoreError`.
+        """
+        return self.tree.outputs_lock(
+            name, on_wait=lambda holder: tell(name, f"waits for {holder}")
+        )
+
     def put_away_gone(self, observer: Observer) -> None:
         """Take away what tasks left that the project no longer has; nothing was judged by it.
 
         Raises `StoreError`.
         """
 
-        def locked(name: str) -> AbstractContextManager[None]:
-            return self.tree.outputs_lock(
-                name, on_wait=lambda holder: observer(Noted(name, f"waits for {holder}"))
-            )
+        def tell(name: str, text: str) -> None:
+            observer(Noted(name, text))
 
-        for name, note in self.tree.put_away_gone(locked):
+        for name, note in self.tree.put_away_gone(partial(self.locked, tell=tell)):
             observer(Noted(name, note))
         self.walker.hide(())
         self.forget()

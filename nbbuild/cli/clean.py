@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -32,7 +33,7 @@ def command(
     """Remove built notebooks and artefacts of TARGETs, or of everything ever built here.
 
     Files that were changed since nbbuild wrote them are kept and named. The cache keeps all
-    results: the next build puts them back without executing.
+    results: the next build puts them back without executing. A notebook that runs is waited for.
     """
     from nbbuild.session import open_session
 
@@ -41,7 +42,8 @@ def command(
             names = set(session.wanted(targets, upstream=False))
         else:
             names = set(session.tree.known())
-        removed = session.tree.clean(sorted(names), dry_run=dry_run)
+        locked = partial(session.locked, tell=lambda name, text: say(f"note: {name}: {text}"))
+        removed = session.tree.clean(sorted(names), dry_run=dry_run, locked=locked)
         shown = session.here.shown
     if as_json:
         emit([{"path": path, "what": what} for path, what in removed])

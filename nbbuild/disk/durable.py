@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,6 +121,33 @@ def write(
         draft.commit(target, sync=sync, ours=ours)
 
 
+def move(place: Path, target: Path) -> None:
+    """Rename the file or link at `place`; copy it if that is another file system. Raises OSError.
+
+    `target` then holds all of it, or what was there before.
+    """
+    try:
+        place.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(place, target)
+        place.unlink()
+
+
+def _copy(place: Path, target: Path) -> None:
+    """Copy to another file system; on return the copy is complete and on the disk."""
+    was = place.lstat()
+    if stat.S_ISLNK(was.st_mode):
+        target.symlink_to(place.readlink())
+        return
+    with place.open("rb") as file, Draft(target.parent, mode=stat.S_IMODE(was.st_mode)) as draft:
+        while chunk := file.read(1 << 20):
+            draft.write(chunk)
+        draft.commit(target)
+    shutil.copystat(place, target)
+
+
 def in_folder(place: Path, put: Callable[[], T]) -> T:
     """Call `put`, which puts a file at `place`, and return its result; the folder exists by then.
 
@@ -161,13 +190,15 @@ def set_aside(place: Path) -> Path:
 def own_folder(folder: Path, *, below: Path) -> None:
     """Make `folder` if it does not exist; it is nbbuild's own, like everything below `below`.
 
-    Anything in its way that is not a folder is set aside; a `.nbbuild` above it is tagged. Raises
-    OSError.
+    Anything in its way that is not a folder is set aside, also a loop of links; a `.nbbuild` above
+    it is tagged. Raises OSError.
     """
     _tag_above(folder)
     try:
         _make(folder)
-    except (FileExistsError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP):
+            raise
         for place in [*reversed(folder.parents), folder]:
             if below in place.parents and os.path.lexists(place) and not place.is_dir():
                 set_aside(place)

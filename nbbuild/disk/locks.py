@@ -32,7 +32,7 @@ from pathlib import Path
 from nbbuild.disk import flock
 from nbbuild.disk.durable import own_folder, own_mode, set_aside, writing
 from nbbuild.disk.flags import ONLY_HERE
-from nbbuild.disk.regular import is_taken
+from nbbuild.disk.regular import is_taken, leads_nowhere
 from nbbuild.errors import StoreError
 
 FOLDER = "locks"
@@ -148,10 +148,10 @@ def _open(path: Path) -> int:
             _clear(path)
         try:
             descriptor = os.open(path, flags, own_mode(path))
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except OSError as error:
             folder = path.parent
             ours = folder.name == FOLDER  # else a user may have chosen the place
-            if isinstance(error, NotADirectoryError) and not ours:
+            if not leads_nowhere(error) or not (ours or error.errno == errno.ENOENT):
                 raise
             own_folder(folder, below=folder.parent if ours else folder)
             descriptor = os.open(path, flags, own_mode(path))

@@ -53,6 +53,21 @@ def opened(path: str | os.PathLike[str], *, links: bool = True) -> int:
     return descriptor
 
 
+def leads_nowhere(error: OSError) -> bool:
+    """Whether a path leads nowhere: nothing is there, or no folder, or a loop of links above it."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+def is_refused(error: OSError) -> bool:
+    """Whether this process may not read a file now, which says nothing about the file."""
+    return error.errno in _REFUSED
+
+
+_REFUSED: Final = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
+)
+
+
 def is_taken(path: str | os.PathLike[str]) -> bool:
     """Whether something is at `path` that is neither a regular file nor a link to one."""
     try:

@@ -20,13 +20,14 @@ from nbbuild.disk.durable import (
     discard,
     own_mode,
     private_folder,
+    set_aside,
     sync_folder,
     write,
     writing,
 )
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import LOCKS, MARKED, RETIRED
-from nbbuild.disk.regular import NotRegular, is_taken, opened
+from nbbuild.disk.regular import MOST, NotRegular, is_taken, read
 
 
 class Retired:
@@ -96,14 +97,13 @@ class _Lines:
         try:
             if not os.path.lexists(self.path):  # called for each of thousands of tasks
                 return frozenset()
-            with os.fdopen(opened(self.path), "rb") as file:
-                now = os.fstat(file.fileno())
-                stamp = (now.st_size, now.st_ctime_ns, now.st_ino)
-                if self._read is None or self._read[0] != stamp:
-                    text = file.read().decode("utf-8", "surrogateescape")
-                    # The last line counts only if it is whole.
-                    self._read = (stamp, frozenset(text.split("\n")[:-1]))
-                return self._read[1]
+            now = os.stat(self.path)  # noqa: PTH116
+            stamp = (now.st_size, now.st_ctime_ns, now.st_ino)
+            if self._read is None or self._read[0] != stamp:
+                text = read(self.path).decode("utf-8", "surrogateescape")
+                # The last line counts only if it is whole.
+                self._read = (stamp, frozenset(text.split("\n")[:-1]))
+            return self._read[1]
         except (FileNotFoundError, NotRegular):
             return frozenset()
 
@@ -114,6 +114,8 @@ class _Lines:
             return
         if is_taken(self.path):
             discard(self.path)
+        elif self.path.exists() and self.path.stat().st_size > MOST:
+            set_aside(self.path)  # nobody reads it, nor what would be appended
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(self.path, flags, own_mode(self.path)), "ab+") as file:
             new = not file.tell()

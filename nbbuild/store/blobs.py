@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.durable import Draft, discard, in_folder, writing
-from nbbuild.disk.regular import opened, read
+from nbbuild.disk.regular import is_refused, leads_nowhere, opened, read
 from nbbuild.model import Digest
 from nbbuild.store.layout import EMPTY, Layout, is_digest
 from nbbuild.store.uses import StoreUses
@@ -113,7 +113,17 @@ class Blobs:
             found = self._layout.blob(digest).lstat()
         except OSError:
             return False
-        return stat.S_ISREG(found.st_mode) and (found.st_size > 0 or digest == EMPTY)
+        return _may_be_blob(found, digest)
+
+    def is_lost(self, digest: Digest) -> bool:
+        """Whether the blob is surely not there: not if that cannot be known now."""
+        if not is_digest(digest):
+            return True
+        try:
+            found = self._layout.blob(digest).lstat()
+        except OSError as error:
+            return leads_nowhere(error)
+        return not _may_be_blob(found, digest)
 
     def restore(
         self,
@@ -160,13 +170,18 @@ class Blobs:
                     yield path, look
 
     def fault(self, place: Path) -> str:
-        """Return what is wrong with the blob at `place`, "" if its bytes match its name."""
+        """Return what is wrong with the blob at `place`, "" if its bytes match its name.
+
+        Raises OSError if this process may not read it now.
+        """
         try:
             with os.fdopen(opened(place, links=False), "rb", buffering=0) as file:
                 hasher = blake3()
                 for chunk in _chunks(file):
                     hasher.update(chunk)
         except OSError as error:
+            if is_refused(error):
+                raise
             return f"it cannot be read: {error.strerror}"
         return "" if hasher.hexdigest() == place.name else OTHER_BYTES
 
@@ -192,6 +207,10 @@ class Blobs:
         """Remove a damaged blob, if the store can be written."""
         with suppress(OSError):
             discard(self._layout.blob(digest))
+
+
+def _may_be_blob(found: os.stat_result, digest: Digest) -> bool:
+    return stat.S_ISREG(found.st_mode) and (found.st_size > 0 or digest == EMPTY)
 
 
 def _chunks(file: BinaryIO) -> Iterator[memoryview]:

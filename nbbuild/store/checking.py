@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbbuild.disk.durable import discard, writing
+from nbbuild.disk.regular import is_refused
 from nbbuild.model import Digest, Record
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.records import Records
@@ -52,17 +53,31 @@ def check(blobs: Blobs, records: Records, uses: StoreUses, *, removing: bool) ->
         bad.add(path.name)
         faults.append(Fault(kind, path.stem, reason, task, removed=removing))
 
+    def refused(kind: str, path: Path, error: OSError) -> None:
+        """Note what this process may not read now: it may be sound, so it stays."""
+        faults.append(Fault(kind, path.stem, f"it cannot be read: {error.strerror}", removed=False))
+
     for path, look in blobs.all():
         blobs_read += 1
-        reason = blobs.fault(path)
+        try:
+            reason = blobs.fault(path)
+        except OSError as error:
+            refused("blob", path, error)
+            continue
         if reason:
             found("blob", path, look, reason)
     for path, look in records.files():
         records_read += 1
-        kept = records.kept(path, look)
+        try:
+            kept = records.sound(path, look)
+        except OSError as error:
+            if is_refused(error):
+                refused("record", path, error)
+                continue
+            kept = None
         if kept is None:
             found("record", path, look, UNSOUND)
-        elif any(one in bad or not blobs.has(one) for one in _named(kept.record)):
+        elif any(one in bad or blobs.is_lost(one) for one in _named(kept.record)):
             found("record", path, look, INCOMPLETE, kept.record.task)
     return Checked(blobs_read, records_read, in_order(faults))
 

@@ -13,6 +13,9 @@ lease of a living holder began. A lease dies with its owner, like every lock her
 protects nothing, and a build that runs for a day protects only what it has used in that day. All
 these times come from the store's file system, not from the clocks of several machines.
 
+That clock may have been wrong for a while. A time that is over a day ahead says nothing about a
+use, so it protects nothing while no build is running, and the next use puts it right.
+
 **Between checking and removing** a file, somebody may use it. So `going.lock` is held exclusively
 while a file is checked for the last time and removed, and shared while a use is noted or a blob
 takes its place. Both take microseconds. If the use is noted first, the file stays. If the file is
@@ -31,20 +34,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbbuild.disk.durable import discard, writing
 from nbbuild.disk.locks import lock, sweep
+from nbbuild.errors import StoreError
 from nbbuild.model import Record
 from nbbuild.store import gauge
 from nbbuild.store.blobs import Blobs
 from nbbuild.store.layout import Layout
 from nbbuild.store.pruning import Kept, Limits, Pruned, choose
 from nbbuild.store.records import Records
-from nbbuild.store.uses import StoreUses, at_work
+from nbbuild.store.uses import AHEAD, StoreUses, at_work
 
 _BATCH = 64  # files that are removed under one lock, so that nobody waits long
 _DRAFTS = 3600.0  # seconds after which a draft counts as left behind
@@ -71,6 +75,24 @@ class _File:
 
 
 @dataclass(frozen=True, slots=True)
+class _Moment:
+    """When pruning began, and which builds were running then, by the store's clock."""
+
+    now: float
+    began: tuple[float, ...]
+
+    @property
+    def since(self) -> float:
+        """What was used then or later may be needed."""
+        return min((self.now, *self.began))
+
+    def used(self, mtime: float) -> float:
+        """Return when a file of this mtime was used; one from the future, just before `since`."""
+        wrong = not self.began and mtime > self.now + AHEAD
+        return self.since - 1 if wrong else mtime
+
+
+@dataclass(frozen=True, slots=True)
 class Collector:
     """Removes what a store on disk need not keep."""
 
@@ -84,45 +106,45 @@ class Collector:
         if not self.layout.is_ours():
             return Pruned()
         if dry_run:
-            return self._prune(limits, since=min([time.time(), *at_work(self.layout)]), dry=True)
+            return self._prune(limits, self._moment(time.time()), dry=True)
         with lock(self.layout.pruning, wait=wait):
             # Locking wrote that file, so its mtime is now, by the store's clock.
-            now = self.layout.pruning.stat().st_mtime
-            pruned = self._prune(limits, since=min([now, *at_work(self.layout)]), dry=False)
+            moment = self._moment(self.layout.pruning.stat().st_mtime)
+            pruned = self._prune(limits, moment, dry=False)
             sweep(self.layout.locks)
             drafts = _listed(self.layout.looks(self.layout.folder / "tmp", "*.tmp"))
-            self._remove(drafts, since=now - _DRAFTS, dry=False)
+            left_behind = moment.now - _DRAFTS
+            self._remove((one for one in drafts if one.mtime < left_behind), dry=False)
             gauge.set_to(self.layout, pruned.left)
         return pruned
 
-    def _prune(self, limits: Limits, *, since: float, dry: bool) -> Pruned:
-        kept: list[tuple[Kept, _File]] = []
-        unsound: list[_File] = []
-        for path, look in self.records.files():
-            one, file = self.records.kept(path, look), _File.of(path, look)
-            if one is None:
-                unsound.append(file)
-            else:
-                kept.append((one, file))
+    def _moment(self, now: float) -> _Moment:
+        return _Moment(now, tuple(at_work(self.layout)))
+
+    def _prune(self, limits: Limits, moment: _Moment, *, dry: bool) -> Pruned:
+        def unused(files: Iterable[_File]) -> Iterator[_File]:
+            return (file for file in files if moment.used(file.mtime) < moment.since)
+
+        kept, unsound = self._records(moment)
         blobs = _listed(self.blobs.all())
         choice = choose(
             [one for one, _ in kept],
             {file.path.name: file.size for file in blobs},
             limits,
             now=time.time(),
-            since=since,
+            since=moment.since,
             fixed=sum(
                 file.size
                 for file in [*_unnamed(blobs, (one.record for one, _ in kept)), *unsound]
-                if file.mtime >= since
+                if moment.used(file.mtime) >= moment.since
             ),
         )
         file_of = {id(one): file for one, file in kept}
         going = [(one.record, file_of[id(one)]) for one in choice.going]
-        gone = self._remove([*(file for _, file in going), *unsound], since=since, dry=dry)
+        gone = self._remove(unused([*(file for _, file in going), *unsound]), dry=dry)
         left = [one.record for one, file in kept if file not in gone]
         # Only now: a record that was used meanwhile has stayed, and so must its blobs.
-        freed = self._remove(_unnamed(blobs, left), since=since, dry=dry)
+        freed = self._remove(unused(_unnamed(blobs, left)), dry=dry)
         removed = gone | freed
         listed = [*(file for _, file in kept), *unsound, *blobs]
         return Pruned(
@@ -133,15 +155,36 @@ class Collector:
             spared=choice.spared,
         )
 
-    def _remove(self, files: Iterable[_File], *, since: float, dry: bool) -> frozenset[_File]:
-        """Remove and return those of `files` that look as they did and were not used since."""
-        unused = [file for file in files if file.mtime < since]
+    def _records(self, moment: _Moment) -> tuple[list[tuple[Kept, _File]], list[_File]]:
+        """Return the sound records, and the files of others. Raises StoreError if any is unseen."""
+        kept: list[tuple[Kept, _File]] = []
+        unsound: list[_File] = []
+        try:
+            for path, look in self.records.files(all_of_them=True):
+                one, file = self.records.sound(path, look), _File.of(path, look)
+                if one is None:
+                    unsound.append(file)
+                else:
+                    kept.append((replace(one, used=moment.used(one.used)), file))
+        except OSError as error:
+            # Its blobs would be removed as if nobody needed them.
+            place = self.layout.records if error.filename is None else error.filename
+            raise StoreError(
+                "the cache is not pruned, since a record cannot be read",
+                facts=[("path", str(place)), ("reason", error.strerror or str(error))],
+                hint="make it readable; `nbbuild cache verify` removes what is damaged",
+            ) from error
+        return kept, unsound
+
+    def _remove(self, files: Iterable[_File], *, dry: bool) -> frozenset[_File]:
+        """Remove and return those of `files` that still look as they did when they were listed."""
+        listed = list(files)
         if dry:
-            return frozenset(unused)
+            return frozenset(listed)
         gone: set[_File] = set()
-        for start in range(0, len(unused), _BATCH):
+        for start in range(0, len(listed), _BATCH):
             with self.uses.taking():
-                for file in unused[start : start + _BATCH]:
+                for file in listed[start : start + _BATCH]:
                     if file.is_still():
                         with writing("the cache cannot be pruned", file.path):
                             discard(file.path)

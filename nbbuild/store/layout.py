@@ -35,11 +35,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from nbbuild.disk.durable import Draft, below_private, own_folder, own_mode, tag_as_cache, write
 from nbbuild.disk.locks import lock
-from nbbuild.disk.regular import read
+from nbbuild.disk.regular import NotRegular, leads_nowhere, read
 from nbbuild.model import Digest
 
 FORMAT = 2
@@ -152,27 +153,60 @@ class Layout:
         """Yield the locks of builds, some of which may have ended."""
         return self.locks.glob("build-*.lock")
 
-    def looks(self, folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:
+    def looks(
+        self, folder: Path, pattern: str, *, all_of_it: bool = False
+    ) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield each match of `pattern` in `folder` with its stat, in no order.
 
-        A file that is removed meanwhile is left out.
+        A file that is removed meanwhile is left out, and so is a folder that cannot be listed; if
+        `all_of_it` counts, that raises OSError.
         """
-        for path in folder.glob(pattern):
-            with suppress(OSError):
-                yield path, path.lstat()
+        first, _, rest = pattern.partition("/")
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - a glob would pass over what is refused
+        except OSError as error:
+            if all_of_it and not leads_nowhere(error):
+                raise
+            return
+        for name in names:
+            if fnmatchcase(name, first):
+                path = folder / name
+                if rest:
+                    yield from self.looks(path, rest, all_of_it=all_of_it)
+                    continue
+                with suppress(OSError):
+                    yield path, path.lstat()
 
     def is_ours(self) -> bool:
         """Whether a store of this format exists here."""
         try:
-            return read(self.folder / "VERSION") == version(self.format)
+            return self._version() == version(self.format)
         except OSError:
             return False
 
     def is_foreign(self) -> bool:
-        """Whether something else is in our place; `make` sets it aside."""
-        return not self.is_ours() and (
-            os.path.lexists(self.folder / "VERSION") or _is_no_folder(self.folder)
-        )
+        """Whether something else is in our place; `make` sets it aside.
+
+        What cannot be read may be ours.
+        """
+        try:
+            found = self._version()
+        except OSError:
+            return False
+        if found is None:
+            return os.path.lexists(self.folder / "VERSION") or _is_no_folder(self.folder)
+        return found != version(self.format)
+
+    def _version(self) -> bytes | None:
+        """Return what VERSION says; None if there is none. Raises OSError if it cannot be read."""
+        try:
+            return read(self.folder / "VERSION")
+        except NotRegular:
+            return b""
+        except OSError as error:
+            if leads_nowhere(error):
+                return None
+            raise
 
     def make(self) -> None:
         """Make the store if it does not exist. Raises OSError, StoreError.
@@ -192,6 +226,7 @@ class Layout:
         own_folder(folder, below=self.folder)
 
     def _make_anew(self) -> None:
+        self._version()  # if it cannot be read, nothing is known, and nothing is made
         if self.is_foreign():
             self.folder.rename(self.path / f"v{self.format}.foreign-{os.urandom(4).hex()}")
         self.folder.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nbbuild.disk.checksummed import seal, unseal
 from nbbuild.disk.durable import sync_folder, writing
-from nbbuild.disk.regular import read
+from nbbuild.disk.regular import NotRegular, leads_nowhere, read
 from nbbuild.disk.shapes import as_json
 from nbbuild.errors import OneTaskError
 from nbbuild.model import Chunk, Digest, Record
@@ -172,20 +172,40 @@ class Records:
         with suppress(OSError):
             place.parent.rmdir()
 
-    def files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield the path and the stat of each record's file, sound or not, in no order."""
+    def files(self, *, all_of_them: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the path and the stat of each record's file, sound or not, in no order.
+
+        If `all_of_them` count, a folder that cannot be listed raises OSError.
+        """
         if self._layout.is_ours():
-            for path, look in self._layout.looks(self._layout.records, "??/*/*.json"):
+            for path, look in self._layout.looks(
+                self._layout.records, "??/*/*.json", all_of_it=all_of_them
+            ):
                 if is_digest(path.parent.name):
                     yield path, look
 
     def kept(self, path: Path, look: os.stat_result) -> Kept | None:
-        """Return the record in the file at `path`, None if it is not sound.
+        """Return the record in the file at `path`, None if it is not sound or cannot be read.
 
         Where a chunk is lost, its items are missing, as blobs may be.
         """
-        read = partial(self._reader.read, without_lost=True)
-        record = self._read(str(path), path.parent.name, path.stem, read)
+        try:
+            return self.sound(path, look)
+        except OSError:
+            return None
+
+    def sound(self, path: Path, look: os.stat_result) -> Kept | None:
+        """Do what `kept` does, but raise OSError for a file that cannot be read."""
+        reader = partial(self._reader.read, without_lost=True)
+        if not is_record_id(path.stem):
+            return None
+        try:
+            data = read(path, most=_MOST)
+        except OSError as error:
+            if isinstance(error, NotRegular) or leads_nowhere(error):
+                return None
+            raise
+        record = decode(data, key=path.parent.name, record_id=path.stem, read=reader)
         return Kept(record, look.st_size, look.st_mtime) if record else None
 
     def _in(self, folder: str, key: Digest) -> Iterator[Record]:

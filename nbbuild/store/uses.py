@@ -14,6 +14,8 @@ from nbbuild.errors import StoreError
 from nbbuild.store.layout import Layout
 
 _EVERY = 3600.0  # seconds between two notes on one file, outside a lease
+AHEAD = 24 * 3600.0
+"""Seconds from now after which a file's mtime is that of a clock that was wrong."""
 
 
 class StoreUses:
@@ -32,7 +34,8 @@ class StoreUses:
         nothing is noted.
         """
         try:
-            if place.stat().st_mtime < max(time.time() - _EVERY, self._since):
+            now, last = time.time(), place.stat().st_mtime
+            if last < max(now - _EVERY, self._since) or last > now + AHEAD:
                 with self.keeping():
                     os.utime(place)
         except FileNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
 import stat
@@ -15,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from nbbuild.disk.digests import now_ns
-from nbbuild.disk.durable import in_folder, writing
+from nbbuild.disk.durable import in_folder, move, writing
 from nbbuild.errors import NbbuildError, OneTaskError
 from nbbuild.model import ArtefactFile, Digest, Record, Task
 from nbbuild.paths.patterns import Pattern, matches
@@ -379,13 +378,7 @@ class Artefacts:
             if place.is_dir() and not place.is_symlink():
                 _remove_empty(task, artefact.path, place)
             notes = self._ground.set_aside(artefact.path, half=half)
-            try:
-                in_folder(place, lambda: draft.replace(place))
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                # Another file system below the root: a second copy, beside the place.
-                self._brings(artefact, place)
+            in_folder(place, lambda: move(draft, place))
             self._ground.digests.forget(place)
         return notes
 

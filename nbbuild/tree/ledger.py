@@ -21,7 +21,7 @@ from nbbuild.disk.checksummed import seal, unseal
 from nbbuild.disk.digests import digest_bytes
 from nbbuild.disk.durable import DRAFT, discard, own_folder, private_folder, write, writing
 from nbbuild.disk.project_folder import STAGED, TREE
-from nbbuild.disk.regular import NotRegular, is_taken, read
+from nbbuild.disk.regular import NotRegular, is_taken, leads_nowhere, read
 from nbbuild.disk.shapes import Misshapen, Shape, as_json
 from nbbuild.errors import NbbuildError
 from nbbuild.model import Digest
@@ -176,17 +176,21 @@ class Ledgers:
         ):
             try:
                 folder.rmdir()
-            except FileNotFoundError:
-                return
-            except OSError:  # it is not empty
-                for name in os.listdir(folder):  # noqa: PTH208
+            except OSError as error:
+                if leads_nowhere(error):
+                    return
+                for name in os.listdir(folder):  # noqa: PTH208 - it is not empty
                     discard(folder / name)
                 folder.rmdir()
 
     def _names(self) -> list[str]:
         """Return the names in the folder of the ledgers. Raises StoreError."""
-        with writing(_UNREADABLE, self._tree), suppress(FileNotFoundError, NotADirectoryError):
-            return os.listdir(self._tree)  # noqa: PTH208 - thousands of them
+        with writing(_UNREADABLE, self._tree):
+            try:
+                return os.listdir(self._tree)  # noqa: PTH208 - thousands of them
+            except OSError as error:
+                if not leads_nowhere(error):
+                    raise
         return []
 
     def _read(self, name: str) -> Ledger | None:
@@ -197,8 +201,8 @@ class Ledgers:
                 # Each is written anew and renamed, so new content means a new inode.
                 try:
                     now = os.stat(path)  # noqa: PTH116 - for each of thousands of tasks
-                except OSError:
-                    if is_taken(path):  # for example by a loop of links
+                except OSError as error:
+                    if is_taken(path) or leads_nowhere(error):
                         return None
                     raise
                 stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)

@@ -6,15 +6,12 @@ and nothing in `.nbbuild` may look like a page to them.
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-import stat
 import threading
 import time
 from pathlib import Path
 
-from nbbuild.disk.durable import Draft, below_private, own_mode, writing
+from nbbuild.disk.durable import below_private, move, own_folder, own_mode, writing
 from nbbuild.disk.project_folder import DOT, REPLACED
 
 SUFFIX = ".replaced"
@@ -37,7 +34,7 @@ class Replaced:
         with writing(f"'{path}' cannot be kept in {DOT}/{REPLACED}", place), self._turn:
             kept = self._free(path)
             target = self._folder / REPLACED / kept
-            _move(place, target)
+            move(place, target)
         whose = "what an unfinished run left" if half else whose
         return f"kept {whose} of '{path}' in {DOT}/{REPLACED}/{kept}"
 
@@ -59,7 +56,7 @@ class Replaced:
 
     def _new_stamp(self) -> str:
         """Make a folder that no other build uses."""
-        below_private(self._folder / REPLACED)
+        own_folder(self._folder / REPLACED, below=self._folder)
         now = time.strftime("%Y-%m-%d-%H%M%S")
         number = 1
         while True:
@@ -71,26 +68,3 @@ class Replaced:
                 number += 1
             else:
                 return stamp
-
-
-def _move(place: Path, target: Path) -> None:
-    try:
-        place.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        _copy(place, target)
-        place.unlink()
-
-
-def _copy(place: Path, target: Path) -> None:
-    """Copy to another file system; on return the copy is complete and on the disk."""
-    was = place.lstat()
-    if stat.S_ISLNK(was.st_mode):
-        target.symlink_to(place.readlink())
-        return
-    with place.open("rb") as file, Draft(target.parent, mode=stat.S_IMODE(was.st_mode)) as draft:
-        while chunk := file.read(1 << 20):
-            draft.write(chunk)
-        draft.commit(target)
-    shutil.copystat(place, target)

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -267,16 +267,24 @@ class Tree:
         """Return the ledger of each task that has one, including tasks that are long gone."""
         return {ledger.task: ledger for ledger in self._ground.ledgers.all()}
 
-    def clean(self, tasks: Iterable[str], *, dry_run: bool = False) -> list[tuple[str, str]]:
+    def clean(
+        self, tasks: Iterable[str], *, dry_run: bool = False, locked: Locked | None = None
+    ) -> list[tuple[str, str]]:
         """Remove the tasks' built notebooks and artefacts; return (path, what became of it).
 
         Only files that are still as nbbuild made them are removed. Names come from `known`.
+        `locked` is that of `put_away_gone`: a run that writes or reads the files is waited for.
         """
-        wanted = frozenset(tasks)
-        ledgers = [ledger for ledger in self._ground.ledgers.all() if ledger.task in wanted]
-        told = [one for ledger in ledgers for one in self._clean(ledger, wanted, dry_run=dry_run)]
+        held = locked or self.outputs_lock
+        ledgers, wanted = self._ground.ledgers, frozenset(tasks)
+        told: list[tuple[str, str]] = []
+        folders: set[str] = set()
+        for name in [ledger.task for ledger in ledgers.all() if ledger.task in wanted]:
+            with nullcontext() if dry_run else held(name):
+                ledger = ledgers.read(name)  # whoever held the lock may have written it
+                told += self._clean(ledger, wanted, dry_run=dry_run)
+                folders.update(ledger.folders)
         if not dry_run:
-            folders = {folder for ledger in ledgers for folder in ledger.folders}
             self._ground.drop_folders(folders, ignored=True)
         return sorted(set(told))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from nbbuild.disk.durable import writing
+from nbbuild.disk.durable import own_folder, writing
 from nbbuild.disk.project_folder import ASIDE, DOT
 from nbbuild.model import Digest, Task
 from nbbuild.paths.patterns import Pattern, matches
@@ -89,7 +89,7 @@ def _aside(ground: Ground, task: Task, path: str) -> None:
     place = ground.root / path
     target = ground.root / DOT / ASIDE / safe_id(task.name) / path
     with writing(f"'{path}', which an earlier run left, cannot be put aside", place):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(target.parent, below=ground.root / DOT)
         try:
             place.replace(target)
         except OSError:  # another file system, or a folder in the file's place

@@ -105,6 +105,30 @@ def test_two_builds_at_once_execute_each_notebook_once(project, gate):
     assert project.shown("b.ipynb") == "a\n"
 
 
+def test_clean_waits_for_a_notebook_that_reads_what_would_go(project, gate):
+    """It looks whether the artefact is there, so that without it the result would be another."""
+    project.config(
+        '[[notebook]]\npath = "a.ipynb"\nartefacts = ["a.txt"]\n\n'
+        '[[notebook]]\npath = "b.ipynb"\nassets = ["a.txt"]\n'
+    )
+    project.notebook("a.ipynb", "open('a.txt', 'w').write('a')")
+    project.notebook("b.ipynb", gate.code, "import os; print(os.path.exists('a.txt'))")
+    build = start(project)
+    gate.wait()
+    cleaning = project.process("clean")
+    waits = f"note: a.ipynb: waits for process {build.pid}\n"
+    assert waits in iter(cleaning.stderr.readline, "")
+    assert project.exists("a.txt")
+    gate.close()
+    _, err = build.communicate(timeout=PATIENCE)
+    assert (build.returncode, project.ran()) == (0, ["a", "b"]), err
+    out, err = cleaning.communicate(timeout=PATIENCE)
+    assert cleaning.returncode == 0, err
+    assert "removed  a.txt\n" in out
+    assert project.build() == []
+    assert project.shown("b.ipynb") == "True\n"
+
+
 def test_two_clones_share_a_cache_and_the_second_executes_nothing(project, monkeypatch):
     monkeypatch.setenv("NBBUILD_CACHE", str(project.root / "shared"))
     for clone in ("one", "two"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store_helpers import KEY, OTHER_KEY, damage, damage_record, in_child, killed_at, record
@@ -128,6 +131,96 @@ def test_what_a_running_build_used_stays_and_what_it_did_not_goes(store: Store) 
         assert store.get(hit.artefacts[0].digest) is not None
     age(store, hit, used=0)
     assert [one.id for one in store.prune(Limits(max_records=0)).records] == ["hit"]
+
+
+def test_a_time_in_the_future_protects_nothing_once_no_build_is_running(disk: DiskStore) -> None:
+    """As after a clock that was a year ahead for a while."""
+    ahead = time.time() - AGES_AGO + 365 * 86400
+    for name in ("a", "b", "hit"):
+        keep(disk, name, used=0)
+        age(disk, record(name, created=0), used=ahead)
+        for path, _ in disk._blobs.all():
+            os.utime(path, (AGES_AGO + ahead,) * 2)
+    with disk.in_use():
+        # A build that was running while the clock was wrong may have used them.
+        assert disk.prune(Limits(max_records=1)).spared == 2
+    hit = next(one for one in disk.all_records() if one.id == "hit")
+    assert disk.used(hit)
+    age_of_hit = time.time() - disk.layout.record(hit.key.digest, "hit").stat().st_mtime
+    assert 0 <= age_of_hit < 3600
+    said = disk.prune(Limits(max_records=0, max_size=1), dry_run=True)
+    pruned = disk.prune(Limits(max_records=0))
+    assert (pruned.records, pruned.spared) == (said.records, 0)
+    assert disk.size() == (0, 0, 0)
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Has this process refused to open a file, or to list a folder, from now on."""
+
+    def refuse(place: Path) -> None:
+        opening, listing = os.open, os.listdir
+
+        def opened(path: Any, *words: Any, **more: Any) -> int:
+            if os.fspath(path) == str(place):
+                raise PermissionError(errno.EACCES, "Permission denied", str(place))
+            return opening(path, *words, **more)
+
+        def listed(path: Any = ".") -> list[str]:
+            if os.fspath(path) == str(place):
+                raise PermissionError(errno.EACCES, "Permission denied", str(place))
+            return listing(path)
+
+        monkeypatch.setattr(os, "open", opened)
+        monkeypatch.setattr(os, "listdir", listed)
+
+    return refuse
+
+
+@pytest.mark.parametrize("part", ["folder", "key", "record"])
+def test_nothing_is_pruned_while_some_records_cannot_be_read(
+    disk: DiskStore, refusing: Callable[[Path], None], part: str
+) -> None:
+    one = keep(disk, "a", used=0)
+    place = disk.layout.record(one.key.digest, one.id)
+    above = {"folder": disk.layout.records, "key": place.parent, "record": place}
+    refusing(above[part])
+    with pytest.raises(StoreError) as caught:
+        disk.prune(Limits())
+    assert str(caught.value) == (
+        "the cache is not pruned, since a record cannot be read\n"
+        f"  path: {above[part]}\n"
+        "  reason: Permission denied\n\n"
+        "hint: make it readable; `nbbuild cache verify` removes what is damaged"
+    )
+    assert place.exists()
+    assert all(map(disk.has, one.blobs))
+
+
+def test_what_cannot_be_read_now_is_named_and_stays(
+    disk: DiskStore, refusing: Callable[[Path], None]
+) -> None:
+    one = keep(disk, "a", used=0)
+    refusing(disk.layout.blob(one.artefacts[0].digest))
+    refusing(disk.layout.record(one.key.digest, one.id))
+    found = [(fault.kind, fault.removed, fault.reason) for fault in disk.check().faults]
+    assert found == [
+        ("blob", False, "it cannot be read: Permission denied"),
+        ("record", False, "it cannot be read: Permission denied"),
+    ]
+    assert disk.layout.record(one.key.digest, one.id).exists()
+    assert all(map(disk.has, one.blobs))
+
+
+def test_a_store_whose_version_cannot_be_read_is_not_set_aside(
+    disk: DiskStore, refusing: Callable[[Path], None]
+) -> None:
+    keep(disk, "a", used=0)
+    refusing(disk.layout.folder / "VERSION")
+    with pytest.raises(StoreError, match="Permission denied"):
+        disk.put(b"another")
+    assert [path.name for path in disk.layout.path.glob("v*.foreign-*")] == []
+    assert disk.layout.blob(digest_bytes(b"cells")).exists()
 
 
 def test_what_a_running_build_has_put_waits_for_its_record(store: Store) -> None:

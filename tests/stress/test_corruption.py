@@ -1,12 +1,14 @@
 """Files of nbbuild's own that are damaged, gone or something else: all is noticed, and heals."""
 
 import os
+import resource
 import shutil
 import sqlite3
 from pathlib import Path
 
+import pytest
 from children import answered
-from played_kernels import command, internal
+from played_kernels import command, internal, tree
 from sizes import chosen, numbers, sizes, tried
 
 from nbbuild.disk.rows import unpack
@@ -168,6 +170,63 @@ def test_a_file_cut_at_any_byte_heals(played, clean, chance, size):
         shutil.rmtree(root)
 
     assert tried(chosen(cuts, size, chance), trial, chance) == ""
+
+
+FOLDERS = [
+    *("tree", "locks", "reports", "uptodate", "staged", "replaced", "aside", "failed", "tracer"),
+    *(f"store/v2/{part}" for part in ("blobs", "records", "locks", "tmp")),
+]
+
+
+def plain_file(path):
+    path.write_text("a file")
+
+
+def loop(path):
+    path.symlink_to(path.name)
+
+
+@sizes(small=6, full=1_000)
+def test_a_folder_of_ours_that_is_something_else_is_made_anew(played, clean, chance, size):
+    root = played / "project"
+
+    def trial(one):
+        part, put = one
+        shutil.copytree(clean.root, root, symlinks=True)
+        place = root / ".nbbuild" / part
+        if place.exists():
+            shutil.rmtree(place)
+        put(place)
+        # What is put right, and where something of the user's is in the way.
+        (root / "out/b.txt").write_text("altered")
+        (root / "_build/executed/e.ipynb").write_text("altered")
+        first = command(root, "-j1")
+        if internal(first) or first.status:
+            yield f"the build ended with {first.status}: {first.err}"
+        if tree(root) != clean.files:
+            yield "the tree is not that of a clean build"
+        second = command(root, "-j1")
+        if second.ran or second.status:
+            yield f"the build after it ran {second.ran}: {second.err}"
+        shutil.rmtree(root)
+
+    ways = [(part, put) for part in FOLDERS for put in (plain_file, loop)]
+    assert tried(chosen(ways, size, chance), trial, chance) == ""
+
+
+@pytest.mark.parametrize("name", ["retired", "marked"])
+def test_a_list_with_a_hole_of_a_terabyte_is_not_read(played, clean, name):
+    root = played / "project"
+    shutil.copytree(clean.root, root, symlinks=True)
+    os.close(os.open(root / ".nbbuild" / name, os.O_CREAT))
+    os.truncate(root / ".nbbuild" / name, 1 << 40)
+
+    def story():
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        return [command(root, *words) for words in (["-j1"], ["invalidate", "e.ipynb"], ["-j1"])]
+
+    said = answered(story)
+    assert [(one.status, one.ran) for one in said] == [(0, []), (0, []), (0, ["e"])], said
 
 
 @sizes(small=200, full=10_000)

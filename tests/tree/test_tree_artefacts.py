@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import re
 import stat
@@ -78,6 +79,26 @@ def test_the_executable_bit_is_kept(root: Path, store: Store) -> None:
     assert not tree.in_order(one, result)
     assert tree.restore(one, result) == Restored(changed=True)
     assert (root / "a.txt").stat().st_mode & stat.S_IXUSR
+
+
+def test_a_restore_to_another_file_system_needs_the_store_only_once(
+    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = task("out/*.txt")
+    result = run(root, store, one, lambda: write(root, out__a="A"))
+    (root / "out/a.txt").unlink()
+    rename = Path.replace
+
+    def elsewhere(source: Path, target: Path) -> Path:
+        if "staged" in source.parts and "out" in target.parts:
+            damage(store, result.artefacts[0].digest, b"bad")  # just then
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", elsewhere)
+    assert tree_at(root, store).restore(one, result) == Restored(changed=True)
+    assert files(root)["out/a.txt"] == "A"
+    assert tree_at(root, store).in_order(one, result)
 
 
 def test_what_lay_there_and_was_not_written_is_no_artefact(root: Path, store: Store) -> None:
