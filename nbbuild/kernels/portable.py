@@ -304,6 +304,8 @@ class PortableKernel(RunningKernel):
         heard, self._heard = self._heard, []
         yield from heard
         if self._broken is not None:
+            if self._cell is not None and self._cell.done():
+                self._cell.exception()  # else asyncio would print it: it is said here
             raise Garbled(self._broken)
         self._look_at_cell()
 
