@@ -3,16 +3,20 @@
 Opening one may make a database, and each read is noted in it. So the database is a copy, in a
 folder of our own with a link to the cached notebooks.
 
+The folder may be anybody's. What would keep jupyter-cache reading for ever, or lead it elsewhere,
+is refused before it is asked: pipes, links, files of any size, a database that computes.
+
 jupyter-cache is an extra, so it is imported where it is used.
 """
 
 from __future__ import annotations
 
 import datetime
-import math
-import shutil
+import os
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +24,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from nbbuild.disk import temporary
+from nbbuild.disk import regular, temporary
 from nbbuild.errors import NotebookError, UsageError
 from nbbuild.model import Task
 from nbbuild.notebook.read import from_bytes
@@ -33,6 +37,10 @@ _MALFORMED = (
 )
 
 
+_MOST_DATABASE = 1 << 30  # bytes
+_LONGEST = 1e9  # seconds of a run
+
+
 class Damaged(Exception):
     """A cached notebook cannot be read."""
 
@@ -43,6 +51,7 @@ class Match:
 
     pk: int  # jupyter-cache's own number
     uri: str  # what was executed
+    folder: str  # the name of its folder
     seconds: float  # 0: nobody knows
     created: float  # seconds since the epoch
 
@@ -64,6 +73,7 @@ class JupyterCache:
         from jupyter_cache import get_cache
         from sqlalchemy.exc import SQLAlchemyError
 
+        self._executed = Path(os.path.realpath(folder / "executed"))
         self._cache = get_cache(folder)
         try:
             records = self._cache.list_cache_records()
@@ -92,19 +102,32 @@ class JupyterCache:
             record = self._records.get(hashkey)
             if record is not None:
                 created = record.created.replace(tzinfo=datetime.timezone.utc)
-                return Match(record.pk, record.uri, _seconds(record.data), created.timestamp())
+                when = min(max(created.timestamp(), 0.0), time.time())
+                return Match(record.pk, record.uri, hashkey, _seconds(record.data), when)
         return None
 
     def read(self, match: Match) -> Cached:
         """Return the notebook of `match`, and its artefacts. Raises Damaged."""
+        home = self._executed / match.folder
+        made = home / "artifacts"
         try:
+            if os.path.realpath(made) != str(made):
+                raise OSError("its folder is a link")
+            os.close(regular.opened(home / "base.ipynb", links=False))
+            regular.read(home / "base.ipynb")  # not too large either
             bundle = self._cache.get_cache_bundle(match.pk)
             notebook = from_bytes(nbformat.writes(bundle.nb).encode("utf-8", "surrogatepass"))
             files = zip(bundle.artifacts.relative_paths, bundle.artifacts.paths, strict=True)
             # A link may lead anywhere, and is not a file that was cached.
-            artefacts = {path.as_posix(): file for path, file in files if not file.is_symlink()}
+            artefacts = {
+                path.as_posix(): file
+                for path, file in files
+                if os.path.realpath(file) == str(made / path)
+            }
         except (OSError, NotebookError, *_MALFORMED) as error:
             said = error.what if isinstance(error, NotebookError) else str(error)
+            if isinstance(error, OSError):
+                said = error.strerror or said
             raise Damaged(f"its cached notebook cannot be read: {said.splitlines()[0]}") from error
         return Cached(notebook, artefacts, match.seconds, match.created)
 
@@ -128,9 +151,9 @@ class JupyterCache:
 def _seconds(data: object) -> float:
     """Return how long a run took, by what was noted of it."""
     said = data.get("execution_seconds") if isinstance(data, Mapping) else None
-    if not isinstance(said, int | float) or not math.isfinite(said):
+    if not isinstance(said, int | float) or not 0 <= said < _LONGEST:
         return 0.0
-    return max(0.0, float(said))
+    return float(said)
 
 
 @contextmanager
@@ -141,7 +164,7 @@ def opened(given: Path) -> Iterator[JupyterCache]:
             "jupyter-cache is not installed, and reads its own folders",
             hint="pip install 'nbbuild[jupyter-cache]'",
         )
-    if not (given / "global.db").is_file():
+    if not os.path.isfile(given / "global.db"):  # noqa: PTH113 - a name may be too long
         raise UsageError(
             f"there is no jupyter-cache in '{given}'",
             facts=[("reason", "it has no global.db" if given.is_dir() else "it is not a folder")],
@@ -151,11 +174,24 @@ def opened(given: Path) -> Iterator[JupyterCache]:
         try:
             for name in ("global.db", "global.db-wal", "global.db-journal"):
                 if (given / name).is_file():
-                    shutil.copyfile(given / name, copy / name)
+                    (copy / name).write_bytes(regular.read(given / name, most=_MOST_DATABASE))
+            _check_schema(copy / "global.db")
         except OSError as error:
             raise UsageError(
                 f"the jupyter-cache in '{given}' cannot be read",
                 facts=[("reason", error.strerror or str(error))],
             ) from error
-        (copy / "executed").symlink_to((given / "executed").resolve())
+        (copy / "executed").symlink_to(os.path.realpath(given / "executed"))
         yield JupyterCache(copy, given)
+
+
+def _check_schema(database: Path) -> None:
+    """Raise OSError if tables are computed; whatever else is wrong, jupyter-cache says."""
+    computed = "SELECT count(*) FROM sqlite_master WHERE type IN ('view', 'trigger')"
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            (count,) = connection.execute(computed).fetchone()
+        except sqlite3.DatabaseError:
+            return
+    if count:
+        raise OSError("its global.db has views or triggers, which jupyter-cache does not make")

@@ -55,13 +55,23 @@ def load(path: Path) -> Config:
         ) from None
     try:
         data = tomllib.loads(text)
+        _check_integers(data)
     except RecursionError:
         raise ConfigError(f"'{path.name}' is nested too deep to be read") from None
     except tomllib.TOMLDecodeError as error:
         raise _bad_syntax(path.name, text, str(error)) from None
-    except ValueError:  # Python reads no integer of thousands of digits
+    except ValueError:  # Python reads and writes no integer of thousands of digits
         raise ConfigError(f"'{path.name}' holds an integer that is too long to be read") from None
     return read(data, path)
+
+
+def _check_integers(value: object) -> None:
+    """Raise ValueError for an integer that no text can show: hexadecimal ones have no limit."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _check_integers(one)
+    elif isinstance(value, int):
+        str(value)
 
 
 def _bad_syntax(name: str, text: str, message: str) -> ConfigError:

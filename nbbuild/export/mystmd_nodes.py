@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from markdown_it import MarkdownIt
 
 from nbbuild.notebook.headers import header
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
+from nbbuild.text import bounded_yaml
 
 _OPTION = re.compile(r"^:(?P<name>[^:\s]+?):\s*(?P<value>.*?)\s*$")
 _DIRECTIVE = re.compile(r"^\s*\{\s*([^}]+?)\s*\}")
@@ -120,8 +120,8 @@ def lifted(code: str) -> tuple[str, Mapping[str, Any]]:
         if not at_top:
             rest.append(line)
     try:
-        metadata = yaml.safe_load("\n".join(said))
-    except yaml.YAMLError:
+        metadata = bounded_yaml.load("\n".join(said))
+    except bounded_yaml.Unloadable:
         metadata = None
     if not metadata:
         return code, {}
@@ -210,8 +210,8 @@ def _directive(content: str) -> Cell:
         marks = [number for number, line in enumerate(lines) if line.rstrip() == "---"]
         end = marks[1] if len(marks) > 1 else len(lines)
         try:
-            options = yaml.safe_load("\n".join(lines[1:end]))
-        except yaml.YAMLError:
+            options = bounded_yaml.load("\n".join(lines[1:end]))
+        except bounded_yaml.Unloadable:
             options = None
         if isinstance(options, dict):
             tags = options.get("tags", options.get("tag"))
@@ -229,8 +229,8 @@ def _directive(content: str) -> Cell:
 def _tags(value: Any) -> list[str]:
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
+            value = bounded_yaml.load(value)
+        except bounded_yaml.Unloadable:
             return []
     if isinstance(value, str):
         return [word for word in re.split(r"[,\s]", value) if word]
@@ -269,8 +269,8 @@ def _check_prose(path: Path, text: str, *, below: int = 0) -> None:
 
 def _front(text: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        found = bounded_yaml.load(text)
+    except bounded_yaml.Unloadable as error:
         raise ValueError("its header is not YAML") from error
     return found if isinstance(found, dict) else {}
 

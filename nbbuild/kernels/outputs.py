@@ -83,6 +83,7 @@ class Assembler:
         if kind == "execute_input":
             return
         if kind.startswith("comm"):
+            _check_comm(content)
             self._with_widgets().handle_comm_msg(cell.outputs, message, index)
             return
         hook = self._widgets.hook(message) if self._widgets is not None else None
@@ -180,6 +181,13 @@ def _is_deeper(value: Any, most: int) -> bool:
         if not level:
             return False
     return True
+
+
+def _check_comm(content: Any) -> None:
+    """Raise TypeError for what nbclient would take and could not write into a notebook."""
+    state = content["data"].get("state", {})
+    if not isinstance(content["comm_id"], str) or not isinstance(state, dict):
+        raise TypeError("the id of a comm is no text, or its state is no object")
 
 
 def _made(message: Message) -> Output:

@@ -59,7 +59,7 @@ from nbbuild.kernels.kernel import (
     private_folder,
 )
 from nbbuild.kernels.knocking import Knocking
-from nbbuild.kernels.wire import Message
+from nbbuild.kernels.wire import Message, check_shape
 from nbbuild.watching.seen import Seen
 
 UNIX_SOCKETS = sys.platform != "win32"
@@ -71,7 +71,7 @@ _NOBODY = 2_000  # milliseconds without a peer after which a request cannot be s
 _TRIES, _TRIES_FOR_PORTS = 2, 6  # starts of a kernel; with ports, several at once may meet
 _KILL_PATIENCE = 0.5  # seconds for killed processes to disappear
 
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError)
+_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError)
 
 
 class _Channel(AsyncZMQSocketChannel):  # type: ignore[misc]  # mypy may not follow these libraries
@@ -85,6 +85,7 @@ class _Channel(AsyncZMQSocketChannel):  # type: ignore[misc]  # mypy may not fol
         """Return the next message; raise Empty when there is none within `timeout` seconds."""
         try:
             message: Message = await super().get_msg(timeout)
+            check_shape(message)
         except _UNREADABLE as error:
             self.broken(str(error))
             raise
@@ -303,6 +304,8 @@ class PortableKernel(RunningKernel):
         heard, self._heard = self._heard, []
         yield from heard
         if self._broken is not None:
+            if self._cell is not None and self._cell.done():
+                self._cell.exception()  # else asyncio would print it: it is said here
             raise Garbled(self._broken)
         self._look_at_cell()
 

@@ -67,7 +67,10 @@ _CUT_SHORT = (
 )
 _UNPREPARED = "the kernel could not be prepared, so outputs may be lost if there are very many"
 _UNTOLD = "the kernel did not report what it used"
-_BAD_OUTPUT = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ValidationError)
+_BAD_OUTPUT = (
+    *(LookupError, TypeError, ValueError, AttributeError, AssertionError),
+    ValidationError,
+)
 
 
 class _Stop(Exception):

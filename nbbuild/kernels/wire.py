@@ -80,6 +80,8 @@ class Wire:
         if not hmac.compare_digest(signature, self._signature(parts[:_PARTS])):
             raise ValueError("its signature is not the kernel's")
         header, parent, metadata, content = map(_unpacked, parts[:_PARTS])
+        if not isinstance(header, dict):
+            raise TypeError("its header is no object")
         message: Message = {
             "header": header,
             "msg_id": header["msg_id"],
@@ -89,10 +91,10 @@ class Wire:
             "content": content,
             "buffers": [memoryview(part) for part in parts[_PARTS:]],
         }
+        check_shape(message)
         if str(header.get("version", "4")).partition(".")[0] != VERSION[0]:
-            from jupyter_client.adapter import adapt
-
-            message = adapt(message)
+            message = _adapted(message)
+            check_shape(message)
         return message
 
     def _message(self, kind: str, content: Mapping[str, Any]) -> Message:
@@ -119,6 +121,39 @@ class Wire:
         for part in parts:
             auth.update(part)
         return auth.hexdigest().encode()
+
+
+def check_shape(message: Message) -> None:
+    """Raise TypeError unless what is read from every message of a kernel has the right type.
+
+    A notebook can send what it likes in its kernel's name.
+    """
+    for part in ("header", "parent_header", "metadata", "content"):
+        if not isinstance(message[part], dict):
+            raise TypeError(f"its {part.replace('_', ' ')} is no object")
+    parent, content = message["parent_header"], message["content"]
+    names = (message["msg_id"], message["msg_type"], parent.get("msg_id", ""))
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("an id or a kind in its headers is no text")
+    if message["msg_type"] == "execute_reply":
+        payload, lines = content.get("payload") or [], content.get("traceback") or []
+        if not (_is_list_of(dict, payload) and _is_list_of(str, lines)):
+            raise TypeError("the payload or the traceback in it is of another kind")
+
+
+def _is_list_of(kind: type, value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
+
+
+def _adapted(message: Message) -> Message:
+    """Return a message of another version of the protocol as one of ours."""
+    from jupyter_client.adapter import adapt
+
+    try:
+        adapted: Message = adapt(message)
+    except (AttributeError, LookupError) as error:  # it trusts what a message holds
+        raise ValueError(f"it is none of the version that it names: {error!r}") from error
+    return adapted
 
 
 def _packed(value: Any) -> bytes:

@@ -16,6 +16,7 @@ from nbbuild.errors import NotebookError
 from nbbuild.notebook.skipped import is_skipped
 
 _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MOST_BITS = 14_000  # of a number: a little less than Python's limit of 4,300 digits
 _KEYS = {
     "code": {"id", "cell_type", "metadata", "source", "outputs", "execution_count"},
     "markdown": {"id", "cell_type", "metadata", "source", "attachments"},
@@ -77,7 +78,10 @@ def tags(value: object) -> list[str]:
 
 
 def plain(value: object) -> Any:
-    """Return `value` as JSON can hold it; YAML also has dates, bytes, sets and keys of any type."""
+    """Return `value` as JSON can hold it; YAML also has dates, bytes, sets and keys of any type.
+
+    Raises ValueError for a number that Python refuses to write.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -88,6 +92,8 @@ def plain(value: object) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError("a number in it has too many digits")
     return value
 
 

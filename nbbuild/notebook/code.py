@@ -29,6 +29,7 @@ INJECTED = "injected-parameters"
 """The tag of a cell that parameters replace: then its place counts, but not its source."""
 
 _KEPT = COUNTED_TAGS | {INJECTED}
+_MOST_SECONDS = 1e12
 _AUTO = re.compile(r"(^|[,/.])auto(?=[:,]|$)")
 
 
@@ -205,7 +206,9 @@ def _timeout(metadata: Any, source: str) -> float | None:
     value = execution["timeout"]
     if value is None:
         return 0.0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # Compared, for an integer may be too large to become a number of seconds.
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (known and -math.inf < value < _MOST_SECONDS):
         raise _wrong_execution(source, "timeout", value, "a number of seconds")
     return max(float(value), 0.0)
 

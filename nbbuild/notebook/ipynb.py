@@ -87,6 +87,11 @@ def _json(source: str, text: str) -> dict[str, Any]:
         ) from error
     except RecursionError as error:
         raise NotebookError(f"'{source}' is nested too deeply", hint=_SAVE_AGAIN) from error
+    except ValueError as error:  # Python's limit, which guards against numbers that take minutes
+        raise NotebookError(
+            f"'{source}' holds a number with too many digits",
+            hint="no program needs it: put it into a text, or remove it",
+        ) from error
     if not isinstance(data, dict):
         raise _no_notebook(source, f"its JSON is a {type(data).__name__}, not an object")
     return data

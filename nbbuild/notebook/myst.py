@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-import yaml
-
 from nbbuild.notebook.cells import tags
 from nbbuild.notebook.fences import code_cells
+from nbbuild.text import bounded_yaml
 
 _TILDES = re.compile(r"~+")
 _TAGS = re.compile(r"(?P<key>tags[ \t]*:)(?:[ \t]+(?P<value>.*))?$")
@@ -65,8 +64,8 @@ def _with_listed_tags(body: str) -> str:
 def _listed(value: str, *, continued: bool) -> str | None:
     """Return the list that a text of tags stands for; None if it is not text."""
     try:
-        said = yaml.safe_load(value)
-    except yaml.YAMLError:
+        said = bounded_yaml.load(value)
+    except bounded_yaml.Unloadable:
         return None  # Jupytext says what is wrong
     if said is None and not continued:
         return "[]"

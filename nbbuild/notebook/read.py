@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import nbformat
@@ -68,12 +69,22 @@ def _read_custom(custom: CustomReader, root: Path, source: str, data: bytes) -> 
     found = custom(source, root / source, data)
     try:
         # Readers often make random ids.
-        return from_data(source, plain(found), keep_ids=False)
+        return from_data(source, _as_json(source, found), keep_ids=False)
     except NotebookError as error:
         raise NotebookError(
             error.what,
             facts=[("reader", custom.label), *error.facts],
             hint="a reader has to return a valid notebook: choose another, or fix it",
+        ) from error
+
+
+def _as_json(source: str, found: object) -> Any:
+    try:
+        return plain(found)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise NotebookError(
+            f"'{source}' is not a valid notebook", facts=[("reason", reason)]
         ) from error
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jupytext
 import jupytext.config
+import jupytext.formats
+import jupytext.header
+import jupytext.myst
+import jupytext.quarto
 import yaml
 from jupytext.myst import MystMetadataParsingError
 from nbformat import NotebookNode, ValidationError
@@ -21,6 +27,7 @@ from nbbuild.notebook.headers import Header, header, mapping, uncomment
 from nbbuild.notebook.loads import relative
 from nbbuild.notebook.myst import as_jupytext_reads
 from nbbuild.notebook.suffixes import MYST_SUFFIXES, suffix
+from nbbuild.text.bounded_yaml import BoundedLoader
 
 # Jupytext is seen to raise these for text that it cannot take; OSError is for Quarto and Pandoc.
 _UNREADABLE = (
@@ -30,6 +37,20 @@ _UNREADABLE = (
 
 _LINE = re.compile(r"\b(at line )(\d+)")
 
+# Jupytext walks, copies and writes what it has loaded. It finds headers and options of cells in its
+# own ways, so it is its loader that needs the bound, not the places that we know of.
+_YAML = SimpleNamespace(
+    **{
+        **vars(yaml),
+        "safe_load": partial(yaml.load, Loader=BoundedLoader),
+        "safe_load_all": partial(yaml.load_all, Loader=BoundedLoader),
+    }
+)
+for _part in (
+    *(jupytext.config, jupytext.formats, jupytext.header, jupytext.myst, jupytext.quarto),
+):
+    _part.yaml = _YAML
+
 
 def read_text(root: Path, source: str, text: str) -> NotebookNode:
     """Return the notebook in `text`, the contents of the file `source`.
@@ -38,11 +59,12 @@ def read_text(root: Path, source: str, text: str) -> NotebookNode:
     """
     config = configuration(root, source)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    given = _with_display_name(source, text)
-    form = _format(source, text, config)
-    if _is_myst(source, text, form):
-        given = as_jupytext_reads(given)
+    given = text
     try:
+        given = _with_display_name(source, text)
+        form = _format(source, text, config)
+        if _is_myst(source, text, form):
+            given = as_jupytext_reads(given)
         with warnings.catch_warnings():
             # Warnings about what could not be written back as text, and the like; we only read.
             warnings.simplefilter("ignore")
@@ -116,7 +138,9 @@ def _with_display_name(source: str, text: str) -> str:
     for outer in (top, mapping(top.get("jupyter"))):
         spec = outer.get("kernelspec")
         keys = mapping(spec)
-        if spec is None or "name" not in keys or "display_name" in keys:
+        if spec is None or "display_name" in keys:
+            continue
+        if not isinstance(keys.get("name"), yaml.ScalarNode):
             continue
         mark = next(key.start_mark for key, _ in spec.value if key.value == "name")
         place = found.line - 1 + mark.line

@@ -140,8 +140,11 @@ class Walker:
                 self._named[folder] = {entry.name: entry for entry in known}
             entry = self._named[folder].get(name)
             return "" if entry is None else "folder" if entry.folder else "file"
-        absolute = Path(self._absolute(path))
-        return "file" if absolute.is_file() else "folder" if absolute.is_dir() else ""
+        absolute = self._absolute(path)
+        # Not those of Path, which raise for a name that no file can have.
+        if os.path.isfile(absolute):  # noqa: PTH113
+            return "file"
+        return "folder" if os.path.isdir(absolute) else ""  # noqa: PTH112
 
     def _walk(
         self, folder: str, places: set[int], parts: tuple[Part, ...], trail: tuple[str, ...]

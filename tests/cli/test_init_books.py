@@ -171,6 +171,12 @@ def test_the_settings_of_nbsphinx_are_carried_over(at):
     assert listed() == ["guide/a.ipynb"]
 
 
+def test_a_table_of_contents_that_stands_for_more_than_any_memory_holds(at):
+    lists = [f"  a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 12)]
+    at("a.ipynb", **{"_toc.yml": "\n".join(["root: a", "x:", "  a0: &a0 [b]", *lists])})
+    assert "its aliases stand for more than 1,000,000 values" in init(status=2).stderr
+
+
 @pytest.mark.parametrize("conf", ["import sphinx\nproject = 'x'\n", "nb_execution_mode = (\n"])
 def test_a_conf_py_of_something_else_is_passed_over(at, conf):
     at("a.ipynb", **{"docs/conf.py": conf})

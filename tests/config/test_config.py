@@ -686,6 +686,9 @@ def test_what_cannot_be_read_at_all(complain: Complain, root: Path) -> None:
     assert complain("a = " + "9" * 5000) == (
         "'jcache.toml' holds an integer that is too long to be read"
     )
+    assert complain(f"[[notebook]]\npath = 'a'\nparameters.x = [0x{'f' * 5000}]") == (
+        "'jcache.toml' holds an integer that is too long to be read"
+    )
     (root / "jcache.toml").write_bytes(b"a = '\xff'")
     with pytest.raises(ConfigError) as caught:
         config.load(root / "jcache.toml")

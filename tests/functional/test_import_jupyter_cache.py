@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -220,6 +222,74 @@ def test_a_damaged_notebook_costs_only_itself(project, cache):
     }
     assert done.data[3]["reason"] == "'d.ipynb' is not valid JSON"
     assert done.data[1]["reason"].startswith("its cached notebook cannot be read: ")
+
+
+def in_place(path, make):
+    """Put something else in the place of a file or folder."""
+    path.unlink() if path.is_file() else shutil.rmtree(path)
+    make(path)
+
+
+HOSTILE = {
+    "a pipe": lambda home: in_place(home / "base.ipynb", os.mkfifo),
+    "a device": lambda home: in_place(
+        home / "base.ipynb", lambda path: path.symlink_to("/dev/zero")
+    ),
+    "a file without end": lambda home: os.truncate(home / "base.ipynb", 1 << 40),
+    "a folder of others": lambda home: in_place(
+        home / "artifacts", lambda path: path.symlink_to(home.parent.parent.parent / "others")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_folder_of_a_result_is_damaged(project, cache, name):
+    (project.root.parent / "others/data").mkdir(parents=True)
+    (project.root.parent / "others/data/x.csv").write_text("private")
+    project.config('[[notebook]]\npath = "a.ipynb"\nartefacts = ["data/*"]\n')
+    project.notebook("a.ipynb", "1", log=False)
+    project.write("data/x.csv", "public")
+    cache.add("a.ipynb", run(("1", "")), artefacts=["data/x.csv"])
+    shutil.rmtree("data")
+    (base,) = cache.bases()
+    HOSTILE[name](base.parent)
+
+    done = project.nbbuild("import", "jupyter-cache", "../.jupyter_cache", "--json")
+
+    assert (done.status, fates(done)) == (1, {"a.ipynb": "damaged"})
+    assert not project.exists("data")
+
+
+ENDLESS = (
+    "CREATE VIEW more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+    "SELECT i FROM n"
+)
+
+
+def test_a_database_that_computes_is_refused(project, cache):
+    project.notebook("a.ipynb", "1", log=False)
+    assert cache.api.list_cache_records() == []  # makes the database
+    with sqlite3.connect(cache.path / "global.db") as connection:
+        connection.execute(ENDLESS)
+    done = project.nbbuild("import", "jupyter-cache", "../.jupyter_cache")
+    assert (done.status, done.out) == (2, "")
+    assert "its global.db has views or triggers" in done.err
+    os.truncate(cache.path / "global.db", 1 << 40)
+    done = project.nbbuild("import", "jupyter-cache", "../.jupyter_cache")
+    assert (done.status, done.out) == (2, "")
+
+
+@pytest.mark.parametrize("seconds", ["1e308", "-5", "9" * 400])
+def test_times_that_no_run_takes_are_as_good_as_none(project, cache, seconds):
+    project.config("")
+    project.notebook("a.ipynb", "1", log=False)
+    cache.add("a.ipynb", run(("1", "")))
+    with sqlite3.connect(cache.path / "global.db") as connection:
+        data = f'{{"execution_seconds": {seconds}}}'
+        change = "UPDATE nbcache SET data = ?, created = '0001-01-01 00:00:00.000000'"
+        connection.execute(change, (data,))
+    done = project.nbbuild("import", "jupyter-cache", "../.jupyter_cache", "--json")
+    assert (done.status, fates(done)) == (0, {"a.ipynb": "imported"})
 
 
 def test_what_is_no_jupyter_cache_is_told_and_made_to_none(project, cache):

@@ -211,6 +211,37 @@ def test_an_output_that_makes_no_sense_is_told(run):
     )
 
 
+_FORGED = """
+kernel = get_ipython().kernel
+message = kernel.session.msg("stream", content={"name": "stdout", "text": "x"})
+message["parent_header"] = [1]
+_ = kernel.session.send(kernel.iopub_socket, message)
+"""
+_ODD_REPLY = """
+kernel = get_ipython().kernel
+async def reply(*args, **more):
+    return {**await type(kernel).do_execute(kernel, *args, **more), "payload": ["x"]}
+kernel.do_execute = reply
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (_FORGED, "its parent header is no object"),
+        (_ODD_REPLY, "the payload or the traceback in it is of another kind"),
+    ],
+)
+def test_a_message_that_the_notebook_forged_is_told(run, code, reason):
+    done = run(code, "1 + 1")
+
+    assert done.failure is not None
+    assert (done.failure.kind, done.failure.message) == (
+        "lost",
+        f"outputs may be missing: a message of the kernel cannot be read: {reason}",
+    )
+
+
 def test_a_kernel_that_does_not_leave_is_told(run, monkeypatch):
     monkeypatch.setattr("nbbuild.kernels.kernel.SHUTDOWN_PATIENCE", 0.5)
 

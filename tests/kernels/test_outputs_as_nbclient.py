@@ -53,3 +53,12 @@ def test_the_same_messages_make_the_same_outputs(seed):
     assembler.finish(range(3))
     assert ours == theirs
     assert any(cell.outputs for cell in ours.cells)
+
+
+@pytest.mark.parametrize(
+    ("comm_id", "state"), [(7, {}), ("a", [[1, 2]]), ("a", [["_model_module", "m"], [1, 2]])]
+)
+def test_a_widget_that_no_notebook_can_hold_is_refused(comm_id, state):
+    assembler = Assembler(new_notebook(cells=[new_code_cell(id="a")]), session=None)
+    with pytest.raises(TypeError, match="the id of a comm is no text, or its state is no object"):
+        assembler.take(message("comm_open", comm_id=comm_id, data={"state": state}), 0)

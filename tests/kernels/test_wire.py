@@ -86,3 +86,27 @@ def test_another_version_of_the_protocol_is_adapted(stock):
     wire.send(pipe, "complete_request", {"code": "pri", "cursor_pos": 3})
     _, parts = stock.feed_identities(pipe.frames)
     assert stock.unpack(parts[4]) == {"text": "", "line": "pri", "block": None, "cursor_pos": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"header": []}, "its header is no object"),
+        ({"parent_header": [1]}, "its parent header is no object"),
+        ({"content": '["x"]'}, "its content is no object"),
+        ({"metadata": "x"}, "its metadata is no object"),
+        ({"header": {"msg_type": {}}}, "an id or a kind in its headers is no text"),
+        ({"parent_header": {"msg_id": [1]}}, "an id or a kind in its headers is no text"),
+        ({"header": {"version": [5]}}, "it is none of the version that it names"),
+        ({"header": {"version": "4.1", "msg_type": "stream"}}, "it is none of the version"),
+        ({"content": {"payload": ["x"]}}, "the payload or the traceback in it is of another kind"),
+        ({"content": {"traceback": [5]}}, "the payload or the traceback in it is of another kind"),
+    ],
+)
+def test_a_message_of_another_shape_is_refused(stock, changes, reason):
+    made = stock.msg("execute_reply", {"status": "ok"}, parent=stock.msg("x"))
+    for part, value in changes.items():
+        both = part == "header" and isinstance(value, dict)
+        made[part] = {**made[part], **value} if both else value
+    with pytest.raises((TypeError, ValueError), match=reason):
+        Wire(KEY).recv(Pipe(*stock.serialize(made)))

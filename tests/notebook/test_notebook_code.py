@@ -99,6 +99,11 @@ def test_timeouts_are_those_of_nbclient(value: Any, seconds: float) -> None:
             "'a.ipynb' has a metadata.execution.timeout that is not a number of seconds",
         ),
         (
+            "timeout",
+            10**400,  # JSON holds it, and no number of seconds does
+            "'a.ipynb' has a metadata.execution.timeout that is not a number of seconds",
+        ),
+        (
             "allow_errors",
             1,
             "'a.ipynb' has a metadata.execution.allow_errors that is not true or false",

@@ -269,6 +269,58 @@ def test_an_option_of_a_cell_is_shown_by_its_line_in_the_file() -> None:
     )
 
 
+_LISTS = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 12))]
+_TOO_MUCH = "its aliases stand for more than 1,000,000 values"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.md", "---\nkernelspec: {name: x}\n@@\n---\n"),
+        ("a.md", "---\njupyter:\n  kernelspec: {name: x}\n@@\n---\n"),
+        ("a.md", "---\nkernelspec: {name: x}\n---\n\n```{code-cell}\n---\n@@\n---\n1\n```\n"),
+        ("a.md", "---\nkernelspec: {name: x}\n---\n\n```{raw-cell}\n---\n@@\n---\n1\n```\n"),
+        ("a.py", "# ---\n# jupyter:\n#   kernelspec: {name: x}\n#@@\n# ---\n\n# %%\n1\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    "lines",
+    [_LISTS, ["a: &a [*a]"], [f"a: &a {'x' * 2000}", f"b: [{'*a, ' * 2000}]"]],
+    ids=["multiplies", "is in itself", "long text"],
+)
+def test_aliases_that_stand_for_more_than_any_memory_holds(
+    path: str, text: str, lines: list[str]
+) -> None:
+    inside = "  " if "jupyter:" in text else ""
+    sign = "#   " if path == "a.py" else inside
+    bomb = "\n".join(sign + line for line in lines)
+    said = error_of(path, text.replace("#@@" if path == "a.py" else "@@", bomb))
+    assert said.startswith("'a.md' cannot be read" if path == "a.md" else "'a.py' cannot be read")
+    assert _TOO_MUCH in said
+
+
+def test_aliases_that_people_write_are_read() -> None:
+    cell = "```{code-cell}\n---\na: &a [b, c]\nd: *a\n---\n1\n```\n"
+    notebook = read(
+        Path("nowhere"), "a.md", f"---\nkernelspec: {{name: x}}\n---\n\n{cell}".encode()
+    )
+    assert notebook.cells[0].metadata == {"a": ["b", "c"], "d": ["b", "c"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nkernelspec: {name: [x]}\n---\n",
+        "---\nkernelspec: {name: &a [*a]}\n---\n",
+        f"```{{code-cell}}\n:tags: {'[' * 3000}\n1\n```\n",
+        f"```{{code-cell}}\n:tags: {'1' * 5000}\n1\n```\n",
+        f"---\nkernelspec: {{name: x}}\nbig: 0x{'f' * 9000}\n---\n",
+    ],
+)
+def test_yaml_that_python_cannot_take_is_an_error_in_words(text: str) -> None:
+    assert error_of("a.md", text).startswith("'a.md' cannot be read by Jupytext\n  reason: ")
+
+
 def test_tags_that_are_neither_words_nor_a_list() -> None:
     text = "```{code-cell}\n:tags: 7\n1\n```\n"
     assert error_of("a.md", text) == (

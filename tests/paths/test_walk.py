@@ -37,6 +37,7 @@ def test_patterns_find_files_sorted_and_once(root: Path) -> None:
     assert walker.match("c/") == ["c/d.ipynb", "c/e/f.ipynb", "c/g.txt"]
     assert walker.match("a.ipynb") == ["a.ipynb"]
     assert walker.match("a.ipynb/") == []
+    assert walker.match("x" * 300) == []
     assert walker.match("*/") == ["c/d.ipynb", "c/e/f.ipynb", "c/g.txt"]
     assert walker.match("nowhere/*") == walker.match("nowhere") == []
     assert walker.match_all(["c/*.ipynb", "**/d.*", "a.ipynb"]) == ["a.ipynb", "c/d.ipynb"]

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard, cast
 
-import yaml
-
 from nbbuild.errors import ConfigError
+from nbbuild.text import bounded_yaml
 
 _LIFETIME = 10**10
 """Seconds, more than three hundred years: TOML and jcache.toml cannot hold any number."""
 
 
-class _Tolerant(yaml.SafeLoader):
+class _Tolerant(bounded_yaml.BoundedLoader):
     """Takes a value with a tag that it does not know, such as mkdocs' `!!python/name`, as none."""
 
 
@@ -30,8 +29,9 @@ def load(path: Path, *, typed: bool = True) -> object:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return yaml.load(text, Loader=_Tolerant if typed else yaml.BaseLoader)
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        loader = _Tolerant if typed else bounded_yaml.BoundedTexts
+        return bounded_yaml.load(text, loader)
+    except (ValueError, OSError) as error:
         raise unreadable(path, error, "YAML") from error
 
 

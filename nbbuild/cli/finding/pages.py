@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from nbbuild.cli.books.content import boolean, name, seconds, table
 from nbbuild.cli.books.quarto import switched_off
 from nbbuild.notebook.headers import HEADER_LIMIT, header
+from nbbuild.text import bounded_yaml
 
 _RULED = re.compile(r"\A\s*---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.S)
 _ITEM = re.compile(r"^- +([\w-]+) *: *(.+?) *$", re.M)
@@ -118,6 +117,6 @@ def _of_text(path: str, text: str) -> Iterator[Mapping[str, Any]]:
 
 def _parsed(text: str) -> Mapping[str, Any]:
     try:
-        return table(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return table(bounded_yaml.load(text))
+    except bounded_yaml.Unloadable:
         return {}
