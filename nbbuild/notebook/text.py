@@ -46,9 +46,8 @@ _YAML = SimpleNamespace(
         "safe_load_all": partial(yaml.load_all, Loader=BoundedLoader),
     }
 )
-for _part in (
-    *(jupytext.config, jupytext.formats, jupytext.header, jupytext.myst, jupytext.quarto),
-):
+_PARTS = (jupytext.config, jupytext.formats, jupytext.header, jupytext.myst, jupytext.quarto)
+for _part in _PARTS:
     _part.yaml = _YAML
 
 
