@@ -19,6 +19,7 @@ from nbbuild.cli import _completing
 from nbbuild.cli._errors import exit_status
 from nbbuild.cli._verb import write_examples
 from nbbuild.cli.render import EMITTED
+from nbbuild.errors import UsageError
 from nbbuild.quick.verbs import COMPLETING, WORKER
 from nbbuild.version import __version__
 
@@ -121,6 +122,8 @@ class VerbGroup(click.Group):
         said: dict[str, Any] = {}
 
         def work() -> object:
+            if any("\0" in word for word in words):  # only Python can pass one
+                raise UsageError("a word holds a NUL, which no name can hold")
             with self.make_context(prog_name or self.name, words, **extra) as ctx:
                 try:
                     return self.invoke(ctx)

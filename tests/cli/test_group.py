@@ -235,6 +235,13 @@ def test_messages_hold_no_control_characters():
     assert result.stderr == "error: a\\x1b[2Jb\\x07\n"
 
 
+@pytest.mark.parametrize("words", [["report", "\0"], ["-f", "a\0b"], ["\0"]])
+def test_a_word_with_a_nul_is_refused_whatever_takes_it(words):
+    result = CliRunner().invoke(verbs_group(), words)
+    assert result.exit_code == 2
+    assert result.stderr == "error: a word holds a NUL, which no name can hold\n"
+
+
 # -- the real process --------------------------------------------------------------------------
 
 PROGRAM = """

@@ -174,7 +174,7 @@ def test_broken_json_is_shown_by_line_and_column() -> None:
 
 def test_a_number_that_python_does_not_read() -> None:
     assert error_of(b'{"nbformat": 4, "cells": [], "metadata": {"x": ' + b"9" * 5000 + b"}}") == (
-        "'a.ipynb' holds a number with too many digits\n\n"
+        "'book/a.ipynb' holds a number with too many digits\n\n"
         "hint: no program needs it: put it into a text, or remove it"
     )
 

@@ -15,7 +15,7 @@ from notebook_sources import ipynb
 FULL = int(os.environ.get("NBBUILD_STRESS_EXAMPLES", "20000"))
 
 _DEEP = json.loads("[" * 400 + "]" * 400)
-SHARED = ([], {}, [[]], [None], {"a": 1}, {"": None}, ["x"] * 20_000, _DEEP)
+SHARED = ([], {}, [[]], [None], {"a": 1}, {"": None}, ["x"] * 2_000, _DEEP)
 JUNK = st.one_of(
     st.sampled_from(
         (
