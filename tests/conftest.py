@@ -15,6 +15,7 @@ import pytest
 from notebook_sources import LOG, ipynb
 
 import nbbuild.cli
+from nbbuild.interpreter.environment import Environments
 from nbbuild.kernels.ways import portable
 
 
@@ -172,8 +173,33 @@ def project_class():
     return Project
 
 
+ANSWERS = {}
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def asked_once(monkeypatch):
+    """Let projects share what interpreters answer; nbbuild looks whether it still holds."""
+    begin = Environments.__init__
+
+    def sharing(self, recall, remember, **more):
+        def recalled(kind, key):
+            known = recall(kind, key)
+            if known is None and (kind, key) in ANSWERS:
+                known = ANSWERS[kind, key]
+                remember(kind, key, known)
+            return known
+
+        def remembered(kind, key, value):
+            ANSWERS[kind, key] = value
+            remember(kind, key, value)
+
+        begin(self, recalled, remembered, **more)
+
+    monkeypatch.setattr(Environments, "__init__", sharing)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, asked_once):
     """An empty project; the current folder is its root."""
     root = tmp_path / "project"
     root.mkdir()

@@ -27,7 +27,7 @@ from nbbuild.disk.durable import (
 )
 from nbbuild.disk.locks import lock
 from nbbuild.disk.project_folder import LOCKS, MARKED, RETIRED
-from nbbuild.disk.regular import MOST, NotRegular, is_taken, read
+from nbbuild.disk.regular import MOST, NotRegular, is_taken, leads_nowhere, read
 
 
 class Retired:
@@ -104,8 +104,10 @@ class _Lines:
                 # The last line counts only if it is whole.
                 self._read = (stamp, frozenset(text.split("\n")[:-1]))
             return self._read[1]
-        except (FileNotFoundError, NotRegular):
-            return frozenset()
+        except OSError as error:
+            if isinstance(error, NotRegular) or leads_nowhere(error):
+                return frozenset()
+            raise
 
     def append(self, lines: Iterable[str]) -> None:
         """Append lines; they are on the disk when this returns. Raises OSError."""

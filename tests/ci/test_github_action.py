@@ -11,6 +11,8 @@ import pytest
 from junitparser import JUnitXml
 from played_actions import Cloud, Runner
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOLDER = "book"
 

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from junitparser import JUnitXml
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = Path(__file__).parents[2] / "ci/gitlab.yml"
 
 

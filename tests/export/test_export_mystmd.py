@@ -195,6 +195,7 @@ def results(project):
     return found
 
 
+@pytest.mark.slow
 @NEEDS_NODE
 def test_mystmd_finds_what_is_exported_and_nothing_out_of_date(project):
     project.config('[project]\nnotebooks = ["*.ipynb", "*.md"]')

@@ -11,6 +11,8 @@ import yaml
 from jupyter_cache import get_cache
 from notebook_sources import code, ipynb
 
+pytestmark = pytest.mark.slow
+
 JCACHE = Path(sysconfig.get_path("scripts")) / "jcache"
 
 # Each waits for the other: in turn they would not end.

@@ -22,6 +22,8 @@ import pytest
 
 import nbbuild
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PAGES = {

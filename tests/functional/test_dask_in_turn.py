@@ -17,6 +17,8 @@ from nbbuild.building.jobs import dask
 from nbbuild.cli._signals import TOGETHER
 from nbbuild.events import Noted
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60  # seconds until a test that waits has failed
 
 PID = "import os\nwith open('pid', 'w') as f: _ = f.write(str(os.getpid()))\n"

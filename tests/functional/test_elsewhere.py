@@ -83,6 +83,7 @@ def another_python():
     return found or sys.executable
 
 
+@pytest.mark.slow
 @pytest.mark.own_way("watches system calls")
 def test_a_cache_that_one_machine_filled_is_hit_on_another(
     project, project_class, monkeypatch, tmp_path

@@ -39,6 +39,7 @@ def make(project):
 NOTHING = "make: Nothing to be done for 'nbbuild-notebooks'.\n"
 
 
+@pytest.mark.slow
 def test_make_builds_what_changed_and_then_has_nothing_to_do(project, make):
     project.config(
         '[[notebook]]\npath = "prepare.ipynb"\nassets = ["raw/*.csv"]\nartefacts = ["mid.txt"]\n\n'

@@ -10,6 +10,8 @@ from notebook_sources import code, ipynb, prose
 
 from nbbuild.kernels.kernel import plain
 
+pytestmark = pytest.mark.slow
+
 COMPLEX = [
     prose("# Title\n\n$a = b$"),
     code(

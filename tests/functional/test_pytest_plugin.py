@@ -20,7 +20,7 @@ depends_on = ["nb/wrong.ipynb"]
 """
 
 # Plugins that take long to load, and have no part in this.
-OTHERS = [f"-pno:{name}" for name in ("anyio", "hypothesispytest", "pytest_cov")]
+OTHERS = [f"-pno:{name}" for name in ("anyio", "hypothesispytest", "nbmake", "pytest_cov")]
 
 
 class PytestRun:
@@ -33,11 +33,11 @@ class PytestRun:
         self.tests = {test: how for how, test in found if "::" in test}
 
 
-def pytest_in(folder, *words, environ=None, log=None):
+def pytest_in(folder, *words, without=OTHERS, environ=None, log=None):
     if log is not None:
         log.write_text("")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", *OTHERS, *words],
+        [sys.executable, "-m", "pytest", "-v", *without, *words],
         cwd=folder,
         env={**os.environ, **(environ or {})},
         capture_output=True,
@@ -128,6 +128,7 @@ def test_maxfail_ends_the_build_after_as_many_failures(project):
     assert (done.status, len(done.ran)) == (1, 2), done.out
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_build_and_nothing_stays_of_it(book, tested):
     done = tested("-n", "2", "--testrunuid=always")
     assert (done.status, done.tests) == (1, {**GOOD, **BAD}), done.out
@@ -193,8 +194,9 @@ def test_without_the_option_the_plugin_imports_nothing(tmp_path):
     ]
 
 
-def test_nbmake_and_nbbuild_get_on_with_each_other(book, tested):
+def test_nbmake_and_nbbuild_get_on_with_each_other(book):
     pytest.importorskip("nbmake")
-    both = ids(tested("--nbmake", "--collect-only", "-qq"))
+    words = ("--nbbuild", "--nbmake", "--collect-only", "-qq")
+    both = ids(pytest_in(book.root, *words, without=()))
     assert len(both) == len(set(both)) == 8
     assert {*both} > {*GOOD, *BAD}

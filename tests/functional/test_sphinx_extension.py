@@ -17,6 +17,8 @@ from nbbuild.bridges import sphinx_settings
 from nbbuild.bridges.sphinx_extension import Documentation
 from nbbuild.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 MYST = """---
 jupytext:
   text_representation:

@@ -36,6 +36,7 @@ def files(root):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quickstart", "book"])
 def test_the_examples_come_out_the_same(name, tmp_path):
     results = []

@@ -205,8 +205,8 @@ def test_a_file_that_another_notebook_leaves_behind_shows_as_order(project):
         5,
         [first, second],
     )
-    orders = {tuple(project.nbbuild("verify", "-j1", "--seed", str(n)).ran[:2]) for n in range(4)}
-    assert orders == {("a", "b"), ("b", "a")}
+    others = (project.nbbuild("verify", "-j1", "--seed", str(n)).ran[:2] for n in range(9))
+    assert [second, first] in others
 
 
 def test_what_is_not_up_to_date_has_to_be_built_first(project):

@@ -55,6 +55,7 @@ def test_kernels_are_forked_and_verify_takes_none(project):
         ("book", []),
     ],
 )
+@pytest.mark.slow
 def test_the_examples_give_the_same(tmp_path, name, loaded):
     example = Path(__file__).parents[2] / "examples" / name
     made = shutil.ignore_patterns("_build", ".nbbuild", "__pycache__", "build", "figures")

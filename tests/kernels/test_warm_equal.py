@@ -16,21 +16,24 @@ from nbbuild.kernels.launch.process import Launcher
 pytestmark = pytest.mark.own_way("kernels are forked")
 
 
-def test_plain_notebooks_give_the_same(bench):
-    assert bench.differences(notebooks(34, seed=1, numeric=False)) == []
+@pytest.mark.parametrize("count", [10, pytest.param(34, marks=pytest.mark.slow)])
+def test_plain_notebooks_give_the_same(bench, count):
+    assert bench.differences(notebooks(count, seed=1, numeric=False)) == []
 
 
-def test_notebooks_give_the_same_with_their_packages_in_memory(bench):
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_notebooks_give_the_same_with_their_packages_in_memory(bench, count):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pandas")
-    assert bench.differences(notebooks(8, seed=2, numeric=True)) == []
+    assert bench.differences(notebooks(count, seed=2, numeric=True)) == []
 
 
-def test_notebooks_give_the_same_with_other_packages_in_memory(bench):
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_notebooks_give_the_same_with_other_packages_in_memory(bench, count):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pandas")
     installed = {"ipywidgets", "matplotlib", "networkx", "numpy", "pandas"}
-    assert bench.differences(package_notebooks(3, seed=6, packages=installed)) == []
+    assert bench.differences(package_notebooks(count, seed=6, packages=installed)) == []
 
 
 def test_widgets_are_content_to_learn_later_that_there_is_a_kernel(bench):

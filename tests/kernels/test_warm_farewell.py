@@ -82,6 +82,7 @@ def compare(
     }
 
 
+@pytest.mark.slow
 def test_what_notebooks_leave_to_the_end_is_done(bench):
     assert compare(bench, STORIES, APART) == {}
 

@@ -47,6 +47,7 @@ def complaints(folder, names, **how) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(BLIND), reason=BLIND)
 def test_a_trace_tells_of_all_that_strace_saw_and_of_nothing_else(tmp_path):
     assert complaints(tmp_path, _names(long=False)) == []

@@ -96,6 +96,7 @@ def test_the_wheel_says_that_it_is_typed(tmp_path):
     assert "nbbuild/py.typed" in zipfile.ZipFile(wheel).namelist()
 
 
+@pytest.mark.slow
 def test_the_sphinx_extension_builds_the_notebooks_before_the_pages(docs):
     (extension,) = [block for block in BLOCKS if "def setup(app)" in block]
     (docs / "conf.py").write_text(extension)
