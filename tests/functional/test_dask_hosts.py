@@ -138,6 +138,7 @@ def results(project):
     return {**shown, **{name: project.read(name) for name in ("made.txt", "used.txt")}}
 
 
+@pytest.mark.slow
 def test_a_host_that_sees_nothing_of_the_project_builds_a_chain(project, hosts):
     cluster = hosts("one")
     chain(project, cluster)

@@ -64,6 +64,7 @@ def doit(run, *words, **more):
     return run(sys.executable, "-m", "doit", *words, **more)
 
 
+@pytest.mark.slow
 def test_plain_doit_builds_notebooks_between_tasks_of_the_users_own(project, run):
     project.write("dodo.py", DODO)
     project.config(CONFIG)

@@ -74,6 +74,7 @@ GOOD = {"nb/clean.ipynb::nbbuild": "PASSED", "nb/report.ipynb::nbbuild": "PASSED
 BAD = {"nb/wrong.ipynb::nbbuild": "FAILED", "nb/late.ipynb::nbbuild": "FAILED"}
 
 
+@pytest.mark.slow
 def test_notebooks_are_tests_and_run_only_when_they_are_out_of_date(book, tested):
     first = tested("--junitxml=junit.xml")
     assert (first.status, first.tests) == (1, {**GOOD, **BAD}), first.out
@@ -102,6 +103,7 @@ def test_notebooks_are_tests_and_run_only_when_they_are_out_of_date(book, tested
     assert mended.ran == ["nb/late", "nb/wrong"]
 
 
+@pytest.mark.slow
 def test_words_of_the_command_line_select(book, tested):
     listed = tested("--collect-only", "-qq")
     assert (listed.status, listed.ran) == (0, [])

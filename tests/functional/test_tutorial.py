@@ -12,6 +12,7 @@ BLOCK = re.compile(r"^<!-- console -->\n```\n(.*?)^```$", re.MULTILINE | re.DOTA
 VARIES = re.compile(r"\d+(\.\d)? s\b|about .*$", re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sed") is None, reason="the tutorial uses sed")
 def test_the_tutorial_goes_as_it_says(project):
     shutil.copytree(ROOT / "examples" / "ten", project.root, dirs_exist_ok=True)

@@ -91,6 +91,7 @@ def test_the_examples_give_the_same(tmp_path, name, loaded):
     assert built('"auto"') == (stock, dict.fromkeys(loaded, ("pandas",)))  # by their last runs
 
 
+@pytest.mark.slow
 def test_what_notebooks_import_is_loaded_beforehand_and_the_trace_is_the_same(project):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pandas")

@@ -159,6 +159,7 @@ def test_what_exit_hooks_show_is_of_no_cell(run):
     assert shown(run(hook, "print('last')\nexit()")) == [[], ["last\n"]]
 
 
+@pytest.mark.slow
 def test_a_slow_reader_loses_nothing(run, monkeypatch):
     take = Assembler.take
 

@@ -36,6 +36,7 @@ def test_notebooks_give_the_same_with_other_packages_in_memory(bench, count):
     assert bench.differences(package_notebooks(count, seed=6, packages=installed)) == []
 
 
+@pytest.mark.slow
 def test_widgets_are_content_to_learn_later_that_there_is_a_kernel(bench):
     pytest.importorskip("ipywidgets")
     targets = """

@@ -87,6 +87,7 @@ def test_what_notebooks_leave_to_the_end_is_done(bench):
     assert compare(bench, STORIES, APART) == {}
 
 
+@pytest.mark.slow
 def test_what_notebooks_leave_to_the_end_is_done_with_packages_in_memory(bench):
     pytest.importorskip("matplotlib")
     pytest.importorskip("pandas")

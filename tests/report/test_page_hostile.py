@@ -108,6 +108,7 @@ def faults(browser, tmp_path):
 NONE = {"ran": "null", "dialogs": [], "asked": [], "elements": 0, "refreshes": 0, "handlers": 0}
 
 
+@pytest.mark.slow
 def test_the_payloads_run_where_nobody_escapes_them(faults):
     payload = Payloads()
     texts = [payload() for _ in PAYLOADS]

@@ -62,6 +62,7 @@ def test_the_page_names_exactly_what_is_public():
     assert named == set(nbbuild.__all__) - {"__version__"}
 
 
+@pytest.mark.slow
 def test_a_client_passes_a_strict_type_checker(tmp_path):
     """The examples that use nbbuild do, but for Sphinx's, which leaves its arguments untyped."""
     pytest.importorskip("mypy")

@@ -44,6 +44,7 @@ def shown(project: Path, name: str) -> str:
     return "".join("".join(text) for text in texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied", ["quickstart"], indirect=True)
 def test_the_quickstart_tells_its_story(copied: Path) -> None:
     tasks = ["notebooks/check.py", "notebooks/prepare.ipynb", "notebooks/report.md"]

@@ -50,6 +50,7 @@ def mountain(tmp_path: Path) -> Path:
 SUMMARY = "north: 2.6 °C\nsouth: 7.9 °C\n"
 
 
+@pytest.mark.slow
 def test_make_builds_what_the_notebooks_read_the_notebooks_and_what_reads_them(mountain):
     summary = mountain / "_build/summary.txt"
     run(["make", "-j2"], mountain)
@@ -153,6 +154,7 @@ def test_the_inputs_of_the_action_and_the_template_are_documented_and_used_as_th
     assert set(job["variables"]) <= set(variables)
 
 
+@pytest.mark.slow
 def test_ci_builds_keeps_the_store_and_writes_a_report_also_after_a_failure(quickstart):
     github = recipe("github-actions.yml")["jobs"]["notebooks"]["steps"]
     gitlab = recipe("gitlab-ci.yml")["notebooks"]

@@ -182,6 +182,7 @@ print("text")
 """
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_tutorial_work(project):
     project.write("basic.ipynb", ipynb(["a = 1\nprint(a)"]))
     project.write("basic_failing.ipynb", ipynb(["raise Exception('oopsie!')"]))

@@ -5,13 +5,16 @@ All ways of a level are built together, each in a folder of its own (ways.py).
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from ways import OUTSIDE, PLAIN, SPARE, SPARE_OUTSIDE, Place, Way
 
+from nbbuild.disk.locks import lock
 from nbbuild.watching import seccomp
 
 LEVELS = {
@@ -42,7 +45,6 @@ class Level:
         self.settings, self.ways, self.spare = LEVELS[name]
         self.project = project_class(root, {})
         self.places = {}
-        self.asked = None
 
     def build(self):
         return {name.partition("/")[0] for name in self.project.build()}
@@ -51,8 +53,6 @@ class Level:
         return {name: self.project.shown(f"{folder(name)}/nb.ipynb") for name in self.ways}
 
     def run(self):
-        if self.asked is not None:
-            return self.asked
         ways: dict[str, Way] = {**self.ways, **{f"spare {n}": way for n, way in self.spare.items()}}
         self.project.config(self.settings)
         for name, way in ways.items():
@@ -69,8 +69,7 @@ class Level:
         for name, way in self.ways.items():
             way.edit(self.places[name])
         edited = self.build()
-        self.asked = Asked(unchanged, needless, edited, before, self.shown())
-        return self.asked
+        return Asked(unchanged, needless, edited, before, self.shown())
 
     def touch(self):
         """Give each file and link a new time."""
@@ -86,6 +85,9 @@ class Level:
 
 @pytest.fixture(scope="module")
 def levels(project_class, tmp_path_factory):
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
     with pytest.MonkeyPatch.context() as patch:
         made = {}
         for name in LEVELS:
@@ -102,7 +104,16 @@ def levels(project_class, tmp_path_factory):
             patch.chdir(level.project.root)
             return level.run()
 
-        yield run
+        @functools.cache
+        def asked(name):
+            """Let the other process of `pytest -n 2` have what one was told."""
+            told = shared / f"ways of asking {name}.json"
+            with lock(told.with_suffix(".lock")):
+                if not told.exists():
+                    told.write_bytes(msgspec.json.encode(run(name)))
+            return msgspec.json.decode(told.read_bytes(), type=Asked)
+
+        yield asked
         for level in made.values():
             level.close()
 
