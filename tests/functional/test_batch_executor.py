@@ -8,6 +8,8 @@ from dask_cluster import gone
 from elsewhere_notebooks import CHAIN, PID
 from mock_slurm import CONFIG, Slurm
 
+pytestmark = pytest.mark.slow
+
 IS_GONE = """
 import pathlib
 status = pathlib.Path("/proc/{}/status")
@@ -48,7 +50,6 @@ def test_a_batch_system_builds_and_a_new_build_finds_the_jobs_of_a_killed_one(pr
     assert project.build("--executor", "local") == []
 
 
-@pytest.mark.slow
 @NO_ORPHANS
 def test_a_lost_job_is_a_failure_and_an_interrupt_ends_jobs(project, slurm, gate):
     project.config(f'[execution]\nexecutor = "command"\n{CONFIG}')

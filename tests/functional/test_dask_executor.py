@@ -19,6 +19,8 @@ from nbbuild.building.executors import Begun, Job, Lost
 from nbbuild.building.jobs import dask, working
 from nbbuild.events import CellStarted
 
+pytestmark = pytest.mark.slow
+
 NO_ORPHANS = pytest.mark.own_way("kernels end at once with what started them")
 
 
@@ -159,7 +161,6 @@ with open(os.environ["RUN_LOG"], "a") as log:
 """
 
 
-@pytest.mark.slow
 def test_a_notebook_gets_the_resources_and_the_cores_of_a_dask_worker(
     project, cluster, monkeypatch
 ):
@@ -192,7 +193,6 @@ def test_a_notebook_gets_the_resources_and_the_cores_of_a_dask_worker(
     assert project.build() == 2 * [f"large,{two},None,None"]
 
 
-@pytest.mark.slow
 def test_a_cluster_is_started_and_ended(project):
     project.config(
         '[execution]\nexecutor = "dask"\n[dask]\ncluster = "distributed.LocalCluster"\n'
@@ -206,7 +206,6 @@ def test_a_cluster_is_started_and_ended(project):
     assert [name for name in names if "resource_tracker" not in name] == []
 
 
-@pytest.mark.slow
 def test_two_clusters_beside_each_other_warn_of_nothing(project, recwarn):
     project.notebook("a.ipynb")
     project.config("[execution]\njobs = 1\n")

@@ -1,5 +1,6 @@
 """`nbbuild init --trace` runs the notebooks, and declares what they were seen to use."""
 
+import re
 import sys
 
 if sys.version_info >= (3, 11):
@@ -29,7 +30,8 @@ def test_what_was_read_written_and_in_which_order_is_declared_and_then_nothing_i
     found = declared(project)
     assert found["a-plot.ipynb"] == {"assets": ["mid.txt"]}
     assert found["b-make.ipynb"] == {"artefacts": ["mid.txt"], "assets": ["data.csv"]}
-    assert "failed " not in done.err.replace("1 failed in", "")
+    # The first round counts its failures, both if they met; they are mended, so none is told.
+    assert "failed " not in re.sub(r"\b[12] failed in", "", done.err)
     assert done.err.splitlines()[-1] == (
         "what the notebooks use is declared in 'jcache.toml': look through it"
     )

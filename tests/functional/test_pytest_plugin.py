@@ -8,6 +8,8 @@ from xml.etree.ElementTree import parse
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [[notebook]]
 path = "nb/report.ipynb"
@@ -74,7 +76,6 @@ GOOD = {"nb/clean.ipynb::nbbuild": "PASSED", "nb/report.ipynb::nbbuild": "PASSED
 BAD = {"nb/wrong.ipynb::nbbuild": "FAILED", "nb/late.ipynb::nbbuild": "FAILED"}
 
 
-@pytest.mark.slow
 def test_notebooks_are_tests_and_run_only_when_they_are_out_of_date(book, tested):
     first = tested("--junitxml=junit.xml")
     assert (first.status, first.tests) == (1, {**GOOD, **BAD}), first.out
@@ -103,7 +104,6 @@ def test_notebooks_are_tests_and_run_only_when_they_are_out_of_date(book, tested
     assert mended.ran == ["nb/late", "nb/wrong"]
 
 
-@pytest.mark.slow
 def test_words_of_the_command_line_select(book, tested):
     listed = tested("--collect-only", "-qq")
     assert (listed.status, listed.ran) == (0, [])
@@ -130,7 +130,6 @@ def test_maxfail_ends_the_build_after_as_many_failures(project):
     assert (done.status, len(done.ran)) == (1, 2), done.out
 
 
-@pytest.mark.slow
 def test_several_processes_share_one_build_and_nothing_stays_of_it(book, tested):
     done = tested("-n", "2", "--testrunuid=always")
     assert (done.status, done.tests) == (1, {**GOOD, **BAD}), done.out

@@ -14,6 +14,8 @@ from remote_places import loopback, web_server
 
 from nbbuild.store.remote.signing import new_keys
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["loopback", "web_server"]
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/read-the-docs.md"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
@@ -94,7 +96,6 @@ def test_a_notebook_that_rolls_dice_is_not_deterministic(project):
     assert "1 not deterministic" in done.err.splitlines()[-1]
 
 
-@pytest.mark.slow
 def test_what_follows_from_a_notebook_that_is_not_deterministic_is_not_told_again(project):
     project.config(
         "[[notebook]]\npath = 'b.ipynb'\nassets = ['a.txt']\nartefacts = ['b.txt']\n"
@@ -120,7 +121,6 @@ def test_what_follows_from_a_notebook_that_is_not_deterministic_is_not_told_agai
     ]
 
 
-@pytest.mark.slow
 def test_patterns_to_ignore_and_what_differs_by_its_nature_make_no_difference(project):
     project.config("[verify]\nignore = ['^token .*$']\n")
     project.notebook(

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from book_session import COLUMNS, Session, book, played
 
+pytestmark = pytest.mark.slow
+
 CAPTURES = Path(__file__).parent / "captures"
 RENEW = "RENEW_CAPTURES=1 python -m pytest tests/report/test_book_session.py"
 

@@ -20,6 +20,7 @@ def benchmarks(monkeypatch):
     return sys.modules["benchmarks"], __main__, measure, works
 
 
+@pytest.mark.slow
 def test_a_piece_of_work_is_run_by_all_in_turn_and_shown_with_its_bars(benchmarks, tmp_path):
     _, main, _, works = benchmarks
     result = works.many_cells(tmp_path, 1, count=2, cells=3)
@@ -50,6 +51,7 @@ def test_every_piece_of_work_is_described_in_the_page(benchmarks):
     assert named == list(works.WORKS)
 
 
+@pytest.mark.slow
 def test_each_edit_of_a_watched_notebook_is_timed_to_its_own_output(benchmarks, tmp_path):
     works = benchmarks[-1]
     result = works.WORKS["saving"](tmp_path, 1, edits=3, pause=0)
