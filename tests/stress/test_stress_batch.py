@@ -73,7 +73,6 @@ def killed_after(root, count, seconds):
     return alive
 
 
-@pytest.mark.slow
 @sizes(small=3, full=1_000)
 def test_no_job_is_lost_or_submitted_twice_whenever_its_build_is_killed(
     project, tmp_path, monkeypatch, chance, size
