@@ -106,7 +106,7 @@ def levels(project_class, tmp_path_factory):
 
         @functools.cache
         def asked(name):
-            """Let the other process of `pytest -n 2` have what one was told."""
+            """Return what a level came to; one process of `pytest -n 2` builds it for all."""
             told = shared / f"ways of asking {name}.json"
             with lock(told.with_suffix(".lock")):
                 if not told.exists():
